@@ -1,0 +1,63 @@
+"""private_key_jwt client authentication for OpenID Providers: which client sent this token request?
+
+OpenID Connect Core §9, RFC 7521, RFC 7523. Start with ``ClientAssertionVerifier``, or its async twin.
+"""
+
+from . import ledgerbee
+from .clients import RegisteredClient
+from .exceptions import (
+    AuthenticationError,
+    ConfigurationError,
+    ErrorResponse,
+    InvalidClient,
+    InvalidRequest,
+    PrivateKeyJWTError,
+    Reason,
+    TemporarilyUnavailable,
+)
+from .fetcher import (
+    AsyncJWKSCache,
+    AsyncJWKSFetcher,
+    JWKSCache,
+    JWKSDocument,
+    JWKSFetcher,
+    MemoryJWKSCache,
+)
+from .policy import AssertionPolicy, JWKSPolicy
+from .stores import AsyncReplayStore, MemoryReplayStore, ReplayStore
+from .verifier import (
+    AsyncClientAssertionVerifier,
+    AsyncPendingAssertion,
+    ClientAssertionVerifier,
+    PendingAssertion,
+    VerifiedAssertion,
+)
+
+__all__ = [
+    "AssertionPolicy",
+    "AsyncClientAssertionVerifier",
+    "AsyncJWKSCache",
+    "AsyncJWKSFetcher",
+    "AsyncPendingAssertion",
+    "AsyncReplayStore",
+    "AuthenticationError",
+    "ClientAssertionVerifier",
+    "ConfigurationError",
+    "ErrorResponse",
+    "InvalidClient",
+    "InvalidRequest",
+    "JWKSCache",
+    "JWKSDocument",
+    "JWKSFetcher",
+    "JWKSPolicy",
+    "MemoryJWKSCache",
+    "MemoryReplayStore",
+    "PendingAssertion",
+    "PrivateKeyJWTError",
+    "Reason",
+    "RegisteredClient",
+    "ReplayStore",
+    "TemporarilyUnavailable",
+    "VerifiedAssertion",
+    "ledgerbee",
+]

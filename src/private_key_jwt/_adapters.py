@@ -1,0 +1,193 @@
+"""What a user hands to a verifier, brought to one shape: registered clients, fetchers and replay stores.
+
+The two verifiers see the same names; here stands what sync and async objects need to be called by either.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+from ._core import jwk_set
+from ._core.header import Header
+from ._core.jwk_set import VerificationKey
+from ._either import call_either, is_in_process
+from .clients import RegisteredClient
+from .exceptions import ConfigurationError, InvalidClient, Reason, TemporarilyUnavailable, quote
+from .fetcher import AsyncJWKSFetcher, JWKSFetcher
+from .policy import AssertionPolicy
+from .stores import AsyncReplayStore, ReplayStore
+
+Found = RegisteredClient | None
+Clients = Iterable[RegisteredClient] | Mapping[str, RegisteredClient] | Callable[[str], Found]
+AsyncClients = Clients | Callable[[str], Awaitable[Found]]
+
+
+# Settings, checked once
+
+
+def check_settings(policy: object, clock: object) -> None:
+    """Raises ConfigurationError."""
+    if not isinstance(policy, AssertionPolicy):
+        raise ConfigurationError(f"policy must be an AssertionPolicy, not {type(policy).__name__}")
+    if not callable(clock):
+        raise ConfigurationError("clock must be a function that gives seconds since the epoch")
+
+
+def _check_store(store: object) -> None:
+    if not callable(getattr(store, "add", None)):
+        raise ConfigurationError(f"replay_store must have a method add, and {type(store).__name__} has none")
+
+
+def _look_up(clients: object) -> Callable[[str], Any]:
+    """The look-up that ``clients`` is, or that is made of it."""
+    if isinstance(clients, Mapping):
+        # Not copied: a client that leaves the mapping is unknown at once.
+        return clients.get
+    if callable(clients):
+        return clients
+    if not isinstance(clients, Iterable):
+        raise ConfigurationError("clients must be RegisteredClients, a mapping of them, or a function")
+    known: dict[str, RegisteredClient] = {}
+    for client in clients:
+        if not isinstance(client, RegisteredClient):
+            raise ConfigurationError(f"clients must hold RegisteredClients, not {type(client).__name__}")
+        if client.client_id in known:
+            raise ConfigurationError(f"clients holds {quote(client.client_id)} twice")
+        known[client.client_id] = client
+    return known.get
+
+
+# Answers, checked for each request
+
+
+def found_client(client: object, client_id: str) -> RegisteredClient:
+    """What a look-up answered. Raises InvalidClient: unknown_client, or TemporarilyUnavailable: client_lookup_failed."""
+    if isinstance(client, RegisteredClient) and client.client_id == client_id:
+        return client
+    if client is None or isinstance(client, RegisteredClient):
+        # A database that compares without case answers with another client than it was asked for.
+        raise InvalidClient(Reason.UNKNOWN_CLIENT, f"no client is registered as {quote(client_id)}", "client")
+    raise TemporarilyUnavailable(
+        Reason.CLIENT_LOOKUP_FAILED, f"expected a RegisteredClient or None, got {type(client).__name__}"
+    )
+
+
+def lookup_failed(error: Exception) -> TemporarilyUnavailable:
+    """The look-up of a client raised."""
+    return TemporarilyUnavailable(Reason.CLIENT_LOOKUP_FAILED, f"the look-up raised {type(error).__name__}")
+
+
+def check_added(added: object) -> None:
+    """What a store answered. Raises InvalidClient: replayed, or TemporarilyUnavailable: replay_store_unavailable."""
+    if added is True:
+        return
+    if added is False:
+        raise InvalidClient(Reason.REPLAYED, "this client has used this jti before", "replay")
+    raise TemporarilyUnavailable(
+        Reason.REPLAY_STORE_UNAVAILABLE, f"expected True or False of the store, got {type(added).__name__}"
+    )
+
+
+def store_failed(error: Exception) -> TemporarilyUnavailable:
+    """A store raised."""
+    return TemporarilyUnavailable(Reason.REPLAY_STORE_UNAVAILABLE, f"the store raised {type(error).__name__}")
+
+
+def registered_key(client: RegisteredClient, header: Header) -> VerificationKey | None:
+    """The key of a client whose keys are registered by value; None for one that publishes them."""
+    if client.keys is None:
+        return None
+    key = client.keys.find(header.alg, header.kid)
+    if isinstance(key, Reason):
+        raise jwk_set.refusal(key, header.kid)
+    return key
+
+
+# Sync
+
+
+def sync_clients(clients: Clients) -> Callable[[str], Any]:
+    """Raises ConfigurationError."""
+    look_up = _look_up(clients)
+    if inspect.iscoroutinefunction(look_up):
+        raise ConfigurationError("clients is a coroutine function: take AsyncClientAssertionVerifier")
+    return look_up
+
+
+def sync_fetcher(jwks: JWKSFetcher | None) -> JWKSFetcher:
+    """Raises ConfigurationError."""
+    if jwks is not None and not isinstance(jwks, JWKSFetcher):
+        raise ConfigurationError(f"jwks must be a JWKSFetcher, not {type(jwks).__name__}")
+    return jwks or JWKSFetcher()
+
+
+def sync_store(store: ReplayStore) -> ReplayStore:
+    """Raises ConfigurationError."""
+    _check_store(store)
+    if inspect.iscoroutinefunction(store.add):
+        raise ConfigurationError("replay_store is asynchronous: take AsyncClientAssertionVerifier")
+    return store
+
+
+# Async
+
+
+def async_clients(clients: AsyncClients) -> Callable[[str], Awaitable[Any]]:
+    """A function of the user's that is not a coroutine function may block: it is called in a thread."""
+    look_up = _look_up(clients)
+    in_process = look_up is not clients
+    is_async = inspect.iscoroutinefunction(look_up)
+
+    async def find(client_id: str) -> Any:
+        return await call_either(lambda: look_up(client_id), in_process=in_process, is_async=is_async)
+
+    return find
+
+
+class _ThreadedFetcher:
+    """A sync fetcher in a coroutine: what is known is answered at once, and only a wait takes a thread."""
+
+    def __init__(self, fetcher: JWKSFetcher) -> None:
+        self._fetcher = fetcher
+
+    async def get_key(self, jwks_uri: str, alg: str, kid: str | None) -> VerificationKey:
+        key = self._fetcher.peek(jwks_uri, alg, kid)
+        if key is not None:
+            return key
+        found: VerificationKey = await call_either(lambda: self._fetcher.get_key(jwks_uri, alg, kid), in_process=False)
+        return found
+
+    async def aclose(self) -> None:
+        self._fetcher.close()
+
+
+def async_fetcher(jwks: AsyncJWKSFetcher | JWKSFetcher | None) -> AsyncJWKSFetcher | _ThreadedFetcher:
+    """Raises ConfigurationError."""
+    if isinstance(jwks, JWKSFetcher):
+        return _ThreadedFetcher(jwks)
+    if jwks is not None and not isinstance(jwks, AsyncJWKSFetcher):
+        raise ConfigurationError(f"jwks must be an AsyncJWKSFetcher or a JWKSFetcher, not {type(jwks).__name__}")
+    return jwks or AsyncJWKSFetcher()
+
+
+class _EitherStore:
+    """A store of either kind in a coroutine; a sync one that may block is called in a thread."""
+
+    def __init__(self, store: AsyncReplayStore | ReplayStore) -> None:
+        self._store = store
+        self._in_process = is_in_process(store)
+        self._is_async = inspect.iscoroutinefunction(store.add)
+
+    async def add(self, key: bytes, expires_at: float, now: float) -> bool:
+        added: bool = await call_either(
+            lambda: self._store.add(key, expires_at, now), in_process=self._in_process, is_async=self._is_async
+        )
+        return added
+
+
+def async_store(store: AsyncReplayStore | ReplayStore) -> _EitherStore:
+    """Raises ConfigurationError."""
+    _check_store(store)
+    return _EitherStore(store)

@@ -1,0 +1,40 @@
+"""The checks of the recipe by name: what an error's ``check`` names, and what ``explain`` shows."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Check = Literal[
+    # 1. Size and shape
+    "size",
+    "characters",
+    "segments",
+    # 2. Header
+    "header",
+    "crit",
+    "zip_cty",
+    "alg",
+    "kid",
+    "typ",
+    # 3. Claims
+    "claims",
+    "iss",
+    "sub",
+    "client_id",
+    "client",
+    "signing_algs",
+    "require_kid",
+    "require_typ",
+    "aud",
+    "exp",
+    "iat",
+    "nbf",
+    "lifetime",
+    "jti",
+    # 4. Key
+    "key",
+    # 5. Signature
+    "signature",
+    # 6. Replay
+    "replay",
+]

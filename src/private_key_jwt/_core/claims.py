@@ -1,0 +1,201 @@
+"""Step 3, the claims (RFC 7523 §3, OpenID Connect Core §9)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from ..exceptions import InvalidClient, Reason, quote
+from ..policy import AssertionPolicy
+from . import strict_json
+from .checks import Check
+from .header import CLIENT_AUTHENTICATION_TYP, Header
+
+MAX_JTI_BYTES = 256
+
+# Beyond this a double no longer tells one second from the next.
+_LAST_TIME = 2**53
+_ABSENT: Any = object()
+
+Claims = dict[str, Any]
+
+
+class Times(NamedTuple):
+    """The NumericDates of an assertion (RFC 7519 §2), in seconds since the epoch."""
+
+    issued_at: float | None
+    expires_at: float
+
+
+def _invalid(check: Check, detail: str) -> InvalidClient:
+    return InvalidClient(Reason.INVALID_CLAIM, detail, check)
+
+
+def _missing(check: Check) -> InvalidClient:
+    return InvalidClient(Reason.MISSING_CLAIM, f"expected the claim {check}, and it is absent", check)
+
+
+def parse(payload: bytes) -> Claims:
+    """Parse the payload. Raises InvalidClient: malformed."""
+    try:
+        return strict_json.loads_object(payload)
+    except ValueError as error:
+        raise InvalidClient(Reason.MALFORMED, f"the claims: {error}", "claims") from None
+
+
+def _string(claims: Claims, check: Check) -> str:
+    value = claims.get(check, _ABSENT)
+    if type(value) is str and value:
+        return value
+    if value is _ABSENT:
+        raise _missing(check)
+    raise _invalid(check, f"expected {check} to be a non-empty string, got {quote(value)}")
+
+
+def identify(claims: Claims, client_id: str | None) -> str:
+    """The client that ``iss`` and ``sub``, and the request's ``client_id`` when given, all name.
+
+    RFC 7523 §3 items 1 and 2, RFC 7521 §4.2. Raises InvalidClient: missing_claim, invalid_claim, client_mismatch.
+    """
+    iss = _string(claims, "iss")
+    sub = _string(claims, "sub")
+    if iss != sub:
+        raise InvalidClient(
+            Reason.CLIENT_MISMATCH, f"expected iss and sub to be equal, got {quote(iss)} and {quote(sub)}", "sub"
+        )
+    if client_id is not None and client_id != sub:
+        raise InvalidClient(
+            Reason.CLIENT_MISMATCH,
+            f"expected the client_id of the request, {quote(client_id)}, got sub {quote(sub)}",
+            "client_id",
+        )
+    return sub
+
+
+def check_client_rules(
+    header: Header, policy: AssertionPolicy, signing_algs: Sequence[str], *, require_kid: bool
+) -> None:
+    """What the header must satisfy for this one client.
+
+    Raises InvalidClient: unsupported_alg, missing_kid, unsupported_typ.
+    """
+    if header.alg not in signing_algs:
+        raise InvalidClient(
+            Reason.UNSUPPORTED_ALG,
+            f"expected {' or '.join(signing_algs)}, got {quote(header.alg)}",
+            "signing_algs",
+        )
+    if header.kid is None and (require_kid or policy.require_kid):
+        raise InvalidClient(Reason.MISSING_KID, "expected a kid in the header, and it is absent", "require_kid")
+    if policy.require_typ and header.typ != CLIENT_AUTHENTICATION_TYP:
+        raise InvalidClient(
+            Reason.UNSUPPORTED_TYP,
+            f"expected typ {CLIENT_AUTHENTICATION_TYP}, got {quote(header.typ)}",
+            "require_typ",
+        )
+
+
+def check_audience(claims: Claims, policy: AssertionPolicy) -> str:
+    """The accepted value that ``aud`` holds, by the policy's rule.
+
+    RFC 7523 §3 item 3. Raises InvalidClient: missing_claim, invalid_claim, audience_mismatch.
+    """
+    aud = claims.get("aud", _ABSENT)
+    if type(aud) is str and aud:
+        values = [aud]
+    elif type(aud) is list and aud and all(type(value) is str for value in aud):
+        values = aud
+    elif aud is _ABSENT:
+        raise _missing("aud")
+    else:
+        raise _invalid("aud", f"expected aud to be a string or a list of strings, got {quote(aud)}")
+    if policy.audience_rule == "string" and values is aud:
+        raise _audience_mismatch("a string, not a list", aud)
+    if policy.audience_rule == "sole" and len(values) != 1:
+        raise _audience_mismatch("a single audience", aud)
+    for value in values:
+        if value in policy.audiences:
+            return value
+    raise _audience_mismatch(" or ".join(sorted(map(quote, policy.audiences))), aud)
+
+
+def _audience_mismatch(expected: str, aud: object) -> InvalidClient:
+    return InvalidClient(Reason.AUDIENCE_MISMATCH, f"expected {expected}, got {quote(aud)}", "aud")
+
+
+def _time(claims: Claims, check: Check) -> float | None:
+    value = claims.get(check, _ABSENT)
+    if value is _ABSENT:
+        return None
+    # RFC 7519 §2: a number. A bool is an int to Python, and no number to JSON.
+    if type(value) is not int and type(value) is not float:
+        raise _invalid(check, f"expected {check} to be a number, got {quote(value)}")
+    if not 0 <= value <= _LAST_TIME:
+        raise _invalid(check, f"expected {check} from 0 to 2^53, got {quote(value)}")
+    return value
+
+
+def check_times(claims: Claims, policy: AssertionPolicy, now: float) -> Times:
+    """``exp``, ``iat`` and ``nbf`` against ``now`` (seconds since the epoch) and against each other.
+
+    RFC 7523 §3 items 4 to 6; the leeway for ``iat`` and ``nbf`` after FAPI 2.0 Security Profile §5.3.2.1.
+    Raises InvalidClient: missing_claim, invalid_claim, expired, lifetime_too_long, not_yet_valid.
+    """
+    exp = _time(claims, "exp")
+    iat = _time(claims, "iat")
+    nbf = _time(claims, "nbf")
+    if exp is None:
+        raise _missing("exp")
+    if iat is None and policy.require_iat:
+        raise _missing("iat")
+    check_not_expired(exp, policy.leeway, now)
+    if exp > now + policy.max_lifetime + policy.leeway:
+        raise _too_long(f"exp at most {policy.max_lifetime:g} s ahead", exp - now, policy)
+    _check_not_ahead("iat", iat, policy, now)
+    _check_not_ahead("nbf", nbf, policy, now)
+    if iat is not None and exp - iat > policy.max_lifetime:
+        raise _too_long(f"exp at most {policy.max_lifetime:g} s after iat", exp - iat, policy)
+    _check_not_after("iat", iat, exp)
+    _check_not_after("nbf", nbf, exp)
+    return Times(iat, exp)
+
+
+def _check_not_ahead(check: Check, time: float | None, policy: AssertionPolicy, now: float) -> None:
+    if time is not None and time > now + policy.leeway:
+        raise InvalidClient(
+            Reason.NOT_YET_VALID,
+            f"{check} is {time - now:.0f} s ahead, leeway {policy.leeway:g} s: is the sender's clock fast?",
+            check,
+        )
+
+
+def _check_not_after(check: Check, time: float | None, exp: float) -> None:
+    if time is not None and time > exp:
+        raise _invalid(check, f"expected {check} not after exp, and it is {time - exp:.0f} s after it")
+
+
+def check_not_expired(exp: float, leeway: float, now: float) -> None:
+    """RFC 7523 §3 item 4. Raises InvalidClient: expired."""
+    if exp <= now - leeway:
+        raise InvalidClient(
+            Reason.EXPIRED,
+            f"expired {now - exp:.0f} s ago, leeway {leeway:g} s: is the sender's clock slow?",
+            "exp",
+        )
+
+
+def _too_long(expected: str, lifetime: float, policy: AssertionPolicy) -> InvalidClient:
+    return InvalidClient(
+        Reason.LIFETIME_TOO_LONG,
+        f"expected {expected} (leeway {policy.leeway:g} s), got {lifetime:.0f} s",
+        "lifetime",
+    )
+
+
+def check_jti(claims: Claims) -> str:
+    """OpenID Connect Core §9: required. Raises InvalidClient: missing_claim, invalid_claim."""
+    jti = _string(claims, "jti")
+    size = len(jti.encode("utf-8"))
+    if size > MAX_JTI_BYTES:
+        raise _invalid("jti", f"expected a jti of at most {MAX_JTI_BYTES} bytes, got {size}")
+    return jti

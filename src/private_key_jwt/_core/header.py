@@ -1,0 +1,98 @@
+"""Step 2, the JOSE header (RFC 7515 §4), as far as it does not depend on the client."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from ..exceptions import InvalidClient, Reason, quote
+from . import strict_json
+from .checks import Check
+from .compact import decode_segment
+
+MAX_KID_BYTES = 256
+
+CLIENT_AUTHENTICATION_TYP = "client-authentication+jwt"
+_TYPS = ("jwt", CLIENT_AUTHENTICATION_TYP)
+
+
+class Header(NamedTuple):
+    """What verification needs of a header. ``typ`` is in lower case, without ``application/``."""
+
+    alg: str
+    kid: str | None
+    typ: str | None
+
+
+def _malformed(check: Check, detail: str) -> InvalidClient:
+    return InvalidClient(Reason.MALFORMED, detail, check)
+
+
+def _check_extensions(members: dict[str, Any]) -> None:
+    # RFC 7515 §4.1.11: what `crit` names must be understood, and nothing is. `b64` outside of `crit` is
+    # not allowed (RFC 7797 §6), and inside it not for a JWT (§7).
+    for name, kind in (("crit", list), ("b64", bool)):
+        if name in members:
+            if type(members[name]) is not kind:
+                raise _malformed("crit", f"{name} has the wrong JSON type")
+            raise InvalidClient(Reason.UNSUPPORTED_CRIT, f"expected no {name}, and it is there", "crit")
+    for name in ("zip", "cty"):
+        if name in members:
+            raise _malformed("zip_cty", f"expected no {name}: nothing is inflated or nested here")
+
+
+def _alg(members: dict[str, Any]) -> str:
+    alg = members.get("alg")
+    if type(alg) is not str:
+        raise _malformed("alg", f"expected alg to be a string, got {quote(alg)}")
+    return alg
+
+
+def _kid(members: dict[str, Any]) -> str | None:
+    if "kid" not in members:
+        return None
+    kid = members["kid"]
+    if type(kid) is not str or not kid:
+        raise _malformed("kid", f"expected kid to be a non-empty string, got {quote(kid)}")
+    size = len(kid.encode("utf-8"))
+    if size > MAX_KID_BYTES:
+        raise _malformed("kid", f"expected a kid of at most {MAX_KID_BYTES} bytes, got {size}")
+    return kid
+
+
+def _typ(members: dict[str, Any]) -> str | None:
+    # RFC 8725 §3.11: a token that says it is of another kind is not a client assertion.
+    if "typ" not in members:
+        return None
+    typ = members["typ"]
+    if type(typ) is not str:
+        raise _malformed("typ", f"expected typ to be a string, got {quote(typ)}")
+    # RFC 7515 §4.1.9: compared without case, and "application/" may be left out. Only ASCII folds here.
+    name = typ.lower().removeprefix("application/") if typ.isascii() else typ
+    if name not in _TYPS:
+        raise InvalidClient(
+            Reason.UNSUPPORTED_TYP, f"expected JWT or {CLIENT_AUTHENTICATION_TYP}, got {quote(typ)}", "typ"
+        )
+    return name
+
+
+def parse(segment: bytes) -> Header:
+    """Parse and check a header segment. ``jwk``, ``jku``, ``x5u`` and ``x5c`` are never looked at.
+
+    Raises InvalidClient: malformed, unsupported_crit or unsupported_typ.
+    """
+    # A client sends the same header with each assertion: parsing it is pure, so the last 1,024 short ones are
+    # kept. The size bound keeps what a stranger can park here under a megabyte; what raises is not kept.
+    return _parse_known(segment) if len(segment) <= 512 else _parse(segment)
+
+
+def _parse(segment: bytes) -> Header:
+    try:
+        members = strict_json.loads_object(decode_segment(segment, "header"))
+    except ValueError as error:
+        raise _malformed("header", f"the header: {error}") from None
+    _check_extensions(members)
+    return Header(_alg(members), _kid(members), _typ(members))
+
+
+_parse_known = lru_cache(maxsize=1_024)(_parse)

@@ -1,0 +1,24 @@
+"""Step 6, replay: under which key, and for how long, an assertion is remembered."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+
+def replay_key(client_id: str, jti: str) -> bytes:
+    """An injective digest of (client_id, jti): 32 bytes, whatever the two hold.
+
+    RFC 7519 §4.1.7: a ``jti`` is unique to its issuer, so one client cannot burn another's. The length in
+    front keeps ("a", "bc") and ("ab", "c") apart.
+    """
+    client = client_id.encode("utf-8")
+    return sha256(b"%d:%b%b" % (len(client), client, jti.encode("utf-8"))).digest()
+
+
+def retain_until(expires_at: float, leeway: float) -> float:
+    """When a replay mark may be forgotten, in seconds since the epoch.
+
+    The last instant at which a host with a clock behind by ``leeway`` accepts is ``exp + 2 x leeway`` by a
+    clock that is right; a second more covers engines that count in whole seconds.
+    """
+    return expires_at + 2 * leeway + 1

@@ -1,0 +1,99 @@
+"""One strict JSON object out of bytes (RFC 8259, and RFC 8725 §3.7 for UTF-8 only).
+
+Python's own parser takes NaN and Infinity, keeps the last of several members of one name, guesses UTF-16,
+and answers deep nesting with RecursionError. Here each of these is a ValueError.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from itertools import accumulate
+from typing import Any, NoReturn
+
+MAX_DEPTH = 32
+MAX_DIGITS = 20
+
+_WHITE_SPACE = " \t\n\r"
+_STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # as signed bytes: one level in, one level out
+_BLOCK = 256
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a member stands twice")
+    return members
+
+
+def _integer(digits: str) -> int:
+    if len(digits) - digits.startswith("-") > MAX_DIGITS:
+        raise ValueError(f"an integer of more than {MAX_DIGITS} digits")
+    return int(digits)
+
+
+def _number(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):
+        raise ValueError("a number out of range")
+    return value
+
+
+def _constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+_decoder = json.JSONDecoder(
+    object_pairs_hook=_members, parse_int=_integer, parse_float=_number, parse_constant=_constant
+)
+
+
+def _check_depth(raw: bytes) -> None:
+    # Cheap first: with few brackets there is nothing to count, and with too many left open nothing to parse.
+    opened = raw.count(b"[") + raw.count(b"{")
+    if opened <= MAX_DEPTH:
+        return
+    brackets = _STRINGS.sub(b"", raw).translate(None, _NOT_BRACKETS)
+    steps = memoryview(brackets.translate(_STEPS)).cast("b")
+    depth = 0
+    for start in range(0, len(steps), _BLOCK):
+        levels = list(accumulate(steps[start : start + _BLOCK], initial=depth))
+        if max(levels) > MAX_DEPTH:
+            raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
+        depth = levels[-1]
+
+
+def loads_object(raw: bytes) -> dict[str, Any]:
+    """Parse bytes that must hold one JSON object. Raises ValueError, with a text that quotes none of it.
+
+    Refused: other bytes than UTF-8 (a byte order mark, too), a member that stands twice at any level, NaN
+    and Infinity, numbers that are not finite, integers of more than 20 digits, more than 32 levels, lone
+    surrogates, and anything but white space around the object.
+    """
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ValueError("not UTF-8") from None
+    _check_depth(raw)
+    try:
+        value, end = _decoder.raw_decode(text, len(text) - len(text.lstrip(_WHITE_SPACE)))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not JSON: {error.msg} at character {error.pos}") from None
+    if text[end:].strip(_WHITE_SPACE):
+        raise ValueError("something follows the JSON object")
+    if type(value) is not dict:
+        raise ValueError("not a JSON object")
+    if "\\u" in text:
+        _check_surrogates(value)
+    return value
+
+
+def _check_surrogates(value: object) -> None:
+    # They cannot be encoded: one would surface as UnicodeEncodeError in a store or a log.
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        raise ValueError("a lone surrogate") from None

@@ -1,0 +1,152 @@
+"""Every error this library raises.
+
+    PrivateKeyJWTError
+    ├── ConfigurationError          yours, at start: names the setting
+    └── AuthenticationError         carries .reason, .detail, .to_response()
+        ├── InvalidClient           the client's fault           401 invalid_client
+        ├── InvalidRequest          the token request itself     400 invalid_request
+        └── TemporarilyUnavailable  ours, nothing was decided    503 temporarily_unavailable
+
+The exact reason stays inside (``.reason``, ``.detail``); what goes on the wire is one constant answer
+for each class, so that nobody learns from it which check failed.
+"""
+
+from __future__ import annotations
+
+import math
+from enum import StrEnum
+from typing import ClassVar, NamedTuple
+
+_DETAIL_LENGTH = 200
+_QUOTED_LENGTH = 64
+
+
+class Reason(StrEnum):
+    """Why a client was not authenticated. Stable: log it, count it, alert on it."""
+
+    # InvalidClient: the assertion, or the client that sent it.
+    MALFORMED = "malformed"
+    TOO_LARGE = "too_large"
+    UNSUPPORTED_ALG = "unsupported_alg"
+    UNSUPPORTED_CRIT = "unsupported_crit"
+    UNSUPPORTED_TYP = "unsupported_typ"
+    MISSING_KID = "missing_kid"
+    MISSING_CLAIM = "missing_claim"
+    INVALID_CLAIM = "invalid_claim"
+    UNKNOWN_CLIENT = "unknown_client"
+    CLIENT_MISMATCH = "client_mismatch"
+    AUDIENCE_MISMATCH = "audience_mismatch"
+    EXPIRED = "expired"
+    NOT_YET_VALID = "not_yet_valid"
+    LIFETIME_TOO_LONG = "lifetime_too_long"
+    UNKNOWN_KID = "unknown_kid"
+    NO_KEYS = "no_keys"
+    UNUSABLE_KEY = "unusable_key"
+    AMBIGUOUS_KEY = "ambiguous_key"
+    BAD_SIGNATURE = "bad_signature"
+    REPLAYED = "replayed"
+    # TemporarilyUnavailable: our side could not decide.
+    JWKS_UNAVAILABLE = "jwks_unavailable"
+    REPLAY_STORE_UNAVAILABLE = "replay_store_unavailable"
+    REPLAY_STORE_FULL = "replay_store_full"
+    CLIENT_LOOKUP_FAILED = "client_lookup_failed"
+    # InvalidRequest: the token request around the assertion.
+    INVALID_REQUEST = "invalid_request"
+
+
+class ErrorResponse(NamedTuple):
+    """What to send: the HTTP status, the header fields, and the members of the JSON body (RFC 6749 §5.2)."""
+
+    status: int
+    headers: dict[str, str]
+    body: dict[str, str]
+
+
+def quote(value: object) -> str:
+    """A value out of a request, made safe for one line of a log: ASCII, escaped, and short."""
+    text = ascii(value)
+    return text if len(text) <= _QUOTED_LENGTH else text[: _QUOTED_LENGTH - 3] + "..."
+
+
+class PrivateKeyJWTError(Exception):
+    """The base of every error of this library."""
+
+
+class ConfigurationError(PrivateKeyJWTError):
+    """A setting is wrong; the text names it. Raised while the program is set up, never for a request."""
+
+
+class AuthenticationError(PrivateKeyJWTError):
+    """A client was not authenticated; nothing may be issued.
+
+    ``reason`` is for programs. ``detail`` is for the log of the operator: what was expected and what came,
+    escaped, at most 200 characters, never the assertion. ``check`` names the line of the recipe that
+    refused (see ``private-key-jwt explain``), where one did. None of the three may go on the wire.
+    """
+
+    _status: ClassVar[int]
+    _headers: ClassVar[dict[str, str]] = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+    _body: ClassVar[dict[str, str]]
+
+    def __init__(self, reason: Reason, detail: str, check: str | None = None) -> None:
+        super().__init__(reason, detail, check)
+        self.reason = reason
+        self.detail = detail if len(detail) <= _DETAIL_LENGTH else detail[: _DETAIL_LENGTH - 3] + "..."
+        self.check = check
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}"
+
+    def to_response(self) -> ErrorResponse:
+        """The answer for the wire: the same for every reason of this class."""
+        return ErrorResponse(self._status, dict(self._headers), dict(self._body))
+
+
+class InvalidClient(AuthenticationError):
+    """The assertion does not authenticate a client (RFC 7523 §3.2: ``invalid_client``; HTTP 401)."""
+
+    _status = 401
+    # RFC 9110 §15.5.2 wants a challenge beside a 401. It is a scheme of our own, because a client that
+    # is told `Basic` would start to send its secrets that way.
+    _headers: ClassVar[dict[str, str]] = {
+        **AuthenticationError._headers,
+        "WWW-Authenticate": 'PrivateKeyJWT error="invalid_client"',
+    }
+    _body: ClassVar[dict[str, str]] = {
+        "error": "invalid_client",
+        "error_description": "Client authentication failed.",
+    }
+
+
+class InvalidRequest(AuthenticationError):
+    """The token request is malformed around its assertion (RFC 6749 §5.2: ``invalid_request``; HTTP 400)."""
+
+    _status = 400
+    _body: ClassVar[dict[str, str]] = {
+        "error": "invalid_request",
+        "error_description": "The client authentication parameters of the request are malformed.",
+    }
+
+
+class TemporarilyUnavailable(AuthenticationError):
+    """We could not decide: keys or a store could not answer (HTTP 503). The client may try again.
+
+    ``retry_after`` is the number of seconds to wait that the answer names, rounded up.
+    """
+
+    _status = 503
+    _body: ClassVar[dict[str, str]] = {
+        "error": "temporarily_unavailable",
+        "error_description": "Client authentication is temporarily unavailable.",
+    }
+
+    def __init__(self, reason: Reason, detail: str, retry_after: float = 5) -> None:
+        super().__init__(reason, detail)
+        self.args = (reason, detail, retry_after)
+        self.retry_after = max(1, math.ceil(retry_after))
+
+    def to_response(self) -> ErrorResponse:
+        """The answer for the wire, with ``Retry-After`` in whole seconds (RFC 9110 §10.2.3)."""
+        response = super().to_response()
+        response.headers["Retry-After"] = str(self.retry_after)
+        return response

@@ -1,0 +1,305 @@
+"""The two fetchers: each drives the flows of ``_flow``, one with threads, one with tasks."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Generator
+from typing import Any, Generic, Self, TypeVar
+
+import httpx
+
+from .._core.freshness import Action, decide
+from .._core.jwk_set import KeySet, VerificationKey
+from .._core.response import FetchFailed
+from .._either import call_either, is_in_process
+from ..exceptions import ConfigurationError
+from ..policy import JWKSPolicy, check_integer
+from . import _flow, _http
+from ._cache import AsyncJWKSCache, JWKSCache, MemoryJWKSCache
+from ._flow import ClaimShared, Get, ReadCache, Refresh, RefreshAhead, RefreshStep, WriteCache
+from ._state import FetchState, Flight, Handle, Landing, Outcome, Wish, logger
+
+Found = TypeVar("Found")
+
+_CLOSED = Outcome(Landing.REFUSED, "the fetcher is closed")
+_OVERDUE = Outcome(Landing.FAILED, "the fetch under way has not ended in time")
+
+
+class _Fetcher(Generic[Handle]):
+    """What both edges are made of."""
+
+    def __init__(self, policy: JWKSPolicy | None, cache: Any, clock: Callable[[], float], max_key_sets: int) -> None:
+        if policy is not None and not isinstance(policy, JWKSPolicy):
+            raise ConfigurationError(f"policy must be a JWKSPolicy, not {type(policy).__name__}")
+        check_integer("max_key_sets", max_key_sets, 1, 100_000_000)
+        self.policy = policy or JWKSPolicy()
+        self._clock = clock
+        self._cache = MemoryJWKSCache() if cache is None else cache
+        self._state: FetchState[Handle] = FetchState(self.policy, clock, max_key_sets)
+        self._closed = False
+
+    @property
+    def cache_failures(self) -> int:
+        """How often the cache failed or held nonsense; each time the fetcher went on without it."""
+        return self._state.cache_failures
+
+    def peek(self, jwks_uri: str, alg: str, kid: str | None) -> VerificationKey | None:
+        """The key, when it is known and fresh and nothing is to be done: no lock, no wait."""
+        decision = decide(self._state.entry(jwks_uri), alg, kid, self._clock(), self.policy)
+        return decision.key if decision.action is Action.USE else None
+
+    def _cache_failed(self, error: Exception) -> None:
+        self._state.cache_failures += 1
+        logger.warning("the JWKS cache failed, going on without it: %r", error)
+
+    def _unexpected(self, flight: Flight[Handle], error: Exception) -> Outcome:
+        logger.error("refreshing %s failed unexpectedly", flight.jwks_uri, exc_info=error)
+        return Outcome(Landing.FAILED, f"unexpected {type(error).__name__}")
+
+
+class JWKSFetcher(_Fetcher[threading.Event]):
+    """Fetches and keeps the JWK Sets of clients. Thread-safe; works after a fork.
+
+    policy: times, sizes and budgets (JWKSPolicy).
+    cache: where raw documents are kept; in memory unless you give one.
+    http: your own ``httpx.Client``, with ``trust_env=False``, for a proxy or certificates of your own; it
+        is not closed. Its cookies, headers, auth and timeouts are not used.
+    clock: monotonic seconds.
+    max_key_sets: how many parsed key sets are kept.
+
+    Each fetch runs in a thread of its own, so that nobody waits longer than the policy's timeout, whatever
+    the publisher or a name server does. Raises ConfigurationError.
+    """
+
+    def __init__(
+        self,
+        policy: JWKSPolicy | None = None,
+        *,
+        cache: JWKSCache | None = None,
+        http: httpx.Client | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        max_key_sets: int = 10_000,
+    ) -> None:
+        _http.check_client(http, httpx.Client)
+        super().__init__(policy, cache, clock, max_key_sets)
+        self._http = http
+
+    def get_key(self, jwks_uri: str, alg: str, kid: str | None) -> VerificationKey:
+        """The key for an assertion header. Raises InvalidClient (no such key) or TemporarilyUnavailable."""
+        key = self.peek(jwks_uri, alg, kid)
+        if key is not None:
+            return key
+        return self._drive(jwks_uri, _flow.find_key(self._state, jwks_uri, alg, kid))
+
+    def refresh(self, jwks_uri: str) -> KeySet:
+        """Ask the publisher now, within the budget. Raises TemporarilyUnavailable when it cannot be had."""
+        return self._drive(jwks_uri, _flow.renew(self._state, jwks_uri))
+
+    def close(self) -> None:
+        """Fetch no more. What is under way ends by its own deadline, and nobody waits for it."""
+        self._closed = True
+        for flight in self._state.flights():
+            self._land(flight, _CLOSED)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def _drive(self, jwks_uri: str, flow: Generator[Refresh | RefreshAhead, Outcome | None, Found]) -> Found:
+        deadline = time.monotonic() + self.policy.timeout
+        try:
+            step = next(flow)
+            while True:
+                flight = self._board(jwks_uri, step.wish, ahead=isinstance(step, RefreshAhead))
+                outcome = self._wait(flight, deadline) if isinstance(step, Refresh) else None
+                step = flow.send(outcome)
+        except StopIteration as found:
+            return found.value  # type: ignore[no-any-return]
+
+    def _board(self, jwks_uri: str, wish: Wish, *, ahead: bool) -> Flight[threading.Event] | Outcome:
+        if self._closed:
+            return _CLOSED
+        deadline = time.monotonic() + self.policy.timeout
+        flight, is_new = self._state.board(jwks_uri, wish, deadline, threading.Event, lambda _flight: True, ahead=ahead)
+        if is_new and isinstance(flight, Flight):
+            try:
+                threading.Thread(target=self._fly, args=(flight,), name="jwks-fetch", daemon=True).start()
+            except RuntimeError as error:  # the process may start no more threads
+                self._land(flight, Outcome(Landing.FAILED, str(error)))
+        return flight
+
+    def _wait(self, flight: Flight[threading.Event] | Outcome, deadline: float) -> Outcome:
+        if isinstance(flight, Outcome):
+            return flight
+        flight.handle.wait(min(deadline, flight.deadline) - time.monotonic())
+        return flight.outcome or _OVERDUE
+
+    def _fly(self, flight: Flight[threading.Event]) -> None:
+        flow = _flow.refresh(self._state, flight)
+        try:
+            step = next(flow)
+            while True:
+                try:
+                    answer = self._perform(flight, step)
+                except FetchFailed as error:
+                    step = flow.throw(error)
+                else:
+                    step = flow.send(answer)
+        except StopIteration as end:
+            self._land(flight, end.value)
+        except Exception as error:  # noqa: BLE001 - a flight that never lands would keep its place for ever
+            self._land(flight, self._unexpected(flight, error))
+
+    def _perform(self, flight: Flight[threading.Event], step: RefreshStep) -> object:
+        uri = flight.jwks_uri
+        match step:
+            case Get():
+                return _http.get(self._http, uri, self.policy, forced=flight.wish.forced)
+            case ReadCache():
+                return self._from_cache(lambda: self._cache.get(uri, self._clock()), None)
+            case ClaimShared():
+                return self._from_cache(lambda: self._cache.claim(uri, self.policy, self._clock()), True)
+            case WriteCache(document):
+                return self._from_cache(lambda: self._cache.put(uri, document, self._clock()), None)
+
+    def _from_cache(self, call: Callable[[], object], otherwise: object) -> object:
+        try:
+            return call()
+        except Exception as error:  # noqa: BLE001 - a broken cache costs a fetch, never an answer
+            self._cache_failed(error)
+            return otherwise
+
+    def _land(self, flight: Flight[threading.Event], outcome: Outcome) -> None:
+        self._state.land(flight, outcome)
+        flight.handle.set()
+
+
+class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
+    """JWKSFetcher for asyncio: the same arguments, with an ``httpx.AsyncClient`` and a sync or async cache.
+
+    Each fetch is a task of its own: a waiter that is cancelled takes nobody down. It may be used from
+    several event loops, one after the other.
+    """
+
+    def __init__(
+        self,
+        policy: JWKSPolicy | None = None,
+        *,
+        cache: JWKSCache | AsyncJWKSCache | None = None,
+        http: httpx.AsyncClient | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        max_key_sets: int = 10_000,
+    ) -> None:
+        _http.check_client(http, httpx.AsyncClient)
+        super().__init__(policy, cache, clock, max_key_sets)
+        self._http = http
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def get_key(self, jwks_uri: str, alg: str, kid: str | None) -> VerificationKey:
+        """The key for an assertion header. Raises InvalidClient (no such key) or TemporarilyUnavailable."""
+        key = self.peek(jwks_uri, alg, kid)
+        if key is not None:
+            return key
+        return await self._drive(jwks_uri, _flow.find_key(self._state, jwks_uri, alg, kid))
+
+    async def refresh(self, jwks_uri: str) -> KeySet:
+        """Ask the publisher now, within the budget. Raises TemporarilyUnavailable when it cannot be had."""
+        return await self._drive(jwks_uri, _flow.renew(self._state, jwks_uri))
+
+    async def aclose(self) -> None:
+        """Fetch no more, and end what is under way."""
+        self._closed = True
+        loop = asyncio.get_running_loop()
+        tasks = [task for task in self._tasks if task.get_loop() is loop]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self.aclose()
+
+    async def _drive(self, jwks_uri: str, flow: Generator[Refresh | RefreshAhead, Outcome | None, Found]) -> Found:
+        deadline = time.monotonic() + self.policy.timeout
+        try:
+            step = next(flow)
+            while True:
+                flight = self._board(jwks_uri, step.wish, ahead=isinstance(step, RefreshAhead))
+                outcome = await self._wait(flight, deadline) if isinstance(step, Refresh) else None
+                step = flow.send(outcome)
+        except StopIteration as found:
+            return found.value  # type: ignore[no-any-return]
+
+    def _board(self, jwks_uri: str, wish: Wish, *, ahead: bool) -> Flight[asyncio.Future[None]] | Outcome:
+        if self._closed:
+            return _CLOSED
+        loop = asyncio.get_running_loop()
+        for flight in self._state.flights():
+            if flight.handle.get_loop().is_closed():  # it will never land by itself
+                self._state.land(flight, Outcome(Landing.FAILED, "its event loop is gone"))
+        deadline = time.monotonic() + self.policy.timeout
+        boarded, is_new = self._state.board(
+            jwks_uri,
+            wish,
+            deadline,
+            loop.create_future,
+            lambda flight: flight.handle.get_loop() is loop,
+            ahead=ahead,
+        )
+        if is_new and isinstance(boarded, Flight):
+            task = loop.create_task(self._fly(boarded), name="jwks-fetch")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return boarded
+
+    async def _wait(self, flight: Flight[asyncio.Future[None]] | Outcome, deadline: float) -> Outcome:
+        if isinstance(flight, Outcome):
+            return flight
+        # asyncio.wait cancels nothing: neither a deadline nor a cancelled waiter ends the flight.
+        await asyncio.wait({flight.handle}, timeout=min(deadline, flight.deadline) - time.monotonic())
+        return flight.outcome or _OVERDUE
+
+    async def _fly(self, flight: Flight[asyncio.Future[None]]) -> None:
+        flow = _flow.refresh(self._state, flight)
+        outcome = Outcome(Landing.FAILED, "the fetch was cancelled")
+        try:
+            step = next(flow)
+            while True:
+                try:
+                    answer = await self._perform(flight, step)
+                except FetchFailed as error:
+                    step = flow.throw(error)
+                else:
+                    step = flow.send(answer)
+        except StopIteration as end:
+            outcome = end.value
+        except Exception as error:  # noqa: BLE001 - a flight that never lands would keep its place for ever
+            outcome = self._unexpected(flight, error)
+        finally:
+            self._state.land(flight, outcome)
+            flight.handle.set_result(None)
+
+    async def _perform(self, flight: Flight[asyncio.Future[None]], step: RefreshStep) -> object:
+        uri = flight.jwks_uri
+        match step:
+            case Get():
+                return await _http.aget(self._http, uri, self.policy, forced=flight.wish.forced)
+            case ReadCache():
+                return await self._from_cache(lambda: self._cache.get(uri, self._clock()), None)
+            case ClaimShared():
+                return await self._from_cache(lambda: self._cache.claim(uri, self.policy, self._clock()), True)
+            case WriteCache(document):
+                return await self._from_cache(lambda: self._cache.put(uri, document, self._clock()), None)
+
+    async def _from_cache(self, call: Callable[[], object], otherwise: object) -> object:
+        try:
+            return await call_either(call, in_process=is_in_process(self._cache))
+        except Exception as error:  # noqa: BLE001 - a broken cache costs a fetch, never an answer
+            self._cache_failed(error)
+            return otherwise

@@ -1,0 +1,180 @@
+"""The two flows of a fetcher, written once: to find a key, and to refresh a set.
+
+Each is a generator. It yields what it needs done and is sent the result; the edges, sync and async, do it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from .._core import jwk_set
+from .._core.freshness import Action, Decision, Entry, decide, lifetime, look_up, stale_allowed
+from .._core.jwk_set import KeySet, VerificationKey
+from .._core.response import FetchFailed
+from ..exceptions import Reason, TemporarilyUnavailable
+from ._cache import JWKSDocument
+from ._state import FetchState, Flight, Landing, Outcome, Wish, logger
+
+_DONE = Outcome(Landing.DONE, "")
+_SPENT_ELSEWHERE = Outcome(Landing.SPENT, "the fetch budget is spent, by others who share the cache")
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """Refresh a set, or join the refresh under way, and wait for its end: send me the Outcome."""
+
+    wish: Wish
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshAhead:
+    """Begin to refresh a set, and do not wait for it."""
+
+    wish: Wish
+
+
+def unavailable(outcome: Outcome) -> TemporarilyUnavailable:
+    """A refresh that left nothing to decide with."""
+    return TemporarilyUnavailable(Reason.JWKS_UNAVAILABLE, outcome.detail, outcome.retry_after)
+
+
+def find_key(
+    state: FetchState[Any], jwks_uri: str, alg: str, kid: str | None
+) -> Generator[Refresh | RefreshAhead, Outcome | None, VerificationKey]:
+    """The key for one assertion header. Raises InvalidClient or TemporarilyUnavailable."""
+    arrived = state.begun
+    while True:
+        now = state.clock()
+        entry = state.entry(jwks_uri)
+        decision = decide(entry, alg, kid, now, state.policy)
+        if decision.action is Action.USE_AND_REFRESH:
+            yield RefreshAhead(Wish(alg, kid, forced=False))
+        if decision.key is not None:
+            return decision.key
+        fresh = decision.reason is not Reason.JWKS_UNAVAILABLE
+        if fresh:
+            assert entry is not None
+            _check_last_word(state, jwks_uri, kid, entry, decision, arrived)
+        outcome = yield Refresh(Wish(alg, kid, forced=fresh))
+        assert outcome is not None
+        if outcome.landing is Landing.DONE:
+            continue
+        if fresh:
+            _refuse_unknown(outcome, decision.reason, kid)
+        return _stale_key(state, jwks_uri, alg, kid, outcome)
+
+
+def _check_last_word(
+    state: FetchState[Any], jwks_uri: str, kid: str | None, entry: Entry, decision: Decision, arrived: int
+) -> None:
+    """Raise the reason when no refetch could help: only a set asked for after the request came is the last word."""
+    if decision.action is Action.REFUSE or state.is_unknown(jwks_uri, kid):
+        raise jwk_set.refusal(decision.reason, kid)
+    if entry.flight > arrived:
+        state.remember_unknown(jwks_uri, kid, entry.fetched_at)
+        raise jwk_set.refusal(decision.reason, kid)
+
+
+def _refuse_unknown(outcome: Outcome, reason: Reason, kid: str | None) -> NoReturn:
+    # A spent budget is what a flood of made-up kids runs into: theirs is the fault. A fetch that failed is ours.
+    raise jwk_set.refusal(reason, kid) if outcome.landing is Landing.SPENT else unavailable(outcome)
+
+
+def _stale_key(state: FetchState[Any], jwks_uri: str, alg: str, kid: str | None, outcome: Outcome) -> VerificationKey:
+    entry = state.entry(jwks_uri)
+    now = state.clock()
+    tried = outcome.landing is Landing.FAILED
+    if entry is None or not (tried or entry.failed) or not stale_allowed(entry, now, state.policy):
+        raise unavailable(outcome)
+    if tried:
+        logger.warning("using keys of %s that are %.0f s old", jwks_uri, now - entry.fetched_at)
+    decision = look_up(entry.keys, alg, kid)
+    if decision.key is None:
+        raise unavailable(outcome)
+    return decision.key
+
+
+def renew(state: FetchState[Any], jwks_uri: str) -> Generator[Refresh | RefreshAhead, Outcome | None, KeySet]:
+    """Ask the publisher now, and answer with what it says. Raises TemporarilyUnavailable."""
+    arrived = state.begun
+    while True:
+        outcome = yield Refresh(Wish(None, None, forced=True))
+        assert outcome is not None
+        if outcome.landing is not Landing.DONE:
+            raise unavailable(outcome)
+        entry = state.entry(jwks_uri)
+        if entry is not None and entry.flight > arrived:
+            return entry.keys
+
+
+@dataclass(frozen=True, slots=True)
+class ReadCache:
+    """Read the shared document: send me it, or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimShared:
+    """Claim a fetch from those who share the cache: send me whether it is granted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Get:
+    """Fetch the document: send me its bytes, or throw FetchFailed."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteCache:
+    """Share the document."""
+
+    document: JWKSDocument
+
+
+RefreshStep = ReadCache | ClaimShared | Get | WriteCache
+
+
+def refresh(state: FetchState[Any], flight: Flight[Any]) -> Generator[RefreshStep, Any, Outcome]:
+    """One flight: the shared cache first, then, if the shared budget allows, the publisher."""
+    if _adopt_shared(state, flight, (yield ReadCache())):
+        return _DONE
+    if not (yield ClaimShared()):
+        return _SPENT_ELSEWHERE
+    sent_at = state.clock()
+    try:
+        body: bytes = yield Get()
+        keys = jwk_set.loads_key_set(body, state.policy.max_keys)
+    except (FetchFailed, ValueError) as error:
+        return Outcome(Landing.FAILED, str(error))
+    _report(flight.jwks_uri, keys)
+    state.adopt(flight.jwks_uri, Entry(keys, sent_at, flight.number))
+    yield WriteCache(JWKSDocument(body, sent_at))
+    return _DONE
+
+
+def _adopt_shared(state: FetchState[Any], flight: Flight[Any], document: JWKSDocument | None) -> bool:
+    """Take a newer document that somebody else fetched; True when it makes a fetch of our own needless."""
+    if document is None:
+        return False
+    now = state.clock()
+    fetched_at = min(document.fetched_at, now)
+    known = state.entry(flight.jwks_uri)
+    if known is not None and fetched_at <= known.fetched_at:
+        return False
+    try:
+        keys = jwk_set.loads_key_set(document.body, state.policy.max_keys)
+    except ValueError as error:
+        state.cache_failures += 1
+        logger.warning("the cache holds no JWK Set for %s: %s", flight.jwks_uri, error)
+        return False
+    if now - fetched_at >= lifetime(keys, state.policy):
+        return False
+    state.adopt(flight.jwks_uri, Entry(keys, fetched_at, 0))
+    alg, kid, forced = flight.wish
+    return not forced or (alg is not None and look_up(keys, alg, kid).key is not None)
+
+
+def _report(jwks_uri: str, keys: KeySet) -> None:
+    for member in keys.members:
+        if member.fault is not None:
+            logger.warning("skipping a key of %s: %s", jwks_uri, member.fault)

@@ -1,0 +1,173 @@
+"""One GET of one JWK Set, sync and async, on a client of our own or on the user's.
+
+Whatever the client is set to do: no redirect is followed, no cookie or credential is sent, the certificate
+must have been verified, and the whole takes no longer than the policy's timeout.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import threading
+from functools import cache
+from typing import Any
+from urllib.request import getproxies
+
+import httpx
+
+from .._core.response import FetchFailed, ResponseReader
+from ..exceptions import ConfigurationError
+from ..policy import JWKSPolicy
+
+_CONNECTED = (".connect_tcp.complete", ".connect_unix_socket.complete", ".start_tls.complete")
+
+
+@cache
+def _ssl_context() -> ssl.SSLContext:
+    # Loading the certificates takes tens of milliseconds: once a process, not once a fetch.
+    return httpx.create_ssl_context(trust_env=False)
+
+
+def check_client(http: object, kind: type) -> None:
+    """Refuse a client that would send what no fetch may send. Raises ConfigurationError."""
+    if http is None:
+        return
+    if not isinstance(http, kind):
+        raise ConfigurationError(f"http must be an httpx.{kind.__name__}, not {type(http).__name__}")
+    if getattr(http, "trust_env", False) and getproxies():
+        raise ConfigurationError(
+            "http takes proxies from the environment: build it with trust_env=False, and with proxy= if you want one"
+        )
+
+
+def _request(url: str, policy: JWKSPolicy, *, forced: bool) -> httpx.Request:
+    """A request that owes nothing to a client's defaults: not its headers, cookies, parameters or timeouts."""
+    if url.startswith("http:") and not policy.allow_http_loopback:
+        raise FetchFailed("plain http, and the policy does not say allow_http_loopback")
+    headers = {"Accept": "application/jwk-set+json, application/json", "Accept-Encoding": "identity"}
+    if forced:
+        headers["Cache-Control"] = "no-cache"
+    timeout = httpx.Timeout(policy.timeout).as_dict()
+    return httpx.Request("GET", url, headers=headers, extensions={"timeout": timeout})
+
+
+def _check_verified(response: httpx.Response) -> None:
+    """The connection's own word that TLS was verified; a client of the user's may have been told not to."""
+    stream = response.extensions.get("network_stream")
+    if response.request.url.scheme != "https" or stream is None:
+        return
+    tls = stream.get_extra_info("ssl_object")
+    if tls is None or tls.context.verify_mode is not ssl.CERT_REQUIRED or not tls.context.check_hostname:
+        raise FetchFailed("the TLS certificate was not verified")
+
+
+def _reader(response: httpx.Response, policy: JWKSPolicy) -> ResponseReader:
+    _check_verified(response)
+    headers = response.headers
+    if response.is_stream_consumed:
+        # A transport that answers from memory has decoded the body already.
+        headers = httpx.Headers([pair for pair in headers.multi_items() if pair[0] != "content-encoding"])
+    return ResponseReader(response.status_code, headers, policy.max_bytes)
+
+
+def _timed_out(policy: JWKSPolicy) -> FetchFailed:
+    return FetchFailed(f"no complete answer within {policy.timeout:g} s")
+
+
+class _Watchdog:
+    """Ends a blocking fetch at its deadline by shutting down its socket.
+
+    httpx bounds each read, so a byte a second holds a reader for ever; headers are read where no code of
+    ours runs. Another thread can end that: it shuts down the socket, and the read returns.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        self.has_bitten = False
+        self._stream: Any = None
+        self._timer = threading.Timer(timeout, self.bite)
+        self._timer.daemon = True
+
+    def __enter__(self) -> _Watchdog:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._timer.cancel()
+
+    def trace(self, event: str, info: dict[str, Any]) -> None:
+        """httpx's trace extension: it tells of each new connection."""
+        if event.endswith(_CONNECTED):
+            self._stream = info["return_value"]
+            if self.has_bitten:
+                self.bite()
+
+    def bite(self) -> None:
+        """End the fetch, wherever it is."""
+        self.has_bitten = True
+        sock = self._stream and self._stream.get_extra_info("socket")
+        if isinstance(sock, socket.socket):
+            with contextlib.suppress(OSError):
+                # Not SSLSocket's own shutdown: that takes the TLS state away from under the reader.
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+
+def get(http: httpx.Client | None, url: str, policy: JWKSPolicy, *, forced: bool) -> bytes:
+    """Fetch the document. Raises FetchFailed, whatever went wrong."""
+    request = _request(url, policy, forced=forced)
+    with _Watchdog(policy.timeout) as watchdog:
+        request.extensions["trace"] = watchdog.trace
+        try:
+            with contextlib.ExitStack() as stack:
+                client = http
+                if client is None:
+                    client = httpx.Client(verify=_ssl_context(), trust_env=False)
+                    stack.enter_context(client)
+                response = client.send(request, stream=True, auth=None, follow_redirects=False)
+                stack.callback(response.close)
+                reader = _reader(response, policy)
+                chunks = [response.content] if response.is_stream_consumed else response.iter_raw()
+                for chunk in chunks:
+                    reader.feed(chunk)
+                    if watchdog.has_bitten:
+                        raise _timed_out(policy)
+                body = reader.finish()
+        except FetchFailed:
+            raise
+        except Exception as error:
+            raise (_timed_out(policy) if watchdog.has_bitten else _failed(error)) from None
+    # An answer without a length ends where its socket does: cut off, it would look whole.
+    if watchdog.has_bitten:
+        raise _timed_out(policy)
+    return body
+
+
+async def aget(http: httpx.AsyncClient | None, url: str, policy: JWKSPolicy, *, forced: bool) -> bytes:
+    """Fetch the document. Raises FetchFailed, whatever went wrong."""
+    request = _request(url, policy, forced=forced)
+    try:
+        async with asyncio.timeout(policy.timeout), contextlib.AsyncExitStack() as stack:
+            client = http
+            if client is None:
+                client = httpx.AsyncClient(verify=_ssl_context(), trust_env=False)
+                await stack.enter_async_context(client)
+            response = await client.send(request, stream=True, auth=None, follow_redirects=False)
+            stack.push_async_callback(response.aclose)
+            reader = _reader(response, policy)
+            if response.is_stream_consumed:
+                reader.feed(response.content)
+            else:
+                async for chunk in response.aiter_raw():
+                    reader.feed(chunk)
+            return reader.finish()
+    except FetchFailed:
+        raise
+    except TimeoutError:
+        raise _timed_out(policy) from None
+    except Exception as error:
+        raise _failed(error) from None
+
+
+def _failed(error: Exception) -> FetchFailed:
+    return FetchFailed(f"{type(error).__name__}: {error}" if isinstance(error, httpx.HTTPError) else repr(error))

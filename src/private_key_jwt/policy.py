@@ -1,0 +1,137 @@
+"""The two policies: what an assertion must satisfy, and how published keys are fetched and kept.
+
+Both are immutable and validated once, here, so that nothing has to be checked again for a request.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from .exceptions import ConfigurationError
+
+AudienceRule = Literal["string", "sole", "member"]
+
+_DAY = 86_400
+
+
+def check_number(name: str, value: object, low: float, high: float) -> None:
+    """Refuse anything but a finite number within [low, high]. Raises ConfigurationError, which names it."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ConfigurationError(f"{name} must be a number, not {value!r}")
+    if not low <= value <= high:
+        raise ConfigurationError(f"{name} must be from {low:g} to {high:g}, not {value!r}")
+
+
+def check_integer(name: str, value: object, low: int, high: int) -> None:
+    """Refuse anything but an integer within [low, high]. Raises ConfigurationError, which names it."""
+    if not isinstance(value, int):
+        raise ConfigurationError(f"{name} must be an integer, not {value!r}")
+    check_number(name, value, low, high)
+
+
+def check_flag(name: str, value: object) -> None:
+    """Refuse anything but True or False. Raises ConfigurationError, which names it."""
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{name} must be True or False, not {value!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssertionPolicy:
+    """What a client assertion must satisfy (RFC 7523 §3, OpenID Connect Core §9).
+
+    audience: the values of ``aud`` that name this server: its issuer, and only for clients that cannot
+        send that, the URL of its token endpoint. Compared code point for code point (RFC 3986 §6.2.1).
+        It has no default and is never taken from a request.
+    audience_rule: ``"string"`` takes a bare string only (FAPI 2.0 Security Profile §5.3.2.1), ``"sole"``
+        also a list of one (draft-ietf-oauth-rfc7523bis §4), ``"member"`` one accepted value anywhere in
+        a list (RFC 7519 §4.1.3; an assertion for several servers can be used at each of them).
+    leeway: seconds (0 to 300) of clock difference forgiven in ``exp``, ``nbf`` and ``iat``.
+    max_lifetime: seconds (1 to 86,400) that an assertion may live; it bounds the replay store.
+    require_iat, require_kid: refuse an assertion without the ``iat`` claim, the ``kid`` header parameter.
+    require_typ: take only ``typ: client-authentication+jwt`` (draft-ietf-oauth-rfc7523bis §4).
+    max_assertion_bytes: size (256 to 1,048,576) over which an assertion is not even looked at.
+
+    Raises ConfigurationError, which names the field.
+    """
+
+    audience: str | Sequence[str]
+    audience_rule: AudienceRule = "sole"
+    leeway: float = 15
+    max_lifetime: float = 300
+    require_iat: bool = False
+    require_kid: bool = False
+    require_typ: bool = False
+    max_assertion_bytes: int = 16_384
+    audiences: frozenset[str] = field(init=False, repr=False, compare=False)
+    """The accepted values of ``aud``."""
+
+    def __post_init__(self) -> None:
+        audience = _audience(self.audience)
+        if self.audience_rule not in get_args(AudienceRule):
+            rules = ", ".join(map(repr, get_args(AudienceRule)))
+            raise ConfigurationError(f"audience_rule must be one of {rules}, not {self.audience_rule!r}")
+        check_number("leeway", self.leeway, 0, 300)
+        check_number("max_lifetime", self.max_lifetime, 1, _DAY)
+        check_flag("require_iat", self.require_iat)
+        check_flag("require_kid", self.require_kid)
+        check_flag("require_typ", self.require_typ)
+        check_integer("max_assertion_bytes", self.max_assertion_bytes, 256, 1_048_576)
+        # What the caller passed may be a list: it must not be able to change under a running verifier.
+        object.__setattr__(self, "audience", self.audience if isinstance(self.audience, str) else audience)
+        object.__setattr__(self, "audiences", frozenset(audience))
+
+
+def _audience(value: object) -> tuple[str, ...]:
+    values = (value,) if isinstance(value, str) else value
+    if not isinstance(values, Sequence) or not values or not all(isinstance(each, str) and each for each in values):
+        raise ConfigurationError(f"audience must be a non-empty string or a sequence of them, not {value!r}")
+    return tuple(values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JWKSPolicy:
+    """How published JWK Sets are fetched and kept. Times are in seconds.
+
+    ttl: how long a fetched set is used (1 to 86,400), counted from the moment it was asked for. It is also
+        how long a key that has left the set may still be accepted.
+    unknown_kid_burst, unknown_kid_window: at most that many fetches (1 to 100) of one ``jwks_uri`` within
+        any window (1 to 3,600), whatever starts them and whatever comes back (OpenID Connect Core §10.1.1
+        asks for the refetch; nothing there stops a stranger from causing one for each request).
+    empty_ttl: how long a set without keys is kept (1 to 86,400; never longer than ``ttl``).
+    refresh_ahead: the part of ``ttl`` (over 0, to 1) after which a set in use is refetched in the
+        background; 1 turns it off.
+    stale_if_error: how long after ``ttl`` (0 to 3,600) keys may still be used when a fetch was tried and
+        failed. It prolongs the life of a key that was removed: 0, off, unless you know why.
+    timeout: the whole of one fetch (over 0, to 60): name look-up, connect, headers and body.
+    max_bytes: the most that a document may hold (256 to 16,777,216 bytes, after decompression).
+    max_keys: the most members that a JWK Set may have (1 to 1,024).
+    allow_http_loopback: take plain ``http`` for a literal loopback address or ``localhost``. For tests.
+
+    Raises ConfigurationError, which names the field.
+    """
+
+    ttl: float = 300
+    unknown_kid_burst: int = 2
+    unknown_kid_window: float = 30
+    empty_ttl: float = 30
+    refresh_ahead: float = 0.8
+    stale_if_error: float = 0
+    timeout: float = 3
+    max_bytes: int = 65_536
+    max_keys: int = 64
+    allow_http_loopback: bool = False
+
+    def __post_init__(self) -> None:
+        check_number("ttl", self.ttl, 1, _DAY)
+        check_integer("unknown_kid_burst", self.unknown_kid_burst, 1, 100)
+        check_number("unknown_kid_window", self.unknown_kid_window, 1, 3_600)
+        check_number("empty_ttl", self.empty_ttl, 1, _DAY)
+        check_number("refresh_ahead", self.refresh_ahead, 0.01, 1)
+        check_number("stale_if_error", self.stale_if_error, 0, 3_600)
+        check_number("timeout", self.timeout, 0.01, 60)
+        check_integer("max_bytes", self.max_bytes, 256, 16_777_216)
+        check_integer("max_keys", self.max_keys, 1, 1_024)
+        check_flag("allow_http_loopback", self.allow_http_loopback)

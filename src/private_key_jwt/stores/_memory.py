@@ -1,0 +1,108 @@
+"""A replay store in the memory of one process."""
+
+from __future__ import annotations
+
+import heapq
+import math
+import threading
+import warnings
+from typing import ClassVar, NamedTuple
+
+from .._after_fork import mend_after_fork
+from ..exceptions import Reason, TemporarilyUnavailable
+from ..policy import check_integer
+
+_FORGET_PER_ADD = 4
+
+
+class _Second(NamedTuple):
+    """The keys that expire within one second; ``end`` is one object for all of them, to save memory."""
+
+    end: float
+    keys: list[bytes]
+
+
+class MemoryReplayStore:
+    """Replay marks in the memory of this process: right for one process, wrong for several workers.
+
+    Thread-safe. Holds at most ``max_entries`` marks; full, it refuses (``replay_store_full``, fails closed)
+    and never forgets a live mark. Each add also forgets up to four expired marks, so no call pays for
+    many. After a fork every child has a store of its own, and says so once (RuntimeWarning).
+    """
+
+    in_process: ClassVar[bool] = True
+
+    def __init__(self, max_entries: int = 1_000_000) -> None:
+        check_integer("max_entries", max_entries, 1, 1_000_000_000)
+        self._max_entries = max_entries
+        self._expiry: dict[bytes, float] = {}
+        self._seconds: dict[int, _Second] = {}
+        self._order: list[int] = []
+        self._forgotten_until = -math.inf
+        self._forked = False
+        self._lock = threading.Lock()
+        mend_after_fork(self)
+
+    def after_fork_in_child(self) -> None:
+        """A thread that held the lock is not in this process; nor are the other workers' marks."""
+        self._lock = threading.Lock()
+        self._forked = True
+
+    def __len__(self) -> int:
+        """How many marks are held, those included that have expired and are not forgotten yet."""
+        return len(self._expiry)
+
+    def add(self, key: bytes, expires_at: float, now: float) -> bool:
+        """See ReplayStore.add. Raises TemporarilyUnavailable: replay_store_full, replay_store_unavailable."""
+        if self._forked:
+            self._warn_of_fork()
+        with self._lock:
+            self._forget_expired(now)
+            known = self._expiry.get(key)
+            if known is not None and known > now:
+                return False
+            if expires_at <= self._forgotten_until:
+                # The clock was set back. A mark like this one may have been forgotten: nobody can tell.
+                raise TemporarilyUnavailable(
+                    Reason.REPLAY_STORE_UNAVAILABLE,
+                    f"the clock stands {self._forgotten_until - now:.0f} s before marks already forgotten",
+                )
+            if len(self._expiry) >= self._max_entries:
+                raise TemporarilyUnavailable(
+                    Reason.REPLAY_STORE_FULL, f"{self._max_entries} marks are live: raise max_entries"
+                )
+            self._remember(key, expires_at)
+            return True
+
+    def _remember(self, key: bytes, expires_at: float) -> None:
+        number = math.ceil(expires_at)
+        second = self._seconds.get(number)
+        if second is None:
+            second = self._seconds[number] = _Second(float(number), [])
+            heapq.heappush(self._order, number)
+        second.keys.append(key)
+        self._expiry[key] = second.end if second.end == expires_at else expires_at
+
+    def _forget_expired(self, now: float) -> None:
+        for _ in range(_FORGET_PER_ADD):
+            if not self._order or self._order[0] > now:
+                return
+            number = self._order[0]
+            second = self._seconds[number]
+            key = second.keys.pop()
+            # A key that was added anew after it expired may stand twice; its later mark is not this one's.
+            if self._expiry.get(key, math.inf) <= second.end:
+                del self._expiry[key]
+                self._forgotten_until = max(self._forgotten_until, second.end)
+            if not second.keys:
+                del self._seconds[number]
+                heapq.heappop(self._order)
+
+    def _warn_of_fork(self) -> None:
+        self._forked = False
+        warnings.warn(
+            "This MemoryReplayStore was made before a fork: the processes no longer share it, and an assertion"
+            " can be used once in each. Make it after the fork, or take a store that workers share.",
+            RuntimeWarning,
+            stacklevel=3,
+        )

@@ -1,0 +1,320 @@
+"""The verifiers: which client sent this token request?
+
+``begin`` is the recipe, a numbered step for a numbered step; ``consume`` is its last one. The two
+verifiers are twins: they differ in ``await`` and in the adapters they are given (a test compares them).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple, Self
+
+from . import _adapters as adapt
+from ._adapters import AsyncClients, Clients
+from ._core import claims as claims_step
+from ._core import compact, replay, token_request
+from ._core import header as header_step
+from ._core.header import Header
+from ._core.jwk_set import VerificationKey
+from ._core.token_request import Form
+from .clients import RegisteredClient
+from .exceptions import InvalidClient, Reason, TemporarilyUnavailable
+from .fetcher import AsyncJWKSFetcher, JWKSFetcher
+from .policy import AssertionPolicy
+from .stores import AsyncReplayStore, ReplayStore
+
+
+class VerifiedAssertion(NamedTuple):
+    """The client that sent an assertion, and what the assertion said. Every check has passed.
+
+    ``audience`` is the accepted value that matched. Times are seconds since the epoch. ``claims`` is read-only.
+    """
+
+    client_id: str
+    kid: str | None
+    jti: str
+    audience: str
+    issued_at: float | None
+    expires_at: float
+    claims: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        # What lands in a log by accident names the client, and carries no claims.
+        return f"VerifiedAssertion(client_id={self.client_id!r}, kid={self.kid!r}, expires_at={self.expires_at!r})"
+
+
+class ClientAssertionVerifier:
+    """Verifies client assertions for one authorization server (RFC 7523 §3, OpenID Connect Core §9).
+
+    policy: what every assertion must satisfy.
+    clients: the registered clients: RegisteredClients, a mapping of them by client_id (asked anew for each
+        request), or a function ``client_id -> RegisteredClient | None``.
+    replay_store: where used assertions are remembered. Several workers must share one.
+    jwks: the fetcher of published keys; one of its own, with the default policy, unless given.
+    clock: seconds since the epoch.
+
+    Thread-safe. ``close()``, or leaving the context, closes only what the verifier opened itself.
+    Raises ConfigurationError.
+    """
+
+    def __init__(
+        self,
+        *,
+        policy: AssertionPolicy,
+        clients: Clients,
+        replay_store: ReplayStore,
+        jwks: JWKSFetcher | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        adapt.check_settings(policy, clock)
+        self._policy = policy
+        self._clock = clock
+        self._clients = adapt.sync_clients(clients)
+        self._replay_store = adapt.sync_store(replay_store)
+        self._jwks = adapt.sync_fetcher(jwks)
+        self._owns_jwks = jwks is None
+
+    def verify(self, client_assertion: str | bytes, client_id: str | None = None) -> VerifiedAssertion:
+        """Verify an assertion and mark it as used.
+
+        client_id: the ``client_id`` parameter of the request, when it had one; it must name the same client.
+        Raises InvalidClient or TemporarilyUnavailable, and nothing else whatever the assertion is.
+        """
+        pending = self.begin(client_assertion, client_id)
+        return pending.consume()
+
+    def authenticate(self, form: Form, authorization: str | None = None) -> VerifiedAssertion | None:
+        """Authenticate the client of a whole token request.
+
+        form: the parameters of the body, as a mapping, a framework's multi-dictionary, or pairs.
+        authorization: the value of the ``Authorization`` header field, when there is one.
+
+        None when the request carries no client assertion at all: nobody is authenticated then.
+        Raises InvalidRequest for a malformed request, and what ``verify`` raises.
+        """
+        parameters = token_request.read(form, authorization)
+        if parameters is None:
+            return None
+        return self.verify(parameters.assertion, parameters.client_id)
+
+    def begin(self, client_assertion: str | bytes, client_id: str | None = None) -> PendingAssertion:
+        """Everything but the replay mark, for a server that has more to check before the assertion is used up.
+
+        Nothing may be issued before ``consume()`` has answered. Arguments and errors are those of ``verify``.
+        """
+        now = self._clock()
+        # 1. Size and shape: a compact JWS in its one spelling.
+        jws = compact.split(client_assertion, self._policy.max_assertion_bytes)
+        # 2. Header: what is true of it for every client.
+        header = header_step.parse(jws.header)
+        # 3. Claims: who, what this client may do, for whom, when, and which one.
+        claims = claims_step.parse(jws.payload)
+        client = self._find_client(claims_step.identify(claims, client_id))
+        policy = client.policy or self._policy
+        claims_step.check_client_rules(header, policy, client.signing_algs, require_kid=client.require_kid)
+        audience = claims_step.check_audience(claims, policy)
+        times = claims_step.check_times(claims, policy, now)
+        jti = claims_step.check_jti(claims)
+        # 4. Key: the one of this client that the header names.
+        key = self._find_key(client, header)
+        # 5. Signature, over the bytes received.
+        if not key.verify(jws.signature, jws.signing_input):
+            raise bad_signature(header)
+        # 6. Replay, last: `consume` marks it.
+        verified = VerifiedAssertion(
+            client.client_id, header.kid, jti, audience, times.issued_at, times.expires_at, MappingProxyType(claims)
+        )
+        return PendingAssertion(self, verified, policy.leeway)
+
+    def _find_client(self, client_id: str) -> RegisteredClient:
+        try:
+            client = self._clients(client_id)
+        except Exception as error:  # noqa: BLE001 - the user's code: whatever it raises, nobody is let in
+            raise adapt.lookup_failed(error) from error
+        return adapt.found_client(client, client_id)
+
+    def _find_key(self, client: RegisteredClient, header: Header) -> VerificationKey:
+        key = adapt.registered_key(client, header)
+        if key is None:
+            key = self._jwks.get_key(str(client.jwks_uri), header.alg, header.kid)
+        return key
+
+    def _mark_used(self, verified: VerifiedAssertion, leeway: float) -> None:
+        now = self._clock()
+        claims_step.check_not_expired(verified.expires_at, leeway, now)
+        key = replay.replay_key(verified.client_id, verified.jti)
+        retain_until = replay.retain_until(verified.expires_at, leeway)
+        try:
+            added = self._replay_store.add(key, retain_until, now)
+        except TemporarilyUnavailable:  # the store's own word: it knows more
+            raise
+        except Exception as error:  # noqa: BLE001 - the user's code: whatever it raises, nobody is let in
+            raise adapt.store_failed(error) from error
+        adapt.check_added(added)
+        # A store that took longer than the mark lives may have forgotten the first use and said True again.
+        claims_step.check_not_expired(verified.expires_at, leeway, self._clock())
+
+    def close(self) -> None:
+        """Close the fetcher, when it is the verifier's own."""
+        if self._owns_jwks:
+            self._jwks.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+
+class PendingAssertion:
+    """An assertion that passed every check but the last: it is not used up yet, and authenticates nobody yet."""
+
+    __slots__ = ("_leeway", "_verified", "_verifier")
+
+    def __init__(self, verifier: ClientAssertionVerifier, verified: VerifiedAssertion, leeway: float) -> None:
+        self._verifier = verifier
+        self._verified = verified
+        self._leeway = leeway
+
+    @property
+    def client_id(self) -> str:
+        """The client whose key signed the assertion."""
+        return self._verified.client_id
+
+    def consume(self) -> VerifiedAssertion:
+        """Mark the assertion as used; once only, whoever else holds it.
+
+        Raises InvalidClient (``replayed``, or ``expired`` by now) or TemporarilyUnavailable.
+        """
+        self._verifier._mark_used(self._verified, self._leeway)  # noqa: SLF001 - a part of the verifier
+        return self._verified
+
+
+class AsyncClientAssertionVerifier:
+    """ClientAssertionVerifier for asyncio: the same names, awaited.
+
+    Stores, clients and fetchers may be sync or async. What is sync and may block (a store that does not live
+    in this process, a function of yours) is called in a thread, so that it cannot hold up the event loop.
+    """
+
+    def __init__(
+        self,
+        *,
+        policy: AssertionPolicy,
+        clients: AsyncClients,
+        replay_store: AsyncReplayStore | ReplayStore,
+        jwks: AsyncJWKSFetcher | JWKSFetcher | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        adapt.check_settings(policy, clock)
+        self._policy = policy
+        self._clock = clock
+        self._clients = adapt.async_clients(clients)
+        self._replay_store = adapt.async_store(replay_store)
+        self._jwks = adapt.async_fetcher(jwks)
+        self._owns_jwks = jwks is None
+
+    async def verify(self, client_assertion: str | bytes, client_id: str | None = None) -> VerifiedAssertion:
+        """See ClientAssertionVerifier.verify."""
+        pending = await self.begin(client_assertion, client_id)
+        return await pending.consume()
+
+    async def authenticate(self, form: Form, authorization: str | None = None) -> VerifiedAssertion | None:
+        """See ClientAssertionVerifier.authenticate."""
+        parameters = token_request.read(form, authorization)
+        if parameters is None:
+            return None
+        return await self.verify(parameters.assertion, parameters.client_id)
+
+    async def begin(self, client_assertion: str | bytes, client_id: str | None = None) -> AsyncPendingAssertion:
+        """See ClientAssertionVerifier.begin."""
+        now = self._clock()
+        # 1. Size and shape: a compact JWS in its one spelling.
+        jws = compact.split(client_assertion, self._policy.max_assertion_bytes)
+        # 2. Header: what is true of it for every client.
+        header = header_step.parse(jws.header)
+        # 3. Claims: who, what this client may do, for whom, when, and which one.
+        claims = claims_step.parse(jws.payload)
+        client = await self._find_client(claims_step.identify(claims, client_id))
+        policy = client.policy or self._policy
+        claims_step.check_client_rules(header, policy, client.signing_algs, require_kid=client.require_kid)
+        audience = claims_step.check_audience(claims, policy)
+        times = claims_step.check_times(claims, policy, now)
+        jti = claims_step.check_jti(claims)
+        # 4. Key: the one of this client that the header names.
+        key = await self._find_key(client, header)
+        # 5. Signature, over the bytes received.
+        if not key.verify(jws.signature, jws.signing_input):
+            raise bad_signature(header)
+        # 6. Replay, last: `consume` marks it.
+        verified = VerifiedAssertion(
+            client.client_id, header.kid, jti, audience, times.issued_at, times.expires_at, MappingProxyType(claims)
+        )
+        return AsyncPendingAssertion(self, verified, policy.leeway)
+
+    async def _find_client(self, client_id: str) -> RegisteredClient:
+        try:
+            client = await self._clients(client_id)
+        except Exception as error:  # noqa: BLE001 - the user's code: whatever it raises, nobody is let in
+            raise adapt.lookup_failed(error) from error
+        return adapt.found_client(client, client_id)
+
+    async def _find_key(self, client: RegisteredClient, header: Header) -> VerificationKey:
+        key = adapt.registered_key(client, header)
+        if key is None:
+            key = await self._jwks.get_key(str(client.jwks_uri), header.alg, header.kid)
+        return key
+
+    async def _mark_used(self, verified: VerifiedAssertion, leeway: float) -> None:
+        now = self._clock()
+        claims_step.check_not_expired(verified.expires_at, leeway, now)
+        key = replay.replay_key(verified.client_id, verified.jti)
+        retain_until = replay.retain_until(verified.expires_at, leeway)
+        try:
+            added = await self._replay_store.add(key, retain_until, now)
+        except TemporarilyUnavailable:  # the store's own word: it knows more
+            raise
+        except Exception as error:  # noqa: BLE001 - the user's code: whatever it raises, nobody is let in
+            raise adapt.store_failed(error) from error
+        adapt.check_added(added)
+        # A store that took longer than the mark lives may have forgotten the first use and said True again.
+        claims_step.check_not_expired(verified.expires_at, leeway, self._clock())
+
+    async def close(self) -> None:
+        """Close the fetcher, when it is the verifier's own."""
+        if self._owns_jwks:
+            await self._jwks.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self.close()
+
+
+class AsyncPendingAssertion:
+    """An assertion that passed every check but the last: it is not used up yet, and authenticates nobody yet."""
+
+    __slots__ = ("_leeway", "_verified", "_verifier")
+
+    def __init__(self, verifier: AsyncClientAssertionVerifier, verified: VerifiedAssertion, leeway: float) -> None:
+        self._verifier = verifier
+        self._verified = verified
+        self._leeway = leeway
+
+    @property
+    def client_id(self) -> str:
+        """The client whose key signed the assertion."""
+        return self._verified.client_id
+
+    async def consume(self) -> VerifiedAssertion:
+        """See PendingAssertion.consume."""
+        await self._verifier._mark_used(self._verified, self._leeway)  # noqa: SLF001 - a part of the verifier
+        return self._verified
+
+
+def bad_signature(header: Header) -> InvalidClient:
+    """The signature is not that of the key that the header names."""
+    return InvalidClient(Reason.BAD_SIGNATURE, f"not signed by the client's key {header.kid!a}", "signature")
