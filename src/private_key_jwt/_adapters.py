@@ -63,7 +63,7 @@ def _look_up(clients: object) -> Callable[[str], Any]:
 
 
 def found_client(client: object, client_id: str) -> RegisteredClient:
-    """What a look-up answered. Raises InvalidClient: unknown_client, or TemporarilyUnavailable: client_lookup_failed."""
+    """What a look-up answered. Raises unknown_client (the client's fault) or client_lookup_failed (ours)."""
     if isinstance(client, RegisteredClient) and client.client_id == client_id:
         return client
     if client is None or isinstance(client, RegisteredClient):
@@ -80,7 +80,7 @@ def lookup_failed(error: Exception) -> TemporarilyUnavailable:
 
 
 def check_added(added: object) -> None:
-    """What a store answered. Raises InvalidClient: replayed, or TemporarilyUnavailable: replay_store_unavailable."""
+    """What a store answered. Raises replayed (the client's fault) or replay_store_unavailable (ours)."""
     if added is True:
         return
     if added is False:

@@ -17,6 +17,7 @@ import math
 from enum import StrEnum
 from typing import ClassVar, NamedTuple
 
+_NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}  # RFC 6749 §5.1
 _DETAIL_LENGTH = 200
 _QUOTED_LENGTH = 64
 
@@ -85,7 +86,7 @@ class AuthenticationError(PrivateKeyJWTError):
     """
 
     _status: ClassVar[int]
-    _headers: ClassVar[dict[str, str]] = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+    _headers: ClassVar[dict[str, str]] = _NO_STORE
     _body: ClassVar[dict[str, str]]
 
     def __init__(self, reason: Reason, detail: str, check: str | None = None) -> None:
@@ -109,7 +110,7 @@ class InvalidClient(AuthenticationError):
     # RFC 9110 §15.5.2 wants a challenge beside a 401. It is a scheme of our own, because a client that
     # is told `Basic` would start to send its secrets that way.
     _headers: ClassVar[dict[str, str]] = {
-        **AuthenticationError._headers,
+        **_NO_STORE,
         "WWW-Authenticate": 'PrivateKeyJWT error="invalid_client"',
     }
     _body: ClassVar[dict[str, str]] = {

@@ -7,7 +7,7 @@ verifiers are twins: they differ in ``await`` and in the adapters they are given
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 
@@ -43,6 +43,10 @@ class VerifiedAssertion(NamedTuple):
     def __repr__(self) -> str:
         # What lands in a log by accident names the client, and carries no claims.
         return f"VerifiedAssertion(client_id={self.client_id!r}, kid={self.kid!r}, expires_at={self.expires_at!r})"
+
+
+MarkUsed = Callable[[VerifiedAssertion, float], None]
+AsyncMarkUsed = Callable[[VerifiedAssertion, float], Awaitable[None]]
 
 
 class ClientAssertionVerifier:
@@ -126,12 +130,12 @@ class ClientAssertionVerifier:
         verified = VerifiedAssertion(
             client.client_id, header.kid, jti, audience, times.issued_at, times.expires_at, MappingProxyType(claims)
         )
-        return PendingAssertion(self, verified, policy.leeway)
+        return PendingAssertion(self._mark_used, verified, policy.leeway)
 
     def _find_client(self, client_id: str) -> RegisteredClient:
         try:
             client = self._clients(client_id)
-        except Exception as error:  # noqa: BLE001 - the user's code: whatever it raises, nobody is let in
+        except Exception as error:  # the user's code: whatever it raises, nobody is let in
             raise adapt.lookup_failed(error) from error
         return adapt.found_client(client, client_id)
 
@@ -150,7 +154,7 @@ class ClientAssertionVerifier:
             added = self._replay_store.add(key, retain_until, now)
         except TemporarilyUnavailable:  # the store's own word: it knows more
             raise
-        except Exception as error:  # noqa: BLE001 - the user's code: whatever it raises, nobody is let in
+        except Exception as error:  # the user's code: whatever it raises, nobody is let in
             raise adapt.store_failed(error) from error
         adapt.check_added(added)
         # A store that took longer than the mark lives may have forgotten the first use and said True again.
@@ -171,10 +175,10 @@ class ClientAssertionVerifier:
 class PendingAssertion:
     """An assertion that passed every check but the last: it is not used up yet, and authenticates nobody yet."""
 
-    __slots__ = ("_leeway", "_verified", "_verifier")
+    __slots__ = ("_leeway", "_mark_used", "_verified")
 
-    def __init__(self, verifier: ClientAssertionVerifier, verified: VerifiedAssertion, leeway: float) -> None:
-        self._verifier = verifier
+    def __init__(self, mark_used: MarkUsed, verified: VerifiedAssertion, leeway: float) -> None:
+        self._mark_used = mark_used
         self._verified = verified
         self._leeway = leeway
 
@@ -188,7 +192,7 @@ class PendingAssertion:
 
         Raises InvalidClient (``replayed``, or ``expired`` by now) or TemporarilyUnavailable.
         """
-        self._verifier._mark_used(self._verified, self._leeway)  # noqa: SLF001 - a part of the verifier
+        self._mark_used(self._verified, self._leeway)
         return self._verified
 
 
@@ -252,12 +256,12 @@ class AsyncClientAssertionVerifier:
         verified = VerifiedAssertion(
             client.client_id, header.kid, jti, audience, times.issued_at, times.expires_at, MappingProxyType(claims)
         )
-        return AsyncPendingAssertion(self, verified, policy.leeway)
+        return AsyncPendingAssertion(self._mark_used, verified, policy.leeway)
 
     async def _find_client(self, client_id: str) -> RegisteredClient:
         try:
             client = await self._clients(client_id)
-        except Exception as error:  # noqa: BLE001 - the user's code: whatever it raises, nobody is let in
+        except Exception as error:  # the user's code: whatever it raises, nobody is let in
             raise adapt.lookup_failed(error) from error
         return adapt.found_client(client, client_id)
 
@@ -276,7 +280,7 @@ class AsyncClientAssertionVerifier:
             added = await self._replay_store.add(key, retain_until, now)
         except TemporarilyUnavailable:  # the store's own word: it knows more
             raise
-        except Exception as error:  # noqa: BLE001 - the user's code: whatever it raises, nobody is let in
+        except Exception as error:  # the user's code: whatever it raises, nobody is let in
             raise adapt.store_failed(error) from error
         adapt.check_added(added)
         # A store that took longer than the mark lives may have forgotten the first use and said True again.
@@ -297,10 +301,10 @@ class AsyncClientAssertionVerifier:
 class AsyncPendingAssertion:
     """An assertion that passed every check but the last: it is not used up yet, and authenticates nobody yet."""
 
-    __slots__ = ("_leeway", "_verified", "_verifier")
+    __slots__ = ("_leeway", "_mark_used", "_verified")
 
-    def __init__(self, verifier: AsyncClientAssertionVerifier, verified: VerifiedAssertion, leeway: float) -> None:
-        self._verifier = verifier
+    def __init__(self, mark_used: AsyncMarkUsed, verified: VerifiedAssertion, leeway: float) -> None:
+        self._mark_used = mark_used
         self._verified = verified
         self._leeway = leeway
 
@@ -311,7 +315,7 @@ class AsyncPendingAssertion:
 
     async def consume(self) -> VerifiedAssertion:
         """See PendingAssertion.consume."""
-        await self._verifier._mark_used(self._verified, self._leeway)  # noqa: SLF001 - a part of the verifier
+        await self._mark_used(self._verified, self._leeway)
         return self._verified
 
 

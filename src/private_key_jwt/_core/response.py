@@ -11,7 +11,7 @@ _MEDIA_TYPES = ("application/json", "application/jwk-set+json")
 _GZIP = 16 + zlib.MAX_WBITS
 
 
-class FetchFailed(Exception):  # noqa: N818 - it says what happened, and never leaves this library
+class FetchFailed(Exception):  # it says what happened, and never leaves this library
     """A fetch brought no JWK Set. The text says why, for the log."""
 
 

@@ -76,17 +76,17 @@ class MemoryJWKSCache:
         """A thread that held the lock is not in this process."""
         self._lock = threading.Lock()
 
-    def get(self, jwks_uri: str, now: float) -> JWKSDocument | None:  # noqa: ARG002 - it keeps this process's clock
+    def get(self, jwks_uri: str, now: float) -> JWKSDocument | None:  # it keeps this process's clock
         """The newest document known, or None."""
         return self._documents.get(jwks_uri)
 
-    def put(self, jwks_uri: str, document: JWKSDocument, now: float) -> None:  # noqa: ARG002
+    def put(self, jwks_uri: str, document: JWKSDocument, now: float) -> None:
         """Keep a document, unless a newer one is there."""
         with self._lock:
             known = self._documents.get(jwks_uri)
             if known is None or known.fetched_at <= document.fetched_at:
                 self._documents[jwks_uri] = document
 
-    def claim(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:  # noqa: ARG002
+    def claim(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
         """Always True: nobody shares it, and the fetcher keeps a budget of its own."""
         return True

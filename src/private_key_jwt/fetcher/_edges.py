@@ -23,6 +23,7 @@ from ._state import FetchState, Flight, Handle, Landing, Outcome, Wish, logger
 
 Found = TypeVar("Found")
 
+_BEGUN = Outcome(Landing.DONE, "begun, and not waited for")
 _CLOSED = Outcome(Landing.REFUSED, "the fetcher is closed")
 _OVERDUE = Outcome(Landing.FAILED, "the fetch under way has not ended in time")
 
@@ -109,13 +110,13 @@ class JWKSFetcher(_Fetcher[threading.Event]):
     def __exit__(self, *_error: object) -> None:
         self.close()
 
-    def _drive(self, jwks_uri: str, flow: Generator[Refresh | RefreshAhead, Outcome | None, Found]) -> Found:
+    def _drive(self, jwks_uri: str, flow: Generator[Refresh | RefreshAhead, Outcome, Found]) -> Found:
         deadline = time.monotonic() + self.policy.timeout
         try:
             step = next(flow)
             while True:
                 flight = self._board(jwks_uri, step.wish, ahead=isinstance(step, RefreshAhead))
-                outcome = self._wait(flight, deadline) if isinstance(step, Refresh) else None
+                outcome = self._wait(flight, deadline) if isinstance(step, Refresh) else _BEGUN
                 step = flow.send(outcome)
         except StopIteration as found:
             return found.value  # type: ignore[no-any-return]
@@ -151,7 +152,7 @@ class JWKSFetcher(_Fetcher[threading.Event]):
                     step = flow.send(answer)
         except StopIteration as end:
             self._land(flight, end.value)
-        except Exception as error:  # noqa: BLE001 - a flight that never lands would keep its place for ever
+        except Exception as error:  # a flight that never lands would keep its place for ever
             self._land(flight, self._unexpected(flight, error))
 
     def _perform(self, flight: Flight[threading.Event], step: RefreshStep) -> object:
@@ -160,16 +161,16 @@ class JWKSFetcher(_Fetcher[threading.Event]):
             case Get():
                 return _http.get(self._http, uri, self.policy, forced=flight.wish.forced)
             case ReadCache():
-                return self._from_cache(lambda: self._cache.get(uri, self._clock()), None)
+                return self._from_cache(lambda: self._cache.get(uri, self._clock()), otherwise=None)
             case ClaimShared():
-                return self._from_cache(lambda: self._cache.claim(uri, self.policy, self._clock()), True)
+                return self._from_cache(lambda: self._cache.claim(uri, self.policy, self._clock()), otherwise=True)
             case WriteCache(document):
-                return self._from_cache(lambda: self._cache.put(uri, document, self._clock()), None)
+                return self._from_cache(lambda: self._cache.put(uri, document, self._clock()), otherwise=None)
 
-    def _from_cache(self, call: Callable[[], object], otherwise: object) -> object:
+    def _from_cache(self, call: Callable[[], object], *, otherwise: object) -> object:
         try:
             return call()
-        except Exception as error:  # noqa: BLE001 - a broken cache costs a fetch, never an answer
+        except Exception as error:  # a broken cache costs a fetch, never an answer
             self._cache_failed(error)
             return otherwise
 
@@ -225,13 +226,13 @@ class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
     async def __aexit__(self, *_error: object) -> None:
         await self.aclose()
 
-    async def _drive(self, jwks_uri: str, flow: Generator[Refresh | RefreshAhead, Outcome | None, Found]) -> Found:
+    async def _drive(self, jwks_uri: str, flow: Generator[Refresh | RefreshAhead, Outcome, Found]) -> Found:
         deadline = time.monotonic() + self.policy.timeout
         try:
             step = next(flow)
             while True:
                 flight = self._board(jwks_uri, step.wish, ahead=isinstance(step, RefreshAhead))
-                outcome = await self._wait(flight, deadline) if isinstance(step, Refresh) else None
+                outcome = await self._wait(flight, deadline) if isinstance(step, Refresh) else _BEGUN
                 step = flow.send(outcome)
         except StopIteration as found:
             return found.value  # type: ignore[no-any-return]
@@ -279,7 +280,7 @@ class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
                     step = flow.send(answer)
         except StopIteration as end:
             outcome = end.value
-        except Exception as error:  # noqa: BLE001 - a flight that never lands would keep its place for ever
+        except Exception as error:  # a flight that never lands would keep its place for ever
             outcome = self._unexpected(flight, error)
         finally:
             self._state.land(flight, outcome)
@@ -291,15 +292,17 @@ class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
             case Get():
                 return await _http.aget(self._http, uri, self.policy, forced=flight.wish.forced)
             case ReadCache():
-                return await self._from_cache(lambda: self._cache.get(uri, self._clock()), None)
+                return await self._from_cache(lambda: self._cache.get(uri, self._clock()), otherwise=None)
             case ClaimShared():
-                return await self._from_cache(lambda: self._cache.claim(uri, self.policy, self._clock()), True)
+                return await self._from_cache(
+                    lambda: self._cache.claim(uri, self.policy, self._clock()), otherwise=True
+                )
             case WriteCache(document):
-                return await self._from_cache(lambda: self._cache.put(uri, document, self._clock()), None)
+                return await self._from_cache(lambda: self._cache.put(uri, document, self._clock()), otherwise=None)
 
-    async def _from_cache(self, call: Callable[[], object], otherwise: object) -> object:
+    async def _from_cache(self, call: Callable[[], object], *, otherwise: object) -> object:
         try:
             return await call_either(call, in_process=is_in_process(self._cache))
-        except Exception as error:  # noqa: BLE001 - a broken cache costs a fetch, never an answer
+        except Exception as error:  # a broken cache costs a fetch, never an answer
             self._cache_failed(error)
             return otherwise

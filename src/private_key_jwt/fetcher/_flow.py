@@ -42,7 +42,7 @@ def unavailable(outcome: Outcome) -> TemporarilyUnavailable:
 
 def find_key(
     state: FetchState[Any], jwks_uri: str, alg: str, kid: str | None
-) -> Generator[Refresh | RefreshAhead, Outcome | None, VerificationKey]:
+) -> Generator[Refresh | RefreshAhead, Outcome, VerificationKey]:
     """The key for one assertion header. Raises InvalidClient or TemporarilyUnavailable."""
     arrived = state.begun
     while True:
@@ -53,15 +53,13 @@ def find_key(
             yield RefreshAhead(Wish(alg, kid, forced=False))
         if decision.key is not None:
             return decision.key
-        fresh = decision.reason is not Reason.JWKS_UNAVAILABLE
-        if fresh:
-            assert entry is not None
-            _check_last_word(state, jwks_uri, kid, entry, decision, arrived)
-        outcome = yield Refresh(Wish(alg, kid, forced=fresh))
-        assert outcome is not None
+        fresh = None if decision.reason is Reason.JWKS_UNAVAILABLE else entry
+        if fresh is not None:
+            _check_last_word(state, jwks_uri, kid, fresh, decision, arrived)
+        outcome = yield Refresh(Wish(alg, kid, forced=fresh is not None))
         if outcome.landing is Landing.DONE:
             continue
-        if fresh:
+        if fresh is not None:
             _refuse_unknown(outcome, decision.reason, kid)
         return _stale_key(state, jwks_uri, alg, kid, outcome)
 
@@ -96,12 +94,11 @@ def _stale_key(state: FetchState[Any], jwks_uri: str, alg: str, kid: str | None,
     return decision.key
 
 
-def renew(state: FetchState[Any], jwks_uri: str) -> Generator[Refresh | RefreshAhead, Outcome | None, KeySet]:
+def renew(state: FetchState[Any], jwks_uri: str) -> Generator[Refresh | RefreshAhead, Outcome, KeySet]:
     """Ask the publisher now, and answer with what it says. Raises TemporarilyUnavailable."""
     arrived = state.begun
     while True:
         outcome = yield Refresh(Wish(None, None, forced=True))
-        assert outcome is not None
         if outcome.landing is not Landing.DONE:
             raise unavailable(outcome)
         entry = state.entry(jwks_uri)

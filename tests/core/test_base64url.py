@@ -1,0 +1,52 @@
+"""One spelling for each value."""
+
+import base64
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from private_key_jwt._core import base64url
+
+
+def spell(data: bytes) -> bytes:
+    return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+
+@given(st.binary(max_size=200))
+def test_what_is_encoded_is_decoded(data: bytes) -> None:
+    assert base64url.decode(spell(data)) == data
+
+
+@given(st.binary(max_size=12))
+def test_only_the_canonical_spelling_decodes(text: bytes) -> None:
+    try:
+        data = base64url.decode(text)
+    except ValueError:
+        return
+    assert spell(data) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"A",
+        b"AAAAA",
+        b"AB",  # spare bits that are not zero
+        b"AAB",
+        b"AA==",
+        b"AAA=",
+        b"AA=A",
+        b"A A",
+        b"AA\n",
+        b"A+AA",
+        b"A/AA",
+        b"A!AA",
+        b"A.AA",
+        b"A\x00AA",
+        "AÄ".encode(),
+    ],
+)
+def test_other_spellings_are_refused(text: bytes) -> None:
+    with pytest.raises(ValueError, match="base64url"):
+        base64url.decode(text)

@@ -1,0 +1,219 @@
+"""Step 3: the claims."""
+
+import json
+from typing import Any
+
+import pytest
+
+from private_key_jwt import AssertionPolicy, InvalidClient, Reason
+from private_key_jwt._core import claims as step
+from private_key_jwt._core.header import Header
+
+NOW = 1_700_000_000
+OP = "https://as.example"
+TOKEN_ENDPOINT = "https://as.example/token"
+POLICY = AssertionPolicy(audience=[OP, TOKEN_ENDPOINT])
+UNSET = object()
+
+
+def claims(**changes: Any) -> dict[str, Any]:
+    valid = {"iss": "client-1", "sub": "client-1", "aud": OP, "exp": NOW + 60, "iat": NOW, "jti": "j1"}
+    return {name: value for name, value in (valid | changes).items() if value is not UNSET}
+
+
+def refusal(call: Any, *args: Any, **kwargs: Any) -> tuple[Reason, str | None]:
+    with pytest.raises(InvalidClient) as caught:
+        call(*args, **kwargs)
+    return caught.value.reason, caught.value.check
+
+
+def test_claims_are_one_strict_json_object() -> None:
+    assert step.parse(json.dumps(claims()).encode()) == claims()
+    assert refusal(step.parse, b"[]") == (Reason.MALFORMED, "claims")
+
+
+# Who
+
+
+def test_iss_and_sub_name_the_client() -> None:
+    assert step.identify(claims(), None) == "client-1"
+    assert step.identify(claims(), "client-1") == "client-1"
+
+
+@pytest.mark.parametrize("name", ["iss", "sub"])
+def test_iss_and_sub_are_required_strings(name: str) -> None:
+    assert refusal(step.identify, claims(**{name: UNSET}), None) == (Reason.MISSING_CLAIM, name)
+    for value in (None, "", 1, True, ["client-1"], {"client-1": 1}):
+        assert refusal(step.identify, claims(**{name: value}), None) == (Reason.INVALID_CLAIM, name)
+
+
+def test_iss_and_sub_must_be_equal() -> None:
+    assert refusal(step.identify, claims(sub="client-2"), None) == (Reason.CLIENT_MISMATCH, "sub")
+    assert refusal(step.identify, claims(iss="client-2"), "client-1") == (Reason.CLIENT_MISMATCH, "sub")
+
+
+@pytest.mark.parametrize("client_id", ["client-2", "client-1 ", "CLIENT-1", "", "\ud800", 1])
+def test_the_client_id_of_the_request_must_be_the_same(client_id: Any) -> None:
+    assert refusal(step.identify, claims(), client_id) == (Reason.CLIENT_MISMATCH, "client_id")
+
+
+# What this client may do
+
+
+def check_rules(header: Header, policy: AssertionPolicy = POLICY, require_kid: bool = False) -> None:
+    step.check_client_rules(header, policy, ("RS256",), require_kid=require_kid)
+
+
+@pytest.mark.parametrize("alg", ["none", "NONE", "HS256", "PS256", "rs256", "RS256 ", ""])
+def test_only_a_registered_alg_is_taken(alg: str) -> None:
+    check_rules(Header("RS256", None, None))
+    assert refusal(check_rules, Header(alg, "k", None)) == (Reason.UNSUPPORTED_ALG, "signing_algs")
+
+
+def test_a_kid_can_be_required_by_client_and_by_policy() -> None:
+    header = Header("RS256", None, None)
+    strict = AssertionPolicy(audience=OP, require_kid=True)
+    assert refusal(check_rules, header, require_kid=True) == (Reason.MISSING_KID, "require_kid")
+    assert refusal(check_rules, header, strict) == (Reason.MISSING_KID, "require_kid")
+    check_rules(Header("RS256", "k", None), strict, require_kid=True)
+
+
+def test_a_typ_can_be_required() -> None:
+    strict = AssertionPolicy(audience=OP, require_typ=True)
+    check_rules(Header("RS256", None, "client-authentication+jwt"), strict)
+    for typ in (None, "jwt"):
+        assert refusal(check_rules, Header("RS256", None, typ), strict) == (Reason.UNSUPPORTED_TYP, "require_typ")
+
+
+# For whom
+
+
+@pytest.mark.parametrize(
+    ("aud", "string", "sole", "member"),
+    [
+        (OP, True, True, True),
+        (TOKEN_ENDPOINT, True, True, True),
+        ([OP], False, True, True),
+        ([OP, "https://evil.example"], False, False, True),
+        (["https://evil.example", OP], False, False, True),
+        ([OP, TOKEN_ENDPOINT], False, False, True),
+        ([OP, OP], False, False, True),
+        ("https://evil.example", False, False, False),
+        (["https://evil.example"], False, False, False),
+        ([""], False, False, False),
+    ],
+)
+def test_each_audience_rule(aud: Any, string: bool, sole: bool, member: bool) -> None:
+    for rule, accepted in (("string", string), ("sole", sole), ("member", member)):
+        policy = AssertionPolicy(audience=[OP, TOKEN_ENDPOINT], audience_rule=rule)  # type: ignore[arg-type]
+        if accepted:
+            assert step.check_audience(claims(aud=aud), policy) in (OP, TOKEN_ENDPOINT)
+        else:
+            assert refusal(step.check_audience, claims(aud=aud), policy) == (Reason.AUDIENCE_MISMATCH, "aud")
+
+
+def test_the_value_that_matched_is_told() -> None:
+    policy = AssertionPolicy(audience=[OP, TOKEN_ENDPOINT], audience_rule="member")
+    assert step.check_audience(claims(aud=["https://x.example", TOKEN_ENDPOINT]), policy) == TOKEN_ENDPOINT
+
+
+@pytest.mark.parametrize(
+    "aud",
+    ["https://as.example/", "HTTPS://AS.EXAMPLE", "https://as.example:443", "https://as.example.evil",
+     "https://as.exampl", " https://as.example", "https://as.example\0", "https://as.example\u200b"],
+)  # fmt: skip
+def test_an_audience_is_compared_code_point_for_code_point(aud: str) -> None:
+    assert refusal(step.check_audience, claims(aud=aud), POLICY) == (Reason.AUDIENCE_MISMATCH, "aud")
+
+
+@pytest.mark.parametrize("rule", ["string", "sole", "member"])
+def test_an_audience_is_a_string_or_a_list_of_strings(rule: Any) -> None:
+    policy = AssertionPolicy(audience=OP, audience_rule=rule)
+    assert refusal(step.check_audience, claims(aud=UNSET), policy) == (Reason.MISSING_CLAIM, "aud")
+    for aud in (None, "", [], 1, {}, True, [[OP]], [OP, 1], [None, OP], [1]):
+        assert refusal(step.check_audience, claims(aud=aud), policy) == (Reason.INVALID_CLAIM, "aud")
+
+
+# When
+
+
+def times(policy: AssertionPolicy = POLICY, **changes: Any) -> step.Times:
+    return step.check_times(claims(**changes), policy, NOW)
+
+
+def test_times_are_told() -> None:
+    assert times() == (NOW, NOW + 60)
+    assert times(iat=UNSET) == (None, NOW + 60)
+    assert times(exp=NOW + 60.5, iat=NOW - 0.5) == (NOW - 0.5, NOW + 60.5)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"exp": NOW - 14, "iat": NOW - 60},
+        {"exp": NOW - 14.999, "iat": NOW - 60},
+        {"exp": NOW + 315, "iat": NOW + 15},
+        {"exp": NOW + 315, "iat": UNSET},
+        {"iat": NOW + 15},
+        {"nbf": NOW + 15},
+        {"nbf": NOW + 8, "iat": NOW + 8},
+        {"nbf": 0},
+        {"nbf": NOW + 60, "exp": NOW + 60} | {"nbf": NOW + 10},
+        {"iat": NOW, "exp": NOW + 300},
+        {"iat": NOW, "exp": NOW},
+    ],
+)
+def test_times_within_the_bounds(changes: dict[str, Any]) -> None:
+    times(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "check"),
+    [
+        ({"exp": NOW - 15}, Reason.EXPIRED, "exp"),
+        ({"exp": NOW - 16}, Reason.EXPIRED, "exp"),
+        ({"exp": 0}, Reason.EXPIRED, "exp"),
+        ({"exp": NOW + 316, "iat": UNSET}, Reason.LIFETIME_TOO_LONG, "lifetime"),
+        ({"exp": NOW + 315.001, "iat": UNSET}, Reason.LIFETIME_TOO_LONG, "lifetime"),
+        ({"exp": 2**53, "iat": UNSET}, Reason.LIFETIME_TOO_LONG, "lifetime"),
+        ({"iat": NOW - 241}, Reason.LIFETIME_TOO_LONG, "lifetime"),
+        ({"iat": 0}, Reason.LIFETIME_TOO_LONG, "lifetime"),
+        ({"iat": NOW + 15.5}, Reason.NOT_YET_VALID, "iat"),
+        ({"iat": NOW + 62}, Reason.NOT_YET_VALID, "iat"),
+        ({"nbf": NOW + 62, "exp": NOW + 122}, Reason.NOT_YET_VALID, "nbf"),
+        ({"iat": NOW + 5, "exp": NOW + 4}, Reason.INVALID_CLAIM, "iat"),
+        ({"nbf": NOW + 5, "exp": NOW + 4}, Reason.INVALID_CLAIM, "nbf"),
+        ({"exp": UNSET}, Reason.MISSING_CLAIM, "exp"),
+    ],
+)
+def test_times_outside_the_bounds(changes: dict[str, Any], reason: Reason, check: str) -> None:
+    assert refusal(times, **changes) == (reason, check)
+
+
+@pytest.mark.parametrize("name", ["exp", "iat", "nbf"])
+@pytest.mark.parametrize("value", ["x", "1700000060", None, True, False, [], {}, -1, -0.5, 2**53 + 1, 10**19, 1e300])
+def test_a_time_that_is_present_is_a_number_in_range(name: str, value: Any) -> None:
+    assert refusal(times, **{name: value}) == (Reason.INVALID_CLAIM, name)
+
+
+def test_iat_can_be_required() -> None:
+    strict = AssertionPolicy(audience=OP, require_iat=True)
+    assert times(strict) == (NOW, NOW + 60)
+    assert refusal(times, strict, iat=UNSET) == (Reason.MISSING_CLAIM, "iat")
+
+
+def test_an_expired_assertion_says_by_how_much() -> None:
+    with pytest.raises(InvalidClient) as caught:
+        times(exp=NOW - 42, iat=UNSET)
+    assert caught.value.detail == "expired 42 s ago, leeway 15 s: is the sender's clock slow?"
+
+
+# Which one
+
+
+def test_jti_is_a_string_of_at_most_256_bytes() -> None:
+    for jti in ("j", "é" * 128, "\0", " "):
+        assert step.check_jti(claims(jti=jti)) == jti
+    for jti in ("é" * 128 + "x", "j" * 257, "", None, 1, ["j"]):
+        assert refusal(step.check_jti, claims(jti=jti)) == (Reason.INVALID_CLAIM, "jti")
+    assert refusal(step.check_jti, claims(jti=UNSET)) == (Reason.MISSING_CLAIM, "jti")

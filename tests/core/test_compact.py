@@ -1,0 +1,45 @@
+"""Step 1: size and shape."""
+
+import pytest
+
+from private_key_jwt import InvalidClient, Reason
+from private_key_jwt._core import compact
+
+TOKEN = "eyJh.eyJi.c2ln"
+
+
+def refused(assertion: object, max_bytes: int = 1_000) -> tuple[Reason, str | None]:
+    with pytest.raises(InvalidClient) as caught:
+        compact.split(assertion, max_bytes)  # type: ignore[arg-type]
+    return caught.value.reason, caught.value.check
+
+
+@pytest.mark.parametrize("token", [TOKEN, TOKEN.encode()])
+def test_three_segments_are_taken_apart(token: str | bytes) -> None:
+    assert compact.split(token, 1_000) == (b"eyJh", b'{"b', b"sig", b"eyJh.eyJi")
+
+
+def test_the_size_is_looked_at_before_anything_else() -> None:
+    assert compact.split(TOKEN, len(TOKEN))
+    assert refused(TOKEN, len(TOKEN) - 1) == (Reason.TOO_LARGE, "size")
+    assert refused("é" * 1_001) == (Reason.TOO_LARGE, "size")
+    assert refused(b"\xff" * 1_001) == (Reason.TOO_LARGE, "size")
+
+
+@pytest.mark.parametrize(
+    "assertion",
+    [TOKEN + "=", TOKEN + "é", "Ａ" + TOKEN, TOKEN + " ", " " + TOKEN, TOKEN + "\n", "a+/a.b.c", "\ud800.a.a",
+     b"\xff.a.a", b"a.b.\\1", '{"payload":"a","signatures":[]}', None, 1, [], bytearray(b"a.b.c")],
+)  # fmt: skip
+def test_only_the_alphabet_is_taken(assertion: object) -> None:
+    assert refused(assertion) == (Reason.MALFORMED, "characters")
+
+
+@pytest.mark.parametrize("assertion", ["", ".", "..", "...", "a", "a.b", "a.b.c.d", "a.b.c.d.e", ".b.c", "a..c", "a.b."])
+def test_three_segments_that_are_not_empty(assertion: str) -> None:
+    assert refused(assertion) == (Reason.MALFORMED, "segments")
+
+
+@pytest.mark.parametrize(("assertion", "check"), [("eyJh.eyJ.c2ln", "claims"), ("eyJh.eyJi.c2l", "signature")])
+def test_each_segment_has_one_spelling(assertion: str, check: str) -> None:
+    assert refused(assertion) == (Reason.MALFORMED, check)

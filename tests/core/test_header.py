@@ -1,0 +1,125 @@
+"""Step 2: the header."""
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from private_key_jwt import InvalidClient, Reason
+from private_key_jwt._core import header
+
+UNSET = object()
+
+
+def segment(raw: bytes) -> bytes:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=")
+
+
+def members(**changes: Any) -> dict[str, Any]:
+    return {name: value for name, value in ({"alg": "RS256", "kid": "k1"} | changes).items() if value is not UNSET}
+
+
+def parse(**changes: Any) -> header.Header:
+    return header.parse(segment(json.dumps(members(**changes)).encode()))
+
+
+def refused(**changes: Any) -> tuple[Reason, str | None]:
+    with pytest.raises(InvalidClient) as caught:
+        parse(**changes)
+    return caught.value.reason, caught.value.check
+
+
+def test_what_verification_needs_is_read() -> None:
+    assert parse() == ("RS256", "k1", None)
+    assert parse(kid=UNSET) == ("RS256", None, None)
+
+
+def test_members_that_are_not_understood_are_ignored() -> None:
+    extras = {"foo": 1, "jwk": {"kty": "RSA"}, "jku": "http://169.254.169.254/", "x5u": 1, "x5c": [1], "x5t": "a"}
+    assert parse(**extras) == ("RS256", "k1", None)
+
+
+@pytest.mark.parametrize(
+    ("typ", "name"),
+    [
+        ("JWT", "jwt"),
+        ("jwt", "jwt"),
+        ("application/JWT", "jwt"),
+        ("Client-Authentication+JWT", "client-authentication+jwt"),
+        ("APPLICATION/client-authentication+jwt", "client-authentication+jwt"),
+    ],
+)
+def test_typ_is_compared_without_case(typ: str, name: str) -> None:
+    assert parse(typ=typ).typ == name
+
+
+@pytest.mark.parametrize("typ", ["at+jwt", "dpop+jwt", "oauth-authz-req+jwt", "", "JWT ", "application/", "text/JWT", "ＪＷＴ"])
+def test_a_token_of_another_kind_is_refused(typ: str) -> None:
+    assert refused(typ=typ) == (Reason.UNSUPPORTED_TYP, "typ")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"crit": ["x"], "x": 1}, {"crit": []}, {"crit": ["alg"]}, {"crit": [1]}, {"b64": False}, {"b64": True},
+     {"crit": ["b64"], "b64": False}],
+)  # fmt: skip
+def test_every_critical_extension_is_refused(changes: dict[str, Any]) -> None:
+    assert refused(**changes) == (Reason.UNSUPPORTED_CRIT, "crit")
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "check"),
+    [
+        ("crit", ["x", None, {"x": 1}, 1, True], "crit"),
+        ("b64", ["false", None, 0, []], "crit"),
+        ("zip", ["DEF", None, 1], "zip_cty"),
+        ("cty", ["JWT", None, 1], "zip_cty"),
+        ("alg", [["RS256"], None, 1, True, {}, UNSET], "alg"),
+        ("kid", ["", None, 1, True, [], {}], "kid"),
+        ("typ", [1, None, [], {}, True], "typ"),
+    ],
+)
+def test_a_member_of_the_wrong_type_is_malformed(name: str, values: list[Any], check: str) -> None:
+    for value in values:
+        assert refused(**{name: value}) == (Reason.MALFORMED, check)
+
+
+@pytest.mark.parametrize("alg", ["none", "None", "HS256", "rs256", "RS256 ", "RS256\0", "ＲＳ２５６", ""])
+def test_an_alg_is_only_read_here(alg: str) -> None:
+    assert parse(alg=alg).alg == alg
+
+
+def test_a_kid_has_at_most_256_bytes() -> None:
+    assert parse(kid="é" * 128).kid == "é" * 128
+    assert refused(kid="é" * 128 + "x") == (Reason.MALFORMED, "kid")
+    assert refused(kid="k" * 257) == (Reason.MALFORMED, "kid")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"[]", b'"x"', b"1", b"null", b'""', b"x", b'\xef\xbb\xbf{"alg":"RS256"}', '{"alg":"RS256"}'.encode("utf-16"),
+     b'{"alg":"none","alg":"RS256"}', b'{"alg":"RS256","kid":"evil","kid":"k1"}', b'{"alg":"RS256"}x', b"[" * 5_000],
+)  # fmt: skip
+def test_only_one_strict_json_object_is_a_header(raw: bytes) -> None:
+    with pytest.raises(InvalidClient) as caught:
+        header.parse(segment(raw))
+    assert (caught.value.reason, caught.value.check) == (Reason.MALFORMED, "header")
+
+
+def test_a_header_segment_has_one_spelling() -> None:
+    with pytest.raises(InvalidClient) as caught:
+        header.parse(b"eyJ")
+    assert caught.value.check == "header"
+
+
+def test_a_long_header_is_parsed_and_not_kept() -> None:
+    before = header._parse_known.cache_info().currsize
+    assert parse(foo="x" * 600).alg == "RS256"
+    assert header._parse_known.cache_info().currsize == before
+
+
+def test_what_is_kept_is_bounded() -> None:
+    for number in range(1_200):
+        parse(kid=f"k{number}")
+    assert header._parse_known.cache_info().currsize <= 1_024

@@ -1,0 +1,92 @@
+"""Which RSA keys are usable."""
+
+import math
+from typing import Any
+
+import pytest
+from support import b64, integer, jwk, private_key
+
+from private_key_jwt._core import rsa
+
+N = private_key().public_key().public_numbers().n
+
+
+def refused(why: str, **changes: Any) -> None:
+    with pytest.raises(ValueError, match=why):
+        rsa.import_rsa(jwk(**changes))
+
+
+def test_a_sound_key_is_imported() -> None:
+    assert rsa.import_rsa(jwk()).public_numbers().n == N
+
+
+def test_a_leading_zero_octet_is_tolerated_and_does_not_count() -> None:
+    assert rsa.import_rsa(jwk(n=b64(b"\0" + N.to_bytes(256, "big")))).key_size == 2_048
+    small = private_key(bits=1_024).public_key().public_numbers().n
+    refused("1024 bits", n=b64(b"\0" * 200 + small.to_bytes(128, "big")))
+
+
+@pytest.mark.parametrize("bits", [512, 1_024, 2_047, 8_193, 16_385])
+def test_the_size_is_that_of_the_integer(bits: int) -> None:
+    refused("too long" if bits > 16_384 else "bits", n=integer((1 << bits) - 1))
+
+
+def test_8192_bits_are_the_most() -> None:
+    rsa.check_modulus(_without_small_factors((1 << 8_192) - 1))
+    rsa.check_modulus(_without_small_factors((1 << 2_048) - 1))
+
+
+def _without_small_factors(n: int) -> int:
+    while math.gcd(n, rsa._SMALL_PRODUCT) != 1:
+        n -= 2
+    return n
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_trivial_moduli_are_refused(n: int) -> None:
+    refused("bits", n=integer(n) or "AA")
+
+
+def test_an_even_modulus_is_refused() -> None:
+    refused("even", n=integer(N - 1))
+
+
+@pytest.mark.parametrize("prime", [3, 5, 97, 751])
+def test_a_modulus_with_a_small_factor_is_refused(prime: int) -> None:
+    n = N // prime * prime
+    n += prime if n % 2 == 0 else 0
+    refused("small prime factor", n=integer(n))
+
+
+def test_a_modulus_of_the_flawed_generator_is_refused() -> None:
+    primorial = math.prod(p for p in rsa._SMALL_PRIMES if p <= 167)
+    n = pow(65_537, 12_345, primorial) + primorial * (1 << (2_048 - primorial.bit_length()))
+    n += primorial * (n % 2 == 0)
+    while math.gcd(n, rsa._SMALL_PRODUCT) != 1:
+        n += 2 * primorial
+    refused("ROCA", n=integer(n))
+
+
+@pytest.mark.parametrize("e", [1, 3, 17, 65_535, 65_536, 65_538, 2**32 + 1, 2**2_047 + 1])
+def test_the_exponent_is_odd_and_within_bounds(e: int) -> None:
+    refused("e is", e=integer(e))
+
+
+@pytest.mark.parametrize("e", [65_537, 65_539, 2**32 - 1])
+def test_other_odd_exponents_within_bounds_are_taken(e: int) -> None:
+    assert rsa.import_rsa(jwk(e=integer(e))).public_numbers().e == e
+
+
+@pytest.mark.parametrize("name", ["n", "e"])
+@pytest.mark.parametrize("value", [..., None, 1, "", [], "!!!", "AQAB=", "AQ==", "A", "é", "\ud800"])
+def test_n_and_e_are_canonical_base64url(name: str, value: Any) -> None:
+    refused(f"^{name} is", **{name: value})
+
+
+def test_an_endless_modulus_is_not_even_decoded() -> None:
+    refused("n is too long", n="A" * 1_000_000)
+
+
+def test_what_cryptography_refuses_is_a_value_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rsa, "check_exponent", lambda e: None)
+    refused("not an RSA key", e=integer(4))

@@ -1,0 +1,133 @@
+"""JSON that has one meaning, and costs little to refuse."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from private_key_jwt._core.strict_json import MAX_DEPTH, loads_object
+
+
+def nested(levels: int, opening: str = "[", closing: str = "]") -> bytes:
+    """An object at level 1 with arrays down to ``levels``."""
+    return ('{"a":' + opening * (levels - 1) + closing * (levels - 1) + "}").encode()
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (b"{}", {}),
+        (b' \t\r\n{"a": [1, -2, 3.5, true, null, "x"]} \n', {"a": [1, -2, 3.5, True, None, "x"]}),
+        (b'{"a": 12345678901234567890}', {"a": 12345678901234567890}),
+        (b'{"a": -12345678901234567890}', {"a": -12345678901234567890}),
+        (b'{"a": 1e308}', {"a": 1e308}),
+        (b'{"\\ud83d\\ude00": "\\u00e9\\\\ud800"}', {"\U0001f600": "é\\ud800"}),
+        ('{"a": "é\U0001f600"}'.encode(), {"a": "é\U0001f600"}),
+        (b'{"a": "' + b"[" * 1000 + b'"}', {"a": "[" * 1000}),
+        (b'{"a": "\\"' + b"[" * 1000 + b'"}', {"a": '"' + "[" * 1000}),
+        (b'{"a": [' + b"[]," * 5000 + b"[]]}", {"a": [[]] * 5001}),
+    ],
+)
+def test_strict_json_is_read(text: bytes, value: Any) -> None:
+    assert loads_object(text) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (b"", "not JSON"),
+        (b" ", "not JSON"),
+        (b"[]", "not a JSON object"),
+        (b'"x"', "not a JSON object"),
+        (b"1", "not a JSON object"),
+        (b"null", "not a JSON object"),
+        (b"true", "not a JSON object"),
+        (b"{", "not JSON"),
+        (b"{'a': 1}", "not JSON"),
+        (b'{"a": 1,}', "not JSON"),
+        (b'{"a": 01}', "not JSON"),
+        (b'{"a": "\x01"}', "not JSON"),
+        (b'{"a": 1}{}', "follows"),
+        (b'{"a": 1}x', "follows"),
+        (b'{"a": 1}\x00', "follows"),
+        (b'{"a": 1}\x0c', "follows"),
+        ("{}\u00a0".encode(), "follows"),
+        (b'\xef\xbb\xbf{"a": 1}', "not JSON"),
+        ('{"a": 1}'.encode("utf-16"), "not UTF-8"),
+        ('{"a": 1}'.encode("utf-16-le"), "not JSON"),
+        ('{"a": 1}'.encode("utf-32"), "not UTF-8"),
+        (b'{"a": "\xff"}', "not UTF-8"),
+        (b'{"a": "\xc0\xaf"}', "not UTF-8"),
+        (b'{"a": "\xed\xa0\x80"}', "not UTF-8"),
+        (b'{"a": 1, "a": 1}', "twice"),
+        (b'{"a": 1, "\\u0061": 2}', "twice"),
+        (b'{"a": {"b": 1, "b": 2}}', "twice"),
+        (b'{"a": [{"b": 1, "b": 2}]}', "twice"),
+        (b'{"a": NaN}', "NaN"),
+        (b'{"a": Infinity}', "Infinity"),
+        (b'{"a": -Infinity}', "-Infinity"),
+        (b'{"a": 1e400}', "out of range"),
+        (b'{"a": [-1e400]}', "out of range"),
+        (b'{"a": 123456789012345678901}', "20 digits"),
+        (b'{"a": -123456789012345678901}', "20 digits"),
+        (b'{"a": ' + b"9" * 5_000 + b"}", "20 digits"),
+        (b'{"a": "\\ud800"}', "surrogate"),
+        (b'{"a": "\\udfff\\ud800"}', "surrogate"),
+        (b'{"\\ud800": 1}', "surrogate"),
+        (b'{"a": [["\\uDC00"]]}', "surrogate"),
+        (b"[" * 100_000, "levels|JSON"),
+        (b'{"a":' * 100_000, "levels"),
+        (nested(100_000), "levels"),
+        (b'{"a": [' + b"[]," * 40 + nested(40) + b"]}", "levels"),
+        (b'{"a": "' + b"[" * 100, "levels"),
+    ],
+)
+def test_what_is_not_strict_is_refused(text: bytes, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        loads_object(text)
+
+
+@pytest.mark.parametrize("brackets", ["[]", "{}"])
+def test_the_outer_object_is_level_one(brackets: str) -> None:
+    opening = '{"a":' if brackets == "{}" else "["
+    innermost = "{}" if brackets == "{}" else "[]"
+    levels = MAX_DEPTH - 2
+    deepest = ('{"a":' + opening * levels + innermost + brackets[1] * levels + "}").encode()
+    assert loads_object(deepest)
+    too_deep = ('{"a":' + opening * (levels + 1) + innermost + brackets[1] * (levels + 1) + "}").encode()
+    with pytest.raises(ValueError, match="32 levels"):
+        loads_object(too_deep)
+
+
+def test_depth_is_found_wherever_it_stands() -> None:
+    wide = b"[]," * 600
+    with pytest.raises(ValueError, match="levels"):
+        loads_object(b'{"a": [' + wide + b"[" * 40 + b"]" * 40 + b"," + wide + b"1]}")
+
+
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**20) + 1, 10**20 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(st.text(), values, max_size=5), st.booleans())
+def test_every_plain_object_survives(value: dict[str, Any], ascii_only: bool) -> None:
+    text = json.dumps(value, ensure_ascii=ascii_only)
+    assert loads_object(text.encode("utf-8")) == value
+
+
+@given(st.binary(max_size=60) | st.text('{}[]":,\\u0123456789deEaN.+- \n', max_size=60).map(str.encode))
+def test_anything_else_is_a_value_error(raw: bytes) -> None:
+    try:
+        value = loads_object(raw)
+    except ValueError:
+        return
+    assert isinstance(value, dict)

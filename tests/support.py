@@ -1,0 +1,54 @@
+"""Keys and tokens for tests, made by hand where a test needs what no well-meant library makes."""
+
+from __future__ import annotations
+
+import base64
+import json
+from functools import cache
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
+from cryptography.hazmat.primitives.hashes import SHA256
+
+OP = "https://as.example"
+
+
+def b64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def integer(value: int) -> str:
+    return b64(value.to_bytes((value.bit_length() + 7) // 8, "big"))
+
+
+@cache
+def private_key(number: int = 0, bits: int = 2_048) -> RSAPrivateKey:
+    """The same key for the same number, throughout a test run."""
+    return generate_private_key(public_exponent=65_537, key_size=bits)
+
+
+def jwk(key: RSAPrivateKey | None = None, **changes: Any) -> dict[str, Any]:
+    """A public JWK as LedgerBee publishes it, with changes; a change to ``...`` removes the member."""
+    numbers = (key or private_key()).public_key().public_numbers()
+    members = {
+        "kty": "RSA",
+        "use": "sig",
+        "alg": "RS256",
+        "kid": "k1",
+        "n": integer(numbers.n),
+        "e": integer(numbers.e),
+    }
+    return {name: value for name, value in (members | changes).items() if value is not ...}
+
+
+def sign(header: bytes, payload: bytes, key: RSAPrivateKey | None = None) -> str:
+    """A compact JWS over exactly these bytes."""
+    signing_input = f"{b64(header)}.{b64(payload)}"
+    signature = (key or private_key()).sign(signing_input.encode(), PKCS1v15(), SHA256())
+    return f"{signing_input}.{b64(signature)}"
+
+
+def sign_json(header: dict[str, Any], claims: dict[str, Any], key: RSAPrivateKey | None = None) -> str:
+    """A compact JWS over these members."""
+    return sign(json.dumps(header).encode(), json.dumps(claims).encode(), key)
