@@ -1,0 +1,20 @@
+"""A LedgerBee look-alike for tests and demonstrations: no network, a clock you set, faults you choose.
+
+    relying_party = RelyingParty(audience="https://op.example.com")
+    tenant = relying_party.tenant("acme")
+    with httpx.Client(transport=relying_party.transport) as http:
+        verifier = ClientAssertionVerifier(..., clients=[tenant.client()], jwks=JWKSFetcher(http=http))
+        verifier.verify(tenant.assertion())
+        verifier.verify(tenant.defective("expired"))  # raises InvalidClient: DEFECTS["expired"].reason
+
+It holds private keys and signs whatever it is asked to: nothing here belongs into a server.
+"""
+
+from ._assertions import REMOVED
+from ._clock import Clock
+from ._defects import DEFECTS, Defect
+from ._keys import SigningKey
+from ._relying_party import RelyingParty
+from ._tenant import Tenant
+
+__all__ = ["DEFECTS", "REMOVED", "Clock", "Defect", "RelyingParty", "SigningKey", "Tenant"]

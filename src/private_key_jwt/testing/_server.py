@@ -1,0 +1,87 @@
+"""The publisher behind a real socket on the loopback interface."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
+
+import httpx
+
+from ._publisher import Publisher
+
+HOST = "127.0.0.1"
+_POLL_INTERVAL = 0.02  # seconds; it bounds how long stopping takes
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: LoopbackServer
+    timeout = 5  # seconds that a connection may stay silent
+
+    def __getattr__(self, name: str) -> Callable[[], None]:
+        # http.server asks for do_GET, do_POST and so on; which methods there are is the publisher's rule.
+        if name.startswith("do_"):
+            return self._answer
+        raise AttributeError(name)
+
+    def handle(self) -> None:
+        with contextlib.suppress(ConnectionError):  # a client that went away is no news
+            super().handle()
+
+    def _answer(self) -> None:
+        length = self.headers.get("Content-Length", "")
+        if length.isdecimal():
+            self.rfile.read(int(length))  # unread, it would make the close a reset, and lose the answer
+        self.server.paths.append(self.path)
+        try:
+            answer = self.server.publisher.answer(self.command, self.path)
+        except httpx.RequestError:
+            return  # an outage of the network: the connection ends without an answer
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":  # RFC 9110 §9.3.2
+            self.wfile.write(answer.body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
+        """Say nothing: stderr belongs to the test."""
+
+
+class LoopbackServer(ThreadingHTTPServer):
+    """A running server: ``base_url`` is what clients are registered with, ``count`` how many requests came."""
+
+    request_queue_size = 128  # a burst of connections must not meet a full queue
+
+    def __init__(self, publisher: Publisher, port: int) -> None:
+        super().__init__((HOST, port), _Handler)
+        self.publisher = publisher
+        self.paths: list[str] = []
+        self.base_url = f"http://{HOST}:{self.server_port}{publisher.base_path}"
+
+    def server_bind(self) -> None:
+        """Bind, without the look-up of the host's full name that http.server does, and that may hang."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = HOST, self.socket.getsockname()[1]
+
+    @property
+    def count(self) -> int:
+        """How many requests came."""
+        return len(self.paths)
+
+
+@contextlib.contextmanager
+def serve(publisher: Publisher, port: int) -> Iterator[LoopbackServer]:
+    """Answer on 127.0.0.1 while the context lasts; port 0 takes a free one."""
+    with LoopbackServer(publisher, port) as server:
+        thread = threading.Thread(
+            target=server.serve_forever, args=(_POLL_INTERVAL,), name="relying-party", daemon=True
+        )
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()

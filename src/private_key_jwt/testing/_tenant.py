@@ -1,0 +1,95 @@
+"""A tenant of LedgerBee: its keys over time, and the assertions it signs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from .. import ledgerbee
+from ..clients import RegisteredClient
+from ._assertions import Signer
+from ._defects import DEFECTS
+from ._keys import SigningKey
+
+
+class Tenant(Signer):
+    """A tenant as LedgerBee has it: one current key, and for a grace window after a rotation the previous one.
+
+    slug: the public portal slug. A slug that is no plain path segment is a ConfigurationError.
+    client_id: what the OpenID Provider registered it as.
+    audience, clock, base_url: those of its relying party.
+
+    ``RelyingParty.tenant`` makes them; a new one has a key.
+    """
+
+    def __init__(self, slug: str, client_id: str, *, audience: str, clock: Callable[[], float], base_url: str) -> None:
+        super().__init__(client_id, audience, clock)
+        self.slug = slug
+        self.base_url = base_url
+        self.jwks_uri = ledgerbee.jwks_uri(slug, base_url=base_url)
+        # Every key it ever had, oldest first: one that is given up must not come back as another tenant's.
+        self._keys: list[SigningKey] = []
+        # Newest first; replaced as a whole, because a server thread may be reading it.
+        self._published: tuple[SigningKey, ...] = ()
+        self.rotate()
+
+    def __repr__(self) -> str:
+        return f"Tenant({self.slug!r}, {self.client_id!r})"
+
+    def client(self, base_url: str | None = None, **changes: Any) -> RegisteredClient:
+        """The tenant as the OpenID Provider registers it, by ``ledgerbee.client``.
+
+        base_url: where its keys are fetched, when that is a server of ``RelyingParty.serve``.
+        changes: fields of RegisteredClient to replace, such as ``policy``.
+        """
+        client = ledgerbee.client(self.client_id, slug=self.slug, base_url=base_url or self.base_url)
+        return replace(client, **changes)
+
+    def document(self) -> dict[str, Any]:
+        """The JWK Set (RFC 7517 §5) published now."""
+        return {"keys": [key.public_jwk() for key in self._published]}
+
+    # Keys
+
+    @property
+    def current_key(self) -> SigningKey:
+        """The key that signs: the newest, also while ``remove_keys`` keeps it unpublished."""
+        return self._keys[-1]
+
+    @property
+    def previous_key(self) -> SigningKey:
+        """The key before the current one, published or not. Raises LookupError when there was none."""
+        if len(self._keys) == 1:
+            raise LookupError(f"tenant {self.slug!r} has had one key only: rotate() first")
+        return self._keys[-2]
+
+    @property
+    def kid(self) -> str:
+        """The ``kid`` of the current key."""
+        return self.current_key.kid
+
+    def rotate(self) -> str:
+        """Sign with a new key from now on, and return its ``kid``. The old one stays published for a grace window."""
+        key = SigningKey.generate()
+        self._keys.append(key)
+        self._published = (key, *self._published[:1])
+        return key.kid
+
+    def add_key(self) -> str:
+        """Give a tenant without published keys a new one, and return its ``kid``; one that has a key rotates."""
+        return self.rotate()
+
+    def end_grace(self) -> None:
+        """End the grace window: only the current key stays published."""
+        self._published = self._published[:1]
+
+    def remove_keys(self) -> None:
+        """Publish an empty set, as LedgerBee does for a tenant that has no signing key."""
+        self._published = ()
+
+    # Assertions
+
+    def defective(self, name: str) -> str:
+        """An assertion with the one mistake that ``DEFECTS`` lists under this name. Raises KeyError."""
+        return DEFECTS[name].make(self)

@@ -1,0 +1,95 @@
+"""The rules of freshness, as data."""
+
+from typing import Any
+
+import pytest
+from support import jwk, private_key
+
+from private_key_jwt import JWKSPolicy, Reason
+from private_key_jwt._core import freshness
+from private_key_jwt._core.freshness import Action, Budget, Entry
+from private_key_jwt._core.jwk_set import KeySet, key_set
+
+POLICY = JWKSPolicy()
+
+
+def keys(*members: Any) -> KeySet:
+    return key_set({"keys": members}, 64)
+
+
+FULL = keys(jwk())
+EMPTY = keys()
+BROKEN = keys(jwk(use="enc"))
+TWINS = keys(jwk(), jwk(private_key(1)))
+
+
+@pytest.mark.parametrize(
+    ("entry", "kid", "now", "action", "reason"),
+    [
+        (None, "k1", 0, Action.REFRESH, Reason.JWKS_UNAVAILABLE),
+        (Entry(FULL, 0, 1), "k1", 0, Action.USE, None),
+        (Entry(FULL, 0, 1), None, 0, Action.USE, None),
+        (Entry(FULL, 0, 1), "k1", 239.9, Action.USE, None),
+        (Entry(FULL, 0, 1), "k1", 240, Action.USE_AND_REFRESH, None),
+        (Entry(FULL, 0, 1, refresh_ahead_tried=True), "k1", 240, Action.USE, None),
+        (Entry(FULL, 0, 1, refresh_ahead_tried=True), "k1", 299.9, Action.USE, None),
+        (Entry(FULL, 0, 1, refresh_ahead_tried=True), "k1", 300, Action.REFRESH, Reason.JWKS_UNAVAILABLE),
+        (Entry(FULL, 0, 1), "k1", 300, Action.REFRESH, Reason.JWKS_UNAVAILABLE),
+        (Entry(FULL, 0, 1), "k1", 1e9, Action.REFRESH, Reason.JWKS_UNAVAILABLE),
+        (Entry(FULL, 0, 1), "k2", 0, Action.REFRESH, Reason.UNKNOWN_KID),
+        (Entry(FULL, 0, 1), "k2", 250, Action.REFRESH, Reason.UNKNOWN_KID),
+        (Entry(BROKEN, 0, 1), "k1", 0, Action.REFRESH, Reason.UNUSABLE_KEY),
+        (Entry(BROKEN, 0, 1), None, 0, Action.REFRESH, Reason.UNUSABLE_KEY),
+        (Entry(BROKEN, 0, 1), "k1", 299.9, Action.REFRESH, Reason.UNUSABLE_KEY),
+        (Entry(TWINS, 0, 1), "k1", 0, Action.REFUSE, Reason.AMBIGUOUS_KEY),
+        (Entry(TWINS, 0, 1), None, 0, Action.REFUSE, Reason.AMBIGUOUS_KEY),
+        (Entry(EMPTY, 0, 1), "k1", 29.9, Action.REFRESH, Reason.NO_KEYS),
+        (Entry(EMPTY, 0, 1), "k1", 30, Action.REFRESH, Reason.JWKS_UNAVAILABLE),
+    ],
+)
+def test_what_to_do_with_what_is_known(
+    entry: Entry | None, kid: str | None, now: float, action: Action, reason: Reason | None
+) -> None:
+    decision = freshness.decide(entry, "RS256", kid, now, POLICY)
+    assert decision.action is action
+    assert (decision.key is not None) is (reason is None)
+    if reason is not None:
+        assert decision.reason is reason
+
+
+def test_refresh_ahead_can_be_turned_off() -> None:
+    decision = freshness.decide(Entry(FULL, 0, 1), "RS256", "k1", 299.9, JWKSPolicy(refresh_ahead=1))
+    assert decision.action is Action.USE
+
+
+def test_an_empty_set_never_lives_longer_than_a_full_one() -> None:
+    assert freshness.lifetime(EMPTY, POLICY) == 30
+    assert freshness.lifetime(EMPTY, JWKSPolicy(ttl=10)) == 10
+    assert freshness.lifetime(FULL, POLICY) == 300
+
+
+def test_stale_keys_are_capped() -> None:
+    entry = Entry(FULL, 0, 1)
+    assert not freshness.stale_allowed(entry, 300, POLICY)
+    tolerant = JWKSPolicy(stale_if_error=60)
+    assert freshness.stale_allowed(entry, 359.9, tolerant)
+    assert not freshness.stale_allowed(entry, 360, tolerant)
+
+
+def test_a_budget_is_a_sliding_window() -> None:
+    budget = Budget()
+    assert [budget.claim(now, POLICY) for now in (0, 29, 29.9)] == [True, True, False]
+    assert budget.wait(29.9, POLICY) == pytest.approx(0.1)
+    assert [budget.claim(now, POLICY) for now in (30, 30.1, 58.9, 59)] == [True, False, False, True]
+
+
+def test_a_budget_with_room_needs_no_wait() -> None:
+    assert Budget().wait(0, POLICY) == 0
+
+
+def test_a_budget_is_idle_when_its_last_claim_is_old() -> None:
+    budget = Budget()
+    assert budget.idle(0, POLICY)
+    budget.claim(0, POLICY)
+    assert not budget.idle(29.9, POLICY)
+    assert budget.idle(30, POLICY)

@@ -1,0 +1,28 @@
+"""Step 6: what is remembered of an assertion."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from private_key_jwt._core.replay import replay_key, retain_until
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+
+
+@given(texts, texts, texts, texts)
+def test_the_key_is_injective(client_id: str, jti: str, other_client_id: str, other_jti: str) -> None:
+    same = (client_id, jti) == (other_client_id, other_jti)
+    assert (replay_key(client_id, jti) == replay_key(other_client_id, other_jti)) is same
+
+
+def test_a_separator_cannot_be_forged() -> None:
+    pairs = [("a", "bc"), ("ab", "c"), ("", "abc"), ("a:1", "b"), ("a", ":1b"), ("1:a", "b"), ("a\0", "b"), ("a", "\0b")]
+    assert len({replay_key(*pair) for pair in pairs}) == len(pairs)
+
+
+def test_a_key_has_32_bytes_whatever_the_jti_holds() -> None:
+    assert {len(replay_key("c", jti)) for jti in ("j", "\0", "é" * 128)} == {32}
+
+
+def test_a_mark_outlives_the_assertion_on_every_clock_within_leeway() -> None:
+    assert retain_until(100, 15) == 131
+    assert retain_until(100.5, 0) == 101.5

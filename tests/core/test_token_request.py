@@ -1,0 +1,136 @@
+"""The client parameters of a token request, whatever kind of form carries them."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from private_key_jwt import InvalidRequest, Reason
+from private_key_jwt._core.token_request import ASSERTION_TYPE, read
+
+FORM = {"grant_type": "authorization_code", "client_assertion_type": ASSERTION_TYPE, "client_assertion": "a.b.c"}
+
+
+class Lists(dict[str, list[str]]):
+    """A form like Django's and Werkzeug's."""
+
+    def lists(self) -> Any:
+        return self.items()
+
+
+class GetList:
+    """A form that only has getlist."""
+
+    def __init__(self, values: dict[str, list[str]]) -> None:
+        self._values = values
+
+    def getlist(self, name: str) -> list[str]:
+        return self._values.get(name, [])
+
+
+def lists(form: dict[str, str]) -> dict[str, list[str]]:
+    return {name: [value] for name, value in form.items()}
+
+
+KINDS = {
+    "mapping": dict,
+    "mapping of lists": lists,
+    "mapping of bytes": lambda form: {name.encode(): value.encode() for name, value in form.items()},
+    "pairs": lambda form: list(form.items()),
+    "iterator of pairs": lambda form: iter(form.items()),
+    "multi_items": httpx.QueryParams,
+    "lists": lambda form: Lists(lists(form)),
+    "getlist": lambda form: GetList(lists(form)),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_form_is_read(kind: str) -> None:
+    form = KINDS[kind]
+    assert read(form(FORM), None) == ("a.b.c", None)
+    assert read(form(FORM | {"client_id": "c"}), None) == ("a.b.c", "c")
+    assert read(form({"grant_type": "x", "client_id": "c"}), None) is None
+    with pytest.raises(InvalidRequest):
+        read(form(FORM | {"client_secret": "s"}), None)
+
+
+def repeated(name: str) -> list[tuple[str, str]]:
+    pairs = list((FORM | {"client_id": "c", "client_secret": "s"}).items())
+    return [pair for pair in pairs if pair[0] != "client_secret" or name == "client_secret"] + [
+        pair for pair in pairs if pair[0] == name
+    ]
+
+
+@pytest.mark.parametrize("name", ["client_assertion", "client_assertion_type", "client_id", "client_secret"])
+def test_a_client_parameter_stands_once(name: str) -> None:
+    pairs = repeated(name)
+    values: dict[str, list[str]] = {}
+    for key, value in pairs:
+        values.setdefault(key, []).append(value)
+    for form in (pairs, values, Lists(values), GetList(values), httpx.QueryParams(pairs)):
+        with pytest.raises(InvalidRequest, match=f"expected {name} once, got it 2 times"):
+            read(form, None)  # type: ignore[arg-type]
+
+
+def test_other_parameters_may_repeat() -> None:
+    assert read([*FORM.items(), ("resource", "a"), ("resource", "b")], None) == ("a.b.c", None)
+
+
+def test_a_request_without_an_assertion_is_somebody_elses() -> None:
+    for form in ({}, [], {"client_id": "c", "client_secret": "s"}, {"client_assertion": None}, [("client_id", "a")] * 2):
+        assert read(form, None) is None  # type: ignore[arg-type]
+        assert read(form, "Basic eDp5") is None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"client_assertion": "a.b.c"},
+        {"client_assertion_type": ASSERTION_TYPE},
+        {"client_assertion": ""},
+        {"client_assertion_type": ""},
+        {"client_assertion": "", "client_assertion_type": ""},
+        FORM | {"client_assertion": ""},
+        FORM | {"client_assertion_type": ""},
+        FORM | {"client_assertion_type": ASSERTION_TYPE.upper()},
+        FORM | {"client_assertion_type": ASSERTION_TYPE + " "},
+        FORM | {"client_assertion_type": ASSERTION_TYPE.replace(":", "%3A")},
+        FORM | {"client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:saml2-bearer"},
+        FORM | {"client_secret": "s"},
+        FORM | {"client_secret": ""},
+        FORM | {"client_assertion": 1},
+        FORM | {"client_assertion": object()},
+        FORM | {"client_id": b"\xff"},
+        {b"\xff": "x"},
+        {1: "x"},
+        [("client_assertion",)],
+        ["client_assertion"],
+        [1],
+        1,
+        None,
+        "client_assertion=a.b.c",
+    ],
+)
+def test_a_malformed_request_is_refused(form: Any) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        read(form, None)
+    assert caught.value.reason is Reason.INVALID_REQUEST
+
+
+@pytest.mark.parametrize("authorization", ["Basic Y2xpZW50OnNlY3JldA==", "Bearer x", " "])
+def test_one_way_of_authentication(authorization: str) -> None:
+    with pytest.raises(InvalidRequest, match="Authorization"):
+        read(FORM, authorization)
+
+
+@pytest.mark.parametrize("authorization", [None, ""])
+def test_an_absent_authorization_header_is_none_or_empty(authorization: str | None) -> None:
+    assert read(FORM, authorization) == ("a.b.c", None)
+
+
+def test_an_empty_client_id_counts_as_absent() -> None:
+    assert read(FORM | {"client_id": ""}, None) == ("a.b.c", None)
+
+
+def test_parameters_that_are_none_are_absent() -> None:
+    assert read(FORM | {"client_id": None, "client_secret": None}, None) == ("a.b.c", None)

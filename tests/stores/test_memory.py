@@ -1,0 +1,166 @@
+"""Replay marks in one process."""
+
+import os
+import random
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from private_key_jwt import ConfigurationError, MemoryReplayStore, Reason, TemporarilyUnavailable
+
+
+def refused(call: Callable[[], object]) -> Reason:
+    with pytest.raises(TemporarilyUnavailable) as caught:
+        call()
+    return caught.value.reason
+
+
+def test_a_key_is_new_once_until_it_expires() -> None:
+    store = MemoryReplayStore()
+    assert store.add(b"k", 100, 0) is True
+    assert store.add(b"k", 100, 0) is False
+    assert store.add(b"k", 200, 99.9) is False
+    assert store.add(b"other", 100, 0) is True
+    assert store.add(b"k", 200, 100) is True
+    assert store.add(b"k", 300, 199.9) is False
+
+
+def test_fractions_of_a_second_count() -> None:
+    store = MemoryReplayStore()
+    assert store.add(b"k", 100.25, 100)
+    assert not store.add(b"k", 200, 100.2)
+    assert store.add(b"k", 100.75, 100.25)
+    assert not store.add(b"k", 200, 100.7)
+    assert store.add(b"k", 200, 101)
+    assert not store.add(b"k", 300, 199)
+    assert len(store) == 1
+
+
+def test_one_of_many_threads_wins() -> None:
+    store = MemoryReplayStore()
+    start = threading.Barrier(64)
+
+    def add(_: int) -> int:
+        start.wait()
+        return [store.add(b"%d" % number, 100, 0) for number in range(200)].count(True)
+
+    switch = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(64) as pool:
+            assert sum(pool.map(add, range(64))) == 200
+    finally:
+        sys.setswitchinterval(switch)
+
+
+def test_full_it_refuses_and_forgets_nothing_live() -> None:
+    store = MemoryReplayStore(max_entries=3)
+    for key in (b"a", b"b", b"c"):
+        assert store.add(key, 100, 0)
+    assert refused(lambda: store.add(b"d", 100, 99)) is Reason.REPLAY_STORE_FULL
+    assert [store.add(key, 200, 99) for key in (b"a", b"b", b"c")] == [False] * 3
+    assert store.add(b"d", 200, 100)
+
+
+def test_expired_marks_leave_a_few_with_each_add() -> None:
+    store = MemoryReplayStore()
+    for number in range(1_000):
+        store.add(b"%d" % number, 100, 0)
+    store.add(b"x", 200, 100)
+    assert len(store) == 1_000 - 4 + 1
+    for number in range(249):
+        store.add(b"y%d" % number, 200, 100)
+    assert len(store) == 250
+
+
+def test_an_add_costs_the_same_however_many_marks_there_are() -> None:
+    def per_add(live: int) -> float:
+        store = MemoryReplayStore()
+        keys = [random.randbytes(32) for _ in range(live)]
+        for key in keys:
+            store.add(key, 100 + key[0], 0)
+        best = float("inf")
+        for round_number in range(5):
+            fresh = [random.randbytes(32) for _ in range(2_000)]
+            started = time.perf_counter()
+            for key in fresh:
+                store.add(key, 500, 50 + round_number)
+            best = min(best, time.perf_counter() - started)
+        return best
+
+    assert per_add(200_000) < 5 * per_add(1_000)
+
+
+def test_a_clock_set_back_revives_nothing() -> None:
+    store = MemoryReplayStore()
+    assert store.add(b"k", 100, 0)
+    assert store.add(b"x", 5_000, 3_600)
+    # An hour back: k was forgotten, and nobody can tell whether it was there.
+    assert refused(lambda: store.add(b"k", 100, 0)) is Reason.REPLAY_STORE_UNAVAILABLE
+    assert store.add(b"k", 101, 0)
+    assert not store.add(b"x", 5_000, 0)
+
+
+def test_a_clock_that_leapt_ahead_for_a_moment_stops_nobody_for_long() -> None:
+    store = MemoryReplayStore()
+    assert store.add(b"a", 331, 0)
+    assert store.add(b"b", 10**9 + 331, 10**9)
+    assert store.add(b"c", 332, 1)
+
+
+@pytest.mark.parametrize("bound", [0, -1, 1.5, "x", None, True])
+def test_the_bound_is_a_positive_integer(bound: object) -> None:
+    with pytest.raises(ConfigurationError, match="max_entries"):
+        MemoryReplayStore(bound)  # type: ignore[arg-type]
+
+
+def in_child(check: Callable[[], bool]) -> int:
+    """The exit status of a forked child that runs ``check``."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # a fork of a process with threads
+        pid = os.fork()
+    if pid == 0:
+        try:
+            os._exit(0 if check() else 1)
+        except BaseException:
+            os._exit(2)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def test_each_child_of_a_fork_is_warned_once() -> None:
+    store = MemoryReplayStore()
+    assert store.add(b"k", 100, 0)
+
+    def check() -> bool:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            answers = [store.add(b"k", 100, 0), store.add(b"new", 100, 0), store.add(b"new", 100, 0)]
+        return answers == [False, True, False] and [w.category for w in caught] == [RuntimeWarning]
+
+    assert in_child(check) == 0
+    assert in_child(check) == 0
+    assert store.add(b"new", 100, 0)
+
+
+def test_a_store_made_after_the_fork_warns_nobody() -> None:
+    assert in_child(lambda: MemoryReplayStore().add(b"k", 100, 0)) == 0
+
+
+def test_a_lock_held_at_the_fork_is_free_in_the_child() -> None:
+    store = MemoryReplayStore()
+    store._lock.acquire()
+
+    def check() -> bool:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return store.add(b"k", 100, 0)
+
+    try:
+        assert in_child(check) == 0
+    finally:
+        store._lock.release()

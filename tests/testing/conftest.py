@@ -1,0 +1,71 @@
+"""What the tests of the look-alike share: a frozen clock, a relying party, and verifiers that know its keys."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+
+from private_key_jwt import (
+    AssertionPolicy,
+    AsyncClientAssertionVerifier,
+    AsyncJWKSFetcher,
+    ClientAssertionVerifier,
+    JWKSFetcher,
+    MemoryReplayStore,
+    VerifiedAssertion,
+)
+from private_key_jwt.testing import Clock, RelyingParty
+
+AUDIENCE = "https://op.example.com"
+
+Verify = Callable[[str], VerifiedAssertion]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock(1_800_000_000.5)
+
+
+@pytest.fixture
+def relying_party(clock: Clock) -> RelyingParty:
+    return RelyingParty(audience=AUDIENCE, clock=clock)
+
+
+def _verify_sync(relying_party: RelyingParty, clock: Clock) -> Iterator[Verify]:
+    with (
+        httpx.Client(transport=relying_party.transport) as http,
+        JWKSFetcher(http=http, clock=clock) as jwks,
+        ClientAssertionVerifier(
+            policy=AssertionPolicy(audience=AUDIENCE),
+            clients=[relying_party.tenant().client()],
+            replay_store=MemoryReplayStore(),
+            jwks=jwks,
+            clock=clock,
+        ) as verifier,
+    ):
+        yield verifier.verify
+
+
+def _verify_async(relying_party: RelyingParty, clock: Clock) -> Iterator[Verify]:
+    with asyncio.Runner() as runner:
+        http = httpx.AsyncClient(transport=relying_party.transport)
+        jwks = AsyncJWKSFetcher(http=http, clock=clock)
+        verifier = AsyncClientAssertionVerifier(
+            policy=AssertionPolicy(audience=AUDIENCE),
+            clients=[relying_party.tenant().client()],
+            replay_store=MemoryReplayStore(),
+            jwks=jwks,
+            clock=clock,
+        )
+        yield lambda assertion: runner.run(verifier.verify(assertion))
+        runner.run(jwks.aclose())
+        runner.run(http.aclose())
+
+
+@pytest.fixture(params=[_verify_sync, _verify_async], ids=["sync", "async"])
+def verify(request: pytest.FixtureRequest, relying_party: RelyingParty, clock: Clock) -> Iterator[Verify]:
+    """``verify`` of a real verifier, sync or async, that has the default tenant registered."""
+    yield from request.param(relying_party, clock)
