@@ -116,11 +116,11 @@ def sync_clients(clients: Clients) -> Callable[[str], Any]:
     return look_up
 
 
-def sync_fetcher(jwks: JWKSFetcher | None) -> JWKSFetcher:
+def sync_fetcher(jwks: object) -> JWKSFetcher:
     """Raises ConfigurationError."""
-    if jwks is not None and not isinstance(jwks, JWKSFetcher):
+    if not isinstance(jwks, JWKSFetcher):
         raise ConfigurationError(f"jwks must be a JWKSFetcher, not {type(jwks).__name__}")
-    return jwks or JWKSFetcher()
+    return jwks
 
 
 def sync_store(store: ReplayStore) -> ReplayStore:
@@ -159,17 +159,14 @@ class _ThreadedFetcher:
         found: VerificationKey = await call_either(lambda: self._fetcher.get_key(jwks_uri, alg, kid), in_process=False)
         return found
 
-    async def aclose(self) -> None:
-        self._fetcher.close()
 
-
-def async_fetcher(jwks: AsyncJWKSFetcher | JWKSFetcher | None) -> AsyncJWKSFetcher | _ThreadedFetcher:
+def async_fetcher(jwks: object) -> AsyncJWKSFetcher | _ThreadedFetcher:
     """Raises ConfigurationError."""
     if isinstance(jwks, JWKSFetcher):
         return _ThreadedFetcher(jwks)
-    if jwks is not None and not isinstance(jwks, AsyncJWKSFetcher):
+    if not isinstance(jwks, AsyncJWKSFetcher):
         raise ConfigurationError(f"jwks must be an AsyncJWKSFetcher or a JWKSFetcher, not {type(jwks).__name__}")
-    return jwks or AsyncJWKSFetcher()
+    return jwks
 
 
 class _EitherStore:

@@ -77,8 +77,8 @@ class ClientAssertionVerifier:
         self._clock = clock
         self._clients = adapt.sync_clients(clients)
         self._replay_store = adapt.sync_store(replay_store)
-        self._jwks = adapt.sync_fetcher(jwks)
-        self._owns_jwks = jwks is None
+        self._own_jwks = JWKSFetcher() if jwks is None else None
+        self._jwks = adapt.sync_fetcher(self._own_jwks or jwks)
 
     def verify(self, client_assertion: str | bytes, client_id: str | None = None) -> VerifiedAssertion:
         """Verify an assertion and mark it as used.
@@ -162,8 +162,8 @@ class ClientAssertionVerifier:
 
     def close(self) -> None:
         """Close the fetcher, when it is the verifier's own."""
-        if self._owns_jwks:
-            self._jwks.close()
+        if self._own_jwks is not None:
+            self._own_jwks.close()
 
     def __enter__(self) -> Self:
         return self
@@ -217,8 +217,8 @@ class AsyncClientAssertionVerifier:
         self._clock = clock
         self._clients = adapt.async_clients(clients)
         self._replay_store = adapt.async_store(replay_store)
-        self._jwks = adapt.async_fetcher(jwks)
-        self._owns_jwks = jwks is None
+        self._own_jwks = AsyncJWKSFetcher() if jwks is None else None
+        self._jwks = adapt.async_fetcher(self._own_jwks or jwks)
 
     async def verify(self, client_assertion: str | bytes, client_id: str | None = None) -> VerifiedAssertion:
         """See ClientAssertionVerifier.verify."""
@@ -288,8 +288,8 @@ class AsyncClientAssertionVerifier:
 
     async def close(self) -> None:
         """Close the fetcher, when it is the verifier's own."""
-        if self._owns_jwks:
-            await self._jwks.aclose()
+        if self._own_jwks is not None:
+            await self._own_jwks.aclose()
 
     async def __aenter__(self) -> Self:
         return self

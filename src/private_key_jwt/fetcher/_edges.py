@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -284,7 +285,8 @@ class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
             outcome = self._unexpected(flight, error)
         finally:
             self._state.land(flight, outcome)
-            flight.handle.set_result(None)
+            with contextlib.suppress(RuntimeError):  # its loop was closed under it: nobody waits there
+                flight.handle.set_result(None)
 
     async def _perform(self, flight: Flight[asyncio.Future[None]], step: RefreshStep) -> object:
         uri = flight.jwks_uri

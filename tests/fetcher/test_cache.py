@@ -1,0 +1,219 @@
+"""Caches of documents: the one in memory, and those a user brings."""
+
+import asyncio
+import json
+import threading
+from typing import Any
+
+import pytest
+from edges import Edge
+from loopback import Publisher
+from support import jwk, private_key
+
+from private_key_jwt import (
+    ConfigurationError,
+    InvalidClient,
+    JWKSDocument,
+    JWKSPolicy,
+    MemoryJWKSCache,
+    Reason,
+    TemporarilyUnavailable,
+)
+from private_key_jwt.testing import Clock
+
+URI = "https://op.example/jwks.json"
+POLICY = JWKSPolicy(allow_http_loopback=True)
+OLD, NEW = jwk(kid="old"), jwk(private_key(1), kid="new")
+
+
+def document(fetched_at: float, *keys: Any) -> JWKSDocument:
+    return JWKSDocument(json.dumps({"keys": keys}).encode(), fetched_at)
+
+
+def test_memory_keeps_the_newest_document() -> None:
+    cache = MemoryJWKSCache()
+    assert cache.get(URI, 0) is None
+    newer, older = document(2), document(1)
+    cache.put(URI, newer, 2)
+    cache.put(URI, older, 2)
+    assert cache.get(URI, 3) is newer
+    assert cache.claim(URI, POLICY, 3)
+
+
+def test_memory_is_bounded_and_the_oldest_leaves() -> None:
+    cache = MemoryJWKSCache(2)
+    for number in range(3):
+        cache.put(f"{URI}{number}", document(number), number)
+    assert [cache.get(f"{URI}{number}", 3) is None for number in range(3)] == [True, False, False]
+
+
+@pytest.mark.parametrize("bound", [0, -1, "x", 1.5, None])
+def test_the_bound_is_a_positive_integer(bound: Any) -> None:
+    with pytest.raises(ConfigurationError, match="max_documents"):
+        MemoryJWKSCache(bound)
+
+
+class Shared:
+    """A cache that processes share, as one of them sees it; ``slow`` says that it may block."""
+
+    def __init__(self) -> None:
+        self.documents: dict[str, JWKSDocument] = {}
+        self.grants = True
+        self.calls: list[str] = []
+        self.threads: set[str] = set()
+        self.error: Exception | None = None
+
+    def _note(self, call: str) -> None:
+        self.calls.append(call)
+        self.threads.add(threading.current_thread().name)
+        if self.error is not None:
+            raise self.error
+
+    def get(self, jwks_uri: str, now: float) -> JWKSDocument | None:
+        self._note("get")
+        return self.documents.get(jwks_uri)
+
+    def put(self, jwks_uri: str, document: JWKSDocument, now: float) -> None:
+        self._note("put")
+        self.documents[jwks_uri] = document
+
+    def claim(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
+        self._note("claim")
+        return self.grants
+
+
+class Awaited:
+    """The same, awaited."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+
+    async def get(self, jwks_uri: str, now: float) -> JWKSDocument | None:
+        await asyncio.sleep(0)
+        return self._shared.get(jwks_uri, now)
+
+    async def put(self, jwks_uri: str, document: JWKSDocument, now: float) -> None:
+        self._shared.put(jwks_uri, document, now)
+
+    async def claim(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
+        return self._shared.claim(jwks_uri, policy, now)
+
+
+class Case:
+    def __init__(self, edge: Edge, publisher: Publisher, clock: Clock, awaited: bool) -> None:
+        self.shared = Shared()
+        cache = Awaited(self.shared) if awaited else self.shared
+        self.fetcher = edge.fetcher(POLICY, clock=clock, cache=cache)
+        self.publisher, self.clock = publisher, clock
+        self.uri = publisher.uri()
+
+    def ask(self, kid: str) -> Any:
+        try:
+            return self.fetcher.get_key(self.uri, "RS256", kid).kid
+        except (InvalidClient, TemporarilyUnavailable) as error:
+            return error.reason
+
+
+@pytest.fixture(params=["sync cache", "async cache"])
+def case(request: pytest.FixtureRequest, edge: Edge, publisher: Publisher, clock: Clock) -> Case:
+    awaited = request.param == "async cache" and edge.name == "async"
+    publisher.keys = [OLD]
+    return Case(edge, publisher, clock, awaited)
+
+
+def test_a_fetched_document_is_shared(case: Case) -> None:
+    assert case.ask("old") == "old"
+    assert case.shared.calls == ["get", "claim", "put"]
+    assert case.shared.documents[case.uri].body == json.dumps({"keys": [OLD]}).encode()
+
+
+def test_a_shared_document_saves_the_fetch(case: Case) -> None:
+    case.shared.documents[case.uri] = document(case.clock() - 100, OLD)
+    assert case.ask("old") == "old"
+    assert case.shared.calls == ["get"]
+    assert case.publisher.count == 0
+    case.clock.advance(200)
+    case.publisher.keys = [NEW]
+    assert case.ask("new") == "new"
+    assert case.publisher.count == 1
+
+
+def test_a_known_kid_does_not_touch_the_cache(case: Case) -> None:
+    assert case.ask("old") == "old"
+    calls = len(case.shared.calls)
+    assert [case.ask("old") for _ in range(10)] == ["old"] * 10
+    assert len(case.shared.calls) == calls
+
+
+def test_a_shared_document_past_its_ttl_is_not_used(case: Case) -> None:
+    case.shared.documents[case.uri] = document(case.clock() - 300, NEW)
+    assert case.ask("new") is Reason.UNKNOWN_KID
+    assert case.publisher.count >= 1
+
+
+def test_a_document_from_the_future_is_from_now(case: Case) -> None:
+    case.shared.documents[case.uri] = document(case.clock() + 10_000, OLD)
+    assert case.ask("old") == "old"
+    case.clock.advance(300)
+    case.shared.documents.clear()
+    case.publisher.keys = [NEW]
+    assert case.ask("old") is Reason.UNKNOWN_KID
+
+
+def test_another_workers_refetch_serves_a_new_kid(case: Case) -> None:
+    assert case.ask("old") == "old"
+    case.clock.advance(1)
+    case.shared.documents[case.uri] = document(case.clock(), OLD, NEW)
+    assert case.ask("new") == "new"
+    assert case.publisher.count == 1
+
+
+def test_a_shared_document_is_never_the_last_word_on_a_kid(case: Case) -> None:
+    case.shared.documents[case.uri] = document(case.clock(), OLD)
+    case.publisher.keys = [OLD, NEW]
+    assert case.ask("new") == "new"
+
+
+def test_an_older_shared_document_changes_nothing(case: Case) -> None:
+    case.publisher.keys = [NEW]
+    assert case.ask("new") == "new"
+    case.shared.documents[case.uri] = document(case.clock() - 10, OLD)
+    assert case.ask("old") is Reason.UNKNOWN_KID
+
+
+def test_a_spent_shared_budget_refuses(case: Case) -> None:
+    case.shared.grants = False
+    assert case.ask("old") is Reason.JWKS_UNAVAILABLE
+    case.shared.documents[case.uri] = document(case.clock(), OLD)
+    assert case.ask("old") == "old"
+    assert case.ask("new") is Reason.UNKNOWN_KID
+    assert case.publisher.count == 0
+
+
+def test_a_broken_cache_costs_a_fetch_and_is_counted(case: Case, caplog: pytest.LogCaptureFixture) -> None:
+    case.shared.error = OSError("connection lost")
+    assert case.ask("old") == "old"
+    assert case.fetcher.cache_failures == 3
+    assert "connection lost" in caplog.text
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff", b"[]", b'{"keys": 1}'])
+def test_a_corrupt_document_costs_a_fetch_and_is_counted(case: Case, body: bytes) -> None:
+    case.shared.documents[case.uri] = JWKSDocument(body, case.clock())
+    assert case.ask("old") == "old"
+    assert case.fetcher.cache_failures == 1
+
+
+def test_a_cache_that_may_block_is_called_off_the_event_loop(edge: Edge, publisher: Publisher, clock: Clock) -> None:
+    case = Case(edge, publisher, clock, awaited=False)
+    case.ask("old")
+    assert all(name.startswith(("asyncio_", "jwks-fetch")) for name in case.shared.threads)
+
+
+def test_an_evicted_key_set_comes_back_from_the_document(edge: Edge, publisher: Publisher, clock: Clock) -> None:
+    publisher.keys = [OLD]
+    fetcher = edge.fetcher(POLICY, clock=clock, max_key_sets=1)
+    for _ in range(2):
+        for path in ("/a", "/b"):
+            assert fetcher.get_key(publisher.uri(path), "RS256", "old").kid == "old"
+    assert publisher.count == 2

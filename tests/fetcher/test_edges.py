@@ -1,0 +1,227 @@
+"""Threads, tasks, event loops and forks."""
+
+import asyncio
+import contextlib
+import os
+import threading
+from typing import Any
+
+import pytest
+from edges import LOOPBACK, Edge
+from loopback import Publisher
+from support import jwk
+
+from private_key_jwt import (
+    AsyncJWKSFetcher,
+    ConfigurationError,
+    JWKSFetcher,
+    MemoryJWKSCache,
+    Reason,
+    TemporarilyUnavailable,
+)
+from private_key_jwt.fetcher import _state
+
+
+@pytest.fixture
+def publisher() -> Any:
+    publisher = Publisher([jwk()])
+    yield publisher
+    publisher.close()
+
+
+def reason(call: Any) -> Reason:
+    with pytest.raises(TemporarilyUnavailable) as caught:
+        call()
+    return caught.value.reason
+
+
+def detail(call: Any) -> str:
+    with pytest.raises(TemporarilyUnavailable) as caught:
+        call()
+    return caught.value.detail
+
+
+# Tasks and event loops
+
+
+def test_a_cancelled_waiter_takes_nobody_down(publisher: Publisher) -> None:
+    """Law 6."""
+
+    async def run() -> None:
+        async with AsyncJWKSFetcher(LOOPBACK) as fetcher:
+            publisher.hold()
+            first = asyncio.create_task(fetcher.get_key(publisher.uri(), "RS256", "k1"))
+            second = asyncio.create_task(fetcher.get_key(publisher.uri(), "RS256", "k1"))
+            await asyncio.to_thread(publisher.await_requests, 1)
+            first.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await first
+            publisher.release()
+            assert (await second).kid == "k1"
+        assert publisher.count == 1
+
+    asyncio.run(run())
+
+
+def test_one_event_loop_after_the_other(publisher: Publisher) -> None:
+    fetcher = AsyncJWKSFetcher(LOOPBACK)
+
+    async def ask(path: str) -> str | None:
+        return (await fetcher.get_key(publisher.uri(path), "RS256", "k1")).kid
+
+    async def leave_behind() -> None:
+        publisher.hold()
+        asyncio.create_task(ask("/c"))  # noqa: RUF006 - it is left behind on purpose
+        await asyncio.to_thread(publisher.await_requests, 3)
+
+    assert asyncio.run(ask("/a")) == "k1"
+    assert asyncio.run(ask("/b")) == "k1"
+    asyncio.run(leave_behind())
+    publisher.release()
+    assert asyncio.run(ask("/c")) == "k1"
+    assert publisher.count == 4
+
+
+class StuckOnce(MemoryJWKSCache):
+    """A cache whose first read never ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stuck = False
+
+    async def get(self, jwks_uri: str, now: float) -> None:  # type: ignore[override]
+        if not self._stuck:
+            self._stuck = True
+            await asyncio.Event().wait()
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+def test_a_loop_that_was_closed_with_a_fetch_under_way_blocks_nobody(publisher: Publisher) -> None:
+    fetcher = AsyncJWKSFetcher(LOOPBACK, cache=StuckOnce())  # type: ignore[arg-type]
+    taken = _state._in_flight._count
+    loop = asyncio.new_event_loop()
+    loop.create_task(fetcher.get_key(publisher.uri(), "RS256", "k1"))
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.run_until_complete(asyncio.sleep(0))
+    left_behind = asyncio.all_tasks(loop)
+    loop.close()
+    assert asyncio.run(fetcher.get_key(publisher.uri(), "RS256", "k1")).kid == "k1"
+    assert _state._in_flight._count == taken
+    for task in left_behind:
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        task.get_coro().close()  # type: ignore[union-attr]
+
+
+def test_a_refresh_ahead_that_is_cancelled_with_its_loop_lands(publisher: Publisher) -> None:
+    now = 0.0
+    fetcher = AsyncJWKSFetcher(LOOPBACK, clock=lambda: now)
+
+    async def ask() -> str | None:
+        return (await fetcher.get_key(publisher.uri(), "RS256", "k1")).kid
+
+    assert asyncio.run(ask()) == "k1"
+    now = 250.0
+    publisher.hold()
+    assert asyncio.run(ask()) == "k1"
+    assert fetcher._state.flights() == []
+
+
+# Threads
+
+
+def test_when_no_thread_can_start_the_answer_is_unavailable(
+    publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    fetcher = JWKSFetcher(LOOPBACK)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        assert detail(lambda: fetcher.get_key(publisher.uri(), "RS256", "k1")) == "can't start new thread"
+    assert fetcher.get_key(publisher.uri(), "RS256", "k1").kid == "k1"
+
+
+def test_a_fault_of_our_own_lands_the_flight(
+    edge: Edge, publisher: Publisher, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_args: object) -> None:
+        raise ZeroDivisionError
+
+    fetcher = edge.fetcher()
+    with monkeypatch.context() as patch:
+        patch.setattr("private_key_jwt._core.jwk_set.loads_key_set", fail)
+        assert detail(lambda: fetcher.get_key(publisher.uri(), "RS256", "k1")) == "unexpected ZeroDivisionError"
+    assert "ZeroDivisionError" in caplog.text
+    assert fetcher.get_key(publisher.uri(), "RS256", "k1").kid == "k1"
+
+
+def test_fetches_in_flight_are_capped_over_the_process(
+    edge: Edge, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_state, "MAX_FETCHES_IN_FLIGHT", 2)
+    publisher.hold()
+    fetchers = [edge.fetcher(), edge.fetcher()]
+    answers = [
+        edge.begin([lambda f=fetcher: f.get_key(publisher.uri(), "RS256", "k1").kid])  # type: ignore[misc]
+        for fetcher in fetchers
+    ]
+    publisher.await_requests(2)
+    other = edge.fetcher()
+    assert detail(lambda: other.get_key(publisher.uri(), "RS256", "k1")) == "2 fetches are under way"
+    publisher.release()
+    assert [answer() for answer in answers] == [["k1"], ["k1"]]
+    # The refusal cost none of the budget.
+    assert other.get_key(publisher.uri(), "RS256", "k1").kid == "k1"
+
+
+# Forks
+
+
+def in_child(check: Any) -> int:
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os._exit(0 if check() else 1)
+        except BaseException:
+            os._exit(2)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_it_works_after_a_fork_in_the_middle_of_a_fetch(publisher: Publisher) -> None:
+    fetcher = JWKSFetcher(LOOPBACK)
+    assert fetcher.get_key(publisher.uri("/a"), "RS256", "k1").kid == "k1"
+    publisher.hold()
+    waiter = threading.Thread(target=lambda: fetcher.get_key(publisher.uri("/b"), "RS256", "k1"))
+    waiter.start()
+    publisher.await_requests(2)
+    publisher.release()
+    with fetcher._state._lock, _state._in_flight._lock:
+        status = in_child(
+            lambda: (
+                fetcher.get_key(publisher.uri("/a"), "RS256", "k1").kid == "k1"
+                and fetcher.get_key(publisher.uri("/c"), "RS256", "k1").kid == "k1"
+                and _state._in_flight._count == 0
+            )
+        )
+    waiter.join()
+    assert status == 0
+
+
+# Settings
+
+
+@pytest.mark.parametrize(
+    ("settings", "names"),
+    [({"policy": "x"}, "policy"), ({"max_key_sets": 0}, "max_key_sets"), ({"max_key_sets": True}, "max_key_sets")],
+)
+def test_settings_are_checked(edge: Edge, settings: dict[str, Any], names: str) -> None:
+    with pytest.raises(ConfigurationError, match=names):
+        edge.fetcher(**settings)
+
+
+def test_a_fetcher_is_a_context(publisher: Publisher) -> None:
+    with JWKSFetcher(LOOPBACK) as fetcher:
+        assert fetcher.get_key(publisher.uri(), "RS256", "k1").kid == "k1"
+    assert reason(lambda: fetcher.get_key(publisher.uri("/b"), "RS256", "k1")) is Reason.JWKS_UNAVAILABLE

@@ -1,0 +1,343 @@
+"""One GET, against publishers that misbehave on real sockets, with our client and with the user's."""
+
+import asyncio
+import gzip
+import ipaddress
+import json
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+from edges import LOOPBACK, Edge
+from loopback import Publisher, http, trickle
+from support import jwk, private_key
+
+from private_key_jwt import ConfigurationError, JWKSFetcher, JWKSPolicy, Reason, TemporarilyUnavailable
+from private_key_jwt.fetcher import _http
+
+SHORT = JWKSPolicy(allow_http_loopback=True, timeout=0.3)
+KEYS = json.dumps({"keys": [jwk()]}).encode()
+
+
+def outcome(fetcher: Any, uri: str) -> str:
+    """``k1`` when it was fetched, else why not."""
+    try:
+        return str(fetcher.get_key(uri, "RS256", "k1").kid)
+    except TemporarilyUnavailable as error:
+        assert error.reason is Reason.JWKS_UNAVAILABLE
+        return error.detail
+
+
+# Time
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+SLOW: dict[str, Callable[[Publisher], Any]] = {
+    "headers, a byte at a time": lambda p: trickle(p, b"HTTP/1.1 200 OK\r\nX: ", b"x"),
+    "header lines, one at a time": lambda p: trickle(p, HEAD, b"X: x\r\n"),
+    "informational answers": lambda p: trickle(p, b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
+    "the body, a byte at a time": lambda p: trickle(p, HEAD + b"Content-Length: 60000\r\n\r\n", b" "),
+    "chunks of a byte": lambda p: trickle(p, HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+    "a body without an end that looks whole": lambda p: trickle(p, HEAD + b"\r\n" + KEYS, b" "),
+    "nothing": lambda p: trickle(p, b"", b""),
+}
+
+
+@pytest.mark.parametrize("name", SLOW)
+@pytest.mark.parametrize("whose", ["our client", "the user's client"])
+def test_the_deadline_covers_every_byte(edge: Edge, publisher: Publisher, name: str, whose: str) -> None:
+    publisher.answer = SLOW[name](publisher)
+    settings = {"http": edge.http_client(timeout=None)} if whose == "the user's client" else {}
+    fetcher = edge.fetcher(SHORT, **settings)
+    started = time.monotonic()
+    assert outcome(fetcher, publisher.uri()) in (
+        "no complete answer within 0.3 s",
+        "the fetch under way has not ended in time",
+    )
+    edge.settle()
+    assert time.monotonic() - started < 2
+    assert publisher.count == 1
+
+
+def test_a_publisher_that_never_accepts_is_given_up(edge: Edge) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        port = full.getsockname()[1]
+        waiting = [socket.socket() for _ in range(4)]
+        for one in waiting:
+            one.setblocking(False)
+            one.connect_ex(("127.0.0.1", port))
+        started = time.monotonic()
+        assert "k1" != outcome(edge.fetcher(SHORT), f"http://127.0.0.1:{port}/jwks.json")
+        assert time.monotonic() - started < 2
+        for one in waiting:
+            one.close()
+
+
+def test_a_name_server_that_hangs_holds_nobody_past_the_deadline(
+    publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look_up = socket.getaddrinfo
+
+    def hang(*args: Any, **kwargs: Any) -> Any:
+        publisher.closing.wait(10)
+        return look_up(*args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    fetcher = JWKSFetcher(SHORT)
+    started = time.monotonic()
+    assert outcome(fetcher, publisher.uri(host="localhost")) == "the fetch under way has not ended in time"
+    assert time.monotonic() - started < 2
+    # It still hangs: whoever comes now is told at once.
+    started = time.monotonic()
+    assert outcome(fetcher, publisher.uri(host="localhost")) == "the fetch under way has not ended in time"
+    assert time.monotonic() - started < 0.25
+    publisher.closing.set()
+
+
+# Size and shape
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("endless header lines", HEAD + b"X: x\r\n" * 100_000),
+        ("one header of 10 MB", HEAD + b"X: " + b"x" * 10_000_000),
+        ("a body over the cap", http(b" " * 10_000_000)),
+        ("a length that lies", http(b" " * 1_000_000, length=10)),
+        ("a body cut short", http(KEYS, length=len(KEYS) + 1)),
+        ("chunked nonsense", HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"),
+        ("a gzip bomb", http(gzip.compress(b"\0" * 10_000_000), headers="Content-Encoding: gzip\r\n")),
+        ("layers of gzip", http(gzip.compress(gzip.compress(KEYS)), headers="Content-Encoding: gzip, gzip\r\n")),
+        ("a redirect elsewhere", http(status="302 Found", headers="Location: http://127.0.0.1:9/\r\n")),
+        ("a redirect to itself", http(status="302 Found", headers="Location: /jwks.json\r\n")),
+        ("a redirect to a file", http(status="303 See Other", headers="Location: file:///etc/passwd\r\n")),
+        ("nothing at all", b""),
+    ],
+)
+def test_a_broken_answer_is_an_error_of_ours(edge: Edge, publisher: Publisher, name: str, answer: bytes) -> None:
+    publisher.answer = lambda connection: connection.sendall(answer)
+    detail = outcome(edge.fetcher(), publisher.uri())
+    if name == "a length that lies":
+        assert "JSON" in detail
+    assert detail != "k1"
+    assert publisher.count == 1
+
+
+@pytest.mark.parametrize("headers", ["", "Content-Encoding: gzip\r\n", "Content-Encoding: identity\r\n"])
+def test_a_plain_and_a_packed_body_are_read(edge: Edge, publisher: Publisher, headers: str) -> None:
+    publisher.answer = http(gzip.compress(KEYS) if "gzip" in headers else KEYS, headers=headers)
+    assert outcome(edge.fetcher(), publisher.uri()) == "k1"
+
+
+def test_nobody_listens(edge: Edge) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    assert "ConnectError" in outcome(edge.fetcher(), f"http://127.0.0.1:{port}/")
+
+
+def test_plain_http_needs_the_policys_word(edge: Edge, publisher: Publisher) -> None:
+    publisher.keys = [jwk()]
+    assert "allow_http_loopback" in outcome(edge.fetcher(JWKSPolicy()), publisher.uri())
+    assert publisher.count == 0
+
+
+# What is sent
+
+
+def test_what_is_sent_owes_nothing_to_a_client_or_the_environment(
+    edge: Edge, publisher: Publisher, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login me password secret\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    users = edge.http_client(
+        auth=("me", "secret"),
+        headers={"Authorization": "Bearer secret", "X-Mine": "secret"},
+        cookies={"mine": "secret"},
+        params={"mine": "secret"},
+        follow_redirects=True,
+    )
+    publisher.answer = http(KEYS, headers="Set-Cookie: theirs=secret; Path=/\r\n")
+    for fetcher in (edge.fetcher(), edge.fetcher(http=users)):
+        assert outcome(fetcher, publisher.uri()) == "k1"
+        fetcher.refresh(publisher.uri())
+    assert publisher.count == 4
+    for request in publisher.requests:
+        assert "secret" not in request
+        assert "ookie" not in request
+        assert "uthorization" not in request
+        assert request.startswith("GET /jwks.json HTTP/1.1\r\n")
+        assert "accept-encoding: identity\r\n" in request.lower()
+
+
+def test_the_users_client_follows_no_redirect(edge: Edge, publisher: Publisher) -> None:
+    publisher.answer = http(status="302 Found", headers="Location: /elsewhere.json\r\n")
+    assert "302" in outcome(edge.fetcher(http=edge.http_client(follow_redirects=True)), publisher.uri())
+    assert publisher.count == 1
+
+
+def test_a_client_with_proxies_of_the_environment_is_refused(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+    edge.fetcher(http=edge.http_client(trust_env=True))
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    edge.fetcher(http=edge.http_client())
+    with pytest.raises(ConfigurationError, match="trust_env=False"):
+        edge.fetcher(http=edge.http_client(trust_env=True))
+
+
+def test_only_the_right_kind_of_client_is_taken(edge: Edge) -> None:
+    for http_client in (httpx.AsyncClient() if edge.name == "sync" else httpx.Client(), "x", 1):
+        with pytest.raises(ConfigurationError, match="http must be an httpx"):
+            edge.fetcher(http=http_client)
+
+
+def test_the_users_client_stays_open(edge: Edge, publisher: Publisher) -> None:
+    publisher.keys = [jwk()]
+    users = edge.http_client()
+    fetcher = edge.fetcher(http=users)
+    assert outcome(fetcher, publisher.uri()) == "k1"
+    getattr(fetcher, "aclose" if edge.name == "async" else "close")()
+    assert not users.is_closed
+
+
+def test_a_closed_client_of_the_user_is_our_fault(edge: Edge, publisher: Publisher) -> None:
+    users = edge.http_client()
+    fetcher = edge.fetcher(http=users)
+    asyncio.run(users.aclose()) if edge.name == "async" else users.close()
+    assert "closed" in outcome(fetcher, publisher.uri())
+
+
+# Transports that answer from memory
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_an_answer_from_memory_is_read(edge: Edge, packed: bool) -> None:
+    def handle(_request: httpx.Request) -> httpx.Response:
+        headers = {"Content-Type": "application/json"} | ({"Content-Encoding": "gzip"} if packed else {})
+        return httpx.Response(200, headers=headers, content=gzip.compress(KEYS) if packed else KEYS)
+
+    users = edge.http_client(transport=httpx.MockTransport(handle))
+    assert outcome(edge.fetcher(http=users), "https://op.example/jwks.json") == "k1"
+
+
+def test_a_transport_that_dawdles_between_chunks_is_given_up(publisher: Publisher) -> None:
+    class Dawdling(httpx.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            yield KEYS
+            publisher.closing.wait(0.4)
+            yield b" "
+
+    class Transport(httpx.BaseTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            return httpx.Response(200, headers={"Content-Type": "application/json"}, stream=Dawdling())
+
+    with httpx.Client(transport=Transport(), trust_env=False) as users:
+        with pytest.raises(_http.FetchFailed, match="within 0.3 s"):
+            _http.get(users, "https://op.example/", SHORT, forced=False)
+
+
+# TLS
+
+
+def certificate(tmp_path: Path, host: str) -> tuple[ssl.SSLContext, Path]:
+    """A server's context with a self-signed certificate for a host, and the file that trusts it."""
+    key = private_key(9)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
+    try:
+        subject: x509.GeneralName = x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        subject = x509.DNSName(host)
+    now = datetime.now(UTC)
+    cert = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([subject]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, SHA256())
+    )
+    trusted = tmp_path / "cert.pem"
+    trusted.write_bytes(cert.public_bytes(Encoding.PEM))
+    secret = tmp_path / "key.pem"
+    secret.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(trusted, secret)
+    return server, trusted
+
+
+@pytest.fixture(params=["127.0.0.1", "another.example"])
+def tls(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Publisher, str, Path]]:
+    server, trusted = certificate(tmp_path, request.param)
+    publisher = Publisher([jwk()], server)
+    yield publisher, request.param, trusted
+    publisher.close()
+
+
+def test_the_certificate_is_verified(edge: Edge, tls: tuple[Publisher, str, Path]) -> None:
+    publisher, host, trusted = tls
+    context = ssl.create_default_context(cafile=str(trusted))
+    assert "CERTIFICATE_VERIFY_FAILED" in outcome(edge.fetcher(), publisher.uri())
+    told = outcome(edge.fetcher(http=edge.http_client(verify=context)), publisher.uri())
+    assert told == "k1" if host == "127.0.0.1" else "CERTIFICATE_VERIFY_FAILED" in told
+
+
+@pytest.mark.parametrize("relaxed", ["no verification", "no host name"])
+def test_a_client_that_does_not_verify_brings_no_keys(
+    edge: Edge, tls: tuple[Publisher, str, Path], relaxed: str
+) -> None:
+    publisher, _, trusted = tls
+    context = ssl.create_default_context(cafile=str(trusted))
+    context.check_hostname = False
+    if relaxed == "no verification":
+        context.verify_mode = ssl.CERT_NONE
+    users = edge.http_client(verify=context)
+    assert outcome(edge.fetcher(http=users), publisher.uri()) == "the TLS certificate was not verified"
+
+
+def test_a_slow_tls_publisher_is_given_up(publisher: Publisher, tmp_path: Path) -> None:
+    server, trusted = certificate(tmp_path, "127.0.0.1")
+    slow = Publisher([jwk()], server)
+    slow.answer = trickle(slow, b"HTTP/1.1 200 OK\r\nX: ", b"x")
+    try:
+        with httpx.Client(verify=ssl.create_default_context(cafile=str(trusted)), trust_env=False) as users:
+            started = time.monotonic()
+            with pytest.raises(_http.FetchFailed, match="within 0.3 s"):
+                _http.get(users, slow.uri(), SHORT, forced=False)
+            assert time.monotonic() - started < 2
+    finally:
+        slow.close()
+
+
+def test_a_socket_that_opens_after_the_deadline_is_shut_at_once(publisher: Publisher) -> None:
+    watchdog = _http._Watchdog(10)
+    watchdog.bite()
+    with socket.create_connection(("127.0.0.1", int(publisher.uri().split(":")[2].split("/")[0]))) as opened:
+
+        class Stream:
+            def get_extra_info(self, name: str) -> object:
+                assert name == "socket"
+                return opened
+
+        watchdog.trace("connection.connect_tcp.started", {})
+        watchdog.trace("connection.connect_tcp.complete", {"return_value": Stream()})
+        assert opened.recv(1) == b""
+
+
+def test_default_policy_takes_no_plain_http() -> None:
+    assert LOOPBACK.allow_http_loopback
+    assert not JWKSPolicy().allow_http_loopback

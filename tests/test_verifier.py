@@ -1,0 +1,596 @@
+"""The recipe end to end, sync and async: a LedgerBee tenant against a verifier."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+from edges import Edge
+from support import OP, jwk, private_key, sign_json
+
+from private_key_jwt import (
+    AssertionPolicy,
+    AsyncClientAssertionVerifier,
+    AsyncJWKSFetcher,
+    ClientAssertionVerifier,
+    ConfigurationError,
+    InvalidClient,
+    InvalidRequest,
+    JWKSFetcher,
+    JWKSPolicy,
+    MemoryReplayStore,
+    PrivateKeyJWTError,
+    Reason,
+    RegisteredClient,
+    TemporarilyUnavailable,
+)
+from private_key_jwt._core.token_request import ASSERTION_TYPE
+from private_key_jwt.testing import REMOVED, Clock, RelyingParty, SigningKey, Tenant
+
+LOOPBACK = JWKSPolicy(allow_http_loopback=True)
+POLICY = AssertionPolicy(audience=OP)
+
+
+class OpenIDProvider:
+    """An OP with one LedgerBee tenant, which is served over real HTTP."""
+
+    def __init__(self, edge: Edge, clock: Clock) -> None:
+        self.edge, self.clock = edge, clock
+        self.relying_party = RelyingParty(audience=OP, clock=clock)
+        self.tenant: Tenant = self.relying_party.tenant()
+        self._serving = self.relying_party.serve()
+        self.server = self._serving.__enter__()
+        self.store = MemoryReplayStore()
+        self.verifier = self.make()
+
+    def make(self, **settings: Any) -> Any:
+        defaults = {
+            "policy": POLICY,
+            "clients": [self.tenant.client(self.server.base_url)],
+            "replay_store": self.store,
+            "jwks": self.edge.fetcher(LOOPBACK, clock=self.clock),
+            "clock": self.clock,
+        }
+        return self.edge.verifier(**(defaults | settings))
+
+    def close(self) -> None:
+        self._serving.__exit__(None, None, None)
+
+
+@pytest.fixture
+def op(edge: Edge, clock: Clock) -> Iterator[OpenIDProvider]:
+    op = OpenIDProvider(edge, clock)
+    yield op
+    op.close()
+
+
+def reason(call: Callable[[], object], error: type[PrivateKeyJWTError] = InvalidClient) -> Reason:
+    with pytest.raises(error) as caught:
+        call()
+    assert type(caught.value) is error
+    told: Reason = caught.value.reason  # type: ignore[attr-defined]
+    return told
+
+
+# Accepted
+
+
+def test_it_tells_which_client_sent_the_assertion(op: OpenIDProvider) -> None:
+    assertion = op.tenant.assertion(jti="j1", extra=[1, 2])
+    verified = op.verifier.verify(assertion)
+    assert verified.client_id == "portal-acme"
+    assert verified.kid == op.tenant.kid
+    assert verified.jti == "j1"
+    assert verified.audience == OP
+    assert (verified.issued_at, verified.expires_at) == (op.clock(), op.clock() + 60)
+    assert verified.claims["extra"] == [1, 2]
+    with pytest.raises(TypeError):
+        verified.claims["sub"] = "evil"
+    with pytest.raises(AttributeError):
+        verified.client_id = "evil"
+
+
+def test_bytes_and_str_are_the_same_assertion(op: OpenIDProvider) -> None:
+    assertion = op.tenant.assertion()
+    assert op.verifier.verify(assertion.encode()).client_id == "portal-acme"
+    assert reason(lambda: op.verifier.verify(assertion)) is Reason.REPLAYED
+
+
+def test_the_request_s_client_id_is_bound(op: OpenIDProvider) -> None:
+    assert op.verifier.verify(op.tenant.assertion(), "portal-acme").client_id == "portal-acme"
+    assert op.verifier.verify(op.tenant.assertion(), client_id="portal-acme").client_id == "portal-acme"
+    assertion = op.tenant.assertion()
+    assert reason(lambda: op.verifier.verify(assertion, client_id="portal-other")) is Reason.CLIENT_MISMATCH
+    assert op.verifier.verify(assertion)
+
+
+def test_what_is_printed_names_the_client_and_carries_no_claims(op: OpenIDProvider) -> None:
+    verified = op.verifier.verify(op.tenant.assertion(jti="secret-jti", email="a@example.com"))
+    assert "portal-acme" in repr(verified)
+    assert "secret-jti" not in repr(verified)
+    assert "example.com" not in repr(verified)
+
+
+def test_an_assertion_without_kid_needs_one_usable_key(op: OpenIDProvider, edge: Edge) -> None:
+    client = RegisteredClient("c", jwks={"keys": [jwk(kid=...)]})
+    verifier = op.make(clients=[client])
+    claims = {"iss": "c", "sub": "c", "aud": OP, "exp": op.clock() + 60, "jti": "j"}
+    verified = verifier.verify(sign_json({"alg": "RS256"}, claims))
+    assert (verified.kid, verified.issued_at) == (None, None)
+
+
+# Replay
+
+
+def test_an_assertion_is_accepted_once(op: OpenIDProvider) -> None:
+    """Law 1."""
+    assertion = op.tenant.assertion()
+    assert op.verifier.verify(assertion)
+    for _ in range(75):
+        assert reason(lambda: op.verifier.verify(assertion)) in (Reason.REPLAYED, Reason.EXPIRED)
+        op.clock.advance(1)
+    assert reason(lambda: op.verifier.verify(assertion)) is Reason.EXPIRED
+
+
+def test_replayed_to_the_last_instant_and_expired_from_then_on(op: OpenIDProvider) -> None:
+    assertion = op.tenant.assertion()
+    assert op.verifier.verify(assertion)
+    op.clock.advance(60 + 15 - 0.001)
+    assert reason(lambda: op.verifier.verify(assertion)) is Reason.REPLAYED
+    op.clock.advance(0.001)
+    assert reason(lambda: op.verifier.verify(assertion)) is Reason.EXPIRED
+
+
+@pytest.mark.parametrize("skew", [-15, -7.5, 0, 7.5, 15])
+def test_a_host_whose_clock_differs_by_leeway_accepts_nothing_twice(op: OpenIDProvider, skew: float) -> None:
+    """Law 1: two hosts that share a store, one with another clock."""
+    other_clock = Clock(op.clock() + skew)
+    other = op.make(clock=other_clock)
+    assertion = op.tenant.assertion()
+    assert op.verifier.verify(assertion)
+    for _ in range(400):
+        assert reason(lambda: other.verify(assertion)) in (Reason.REPLAYED, Reason.EXPIRED)
+        assert reason(lambda: op.verifier.verify(assertion)) in (Reason.REPLAYED, Reason.EXPIRED)
+        op.verifier.verify(op.tenant.assertion())
+        op.clock.advance(0.25)
+        other_clock.advance(0.25)
+
+
+def test_one_of_many_concurrent_requests_is_accepted(op: OpenIDProvider) -> None:
+    """Law 1, and the cold start of law 6."""
+    assertion = op.tenant.assertion()
+
+    def attempt() -> object:
+        try:
+            return op.verifier.verify(assertion).client_id
+        except InvalidClient as error:
+            return error.reason
+
+    answers = op.edge.together([attempt] * 64)
+    assert sorted(answers) == sorted(["portal-acme"] + [Reason.REPLAYED] * 63)
+    assert op.server.count == 1
+
+
+def test_the_same_jti_in_a_new_assertion_is_a_replay(op: OpenIDProvider) -> None:
+    assert op.verifier.verify(op.tenant.assertion(jti="j"))
+    op.clock.advance(10)
+    assert reason(lambda: op.verifier.verify(op.tenant.assertion(jti="j"))) is Reason.REPLAYED
+    op.tenant.rotate()
+    assert reason(lambda: op.verifier.verify(op.tenant.assertion(jti="j"))) is Reason.REPLAYED
+
+
+def test_two_clients_may_use_one_jti(op: OpenIDProvider) -> None:
+    other = op.relying_party.tenant("globex")
+    verifier = op.make(clients=[tenant.client(op.server.base_url) for tenant in (op.tenant, other)])
+    assert verifier.verify(op.tenant.assertion(jti="j")).client_id == "portal-acme"
+    assert verifier.verify(other.assertion(jti="j")).client_id == "portal-globex"
+
+
+def test_nothing_unauthenticated_writes_to_the_store(op: OpenIDProvider) -> None:
+    """Law 2."""
+    assert op.verifier.verify(op.tenant.assertion())
+    from private_key_jwt.testing import DEFECTS
+
+    for name in DEFECTS:
+        with pytest.raises(InvalidClient):
+            op.verifier.verify(op.tenant.defective(name))
+    assert len(op.store) == 1
+
+
+def test_a_refused_assertion_is_not_used_up(op: OpenIDProvider) -> None:
+    other = op.make(policy=AssertionPolicy(audience="https://other.example"))
+    assertion = op.tenant.assertion()
+    assert reason(lambda: other.verify(assertion)) is Reason.AUDIENCE_MISMATCH
+    assert op.verifier.verify(assertion)
+
+
+# begin and consume
+
+
+def test_begin_marks_nothing_and_consume_marks_once(op: OpenIDProvider) -> None:
+    assertion = op.tenant.assertion()
+    first, second = op.verifier.begin(assertion), op.verifier.begin(assertion, "portal-acme")
+    assert first.client_id == "portal-acme"
+    assert len(op.store) == 0
+    assert second.consume().client_id == "portal-acme"
+    assert reason(first.consume) is Reason.REPLAYED
+    assert reason(second.consume) is Reason.REPLAYED
+
+
+def test_consume_looks_at_the_clock_again(op: OpenIDProvider) -> None:
+    pending = op.verifier.begin(op.tenant.assertion())
+    op.clock.advance(75)
+    assert reason(pending.consume) is Reason.EXPIRED
+    assert len(op.store) == 0
+
+
+def test_a_store_that_answers_after_the_expiry_accepts_nothing(op: OpenIDProvider) -> None:
+    class Slow:
+        def add(self, key: bytes, expires_at: float, now: float) -> bool:
+            op.clock.advance(100)
+            return True
+
+    assert reason(lambda: op.make(replay_store=Slow()).verify(op.tenant.assertion())) is Reason.EXPIRED
+
+
+# Rotation and revocation
+
+
+def test_rotation_with_a_grace_window(op: OpenIDProvider) -> None:
+    """Laws 3 and 4."""
+    assert op.verifier.verify(op.tenant.assertion())
+    op.tenant.rotate()
+    old = op.tenant.previous_key
+    assert op.verifier.verify(op.tenant.assertion()).kid == op.tenant.kid
+    assert op.verifier.verify(op.tenant.assertion(key=old)).kid == old.kid
+    op.tenant.end_grace()
+    op.clock.advance(300)
+    assert reason(lambda: op.verifier.verify(op.tenant.assertion(key=old))) is Reason.UNKNOWN_KID
+    assert op.verifier.verify(op.tenant.assertion())
+
+
+def test_a_tenant_without_keys(op: OpenIDProvider) -> None:
+    assert op.verifier.verify(op.tenant.assertion())
+    op.tenant.remove_keys()
+    op.clock.advance(300)
+    assert reason(lambda: op.verifier.verify(op.tenant.assertion())) is Reason.NO_KEYS
+
+
+def test_an_outage_is_ours(op: OpenIDProvider) -> None:
+    """Law 7."""
+    op.relying_party.outage = 500
+    assert reason(lambda: op.verifier.verify(op.tenant.assertion()), TemporarilyUnavailable) is Reason.JWKS_UNAVAILABLE
+    op.relying_party.outage = None
+    assert op.verifier.verify(op.tenant.assertion())
+
+
+def test_a_forged_flood_fetches_nothing(op: OpenIDProvider) -> None:
+    """Law 2: a bad signature under a known kid."""
+    assert op.verifier.verify(op.tenant.assertion())
+    forger = SigningKey.generate(op.tenant.kid)
+    for _ in range(50):
+        assert reason(lambda: op.verifier.verify(op.tenant.assertion(key=forger))) is Reason.BAD_SIGNATURE
+    assert op.server.count == 1
+
+
+def test_an_unknown_client_fetches_nothing(op: OpenIDProvider) -> None:
+    """Law 2."""
+    assertion = op.tenant.assertion(iss="nobody", sub="nobody")
+    assert reason(lambda: op.verifier.verify(assertion)) is Reason.UNKNOWN_CLIENT
+    assert op.server.count == 0
+
+
+def test_no_fetch_and_no_rsa_before_the_claims_hold(op: OpenIDProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Law 2."""
+    assert op.verifier.verify(op.tenant.assertion())
+    from private_key_jwt._core.jwk_set import VerificationKey
+
+    def tell(*_args: object) -> bool:
+        pytest.fail("an RSA operation")
+
+    monkeypatch.setattr(VerificationKey, "verify", tell)
+    for changes in ({"exp": 1}, {"aud": "https://evil.example"}, {"jti": REMOVED}, {"sub": "x"}, {"iat": "x"}):
+        with pytest.raises(InvalidClient):
+            op.verifier.verify(op.tenant.assertion(header={"kid": "made-up"}, **changes))
+    assert op.server.count == 1
+
+
+def test_a_key_of_another_client_is_unknown(op: OpenIDProvider) -> None:
+    other = op.relying_party.tenant("globex")
+    verifier = op.make(clients=[tenant.client(op.server.base_url) for tenant in (op.tenant, other)])
+    assertion = op.tenant.assertion(key=other.current_key)
+    assert reason(lambda: verifier.verify(assertion)) is Reason.UNKNOWN_KID
+
+
+# Clients
+
+
+def test_clients_as_a_mapping_are_asked_anew(op: OpenIDProvider) -> None:
+    clients = {"portal-acme": op.tenant.client(op.server.base_url)}
+    verifier = op.make(clients=clients)
+    assert verifier.verify(op.tenant.assertion())
+    del clients["portal-acme"]
+    assert reason(lambda: verifier.verify(op.tenant.assertion())) is Reason.UNKNOWN_CLIENT
+
+
+def test_a_client_that_moves_is_served_by_its_new_keys_at_once(op: OpenIDProvider) -> None:
+    clients = {"portal-acme": op.tenant.client(op.server.base_url)}
+    verifier = op.make(clients=clients)
+    assert verifier.verify(op.tenant.assertion())
+    clients["portal-acme"] = RegisteredClient("portal-acme", jwks={"keys": [jwk()]})
+    assert reason(lambda: verifier.verify(op.tenant.assertion())) is Reason.UNKNOWN_KID
+    claims = {"iss": "portal-acme", "sub": "portal-acme", "aud": OP, "exp": op.clock() + 60, "jti": "j"}
+    assert verifier.verify(sign_json({"alg": "RS256", "kid": "k1"}, claims))
+    clients["portal-acme"] = op.tenant.client(op.server.base_url.replace("/api", "/elsewhere/api"))
+    unavailable = reason(lambda: verifier.verify(op.tenant.assertion()), TemporarilyUnavailable)
+    assert unavailable is Reason.JWKS_UNAVAILABLE
+
+
+def test_clients_as_a_function(op: OpenIDProvider) -> None:
+    client = op.tenant.client(op.server.base_url)
+    verifier = op.make(clients=lambda client_id: client if client_id == "portal-acme" else None)
+    assert verifier.verify(op.tenant.assertion())
+    assert reason(lambda: verifier.verify(op.tenant.assertion(iss="x", sub="x"))) is Reason.UNKNOWN_CLIENT
+
+
+def test_a_function_that_answers_with_another_client_is_not_believed(op: OpenIDProvider) -> None:
+    client = op.tenant.client(op.server.base_url)
+    verifier = op.make(clients=lambda _client_id: client)
+    assertion = op.tenant.assertion(iss="PORTAL-ACME", sub="PORTAL-ACME")
+    assert reason(lambda: verifier.verify(assertion)) is Reason.UNKNOWN_CLIENT
+
+
+@pytest.mark.parametrize("answer", ["portal-acme", 0, {}, KeyError("portal-acme"), OSError("down")])
+def test_a_look_up_that_fails_is_ours(op: OpenIDProvider, answer: Any) -> None:
+    def look_up(_client_id: str) -> Any:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    verifier = op.make(clients=look_up)
+    unavailable = reason(lambda: verifier.verify(op.tenant.assertion()), TemporarilyUnavailable)
+    assert unavailable is Reason.CLIENT_LOOKUP_FAILED
+
+
+def test_a_client_s_own_policy_replaces_the_verifier_s(op: OpenIDProvider) -> None:
+    own = AssertionPolicy(audience="https://op.example/token", leeway=0, max_lifetime=3_600, max_assertion_bytes=256)
+    verifier = op.make(clients=[op.tenant.client(op.server.base_url, policy=own)])
+    assert reason(lambda: verifier.verify(op.tenant.assertion())) is Reason.AUDIENCE_MISMATCH
+    aud = "https://op.example/token"
+    assert verifier.verify(op.tenant.assertion(aud=aud, exp=op.clock() + 3_600)).audience == aud
+    assert reason(lambda: verifier.verify(op.tenant.assertion(aud=aud, exp=op.clock()))) is Reason.EXPIRED
+
+
+def test_a_kid_is_required_of_ledgerbee(op: OpenIDProvider) -> None:
+    assertion = op.tenant.assertion(header={"kid": REMOVED})
+    assert reason(lambda: op.verifier.verify(assertion)) is Reason.MISSING_KID
+
+
+@pytest.mark.parametrize(
+    ("keys", "kid", "expected"),
+    [
+        ([], "k1", Reason.NO_KEYS),
+        ([jwk(use="enc")], "k1", Reason.UNUSABLE_KEY),
+        ([jwk()], "k2", Reason.UNKNOWN_KID),
+        ([jwk(), jwk(private_key(1))], "k1", Reason.AMBIGUOUS_KEY),
+    ],
+)
+def test_keys_by_value(op: OpenIDProvider, keys: Any, kid: str, expected: Reason) -> None:
+    verifier = op.make(clients=[RegisteredClient("c", jwks={"keys": keys})])
+    claims = {"iss": "c", "sub": "c", "aud": OP, "exp": op.clock() + 60, "jti": "j"}
+    assert reason(lambda: verifier.verify(sign_json({"alg": "RS256", "kid": kid}, claims))) is expected
+
+
+# Stores
+
+
+@pytest.mark.parametrize("answer", [None, 1, 0, "True", [], OSError("down"), TimeoutError(), ZeroDivisionError()])
+def test_a_store_that_cannot_tell_accepts_nothing(op: OpenIDProvider, answer: Any) -> None:
+    """Law 7."""
+
+    class Broken:
+        def add(self, key: bytes, expires_at: float, now: float) -> bool:
+            if isinstance(answer, Exception):
+                raise answer
+            return answer  # type: ignore[no-any-return]
+
+    verifier = op.make(replay_store=Broken())
+    unavailable = reason(lambda: verifier.verify(op.tenant.assertion()), TemporarilyUnavailable)
+    assert unavailable is Reason.REPLAY_STORE_UNAVAILABLE
+
+
+def test_a_full_store_says_so(op: OpenIDProvider) -> None:
+    verifier = op.make(replay_store=MemoryReplayStore(1))
+    assert verifier.verify(op.tenant.assertion())
+    unavailable = reason(lambda: verifier.verify(op.tenant.assertion()), TemporarilyUnavailable)
+    assert unavailable is Reason.REPLAY_STORE_FULL
+
+
+def test_a_mark_is_kept_until_no_host_accepts_any_more(op: OpenIDProvider) -> None:
+    seen: list[tuple[int, float, float]] = []
+
+    class Noting:
+        def add(self, key: bytes, expires_at: float, now: float) -> bool:
+            seen.append((len(key), expires_at, now))
+            return True
+
+    op.make(replay_store=Noting()).verify(op.tenant.assertion())
+    assert seen == [(32, op.clock() + 60 + 2 * 15 + 1, op.clock())]
+
+
+# Whole token requests
+
+
+def form(assertion: str, **changes: Any) -> dict[str, Any]:
+    parameters = {
+        "grant_type": "authorization_code",
+        "code": "c",
+        "client_assertion_type": ASSERTION_TYPE,
+        "client_assertion": assertion,
+    }
+    return {name: value for name, value in (parameters | changes).items() if value is not REMOVED}
+
+
+def test_a_token_request_is_authenticated(op: OpenIDProvider) -> None:
+    assert op.verifier.authenticate(form(op.tenant.assertion())).client_id == "portal-acme"
+    assert op.verifier.authenticate(form(op.tenant.assertion(), client_id="portal-acme"), authorization=None)
+    assert op.verifier.authenticate(list(form(op.tenant.assertion()).items()), "")
+
+
+def test_a_request_without_an_assertion_authenticates_nobody(op: OpenIDProvider) -> None:
+    assert op.verifier.authenticate({"grant_type": "x", "client_id": "portal-acme"}) is None
+    assert op.verifier.authenticate([], "Basic eDp5") is None
+
+
+def test_a_malformed_request_uses_nothing_up(op: OpenIDProvider) -> None:
+    assertion = op.tenant.assertion()
+    for bad in (
+        form(assertion, client_secret="s"),
+        form(assertion, client_assertion_type="x"),
+        form(assertion, client_assertion_type=REMOVED),
+        [*form(assertion).items(), ("client_assertion", assertion)],
+    ):
+        assert reason(lambda bad=bad: op.verifier.authenticate(bad), InvalidRequest) is Reason.INVALID_REQUEST  # type: ignore[misc]
+    assert reason(lambda: op.verifier.authenticate(form(assertion), "Basic x"), InvalidRequest)
+    assert op.verifier.authenticate(form(assertion))
+
+
+def test_the_client_id_of_a_token_request_is_bound(op: OpenIDProvider) -> None:
+    bad = form(op.tenant.assertion(), client_id="portal-other")
+    assert reason(lambda: op.verifier.authenticate(bad)) is Reason.CLIENT_MISMATCH
+
+
+# Settings and life-cycle
+
+
+@pytest.mark.parametrize(
+    ("settings", "names"),
+    [
+        ({"policy": None}, "policy"),
+        ({"policy": OP}, "policy"),
+        ({"clock": 5}, "clock"),
+        ({"replay_store": None}, "replay_store"),
+        ({"replay_store": set()}, None),
+        ({"jwks": "https://x.example"}, "jwks"),
+        ({"clients": 5}, "clients"),
+        ({"clients": ["portal-acme"]}, "clients"),
+        ({"clients": [RegisteredClient("c", jwks={"keys": []})] * 2}, "twice"),
+    ],
+)
+def test_settings_are_checked_at_the_start(op: OpenIDProvider, settings: dict[str, Any], names: str | None) -> None:
+    if names is None:
+        assert op.make(**settings)  # it has a method add; what it answers is not believed
+    else:
+        with pytest.raises(ConfigurationError, match=names):
+            op.make(**settings)
+
+
+def test_a_sync_verifier_takes_no_coroutines() -> None:
+    class Store:
+        async def add(self, key: bytes, expires_at: float, now: float) -> bool:
+            return True
+
+    async def clients(client_id: str) -> None:
+        return None
+
+    base: Any = {"policy": POLICY, "clients": [], "replay_store": MemoryReplayStore()}
+    for changes in ({"replay_store": Store()}, {"clients": clients}, {"jwks": AsyncJWKSFetcher()}):
+        with pytest.raises(ConfigurationError):
+            ClientAssertionVerifier(**base | changes)
+
+
+def test_closing_closes_only_what_the_verifier_opened(op: OpenIDProvider) -> None:
+    op.verifier.close()
+    assert op.verifier.verify(op.tenant.assertion())
+    own = op.make(jwks=None)
+    own.close()
+    fetcher = getattr(own, "subject", own)._jwks
+    assert fetcher._closed
+
+
+def test_a_verifier_is_a_context() -> None:
+    base: Any = {"policy": POLICY, "clients": [], "replay_store": MemoryReplayStore()}
+    with ClientAssertionVerifier(**base) as verifier:
+        assert not verifier._jwks._closed
+    assert verifier._jwks._closed
+
+    async def run() -> None:
+        async with AsyncClientAssertionVerifier(**base) as verifier:
+            assert not verifier._jwks._closed  # type: ignore[union-attr]
+        assert verifier._jwks._closed  # type: ignore[union-attr]
+
+    asyncio.run(run())
+
+
+# What an asynchronous verifier takes
+
+
+class AwaitedStore:
+    def __init__(self) -> None:
+        self._store = MemoryReplayStore()
+
+    async def add(self, key: bytes, expires_at: float, now: float) -> bool:
+        await asyncio.sleep(0)
+        return self._store.add(key, expires_at, now)
+
+
+class BlockingStore:
+    def __init__(self) -> None:
+        self._store = MemoryReplayStore()
+        self.thread: int | None = None
+
+    def add(self, key: bytes, expires_at: float, now: float) -> bool:
+        self.thread = threading.get_ident()
+        return self._store.add(key, expires_at, now)
+
+
+@pytest.mark.parametrize("store", [AwaitedStore, BlockingStore, MemoryReplayStore])
+@pytest.mark.parametrize("clients", ["list", "mapping", "function", "coroutine", "awaitable"])
+@pytest.mark.parametrize("fetcher", [JWKSFetcher, AsyncJWKSFetcher, None])
+def test_an_async_verifier_takes_sync_and_async_parts(store: Any, clients: str, fetcher: Any, clock: Clock) -> None:
+    threads: list[int] = []
+
+    async def run() -> None:
+        relying_party = RelyingParty(audience=OP, clock=clock)
+        tenant = relying_party.tenant()
+        with relying_party.serve() as server:
+            client = tenant.client(server.base_url)
+
+            async def coroutine(_client_id: str) -> RegisteredClient:
+                return client
+
+            def function(_client_id: str) -> RegisteredClient:
+                threads.append(threading.get_ident())
+                return client
+
+            kinds: dict[str, Any] = {
+                "list": [client],
+                "mapping": MappingProxyType({client.client_id: client}),
+                "function": function,
+                "coroutine": coroutine,
+                "awaitable": lambda client_id: coroutine(client_id),
+            }
+            replay_store = store()
+            async with AsyncClientAssertionVerifier(
+                policy=POLICY,
+                clients=kinds[clients],
+                replay_store=replay_store,
+                jwks=fetcher and fetcher(LOOPBACK),
+                clock=clock,
+            ) as verifier:
+                if fetcher is None:
+                    with pytest.raises(TemporarilyUnavailable, match="allow_http_loopback"):
+                        await verifier.verify(tenant.assertion())
+                    return
+                for _ in range(2):
+                    assertion = tenant.assertion()
+                    assert (await verifier.verify(assertion)).client_id == "portal-acme"
+                    with pytest.raises(InvalidClient, match="replayed"):
+                        await verifier.verify(assertion)
+            if isinstance(replay_store, BlockingStore):
+                assert replay_store.thread != threading.get_ident()
+            assert threading.get_ident() not in threads
+
+    asyncio.run(run())
