@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+
 from edges import AsyncEdge, Edge, SyncEdge
 from loopback import Publisher
-
 from private_key_jwt.testing import Clock
 
 START = 1_700_000_000

@@ -28,7 +28,7 @@ def private_key(number: int = 0, bits: int = 2_048) -> RSAPrivateKey:
     return generate_private_key(public_exponent=65_537, key_size=bits)
 
 
-def jwk(key: RSAPrivateKey | None = None, **changes: Any) -> dict[str, Any]:
+def jwk(key: RSAPrivateKey | None = None, /, **changes: Any) -> dict[str, Any]:
     """A public JWK as LedgerBee publishes it, with changes; a change to ``...`` removes the member."""
     numbers = (key or private_key()).public_key().public_numbers()
     members = {

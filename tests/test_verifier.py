@@ -7,9 +7,8 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
-from edges import Edge
-from support import OP, jwk, private_key, sign_json
 
+from edges import Edge
 from private_key_jwt import (
     AssertionPolicy,
     AsyncClientAssertionVerifier,
@@ -28,6 +27,7 @@ from private_key_jwt import (
 )
 from private_key_jwt._core.token_request import ASSERTION_TYPE
 from private_key_jwt.testing import REMOVED, Clock, RelyingParty, SigningKey, Tenant
+from support import OP, jwk, private_key, sign_json
 
 LOOPBACK = JWKSPolicy(allow_http_loopback=True)
 POLICY = AssertionPolicy(audience=OP)
@@ -513,13 +513,15 @@ def test_closing_closes_only_what_the_verifier_opened(op: OpenIDProvider) -> Non
 def test_a_verifier_is_a_context() -> None:
     base: Any = {"policy": POLICY, "clients": [], "replay_store": MemoryReplayStore()}
     with ClientAssertionVerifier(**base) as verifier:
-        assert not verifier._jwks._closed
-    assert verifier._jwks._closed
+        own: Any = verifier._jwks
+        assert not own._closed
+    assert own._closed
 
     async def run() -> None:
         async with AsyncClientAssertionVerifier(**base) as verifier:
-            assert not verifier._jwks._closed  # type: ignore[union-attr]
-        assert verifier._jwks._closed  # type: ignore[union-attr]
+            own: Any = verifier._jwks
+            assert not own._closed
+        assert own._closed
 
     asyncio.run(run())
 

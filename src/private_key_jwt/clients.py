@@ -17,6 +17,7 @@ from .policy import AssertionPolicy, check_flag
 
 _MAX_URL_LENGTH = 2_048
 _MAX_REGISTERED_KEYS = 64
+_PORTS = range(1, 65_536)
 _URL_CHARACTERS = re.compile(r"[!-~]+")  # printable ASCII without space: a host in its A-label form (RFC 5890)
 
 
@@ -43,8 +44,8 @@ def check_jwks_uri(value: object) -> str:
         url = httpx.URL(value)
     except httpx.InvalidURL as error:
         raise ConfigurationError(f"jwks_uri is no URL: {error}") from None
-    if not url.host or "@" in value.split("/")[2]:
-        raise ConfigurationError(f"jwks_uri must name a host, and hold no userinfo: {quote(value)}")
+    if not url.host or "@" in value.split("/")[2] or (url.port is not None and url.port not in _PORTS):
+        raise ConfigurationError(f"jwks_uri must name a host and no userinfo, and a port that exists: {quote(value)}")
     if url.scheme != "https" and not (url.scheme == "http" and is_loopback(url.host)):
         raise ConfigurationError(f"jwks_uri must be https: {quote(value)}")
     return value

@@ -35,7 +35,9 @@ def test_only_the_alphabet_is_taken(assertion: object) -> None:
     assert refused(assertion) == (Reason.MALFORMED, "characters")
 
 
-@pytest.mark.parametrize("assertion", ["", ".", "..", "...", "a", "a.b", "a.b.c.d", "a.b.c.d.e", ".b.c", "a..c", "a.b."])
+@pytest.mark.parametrize(
+    "assertion", ["", ".", "..", "...", "a", "a.b", "a.b.c.d", "a.b.c.d.e", ".b.c", "a..c", "a.b."]
+)
 def test_three_segments_that_are_not_empty(assertion: str) -> None:
     assert refused(assertion) == (Reason.MALFORMED, "segments")
 

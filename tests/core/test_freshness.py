@@ -3,12 +3,12 @@
 from typing import Any
 
 import pytest
-from support import jwk, private_key
 
 from private_key_jwt import JWKSPolicy, Reason
 from private_key_jwt._core import freshness
 from private_key_jwt._core.freshness import Action, Budget, Entry
 from private_key_jwt._core.jwk_set import KeySet, key_set
+from support import jwk, private_key
 
 POLICY = JWKSPolicy()
 

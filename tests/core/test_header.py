@@ -54,7 +54,9 @@ def test_typ_is_compared_without_case(typ: str, name: str) -> None:
     assert parse(typ=typ).typ == name
 
 
-@pytest.mark.parametrize("typ", ["at+jwt", "dpop+jwt", "oauth-authz-req+jwt", "", "JWT ", "application/", "text/JWT", "ＪＷＴ"])
+@pytest.mark.parametrize(
+    "typ", ["at+jwt", "dpop+jwt", "oauth-authz-req+jwt", "", "JWT ", "application/", "text/JWT", "ＪＷＴ"]
+)
 def test_a_token_of_another_kind_is_refused(typ: str) -> None:
     assert refused(typ=typ) == (Reason.UNSUPPORTED_TYP, "typ")
 

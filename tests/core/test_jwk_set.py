@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256, SHA512
-from support import integer, jwk, private_key
 
 from private_key_jwt import InvalidClient, Reason
 from private_key_jwt._core import jwk_set
 from private_key_jwt._core.jwk_set import KeySet, VerificationKey
+from support import integer, jwk, private_key
 
 GOOD = jwk(kid="good")
 
@@ -168,7 +168,7 @@ def test_other_members_of_a_document_are_ignored() -> None:
 
 
 def test_too_many_keys_refuse_the_document() -> None:
-    assert keys(*[1] * 64)
+    assert len(keys(*[1] * 64).members) == 64
     with pytest.raises(ValueError, match="at most 64 keys"):
         keys(*[1] * 65)
 

@@ -15,7 +15,16 @@ def test_the_key_is_injective(client_id: str, jti: str, other_client_id: str, ot
 
 
 def test_a_separator_cannot_be_forged() -> None:
-    pairs = [("a", "bc"), ("ab", "c"), ("", "abc"), ("a:1", "b"), ("a", ":1b"), ("1:a", "b"), ("a\0", "b"), ("a", "\0b")]
+    pairs = [
+        ("a", "bc"),
+        ("ab", "c"),
+        ("", "abc"),
+        ("a:1", "b"),
+        ("a", ":1b"),
+        ("1:a", "b"),
+        ("a\0", "b"),
+        ("a", "\0b"),
+    ]
     assert len({replay_key(*pair) for pair in pairs}) == len(pairs)
 
 

@@ -2,13 +2,14 @@
 
 import gzip
 import zlib
+from typing import Any
 
 import pytest
 
 from private_key_jwt._core.response import FetchFailed, ResponseReader
 
-JSON = {"content-type": "application/json"}
-GZIP = {**JSON, "content-encoding": "gzip"}
+JSON: Any = {"content-type": "application/json"}
+GZIP: Any = {**JSON, "content-encoding": "gzip"}
 BODY = b'{"keys": []}'
 
 

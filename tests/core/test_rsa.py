@@ -4,9 +4,9 @@ import math
 from typing import Any
 
 import pytest
-from support import b64, integer, jwk, private_key
 
 from private_key_jwt._core import rsa
+from support import b64, integer, jwk, private_key
 
 N = private_key().public_key().public_numbers().n
 

@@ -1,5 +1,6 @@
 """The client parameters of a token request, whatever kind of form carries them."""
 
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -32,7 +33,7 @@ def lists(form: dict[str, str]) -> dict[str, list[str]]:
     return {name: [value] for name, value in form.items()}
 
 
-KINDS = {
+KINDS: dict[str, Callable[[Any], Any]] = {
     "mapping": dict,
     "mapping of lists": lists,
     "mapping of bytes": lambda form: {name.encode(): value.encode() for name, value in form.items()},
@@ -67,9 +68,10 @@ def test_a_client_parameter_stands_once(name: str) -> None:
     values: dict[str, list[str]] = {}
     for key, value in pairs:
         values.setdefault(key, []).append(value)
-    for form in (pairs, values, Lists(values), GetList(values), httpx.QueryParams(pairs)):
+    forms: list[Any] = [pairs, values, Lists(values), GetList(values), httpx.QueryParams(values)]
+    for form in forms:
         with pytest.raises(InvalidRequest, match=f"expected {name} once, got it 2 times"):
-            read(form, None)  # type: ignore[arg-type]
+            read(form, None)
 
 
 def test_other_parameters_may_repeat() -> None:
@@ -77,9 +79,15 @@ def test_other_parameters_may_repeat() -> None:
 
 
 def test_a_request_without_an_assertion_is_somebody_elses() -> None:
-    for form in ({}, [], {"client_id": "c", "client_secret": "s"}, {"client_assertion": None}, [("client_id", "a")] * 2):
-        assert read(form, None) is None  # type: ignore[arg-type]
-        assert read(form, "Basic eDp5") is None  # type: ignore[arg-type]
+    for form in (
+        {},
+        [],
+        {"client_id": "c", "client_secret": "s"},
+        {"client_assertion": None},
+        [("client_id", "a")] * 2,
+    ):
+        assert read(form, None) is None
+        assert read(form, "Basic eDp5") is None
 
 
 @pytest.mark.parametrize(

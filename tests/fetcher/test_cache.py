@@ -6,10 +6,9 @@ import threading
 from typing import Any
 
 import pytest
+
 from edges import Edge
 from loopback import Publisher
-from support import jwk, private_key
-
 from private_key_jwt import (
     ConfigurationError,
     InvalidClient,
@@ -20,6 +19,7 @@ from private_key_jwt import (
     TemporarilyUnavailable,
 )
 from private_key_jwt.testing import Clock
+from support import jwk, private_key
 
 URI = "https://op.example/jwks.json"
 POLICY = JWKSPolicy(allow_http_loopback=True)

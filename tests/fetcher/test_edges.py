@@ -7,10 +7,9 @@ import threading
 from typing import Any
 
 import pytest
+
 from edges import LOOPBACK, Edge
 from loopback import Publisher
-from support import jwk
-
 from private_key_jwt import (
     AsyncJWKSFetcher,
     ConfigurationError,
@@ -20,6 +19,7 @@ from private_key_jwt import (
     TemporarilyUnavailable,
 )
 from private_key_jwt.fetcher import _state
+from support import jwk
 
 
 @pytest.fixture
@@ -100,16 +100,17 @@ def test_a_loop_that_was_closed_with_a_fetch_under_way_blocks_nobody(publisher: 
     fetcher = AsyncJWKSFetcher(LOOPBACK, cache=StuckOnce())  # type: ignore[arg-type]
     taken = _state._in_flight._count
     loop = asyncio.new_event_loop()
-    loop.create_task(fetcher.get_key(publisher.uri(), "RS256", "k1"))
+    asking = loop.create_task(fetcher.get_key(publisher.uri(), "RS256", "k1"))
     loop.run_until_complete(asyncio.sleep(0))
     loop.run_until_complete(asyncio.sleep(0))
     left_behind = asyncio.all_tasks(loop)
+    assert asking in left_behind
     loop.close()
     assert asyncio.run(fetcher.get_key(publisher.uri(), "RS256", "k1")).kid == "k1"
     assert _state._in_flight._count == taken
     for task in left_behind:
         task._log_destroy_pending = False  # type: ignore[attr-defined]
-        task.get_coro().close()  # type: ignore[union-attr]
+        task.get_coro().close()
 
 
 def test_a_refresh_ahead_that_is_cancelled_with_its_loop_lands(publisher: Publisher) -> None:

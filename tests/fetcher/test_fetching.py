@@ -6,14 +6,14 @@ import time
 from typing import Any
 
 import pytest
-from edges import Edge
 from freezegun import freeze_time
-from loopback import Publisher, http
-from support import jwk, private_key
 
+from edges import Edge
+from loopback import Publisher, http
 from private_key_jwt import InvalidClient, JWKSPolicy, MemoryJWKSCache, Reason, TemporarilyUnavailable
 from private_key_jwt.fetcher._state import Landing, Outcome, Wish
 from private_key_jwt.testing import Clock
+from support import jwk, private_key
 
 OLD, NEW, OTHER = jwk(kid="old"), jwk(private_key(1), kid="new"), jwk(private_key(2), kid="other")
 
@@ -246,6 +246,7 @@ def test_budgets_outlive_evicted_documents(edge: Edge, publisher: Publisher, clo
 
 def test_idle_budgets_are_forgotten(case: Case) -> None:
     state = getattr(case.fetcher, "subject", case.fetcher)._state
+
     def board(number: int) -> None:
         flight, _ = state.board(f"https://{number}", Wish("RS256", None, False), 0, lambda: None, lambda _: True)
         state.land(flight, Outcome(Landing.DONE, ""))

@@ -165,8 +165,7 @@ class JWKSFetcher(_Fetcher[threading.Event]):
                 return self._from_cache(lambda: self._cache.get(uri, self._clock()), otherwise=None)
             case ClaimShared():
                 return self._from_cache(lambda: self._cache.claim(uri, self.policy, self._clock()), otherwise=True)
-            case WriteCache(document):
-                return self._from_cache(lambda: self._cache.put(uri, document, self._clock()), otherwise=None)
+        return self._from_cache(lambda: self._cache.put(uri, step.document, self._clock()), otherwise=None)
 
     def _from_cache(self, call: Callable[[], object], *, otherwise: object) -> object:
         try:
@@ -299,8 +298,7 @@ class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
                 return await self._from_cache(
                     lambda: self._cache.claim(uri, self.policy, self._clock()), otherwise=True
                 )
-            case WriteCache(document):
-                return await self._from_cache(lambda: self._cache.put(uri, document, self._clock()), otherwise=None)
+        return await self._from_cache(lambda: self._cache.put(uri, step.document, self._clock()), otherwise=None)
 
     async def _from_cache(self, call: Callable[[], object], *, otherwise: object) -> object:
         try:

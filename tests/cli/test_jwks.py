@@ -1,0 +1,118 @@
+"""``jwks``: what is published, and what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from private_key_jwt.cli._jwks import report
+from support import jwk, private_key
+
+from .conftest import Answer, World, run
+
+
+def show(tmp_path: Path, *keys: object) -> Answer:
+    file = tmp_path / "jwks.json"
+    file.write_text(json.dumps({"keys": keys}))
+    return run("jwks", file)
+
+
+def test_a_published_set(world: World) -> None:
+    world.tenant.rotate()
+    answer = run("jwks", *world.place)
+    assert (answer.code, answer.err) == (0, "")
+    assert world.tenant.kid in answer.out
+    assert "2 of 2 usable" in answer.out
+    by_url = run("jwks", "--jwks-uri", world.tenant.client(world.base_url).jwks_uri, "--allow-http-loopback")
+    assert by_url.out == answer.out
+
+
+def test_a_file(tmp_path: Path) -> None:
+    answer = show(tmp_path, jwk())
+    assert answer.code == 0
+    (line,) = [each for each in answer.out.splitlines() if "k1" in each]
+    assert line.split() == ["k1", "RSA", "RS256", "sig", "2048", "usable"]
+
+
+def test_an_unknown_slug_is_an_empty_set(world: World) -> None:
+    answer = run("jwks", "--slug", "ghost", "--base-url", world.base_url, "--allow-http-loopback")
+    assert answer.code == 1
+    assert "The key set is empty: the slug is unknown, or the client has no signing key yet." in answer.out
+
+
+FAULTS: list[tuple[Any, str]] = [
+    (jwk(private_key(1, bits=1_024)), "1024 bits, and 2048 to 8192 are taken"),
+    (jwk(use="enc"), "use is 'enc', not sig"),
+    (jwk(kty="EC"), "kty is 'EC', not RSA"),
+    (jwk(kid=7), "kid is no string, or empty"),
+    (jwk(n=7), "n is no string"),
+    (jwk(n="A"), "n is not canonical base64url"),
+    (jwk(n="\ud800"), "not"),
+    (jwk(d="AQAB"), "PRIVATE members are published: d"),
+    ("[bold]", "no JSON object"),
+]
+
+
+@pytest.mark.parametrize(("key", "fault"), FAULTS)
+def test_a_fault_is_named_beside_its_key(key: Any, fault: str) -> None:
+    good, bad = report({"keys": [jwk(private_key(2), kid="good"), key]})
+    assert good.fault is None
+    assert fault in str(bad.fault)
+
+
+def test_faults_end_with_exit_code_1(tmp_path: Path) -> None:
+    answer = show(tmp_path, jwk(private_key(2), kid="good"), jwk(use="enc"), jwk(kid="[bold]\x1b[31m", use=["x"]))
+    assert answer.code == 1
+    assert "use is 'enc', not sig" in answer.out
+    assert r"[bold]\x1b[31m" in answer.out
+    assert "1 of 3 usable" in answer.out
+    assert "\x1b" not in answer.out
+
+
+def test_a_published_private_key_is_an_alarm_and_is_not_printed(tmp_path: Path) -> None:
+    answer = show(tmp_path, jwk(d="S3CRET", p="S3CRET"))
+    assert answer.code == 1
+    assert "PRIVATE members are published: d, p" in answer.out
+    assert "Replace the key now." in answer.out
+    assert "S3CRET" not in answer.out
+
+
+def test_two_keys_under_one_name_are_both_at_fault() -> None:
+    reports = list(report({"keys": [jwk(), jwk(private_key(1))]}))
+    assert [each.fault for each in reports] == ["duplicate kid: another key has it, too"] * 2
+    assert [each.fault for each in report({"keys": [jwk(), jwk()]})] == [None, None]
+
+
+def test_a_key_without_a_name_must_be_the_only_one() -> None:
+    assert [each.fault for each in report({"keys": [jwk(kid=...)]})] == [None]
+    assert [each.fault for each in report({"keys": [jwk(kid=...), jwk(private_key(1))]})] == [
+        "no kid, and not the only key",
+        None,
+    ]
+
+
+def test_an_outage(world: World) -> None:
+    world.relying_party.outage = 500
+    answer = run("jwks", *world.place)
+    assert (answer.code, answer.out) == (3, "")
+    assert "cannot be fetched: expected HTTP status 200, got 500" in answer.err
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"keys": 1}', json.dumps({"keys": [{}] * 65})])
+def test_a_file_that_is_no_key_set(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "f"
+    file.write_text(content)
+    answer = run("jwks", file)
+    assert (answer.code, answer.out) == (2, "")
+    assert str(file.name) in answer.err
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("--slug", "a", "f"), ("--base-url", "https://a.example"), ("/nowhere/f",), ("--slug", "/")]
+)
+def test_a_wrong_use(arguments: tuple[str, ...]) -> None:
+    answer = run("jwks", *arguments)
+    assert (answer.code, answer.out) == (2, "")

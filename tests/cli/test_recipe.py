@@ -1,0 +1,164 @@
+"""The recipe, a check at a time: the same verdicts as the verifier's, and no rule of its own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from private_key_jwt import (
+    AssertionPolicy,
+    ClientAssertionVerifier,
+    InvalidClient,
+    JWKSFetcher,
+    JWKSPolicy,
+    MemoryReplayStore,
+)
+from private_key_jwt._core.checks import Check
+from private_key_jwt.cli._options import KeySource
+from private_key_jwt.cli._recipe import ROWS, Question, Report, State, examine
+from private_key_jwt.testing import DEFECTS, REMOVED
+
+from .conftest import AUDIENCE, World
+
+
+def source(world: World) -> KeySource:
+    return KeySource(slug="acme", base_url=world.base_url, allow_http_loopback=True)
+
+
+def ask(world: World, assertion: str | bytes, **changes: Any) -> Report:
+    question = {
+        "assertion": assertion,
+        "policy": AssertionPolicy(audience=AUDIENCE),
+        "audience": (AUDIENCE,),
+        "client_id": "portal-acme",
+        "source": source(world),
+        "now": world.clock(),
+    }
+    return examine(Question(**{**question, **changes}))
+
+
+def states(report: Report) -> dict[str, State]:
+    return {each.row.check: each.state for each in report.findings}
+
+
+def test_every_check_has_its_row_in_the_order_of_the_recipe() -> None:
+    assert tuple(row.check for row in ROWS) == get_args(Check)
+    assert [row.step for row in ROWS] == sorted(row.step for row in ROWS)
+
+
+def test_a_valid_assertion_passes_all_that_can_be_checked_here(world: World) -> None:
+    report = ask(world, world.tenant.assertion())
+    assert report.error is None
+    assert report.failed is None
+    unchecked = {check for check, state in states(report).items() if state is not State.PASSED}
+    assert unchecked == {"client_id", "replay"}
+
+
+@pytest.mark.parametrize("name", DEFECTS)
+def test_it_ends_where_the_verifier_ends(world: World, name: str) -> None:
+    assertion = world.tenant.defective(name)
+    verifier = ClientAssertionVerifier(
+        policy=AssertionPolicy(audience=AUDIENCE),
+        clients=[world.tenant.client(world.base_url)],
+        replay_store=MemoryReplayStore(),
+        jwks=JWKSFetcher(JWKSPolicy(allow_http_loopback=True)),
+        clock=world.clock,
+    )
+    with pytest.raises(InvalidClient) as refused:
+        verifier.begin(assertion)
+    report = ask(world, assertion)
+    assert report.error is not None
+    assert report.failed is not None
+    assert (report.error.reason, report.error.detail) == (refused.value.reason, refused.value.detail)
+    assert report.failed.row.check == refused.value.check
+    assert report.failed.found == refused.value.detail
+    assert list(states(report).values()).count(State.FAILED) == 1
+
+
+@pytest.mark.parametrize("changes", [{}, {"exp": 0}, {"iat": "x"}, {"aud": "other"}, {"header": {"kid": "other"}}])
+def test_neither_jti_nor_signature_is_shown(world: World, changes: dict[str, Any]) -> None:
+    assertion = world.tenant.assertion(jti="S3CRET-JTI", **changes)
+    shown = " ".join(each.found + each.expected for each in ask(world, assertion).findings)
+    assert "S3CRET" not in shown
+    assert assertion.rpartition(".")[2][:16] not in shown
+
+
+def test_a_segment_that_is_no_base64url_fails_before_the_header_is_reached(world: World) -> None:
+    header, claims, _signature = world.tenant.assertion().split(".")
+    found = states(ask(world, f"{header}.{claims}.A"))
+    assert found["signature"] is State.FAILED
+    assert found["segments"] is State.PASSED
+    assert found["header"] is State.NOT_REACHED
+
+
+def test_bytes_are_taken_as_text_is(world: World) -> None:
+    assert ask(world, world.tenant.assertion().encode()).error is None
+
+
+def test_a_bad_time_leaves_undecided_what_was_not_judged(world: World) -> None:
+    now = int(world.clock())
+    ahead = states(ask(world, world.tenant.assertion(iat=now + 60)))
+    assert (ahead["exp"], ahead["iat"], ahead["nbf"]) == (State.PASSED, State.FAILED, State.NOT_REACHED)
+    # Its exp would fail, too; the verifier refuses the iat first, and has not looked at the clock by then.
+    both = states(ask(world, world.tenant.assertion(iat="x", exp=now - 99)))
+    assert (both["exp"], both["iat"]) == (State.NOT_REACHED, State.FAILED)
+    long = states(ask(world, world.tenant.assertion(exp=now + 9_999)))
+    assert (long["exp"], long["lifetime"], long["iat"]) == (State.PASSED, State.FAILED, State.NOT_REACHED)
+    strict = AssertionPolicy(audience=AUDIENCE, require_iat=True)
+    absent = states(ask(world, world.tenant.assertion(iat=REMOVED), policy=strict))
+    assert (absent["exp"], absent["iat"]) == (State.PASSED, State.FAILED)
+
+
+def test_without_options_the_assertion_is_taken_at_its_word(world: World) -> None:
+    report = ask(world, world.tenant.assertion(), audience=None, client_id=None, source=KeySource())
+    unchecked = {each.row.check: each.expected for each in report.findings if each.state is State.NOT_CHECKED}
+    assert report.error is None
+    assert unchecked == {
+        "client_id": "needs a token request",
+        "client": "needs --client-id",
+        "aud": "needs --audience",
+        "key": "needs --slug, --jwks-uri or --jwks",
+        "signature": "needs --slug, --jwks-uri or --jwks",
+        "replay": "needs your server's replay store",
+    }
+
+
+@pytest.mark.parametrize(
+    ("aud", "state"),
+    [
+        (["a"], State.NOT_CHECKED),
+        (["a", "b"], State.FAILED),
+        ([], State.FAILED),
+        ([1, ""], State.FAILED),
+        (REMOVED, State.FAILED),
+    ],
+)
+def test_the_form_of_aud_is_judged_without_an_audience(world: World, aud: object, state: State) -> None:
+    assert states(ask(world, world.tenant.assertion(aud=aud), audience=None))["aud"] is state
+
+
+def test_another_client_id_fails_at_the_client(world: World) -> None:
+    report = ask(world, world.tenant.assertion(), client_id="other")
+    assert report.failed is not None
+    assert (report.failed.row.check, report.failed.expected) == ("client", "'other'")
+
+
+def test_an_outage_is_not_the_client_s_fault(world: World) -> None:
+    world.relying_party.outage = 500
+    report = ask(world, world.tenant.assertion())
+    assert report.failed is not None
+    assert (report.failed.row.check, report.failed.state) == ("key", State.UNAVAILABLE)
+    assert "HTTP status 200, got 500" in report.failed.found
+    assert states(report)["signature"] is State.NOT_REACHED
+
+
+def test_keys_by_value_are_looked_up(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "jwks.json"
+    file.write_text(json.dumps(world.tenant.document()))
+    assert ask(world, world.tenant.assertion(), source=KeySource(file=file)).error is None
+    unknown = ask(world, world.tenant.assertion(header={"kid": "other"}), source=KeySource(file=file))
+    assert unknown.failed is not None
+    assert (unknown.failed.row.check, unknown.failed.state) == ("key", State.FAILED)

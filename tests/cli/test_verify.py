@@ -1,0 +1,189 @@
+"""``verify``: one JSON object and one exit code for every outcome."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from private_key_jwt.cli import _options
+from private_key_jwt.testing import DEFECTS, REMOVED
+
+from .conftest import AUDIENCE, Answer, World, run
+
+
+def verify(*arguments: object, stdin: str | bytes | None = None) -> tuple[int, dict[str, Any]]:
+    answer = run("verify", *arguments, stdin=stdin)
+    assert answer.err == ""
+    assert answer.out.count("\n") == 1
+    body: dict[str, Any] = json.loads(answer.out)
+    return answer.code, body
+
+
+def usage(*arguments: object) -> str:
+    """The text of a wrong use, with its frame taken off."""
+    answer: Answer = run("verify", *arguments)
+    assert (answer.code, answer.out) == (2, "")
+    return " ".join(answer.err.replace("│", " ").split())
+
+
+def test_an_accepted_assertion(world: World) -> None:
+    code, body = verify(*world.all, world.tenant.assertion(jti="j1"))
+    assert code == 0
+    assert body == {
+        "ok": True,
+        "client_id": "portal-acme",
+        "kid": world.tenant.kid,
+        "jti": "j1",
+        "audience": AUDIENCE,
+        "issued_at": world.clock(),
+        "expires_at": world.clock() + 60,
+    }
+
+
+# White space around an assertion belongs to shells and pipes, and is taken off.
+@pytest.mark.parametrize("name", [name for name in DEFECTS if name != "line_break"])
+def test_every_defect_is_refused_for_its_reason(world: World, name: str) -> None:
+    assertion = world.tenant.defective(name)
+    code, body = verify(*world.all, "-", stdin=assertion)
+    assert (code, body["ok"], body["reason"]) == (1, False, DEFECTS[name].reason)
+    assert assertion not in body["detail"]
+
+
+@pytest.mark.parametrize("argument", [(), ("-",)])
+def test_stdin_is_read_without_its_white_space(world: World, argument: tuple[str, ...]) -> None:
+    code, _body = verify(*world.all, *argument, stdin=f"  {world.tenant.assertion()}\r\n\n")
+    assert code == 0
+
+
+@pytest.mark.parametrize("stdin", [b"", b"\xff\xfe\n", b"a" * 20_000])
+def test_stdin_that_holds_no_assertion_is_refused(world: World, stdin: bytes) -> None:
+    code, body = verify(*world.all, stdin=stdin)
+    assert (code, body["ok"]) == (1, False)
+
+
+def test_a_terminal_is_told_what_is_waited_for(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ours, theirs = os.openpty()
+    with os.fdopen(ours, "wb", buffering=0) as keyboard, os.fdopen(theirs) as terminal:
+        monkeypatch.setattr(sys, "stdin", terminal)
+        keyboard.write(b"abc\n\x04")
+        assert _options.read_assertion(None) == b"abc"
+    assert "Paste the assertion" in capsys.readouterr().err
+
+
+def test_the_argument_is_read_without_white_space(world: World) -> None:
+    assert verify(*world.all, f" {world.tenant.assertion()}\n")[0] == 0
+
+
+def test_another_client_is_refused(world: World) -> None:
+    options = ("--audience", AUDIENCE, "--client-id", "other", "--now", str(world.clock()))
+    assert verify(*options, *world.place, world.tenant.assertion())[1]["reason"] == "unknown_client"
+
+
+def test_a_jwks_uri_and_a_file_serve_as_well(world: World, tmp_path: Path) -> None:
+    jwks_uri = world.tenant.client(world.base_url).jwks_uri
+    assertion = world.tenant.assertion()
+    assert verify(*world.who, "--jwks-uri", jwks_uri, "--allow-http-loopback", assertion)[0] == 0
+    file = tmp_path / "jwks.json"
+    file.write_text(json.dumps(world.tenant.document()))
+    assert verify(*world.who, "--jwks", file, assertion)[0] == 0
+
+
+def test_audiences_may_be_several(world: World) -> None:
+    code, body = verify(*world.all, "--audience", "https://b.example", world.tenant.assertion(aud="https://b.example"))
+    assert (code, body["audience"]) == (0, "https://b.example")
+
+
+def test_the_real_clock_judges_unless_told(world: World) -> None:
+    options = ("--audience", AUDIENCE, "--client-id", "portal-acme", *world.place)
+    assert verify(*options, world.tenant.assertion())[1]["reason"] == "lifetime_too_long"
+
+
+@pytest.mark.parametrize(
+    ("option", "claims", "reason"),
+    [
+        (("--leeway", 0), {"iat": 1_899_999_990, "exp": 1_899_999_999}, "expired"),
+        (("--max-lifetime", 30), {}, "lifetime_too_long"),
+        (("--audience-rule", "string"), {"aud": [AUDIENCE]}, "audience_mismatch"),
+        (("--require-iat",), {"iat": REMOVED}, "missing_claim"),
+        (("--require-typ",), {}, "unsupported_typ"),
+    ],
+)
+def test_the_policy_is_the_server_s(
+    world: World, option: tuple[object, ...], claims: dict[str, Any], reason: str
+) -> None:
+    assertion = world.tenant.assertion(**claims)
+    code, body = verify(*world.all, *option, assertion)
+    assert (code, body["reason"]) == (1, reason)
+    assert verify(*world.all, assertion)[0] == 0
+
+
+def test_require_kid_matters_where_a_client_does_not_say_so(world: World) -> None:
+    place = ("--jwks-uri", world.tenant.client(world.base_url).jwks_uri, "--allow-http-loopback")
+    assertion = world.tenant.assertion(header={"kid": REMOVED})
+    assert verify(*world.who, *place, assertion)[0] == 0
+    assert verify(*world.who, *place, "--require-kid", assertion)[1]["reason"] == "missing_kid"
+
+
+@pytest.mark.parametrize("outage", [500, httpx.ConnectError])
+def test_an_outage_is_no_refusal(world: World, outage: Any) -> None:
+    world.relying_party.outage = outage
+    code, body = verify(*world.all, world.tenant.assertion())
+    assert code == 3
+    assert (body["ok"], body["reason"], body["retry_after"]) == (False, "jwks_unavailable", 5)
+
+
+def test_an_unknown_slug_has_no_keys(world: World) -> None:
+    place = ("--slug", "ghost", "--base-url", world.base_url, "--allow-http-loopback")
+    assert verify(*world.who, *place, world.tenant.assertion())[1]["reason"] == "no_keys"
+
+
+WHO = ("--audience", "a", "--client-id", "c")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ((), "Missing option '--audience'"),
+        (("--audience", "a"), "Missing option '--client-id'"),
+        (WHO, "where are the keys? Give --slug, --jwks-uri or --jwks."),
+        ((*WHO, "--slug", "a", "--jwks-uri", "https://a.example/"), "only one of a slug, a URL and a file"),
+        ((*WHO, "--jwks-uri", "https://a.example/", "--base-url", "https://b.example"), "--base-url goes with --slug"),
+        ((*WHO, "--slug", "a/b"), "slug must be one plain path segment"),
+        ((*WHO, "--slug", "[bold]\x1b[31m"), r"not '[bold]\x1b[31m'"),
+        ((*WHO, "--jwks-uri", "ftp://a.example/"), "jwks_uri must be https"),
+        ((*WHO, "--jwks-uri", "http://127.0.0.1/"), "add --allow-http-loopback"),
+        ((*WHO, "--slug", "a", "--leeway", "999"), "leeway must be from 0 to 300"),
+        ((*WHO, "--slug", "a", "--audience-rule", "any"), "audience_rule must be one of 'string', 'sole', 'member'"),
+        ((*WHO, "--slug", "a", "--now", "nan"), "now must be a number"),
+        ((*WHO, "--slug", "a", "--now", "-1"), "now must be from 0"),
+        (("--audience", "", "--client-id", "c", "--slug", "a"), "audience must be a non-empty string"),
+        (("--audience", "a", "--client-id", "", "--slug", "a"), "client_id must be a non-empty string"),
+        ((*WHO, "--jwks", "/nowhere/jwks.json"), "cannot read '/nowhere/jwks.json': No such file or directory"),
+    ],
+)
+def test_a_wrong_use_is_named(arguments: tuple[str, ...], text: str) -> None:
+    assert text in usage(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("", "not JSON"),
+        ('{"keys": [], "keys": []}', "a member stands twice"),
+        ('{"keys": 1}', "not a JWK Set"),
+        ('{"keys": [{"kty": "RSA", "d": "AQAB"}]}', "holds private members: d"),
+        (" " * 65_537, "holds more than 65536 bytes"),
+    ],
+)
+def test_a_file_is_read_strictly(tmp_path: Path, content: str, text: str) -> None:
+    file = tmp_path / "f"
+    file.write_text(content)
+    assert text in usage(*WHO, "--jwks", file)

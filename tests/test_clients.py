@@ -1,0 +1,154 @@
+"""What may be registered."""
+
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from private_key_jwt import AssertionPolicy, ConfigurationError, RegisteredClient
+from private_key_jwt._core.jwk_set import PRIVATE_MEMBERS
+from support import jwk, private_key
+
+URI = "https://client.example/jwks.json"
+
+
+def test_the_defaults() -> None:
+    client = RegisteredClient("c", jwks_uri=URI)
+    assert (client.signing_algs, client.require_kid, client.policy, client.jwks) == (("RS256",), False, None, None)
+    assert client.keys is None
+    assert client == RegisteredClient("c", jwks_uri=URI, signing_algs=["RS256"])
+    assert hash(client) == hash(RegisteredClient("c", jwks_uri=URI))
+
+
+@pytest.mark.parametrize("client_id", ["", None, 1, b"c", ["c"]])
+def test_a_client_id_is_a_string(client_id: Any) -> None:
+    with pytest.raises(ConfigurationError, match="client_id"):
+        RegisteredClient(client_id, jwks_uri=URI)
+
+
+def test_there_is_exactly_one_source_of_keys() -> None:
+    both: dict[str, Any] = {"jwks_uri": URI, "jwks": {"keys": []}}
+    for sources in ({}, both):
+        with pytest.raises(ConfigurationError, match="exactly one of jwks_uri and jwks"):
+            RegisteredClient("c", **sources)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        URI,
+        "https://client.example:8443/a/b?c=d",
+        "https://xn--e1afmkfd.example/jwks.json",
+        "https://client.example./jwks.json",
+        "https://[2001:db8::1]/jwks.json",
+        "http://localhost:8000/jwks.json",
+        "http://127.0.0.1:8000/jwks.json",
+        "http://127.8.8.8/jwks.json",
+        "http://[::1]:8000/jwks.json",
+        "https://client.example/@a",
+    ],
+)
+def test_a_url_that_may_be_fetched(uri: str) -> None:
+    assert RegisteredClient("c", jwks_uri=uri).jwks_uri == uri
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "",
+        "client.example/jwks.json",
+        "/jwks.json",
+        "//client.example/jwks.json",
+        "https://",
+        "https:///jwks.json",
+        "https:jwks.json",
+        "http://client.example/jwks.json",
+        "http://127.0.0.1.example/",
+        "http://localhost.example/",
+        "http://2130706433/",
+        "ftp://client.example/",
+        "file:///etc/passwd",
+        "data:application/json,{}",
+        "https://user@client.example/",
+        "https://user:password@client.example/",
+        "https://@client.example/",
+        "https://client.example/#fragment",
+        "https://client.example/#",
+        "https://client.example/\r\nX: y",
+        "https://client.example/\0",
+        "https://client.example/a b",
+        " https://client.example/",
+        "https://client.example/\x7f",
+        "https://client.example\\@evil.example/",
+        "https://clіent.example/",
+        "https://client.example:99999/",
+        "https://client.example:0/",
+        "https://client.example:x/",
+        "https://[::1/",
+        "https://client.example/" + "a" * 10_000,
+        b"https://client.example/",
+        1,
+    ],
+)
+def test_a_url_that_may_not_be_fetched(uri: Any) -> None:
+    with pytest.raises(ConfigurationError, match="jwks_uri"):
+        RegisteredClient("c", jwks_uri=uri)
+
+
+@pytest.mark.parametrize("algs", [[], (), "RS256", None, ["none"], ["HS256"], ["RS256", "PS256"], [["RS256"]], [1], 1])
+def test_only_rs256_can_be_registered(algs: Any) -> None:
+    with pytest.raises(ConfigurationError, match="signing_algs"):
+        RegisteredClient("c", jwks_uri=URI, signing_algs=algs)
+
+
+@pytest.mark.parametrize(
+    ("settings", "names"),
+    [({"require_kid": 1}, "require_kid"), ({"policy": "x"}, "policy"), ({"policy": {"audience": "x"}}, "policy")],
+)
+def test_other_settings_are_checked(settings: dict[str, Any], names: str) -> None:
+    with pytest.raises(ConfigurationError, match=names):
+        RegisteredClient("c", jwks_uri=URI, **settings)
+
+
+def test_a_policy_is_a_whole_policy() -> None:
+    policy = AssertionPolicy(audience="https://op.example", leeway=0)
+    assert RegisteredClient("c", jwks_uri=URI, policy=policy).policy is policy
+
+
+# By value
+
+
+def test_keys_by_value_are_read_once() -> None:
+    document = {"keys": [jwk()]}
+    client = RegisteredClient("c", jwks=document)
+    document["keys"].append(jwk(private_key(1), kid="k2"))
+    assert client.keys is not None
+    assert [member.kid for member in client.keys.members] == ["k1"]
+    assert document["keys"][0]["n"] not in repr(client)
+
+
+def test_any_mapping_is_a_document() -> None:
+    document = MappingProxyType({"keys": (MappingProxyType(jwk()),)})
+    keys = RegisteredClient("c", jwks=document).keys
+    assert keys is not None
+    assert keys.members[0].fault is None
+
+
+def test_odd_keys_are_skipped() -> None:
+    keys = RegisteredClient("c", jwks={"keys": [{"kty": 1}, jwk(use="enc"), 5, jwk(kid="\ud800"), jwk(kid="k2")]}).keys
+    assert keys is not None
+    assert [member.fault is None for member in keys.members] == [False, False, False, False, True]
+
+
+@pytest.mark.parametrize("document", [{}, {"keys": {}}, {"keys": None}, "x", [], b"{}", 1, {"keys": [1] * 65}])
+def test_a_malformed_document_is_refused(document: Any) -> None:
+    with pytest.raises(ConfigurationError, match="jwks"):
+        RegisteredClient("c", jwks=document)
+
+
+@pytest.mark.parametrize("name", PRIVATE_MEMBERS)
+def test_private_members_are_refused(name: str) -> None:
+    secret: dict[str, Any] = {name: "c2VjcmV0"}
+    with pytest.raises(ConfigurationError, match=f"key 1 holds private members: {name}") as caught:
+        RegisteredClient("c", jwks={"keys": [jwk(), jwk(**secret)]})
+    assert "c2VjcmV0" not in str(caught.value)

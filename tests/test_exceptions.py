@@ -1,0 +1,127 @@
+"""Errors: exact inside, constant outside."""
+
+import copy
+import pickle
+from typing import Any
+
+import pytest
+
+import private_key_jwt
+from private_key_jwt import (
+    AuthenticationError,
+    ConfigurationError,
+    InvalidClient,
+    InvalidRequest,
+    PrivateKeyJWTError,
+    Reason,
+    TemporarilyUnavailable,
+)
+from private_key_jwt.exceptions import quote
+
+ERRORS: list[AuthenticationError] = [
+    InvalidClient(Reason.EXPIRED, "expired 42 s ago", "exp"),
+    InvalidRequest(Reason.INVALID_REQUEST, "client_secret beside the assertion"),
+    TemporarilyUnavailable(Reason.JWKS_UNAVAILABLE, "no answer", 12.5),
+]
+
+
+def test_what_the_wire_sees() -> None:
+    assert [error.to_response() for error in ERRORS] == [
+        (
+            401,
+            {
+                "Cache-Control": "no-store",
+                "Pragma": "no-cache",
+                "WWW-Authenticate": 'PrivateKeyJWT error="invalid_client"',
+            },
+            {"error": "invalid_client", "error_description": "Client authentication failed."},
+        ),
+        (
+            400,
+            {"Cache-Control": "no-store", "Pragma": "no-cache"},
+            {
+                "error": "invalid_request",
+                "error_description": "The client authentication parameters of the request are malformed.",
+            },
+        ),
+        (
+            503,
+            {"Cache-Control": "no-store", "Pragma": "no-cache", "Retry-After": "13"},
+            {
+                "error": "temporarily_unavailable",
+                "error_description": "Client authentication is temporarily unavailable.",
+            },
+        ),
+    ]
+
+
+@pytest.mark.parametrize("reason", Reason)
+@pytest.mark.parametrize("kind", [InvalidClient, InvalidRequest, TemporarilyUnavailable])
+def test_the_answer_is_the_same_for_every_reason(kind: Any, reason: Reason) -> None:
+    assert kind(reason, "private").to_response() == kind(Reason.EXPIRED, "other").to_response()
+
+
+def test_an_answer_can_be_changed_without_changing_the_next() -> None:
+    first = ERRORS[0].to_response()
+    first.headers.clear()
+    first.body.clear()
+    assert ERRORS[0].to_response().headers
+    assert ERRORS[0].to_response().body
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(0, 1), (-5, 1), (0.1, 1), (1, 1), (1.1, 2), (30, 30)])
+def test_retry_after_is_in_whole_seconds(seconds: float, told: int) -> None:
+    error = TemporarilyUnavailable(Reason.JWKS_UNAVAILABLE, "x", seconds)
+    assert error.retry_after == told
+    assert error.to_response().headers["Retry-After"] == str(told)
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_an_error_survives_copying_and_pickling(error: AuthenticationError) -> None:
+    for twin in (copy.copy(error), pickle.loads(pickle.dumps(error))):
+        assert (type(twin), twin.reason, twin.detail, twin.check) == (
+            type(error),
+            error.reason,
+            error.detail,
+            error.check,
+        )
+        assert twin.to_response() == error.to_response()
+        assert str(twin) == f"{error.reason}: {error.detail}"
+
+
+def test_a_detail_is_cut_to_200_characters() -> None:
+    assert len(InvalidClient(Reason.EXPIRED, "x" * 200).detail) == 200
+    assert InvalidClient(Reason.EXPIRED, "x" * 201).detail == "x" * 197 + "..."
+    assert InvalidClient(Reason.EXPIRED, "x" * 200).detail == "x" * 200
+
+
+@pytest.mark.parametrize("value", ["\x1b[31m", "a\nb", "\ud800", "é\u202e", "x" * 1_000, None, {"a": "\n"}, [1] * 99])
+def test_quoted_values_are_one_short_line_of_ascii(value: object) -> None:
+    quoted = quote(value)
+    assert quoted.isascii()
+    assert quoted.isprintable()
+    assert len(quoted) <= 64
+
+
+def test_the_tree_of_errors() -> None:
+    for kind in (InvalidClient, InvalidRequest, TemporarilyUnavailable):
+        assert issubclass(kind, AuthenticationError)
+        assert issubclass(kind, PrivateKeyJWTError)
+    assert issubclass(ConfigurationError, PrivateKeyJWTError)
+    assert not issubclass(ConfigurationError, AuthenticationError)
+
+
+def test_reasons_are_the_documented_strings() -> None:
+    assert [str(reason) for reason in Reason] == [
+        "malformed", "too_large", "unsupported_alg", "unsupported_crit", "unsupported_typ", "missing_kid",
+        "missing_claim", "invalid_claim", "unknown_client", "client_mismatch", "audience_mismatch", "expired",
+        "not_yet_valid", "lifetime_too_long", "unknown_kid", "no_keys", "unusable_key", "ambiguous_key",
+        "bad_signature", "replayed", "jwks_unavailable", "replay_store_unavailable", "replay_store_full",
+        "client_lookup_failed", "invalid_request",
+    ]  # fmt: skip
+
+
+def test_every_error_is_public() -> None:
+    kinds: list[type] = [PrivateKeyJWTError, ConfigurationError, *(type(error) for error in ERRORS)]
+    for kind in kinds:
+        assert getattr(private_key_jwt, kind.__name__) is kind

@@ -1,0 +1,111 @@
+"""Settings are checked once, and an error names the field."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from private_key_jwt import AssertionPolicy, ConfigurationError, JWKSPolicy
+
+OP = "https://op.example.com"
+
+NOT_NUMBERS = ["1", None, True, float("nan"), float("inf"), [1]]
+NOT_INTEGERS = [*NOT_NUMBERS, 1.5]
+NOT_FLAGS = [0, 1, "yes", None]
+
+
+def test_the_defaults_of_an_assertion_policy() -> None:
+    policy = AssertionPolicy(audience=OP)
+    assert dataclasses.asdict(policy) == {
+        "audience": OP,
+        "audience_rule": "sole",
+        "leeway": 15,
+        "max_lifetime": 300,
+        "require_iat": False,
+        "require_kid": False,
+        "require_typ": False,
+        "max_assertion_bytes": 16_384,
+        "audiences": frozenset({OP}),
+    }
+
+
+def test_the_defaults_of_a_jwks_policy() -> None:
+    assert dataclasses.asdict(JWKSPolicy()) == {
+        "ttl": 300,
+        "unknown_kid_burst": 2,
+        "unknown_kid_window": 30,
+        "empty_ttl": 30,
+        "refresh_ahead": 0.8,
+        "stale_if_error": 0,
+        "timeout": 3,
+        "max_bytes": 65_536,
+        "max_keys": 64,
+        "allow_http_loopback": False,
+    }
+
+
+@pytest.mark.parametrize("policy", [AssertionPolicy(audience=OP), JWKSPolicy()])
+def test_a_policy_is_immutable(policy: Any) -> None:
+    for field in dataclasses.fields(policy):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(policy, field.name, 1)
+
+
+def test_a_list_of_audiences_is_copied() -> None:
+    audiences = [OP]
+    policy = AssertionPolicy(audience=audiences)
+    audiences.append("https://evil.example")
+    assert policy.audience == (OP,)
+    assert policy.audiences == {OP}
+    assert hash(policy) == hash(AssertionPolicy(audience=(OP,)))
+
+
+ASSERTION: list[tuple[str, list[Any]]] = [
+    ("audience", ["", [], (), [""], [1], None, 1, [OP, ""], b"https://op", [b"https://op"], {OP}]),
+    ("audience_rule", ["", "any", None, 1, "SOLE", ["sole"]]),
+    ("leeway", [*NOT_NUMBERS, -1, 300.1]),
+    ("max_lifetime", [*NOT_NUMBERS, 0, -1, 86_401]),
+    ("require_iat", NOT_FLAGS),
+    ("require_kid", NOT_FLAGS),
+    ("require_typ", NOT_FLAGS),
+    ("max_assertion_bytes", [*NOT_INTEGERS, 0, 255, 1_048_577]),
+]
+
+JWKS: list[tuple[str, list[Any]]] = [
+    ("ttl", [*NOT_NUMBERS, 0, -1, 86_401]),
+    ("unknown_kid_burst", [*NOT_INTEGERS, 0, 101]),
+    ("unknown_kid_window", [*NOT_NUMBERS, 0, 3_601]),
+    ("empty_ttl", [*NOT_NUMBERS, 0, 86_401]),
+    ("refresh_ahead", [*NOT_NUMBERS[:2], 0, 1.1, -1]),
+    ("stale_if_error", [*NOT_NUMBERS, -1, 3_601]),
+    ("timeout", [*NOT_NUMBERS, 0, -1, 61]),
+    ("max_bytes", [*NOT_INTEGERS, 255, 16_777_217]),
+    ("max_keys", [*NOT_INTEGERS, 0, 1_025]),
+    ("allow_http_loopback", NOT_FLAGS),
+]
+
+
+@pytest.mark.parametrize(("field", "values"), ASSERTION)
+def test_a_wrong_assertion_policy_names_its_field(field: str, values: list[Any]) -> None:
+    for value in values:
+        with pytest.raises(ConfigurationError, match=f"^{field} must"):
+            AssertionPolicy(**{"audience": OP, field: value})
+
+
+@pytest.mark.parametrize(("field", "values"), JWKS)
+def test_a_wrong_jwks_policy_names_its_field(field: str, values: list[Any]) -> None:
+    for value in values:
+        with pytest.raises(ConfigurationError, match=f"^{field} must"):
+            JWKSPolicy(**{field: value})
+
+
+def test_the_bounds_themselves_are_allowed() -> None:
+    AssertionPolicy(audience=OP, leeway=0, max_lifetime=1, max_assertion_bytes=256)
+    AssertionPolicy(audience=OP, leeway=300, max_lifetime=86_400, max_assertion_bytes=1_048_576)
+    JWKSPolicy(ttl=1, unknown_kid_burst=1, unknown_kid_window=1, empty_ttl=1, refresh_ahead=1, timeout=0.01)
+    JWKSPolicy(ttl=86_400, unknown_kid_burst=100, unknown_kid_window=3_600, stale_if_error=3_600, timeout=60)
+
+
+def test_an_audience_has_no_default() -> None:
+    with pytest.raises(TypeError):
+        AssertionPolicy()  # type: ignore[call-arg]
