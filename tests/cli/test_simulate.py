@@ -26,14 +26,14 @@ def free_port() -> int:
 
 
 def test_it_prints_what_is_needed_and_ends_by_itself() -> None:
-    answer = run("simulate", "--for", 0, "--slug", "acme", "--slug", "globex", "--slug", "acme")
+    answer = run("simulate", "--for", 0.01, "--slug", "acme", "--slug", "globex", "--slug", "acme")
     assert (answer.code, answer.err) == (0, "")
     assert answer.out.count("\nTenant ") == 2
     for text in ("LedgerBee look-alike at http://127.0.0.1:", "portal-globex", "/acme/jwks.json", AUDIENCE):
         assert text in answer.out
     for reason in ("expired", "audience_mismatch", "unknown_kid", "bad_signature"):
         assert f"Refused as {reason}: " in answer.out
-    assert "Serving for 0 s." in answer.out
+    assert "Serving for 0.01 s." in answer.out
 
 
 @pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
@@ -69,18 +69,21 @@ def test_what_it_prints_works_until_it_is_told_to_end(told: signal.Signals) -> N
 def test_a_signal_ends_it_in_this_process_and_is_given_back() -> None:
     port = free_port()
     before = signal.getsignal(signal.SIGTERM)
+    published: list[dict[str, list[object]]] = []
 
     def end_when_it_serves() -> None:
-        with httpx.Client(transport=httpx.HTTPTransport(retries=8), trust_env=False) as http:
-            url = f"http://127.0.0.1:{port}/api/.well-known/portal-sso/acme/jwks.json"
-            assert len(http.get(url).json()["keys"]) == 1
-        os.kill(os.getpid(), signal.SIGTERM)
+        try:
+            with httpx.Client(transport=httpx.HTTPTransport(retries=8), trust_env=False) as http:
+                published.append(http.get(f"http://127.0.0.1:{port}/api/.well-known/portal-sso/acme/jwks.json").json())
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
 
     helper = threading.Thread(target=end_when_it_serves)
     helper.start()
     answer = run("simulate", "--port", port)
     helper.join()
     assert (answer.code, answer.err) == (0, "Ended.\n")
+    assert [len(each["keys"]) for each in published] == [1]
     assert signal.getsignal(signal.SIGTERM) is before
 
 
@@ -93,7 +96,7 @@ def test_a_port_that_is_taken_is_a_wrong_use() -> None:
     assert "cannot listen on port" in answer.err
 
 
-@pytest.mark.parametrize("arguments", [("--slug", "a/b"), ("--port", "70000"), ("--for", "-1"), ("--for", "1e99")])
+@pytest.mark.parametrize("arguments", [("--slug", "a/b"), ("--port", "70000"), ("--for", "-1")])
 def test_a_wrong_use(arguments: tuple[str, ...]) -> None:
     answer = run("simulate", *arguments)
     assert (answer.code, answer.out) == (2, "")

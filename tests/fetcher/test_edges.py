@@ -38,7 +38,7 @@ def reason(call: Any) -> Reason:
 def detail(call: Any) -> str:
     with pytest.raises(TemporarilyUnavailable) as caught:
         call()
-    return caught.value.detail
+    return caught.value.detail.rpartition(" (")[0]
 
 
 # Tasks and event loops

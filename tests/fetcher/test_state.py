@@ -1,13 +1,13 @@
 """What a fetcher remembers: late answers and replaced flights."""
 
 import pytest
-from support import jwk, private_key
 
 from private_key_jwt import JWKSPolicy
 from private_key_jwt._core.freshness import Entry
 from private_key_jwt._core.jwk_set import key_set
 from private_key_jwt.fetcher import _state
 from private_key_jwt.fetcher._state import FetchState, Flight, Landing, Outcome, Wish
+from support import jwk, private_key
 
 URI = "https://op.example/jwks.json"
 OLD = key_set({"keys": [jwk(kid="old")]}, 64)

@@ -19,7 +19,7 @@ from ..exceptions import ConfigurationError
 from ..policy import JWKSPolicy, check_integer
 from . import _flow, _http
 from ._cache import AsyncJWKSCache, JWKSCache, MemoryJWKSCache
-from ._flow import ClaimShared, Get, ReadCache, Refresh, RefreshAhead, RefreshStep, WriteCache
+from ._flow import ClaimShared, Get, ReadCache, Refresh, RefreshAhead, RefreshStep
 from ._state import FetchState, Flight, Handle, Landing, Outcome, Wish, logger
 
 Found = TypeVar("Found")

@@ -35,9 +35,9 @@ class RefreshAhead:
     wish: Wish
 
 
-def unavailable(outcome: Outcome) -> TemporarilyUnavailable:
+def unavailable(jwks_uri: str, outcome: Outcome) -> TemporarilyUnavailable:
     """A refresh that left nothing to decide with."""
-    return TemporarilyUnavailable(Reason.JWKS_UNAVAILABLE, outcome.detail, outcome.retry_after)
+    return TemporarilyUnavailable(Reason.JWKS_UNAVAILABLE, f"{outcome.detail} ({jwks_uri})", outcome.retry_after)
 
 
 def find_key(
@@ -60,7 +60,7 @@ def find_key(
         if outcome.landing is Landing.DONE:
             continue
         if fresh is not None:
-            _refuse_unknown(outcome, decision.reason, kid)
+            _refuse_unknown(jwks_uri, kid, outcome, decision.reason)
         return _stale_key(state, jwks_uri, alg, kid, outcome)
 
 
@@ -75,9 +75,9 @@ def _check_last_word(
         raise jwk_set.refusal(decision.reason, kid)
 
 
-def _refuse_unknown(outcome: Outcome, reason: Reason, kid: str | None) -> NoReturn:
+def _refuse_unknown(jwks_uri: str, kid: str | None, outcome: Outcome, reason: Reason) -> NoReturn:
     # A spent budget is what a flood of made-up kids runs into: theirs is the fault. A fetch that failed is ours.
-    raise jwk_set.refusal(reason, kid) if outcome.landing is Landing.SPENT else unavailable(outcome)
+    raise jwk_set.refusal(reason, kid) if outcome.landing is Landing.SPENT else unavailable(jwks_uri, outcome)
 
 
 def _stale_key(state: FetchState[Any], jwks_uri: str, alg: str, kid: str | None, outcome: Outcome) -> VerificationKey:
@@ -85,12 +85,12 @@ def _stale_key(state: FetchState[Any], jwks_uri: str, alg: str, kid: str | None,
     now = state.clock()
     tried = outcome.landing is Landing.FAILED
     if entry is None or not (tried or entry.failed) or not stale_allowed(entry, now, state.policy):
-        raise unavailable(outcome)
+        raise unavailable(jwks_uri, outcome)
     if tried:
         logger.warning("using keys of %s that are %.0f s old", jwks_uri, now - entry.fetched_at)
     decision = look_up(entry.keys, alg, kid)
     if decision.key is None:
-        raise unavailable(outcome)
+        raise unavailable(jwks_uri, outcome)
     return decision.key
 
 
@@ -100,7 +100,7 @@ def renew(state: FetchState[Any], jwks_uri: str) -> Generator[Refresh | RefreshA
     while True:
         outcome = yield Refresh(Wish(None, None, forced=True))
         if outcome.landing is not Landing.DONE:
-            raise unavailable(outcome)
+            raise unavailable(jwks_uri, outcome)
         entry = state.entry(jwks_uri)
         if entry is not None and entry.flight > arrived:
             return entry.keys

@@ -1,0 +1,273 @@
+"""``demo``: token requests over real HTTP, from LedgerBee's look-alike to a token endpoint, line by line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import httpx
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from .. import ledgerbee
+from .._core.token_request import ASSERTION_TYPE
+from ..exceptions import Reason
+from ..fetcher import JWKSFetcher
+from ..policy import AssertionPolicy, JWKSPolicy
+from ..stores import MemoryReplayStore
+from ..testing import Clock, RelyingParty, SigningKey, Tenant
+from ..verifier import ClientAssertionVerifier
+from . import _token_endpoint
+from ._output import ExitCode, console, printable
+from ._token_endpoint import ACCEPTED, TokenEndpoint
+
+ISSUER = "https://op.example.com"
+_GHOST = "portal-ghost"
+
+
+@dataclass(slots=True)
+class Stage:
+    """All that the demo plays with. ``sent`` is the last assertion; the one clock is everybody's."""
+
+    clock: Clock
+    relying_party: RelyingParty
+    acme: Tenant
+    jwks_uri: str
+    endpoint: TokenEndpoint
+    http: httpx.Client
+    policy: JWKSPolicy
+    sent: str = ""
+    old_key: SigningKey | None = None
+
+    def request(self, assertion: str, **parameters: str) -> httpx.Response:
+        """Send a token request."""
+        self.sent = assertion
+        form = {
+            "grant_type": "client_credentials",
+            "client_assertion_type": ASSERTION_TYPE,
+            "client_assertion": assertion,
+        }
+        return self.http.post(self.endpoint.url, data={**form, **parameters})
+
+
+class Step(NamedTuple):
+    """One line: what is sent, and what must come back."""
+
+    title: str
+    send: Callable[[Stage], httpx.Response]
+    status: int
+    error: str | None = None
+    verdict: str = ACCEPTED
+
+
+class Result(NamedTuple):
+    """What came back, in how many seconds."""
+
+    status: int
+    error: str | None
+    verdict: str
+    detail: str
+    seconds: float
+    retry_after: str | None = None
+
+    def meets(self, step: Step) -> bool:
+        """Whether it is what the step expects; a 503 must say when to come back."""
+        as_expected = (self.status, self.error, self.verdict) == (step.status, step.error, step.verdict)
+        return as_expected and (self.status == httpx.codes.SERVICE_UNAVAILABLE) == (self.retry_after is not None)
+
+
+# What is sent
+
+
+def _fresh(stage: Stage) -> httpx.Response:
+    return stage.request(stage.acme.assertion())
+
+
+def _again(stage: Stage) -> httpx.Response:
+    return stage.request(stage.sent)
+
+
+def _expired(stage: Stage) -> httpx.Response:
+    now = int(stage.clock())
+    return stage.request(stage.acme.assertion(iat=now - 102, exp=now - 42))
+
+
+def _other_audience(stage: Stage) -> httpx.Response:
+    return stage.request(stage.acme.assertion(aud="https://other-op.example.com"))
+
+
+def _forged(stage: Stage) -> httpx.Response:
+    forger = SigningKey.generate(kid=stage.acme.kid)
+    return stage.request(stage.acme.assertion(key=forger))
+
+
+def _altered(stage: Stage) -> httpx.Response:
+    header, _, signature = stage.acme.assertion().split(".")
+    _, claims, _ = stage.acme.assertion().split(".")
+    return stage.request(f"{header}.{claims}.{signature}")
+
+
+def _unknown_tenant(stage: Stage) -> httpx.Response:
+    return stage.request(stage.acme.assertion(iss=_GHOST, sub=_GHOST))
+
+
+def _unknown_client(stage: Stage) -> httpx.Response:
+    return stage.request(stage.acme.assertion(iss="stranger", sub="stranger"))
+
+
+def _second_mechanism(stage: Stage) -> httpx.Response:
+    return stage.request(stage.acme.assertion(), client_secret="a-secret-too")  # noqa: S106 - made up
+
+
+def _no_assertion(stage: Stage) -> httpx.Response:
+    return stage.http.post(stage.endpoint.url, data={"grant_type": "client_credentials"})
+
+
+def _rotated(stage: Stage) -> httpx.Response:
+    stage.old_key = stage.acme.current_key
+    stage.acme.rotate()
+    return _fresh(stage)
+
+
+def _old_key(stage: Stage) -> httpx.Response:
+    return stage.request(stage.acme.assertion(key=stage.old_key))
+
+
+def _removed_now(stage: Stage) -> httpx.Response:
+    stage.acme.end_grace()
+    return _old_key(stage)
+
+
+def _removed_for_the_cache_time(stage: Stage) -> httpx.Response:
+    stage.clock.advance(stage.policy.ttl)
+    return _old_key(stage)
+
+
+def _outage(stage: Stage) -> httpx.Response:
+    stage.clock.advance(stage.policy.ttl)
+    stage.relying_party.outage = 500
+    return _fresh(stage)
+
+
+def _outage_over(stage: Stage) -> httpx.Response:
+    stage.relying_party.outage = None
+    return _fresh(stage)
+
+
+STEPS = (
+    Step("Valid; its key is fetched", _fresh, 200),
+    Step("Valid; the key is known", _fresh, 200),
+    Step("The same again: a replay", _again, 401, "invalid_client", Reason.REPLAYED),
+    Step("Expired 42 s ago", _expired, 401, "invalid_client", Reason.EXPIRED),
+    Step("For another audience", _other_audience, 401, "invalid_client", Reason.AUDIENCE_MISMATCH),
+    Step("Forged with another key", _forged, 401, "invalid_client", Reason.BAD_SIGNATURE),
+    Step("Claims altered afterwards", _altered, 401, "invalid_client", Reason.BAD_SIGNATURE),
+    Step("Tenant unknown to LedgerBee", _unknown_tenant, 401, "invalid_client", Reason.NO_KEYS),
+    Step("Client unknown to the OP", _unknown_client, 401, "invalid_client", Reason.UNKNOWN_CLIENT),
+    Step("A client_secret beside it", _second_mechanism, 400, "invalid_request", Reason.INVALID_REQUEST),
+    Step("No client authentication", _no_assertion, 401, "invalid_client", "no assertion"),
+    Step("Rotated: the new key", _rotated, 200),
+    Step("Rotated: old key, in grace", _old_key, 200),
+    Step("Old key removed, but cached", _removed_now, 200),
+    Step("300 s later: removed key", _removed_for_the_cache_time, 401, "invalid_client", Reason.UNKNOWN_KID),
+    Step("The key that stayed", _fresh, 200),
+    Step("300 s later: an outage", _outage, 503, "temporarily_unavailable", Reason.JWKS_UNAVAILABLE),
+    Step("The outage is over", _outage_over, 200),
+)
+
+
+def demo() -> None:
+    """Send token requests over real HTTP on this machine, and show each answer.
+
+    A look-alike of LedgerBee publishes keys, and a small token endpoint verifies.
+    Time is moved by a clock: nothing waits.
+
+    Exit code 0: every line came out as expected. 1: one did not.
+    """
+    out = console()
+    with _stage() as stage:
+        out.print(Text(f"LedgerBee look-alike at {stage.jwks_uri}"), soft_wrap=True)
+        out.print(Text(f"Token endpoint at {stage.endpoint.url}, audience {ISSUER}\n"), soft_wrap=True)
+        failures = play(stage, STEPS, out)
+    if failures:
+        out.print(Text(f"\n{failures} of {len(STEPS)} lines did not come out as expected.", "bold red"))
+        raise typer.Exit(ExitCode.REFUSED)
+    out.print(Text(f"\nAll {len(STEPS)} lines came out as expected.", "bold green"))
+
+
+@contextmanager
+def _stage() -> Iterator[Stage]:
+    clock = Clock()
+    policy = JWKSPolicy(allow_http_loopback=True)
+    relying_party = RelyingParty(audience=ISSUER, clock=clock)
+    with relying_party.serve() as publisher, JWKSFetcher(policy, clock=clock) as fetcher:
+        acme = relying_party.tenant("acme")
+        client = acme.client(publisher.base_url)
+        verifier = ClientAssertionVerifier(
+            policy=AssertionPolicy(audience=ISSUER),
+            clients=[client, ledgerbee.client(_GHOST, slug="ghost", base_url=publisher.base_url)],
+            replay_store=MemoryReplayStore(),
+            jwks=fetcher,
+            clock=clock,
+        )
+        with _token_endpoint.serve(verifier) as endpoint, httpx.Client(trust_env=False) as http:
+            yield Stage(clock, relying_party, acme, str(client.jwks_uri), endpoint, http, policy)
+
+
+def play(stage: Stage, steps: Iterable[Step], out: Console) -> int:
+    """Do the steps, print a line for each as it comes, and count those that are not as expected."""
+    out.print(_line("", "what was sent", "answer", "operator's log", "ms", "bold"))
+    failures = 0
+    for step in steps:
+        result = _take(stage, step)
+        is_met = result.meets(step)
+        failures += not is_met
+        style = "green" if is_met else "bold red"
+        out.print(
+            _line(
+                "ok" if is_met else "FAIL",
+                step.title,
+                _answer(result.status, result.error, result.retry_after),
+                result.verdict,
+                f"{result.seconds * 1_000:.1f}",
+                style,
+            )
+        )
+        if not is_met:
+            expected = f"expected {_answer(step.status, step.error)}, {step.verdict}"
+            out.print(Text(f"      {expected}; the log says: {printable(result.detail)}", style))
+    return failures
+
+
+def _take(stage: Stage, step: Step) -> Result:
+    response = step.send(stage)
+    logged = stage.endpoint.log.get()
+    return Result(
+        response.status_code,
+        response.json().get("error"),
+        logged.verdict,
+        logged.detail,
+        response.elapsed.total_seconds(),
+        response.headers.get("Retry-After"),
+    )
+
+
+def _answer(status: int, error: str | None, retry_after: str | None = None) -> str:
+    answer = f"{status} {error or 'token'}"
+    return answer if retry_after is None else f"{answer} Retry-After: {retry_after}"
+
+
+def _line(mark: str, title: str, answer: str, reason: str, milliseconds: str, style: str) -> Table:
+    """One line of the table, for itself: a whole table could only be printed when all is over."""
+    line = Table.grid(padding=(0, 1, 0, 0), expand=True)
+    line.add_column(width=4)
+    line.add_column(ratio=1, overflow="fold")
+    line.add_column(width=23, overflow="fold")
+    line.add_column(width=17)
+    line.add_column(width=5, justify="right")
+    line.add_row(Text(mark, style), Text(title), Text(answer, style), Text(reason, style), Text(milliseconds, "dim"))
+    return line

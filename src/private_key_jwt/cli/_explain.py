@@ -1,0 +1,126 @@
+"""``explain``: the whole recipe on one assertion, for the one who must find out why it was refused."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ..exceptions import TemporarilyUnavailable
+from ..policy import AssertionPolicy
+from . import _options as options
+from ._options import KeySource
+from ._output import ExitCode, console, printable
+from ._recipe import Question, Report, State, examine
+
+_DEFAULT = AssertionPolicy(audience="-")
+
+_STYLES = {
+    State.PASSED: "green",
+    State.FAILED: "bold red",
+    State.UNAVAILABLE: "bold red",
+    State.NOT_REACHED: "dim",
+    State.NOT_CHECKED: "yellow",
+}
+
+
+def explain(
+    *,
+    assertion: options.AssertionArgument = None,
+    audience: options.AudienceOption = None,
+    client_id: options.ClientIdOption = None,
+    slug: options.SlugOption = None,
+    base_url: options.BaseUrlOption = None,
+    jwks_uri: options.JwksUriOption = None,
+    jwks: options.JwksFileOption = None,
+    allow_http_loopback: options.LoopbackOption = False,
+    now: options.NowOption = None,
+    audience_rule: options.AudienceRuleOption = _DEFAULT.audience_rule,
+    leeway: options.LeewayOption = _DEFAULT.leeway,
+    max_lifetime: options.MaxLifetimeOption = _DEFAULT.max_lifetime,
+    require_iat: options.RequireIatOption = False,
+    require_kid: options.RequireKidOption = False,
+    require_typ: options.RequireTypOption = False,
+) -> None:
+    """Show every check of an assertion: passed, failed, or not reached.
+
+    No option is needed; a check that needs one says so. The assertion's jti and signature are not printed.
+
+    Exit code 0: nothing failed. 1: a check failed. 2: wrong use. 3: the keys cannot be had now.
+    """
+    question = Question(
+        policy=options.build_policy(
+            audience or ("-",),
+            audience_rule=audience_rule,
+            leeway=leeway,
+            max_lifetime=max_lifetime,
+            require_iat=require_iat,
+            require_kid=require_kid,
+            require_typ=require_typ,
+        ),
+        audience=tuple(audience) if audience else None,
+        client_id=client_id,
+        source=KeySource(
+            slug=slug, base_url=base_url, jwks_uri=jwks_uri, file=jwks, allow_http_loopback=allow_http_loopback
+        ),
+        now=options.clock_at(now)(),
+        assertion=options.read_assertion(assertion),
+    )
+    answer = examine(question)
+    out = console()
+    out.print(_table(answer))
+    _print_verdict(out, answer, question)
+    raise typer.Exit(_exit_code(answer))
+
+
+def _table(answer: Report) -> Table:
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("#", justify="right")
+    table.add_column("check", no_wrap=True)
+    table.add_column("result", no_wrap=True)
+    table.add_column("found", overflow="fold", ratio=1)
+    table.add_column("expected", overflow="fold", ratio=1)
+    shown = 0
+    for row, state, found, expected in answer.findings:
+        style = _STYLES[state]
+        number = str(row.step) if row.step != shown else ""
+        shown = row.step
+        dim = "dim" if state is State.NOT_REACHED else ""
+        table.add_row(
+            number,
+            Text(row.title, dim),
+            Text(state, style),
+            Text(printable(found), style if state in (State.FAILED, State.UNAVAILABLE) else dim),
+            Text(printable(expected), dim),
+        )
+    return table
+
+
+def _print_verdict(out: Console, answer: Report, question: Question) -> None:
+    failed, error = answer.failed, answer.error
+    if failed is None or error is None:
+        unchecked = [each.row.title for each in answer.findings if each.state is State.NOT_CHECKED]
+        out.print(Text(f"Nothing failed. Not checked: {', '.join(unchecked)}.", "bold green"))
+    else:
+        out.print(Text(f"Step {failed.row.step}, {failed.row.title}: {error.reason}.", "bold red"))
+        out.print(Text(printable(error.detail)))
+    if question.source.is_given:
+        out.print(Text(f"Keys: {question.source.name}", "dim"), soft_wrap=True)
+    out.print(Text(f"Judged at {_date(question.now)} ({question.now:.0f}).", "dim"))
+
+
+def _date(now: float) -> str:
+    try:
+        return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (ValueError, OverflowError, OSError):  # --now takes what a clock never shows
+        return "no date of our calendar"
+
+
+def _exit_code(answer: Report) -> ExitCode:
+    if answer.error is None:
+        return ExitCode.OK
+    return ExitCode.UNAVAILABLE if isinstance(answer.error, TemporarilyUnavailable) else ExitCode.REFUSED

@@ -1,0 +1,224 @@
+"""The options that commands share: what they are called, and what is made of them."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, cast, get_args
+
+import typer
+
+from .. import ledgerbee
+from .._core import strict_json
+from ..clients import RegisteredClient, check_jwks_uri
+from ..exceptions import ConfigurationError, quote
+from ..fetcher import JWKSCache, JWKSFetcher
+from ..policy import AssertionPolicy, AudienceRule, JWKSPolicy, check_number
+from ._output import printable
+
+# More than any policy takes as an assertion: reading on would change nothing.
+_MAX_INPUT = 2**21
+_LAST_TIME = 2**53
+
+_KEYS, _POLICY = "Where the keys are", "The server's policy"
+
+AssertionArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="ASSERTION|-", show_default=False, help="The assertion; from standard input when absent or -."
+    ),
+]
+AudienceOption = Annotated[
+    list[str] | None,
+    typer.Option("--audience", metavar="A", help="A value of aud that names your server. May be repeated."),
+]
+ClientIdOption = Annotated[
+    str | None, typer.Option("--client-id", metavar="C", help="The client, as registered at your server.")
+]
+SlugOption = Annotated[
+    str | None, typer.Option("--slug", metavar="S", rich_help_panel=_KEYS, help="A LedgerBee tenant's portal slug.")
+]
+BaseUrlOption = Annotated[
+    str | None,
+    typer.Option(
+        "--base-url",
+        metavar="U",
+        rich_help_panel=_KEYS,
+        help=f"With --slug: the root of LedgerBee's API, {ledgerbee.BASE_URL} unless given.",
+    ),
+]
+JwksUriOption = Annotated[
+    str | None,
+    typer.Option("--jwks-uri", metavar="U", rich_help_panel=_KEYS, help="The URL of any client's JWK Set."),
+]
+JwksFileOption = Annotated[
+    Path | None, typer.Option("--jwks", metavar="FILE", rich_help_panel=_KEYS, help="A file that holds a JWK Set.")
+]
+LoopbackOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-http-loopback", rich_help_panel=_KEYS, help="Take plain http, for a server on this machine only."
+    ),
+]
+NowOption = Annotated[
+    float | None,
+    typer.Option("--now", metavar="T", help="Judge as if it were this time, in seconds since the epoch."),
+]
+LeewayOption = Annotated[
+    float,
+    typer.Option("--leeway", metavar="S", rich_help_panel=_POLICY, help="Seconds of clock difference forgiven."),
+]
+MaxLifetimeOption = Annotated[
+    float,
+    typer.Option("--max-lifetime", metavar="S", rich_help_panel=_POLICY, help="Seconds that an assertion may live."),
+]
+AudienceRuleOption = Annotated[
+    str,
+    typer.Option(
+        "--audience-rule",
+        metavar="|".join(get_args(AudienceRule)),
+        rich_help_panel=_POLICY,
+        help="What aud may be: a bare string, also a list of one, or a list of any length.",
+    ),
+]
+RequireIatOption = Annotated[
+    bool, typer.Option("--require-iat", rich_help_panel=_POLICY, help="Refuse an assertion without iat.")
+]
+RequireKidOption = Annotated[
+    bool, typer.Option("--require-kid", rich_help_panel=_POLICY, help="Refuse one without kid; with --slug always so.")
+]
+RequireTypOption = Annotated[
+    bool,
+    typer.Option("--require-typ", rich_help_panel=_POLICY, help="Take only typ client-authentication+jwt."),
+]
+
+
+@contextmanager
+def usage_errors() -> Iterator[None]:
+    """A setting that the library refuses is a wrong use of the command: exit 2, and the text says which one."""
+    try:
+        yield
+    except ConfigurationError as error:
+        raise typer.BadParameter(printable(str(error))) from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeySource:
+    """Where the keys are: at most one of a slug, a URL and a file. Raises typer.BadParameter."""
+
+    slug: str | None = None
+    base_url: str | None = None
+    jwks_uri: str | None = None
+    file: Path | None = None
+    allow_http_loopback: bool = False
+    document: Mapping[str, Any] | None = field(init=False, repr=False, compare=False)
+    """What the file holds; it is read once, for a pipe can be read no second time."""
+
+    def __post_init__(self) -> None:
+        if sum(source is not None for source in (self.slug, self.jwks_uri, self.file)) > 1:
+            raise typer.BadParameter("the keys are in one place: give only one of a slug, a URL and a file.")
+        if self.base_url is not None and self.slug is None:
+            raise typer.BadParameter("--base-url goes with --slug, and that is absent.")
+        if self.uri is not None and self.uri.startswith("http:") and not self.allow_http_loopback:
+            raise typer.BadParameter("the keys come over plain http: add --allow-http-loopback if that is a test.")
+        with usage_errors():
+            object.__setattr__(self, "document", None if self.file is None else _read_document(self.file))
+
+    @property
+    def is_given(self) -> bool:
+        """Whether there are keys at all."""
+        return self.uri is not None or self.file is not None
+
+    @property
+    def uri(self) -> str | None:
+        """The URL to fetch, when the keys are not in a file."""
+        with usage_errors():
+            if self.slug is not None:
+                return ledgerbee.jwks_uri(self.slug, base_url=self.base_url or ledgerbee.BASE_URL)
+            return None if self.jwks_uri is None else check_jwks_uri(self.jwks_uri)
+
+    @property
+    def name(self) -> str:
+        """The URL or the file, for people."""
+        return self.uri or printable(str(self.file))
+
+    def client(self, client_id: str) -> RegisteredClient:
+        """The client that has these keys; without any, one that no key look-up may be made for."""
+        with usage_errors():
+            if self.slug is not None:
+                return ledgerbee.client(client_id, slug=self.slug, base_url=self.base_url or ledgerbee.BASE_URL)
+            if self.uri is not None:
+                return RegisteredClient(client_id, jwks_uri=self.uri)
+            return RegisteredClient(client_id, jwks={"keys": []} if self.document is None else self.document)
+
+    def fetcher(self, cache: JWKSCache | None = None) -> JWKSFetcher:
+        """A fetcher that may fetch them."""
+        return JWKSFetcher(JWKSPolicy(allow_http_loopback=self.allow_http_loopback), cache=cache)
+
+
+def require_keys(source: KeySource, names: str) -> KeySource:
+    """Refuse a command line without keys. Raises typer.BadParameter."""
+    if not source.is_given:
+        raise typer.BadParameter(f"where are the keys? Give {names}.")
+    return source
+
+
+def _read_document(path: Path) -> dict[str, Any]:
+    """A JSON object out of a file, read as strictly as one that is fetched. Raises ConfigurationError."""
+    at_most = JWKSPolicy().max_bytes
+    try:
+        with path.open("rb") as file:
+            body = file.read(at_most + 1)
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {quote(str(path))}: {error.strerror}") from None
+    if len(body) > at_most:
+        raise ConfigurationError(f"{quote(str(path))} holds more than {at_most} bytes")
+    try:
+        return strict_json.loads_object(body)
+    except ValueError as error:
+        raise ConfigurationError(f"{quote(str(path))}: {error}") from None
+
+
+def build_policy(
+    audience: Sequence[str],
+    *,
+    audience_rule: str,
+    leeway: float,
+    max_lifetime: float,
+    require_iat: bool,
+    require_kid: bool,
+    require_typ: bool,
+) -> AssertionPolicy:
+    """The policy that the options describe. Raises typer.BadParameter."""
+    with usage_errors():
+        return AssertionPolicy(
+            audience=audience,
+            audience_rule=cast(AudienceRule, audience_rule),
+            leeway=leeway,
+            max_lifetime=max_lifetime,
+            require_iat=require_iat,
+            require_kid=require_kid,
+            require_typ=require_typ,
+        )
+
+
+def clock_at(now: float | None) -> Callable[[], float]:
+    """A clock that stands at ``--now``, or the real one. Raises typer.BadParameter."""
+    if now is None:
+        return time.time
+    with usage_errors():
+        check_number("now", now, 0, _LAST_TIME)
+    return lambda: now
+
+
+def read_assertion(argument: str | None) -> str | bytes:
+    """The assertion from the command line or standard input, without the white space around it."""
+    if argument is not None and argument != "-":
+        return argument.strip()
+    if sys.stdin.isatty():
+        typer.echo("Paste the assertion, then press Enter and Ctrl-D.", err=True)
+    return sys.stdin.buffer.read(_MAX_INPUT).strip()

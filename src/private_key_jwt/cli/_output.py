@@ -1,0 +1,40 @@
+"""What all commands write with: exit codes, the console, and text from strangers made harmless."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from enum import IntEnum
+
+from rich.console import Console
+
+# Where there is no terminal there is no width either: tables must not change with the machine that pipes them.
+_PIPED_WIDTH = 100
+
+# A command says itself what failed: the library's log would say it a second time.
+_NO_LOG = logging.NullHandler()
+
+
+class ExitCode(IntEnum):
+    """How a command ended, for scripts."""
+
+    OK = 0
+    REFUSED = 1
+    USAGE = 2
+    UNAVAILABLE = 3
+
+
+def console() -> Console:
+    """Standard output. Nothing printed is read as markup: what stands in a key or a token is not ours."""
+    width = None if sys.stdout.isatty() else _PIPED_WIDTH
+    return Console(width=width, markup=False, highlight=False, emoji=False)
+
+
+def printable(text: str) -> str:
+    """Text that may hold anything, with its control characters escaped: a terminal obeys them."""
+    return text if text.isprintable() else ascii(text)[1:-1]
+
+
+def silence_log() -> None:
+    """Keep the library's log off standard error."""
+    logging.getLogger("private_key_jwt").addHandler(_NO_LOG)

@@ -1,0 +1,112 @@
+"""``simulate``: LedgerBee's look-alike as a server, to try a server of one's own against."""
+
+from __future__ import annotations
+
+import math
+import shlex
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from ..policy import AssertionPolicy
+from ..testing import DEFECTS, RelyingParty, Tenant
+from . import _options as options
+from ._output import console
+
+# One mistake of each kind that a server meets in real life; `DEFECTS` has many more.
+_SHOWN_DEFECTS = ("expired", "aud_slash", "kid_unknown", "foreign_key")
+
+_NAP = 0.25
+
+
+def simulate(
+    *,
+    port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="Where to listen; 0 takes a free port.")] = 0,
+    slug: Annotated[
+        list[str] | None, typer.Option("--slug", metavar="S", help="A tenant; acme unless given. May be repeated.")
+    ] = None,
+    audience: Annotated[
+        str, typer.Option("--audience", metavar="A", help="The aud of the assertions: your server's issuer.")
+    ] = "https://op.example.com",
+    seconds: Annotated[
+        float | None,
+        typer.Option("--for", metavar="SECONDS", min=0, help="End by itself."),
+    ] = None,
+) -> None:
+    """Serve key sets as LedgerBee does, and print assertions to try on a server of yours.
+
+    It listens on this machine only, until Ctrl-C. Keys are made anew each time.
+    """
+    out = console()
+    party = RelyingParty(audience=audience)
+    with options.usage_errors():
+        tenants = [party.tenant(each) for each in dict.fromkeys(slug or ["acme"])]
+    with _ended_by_signals(), _listening(port), party.serve(port) as server:
+        _print_line(out, f"LedgerBee look-alike at {server.base_url}, assertions for {audience}", "bold")
+        _print_line(out, "The key set of any slug that is not listed here is empty.")
+        for tenant in tenants:
+            _print_tenant(out, tenant, server.base_url)
+        _print_line(out, "\nServing. Ctrl-C ends it." if seconds is None else f"\nServing for {seconds:g} s.", "bold")
+        _wait(math.inf if seconds is None else seconds)
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """End the context, in peace, when the process is told to end."""
+    # SIGINT by name, too: a shell starts what runs in the background with SIGINT ignored.
+    before = {each: signal.signal(each, signal.default_int_handler) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("Ended.", err=True)
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def _wait(seconds: float) -> None:
+    # In short sleeps: a signal that comes between the interpreter's last look and the sleep does not end the
+    # sleep, and is seen after it.
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        time.sleep(min(left, _NAP))
+
+
+@contextmanager
+def _listening(port: int) -> Iterator[None]:
+    """A port that cannot be had is a wrong use of the command."""
+    try:
+        yield
+    except OSError as error:
+        raise typer.BadParameter(f"cannot listen on port {port}: {error.strerror}") from None
+
+
+def _print_tenant(out: Console, tenant: Tenant, base_url: str) -> None:
+    lifetime = AssertionPolicy(audience=tenant.audience).max_lifetime
+    valid = tenant.assertion(exp=int(tenant.clock() + lifetime))
+    place = ("--slug", tenant.slug, "--base-url", base_url, "--allow-http-loopback")
+    who = ("--audience", tenant.audience, "--client-id", tenant.client_id)
+    _print_line(out, f"\nTenant {tenant.slug}", "bold")
+    _print_line(out, f"client_id  {tenant.client_id}")
+    _print_line(out, f"jwks_uri   {tenant.client(base_url).jwks_uri}")
+    _print_entry(out, f"Valid for {lifetime:g} s", valid)
+    _print_entry(out, "Accepted by", shlex.join(("private-key-jwt", "verify", *who, *place, valid)))
+    for name in _SHOWN_DEFECTS:
+        defect = DEFECTS[name]
+        _print_entry(out, f"Refused as {defect.reason}: {defect.description}", defect.make(tenant))
+
+
+def _print_entry(out: Console, title: str, text: str) -> None:
+    _print_line(out, f"\n{title}:", "green")
+    _print_line(out, text)
+
+
+def _print_line(out: Console, text: str, style: str = "") -> None:
+    """A line as it stands: wrapped, it could not be copied."""
+    out.print(Text(text, style), soft_wrap=True)

@@ -1,0 +1,90 @@
+"""``verify``: one assertion, one JSON object, one exit code. For scripts."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from ..exceptions import InvalidClient, TemporarilyUnavailable
+from ..policy import AssertionPolicy
+from ..stores import MemoryReplayStore
+from ..verifier import ClientAssertionVerifier
+from . import _options as options
+from ._options import KeySource
+from ._output import ExitCode
+
+_DEFAULT = AssertionPolicy(audience="-")
+
+
+def verify(
+    *,
+    assertion: options.AssertionArgument = None,
+    audience: Annotated[
+        list[str],
+        typer.Option("--audience", metavar="A", help="A value of aud that names your server. May be repeated."),
+    ],
+    client_id: Annotated[
+        str, typer.Option("--client-id", metavar="C", help="The client, as registered at your server.")
+    ],
+    slug: options.SlugOption = None,
+    base_url: options.BaseUrlOption = None,
+    jwks_uri: options.JwksUriOption = None,
+    jwks: options.JwksFileOption = None,
+    allow_http_loopback: options.LoopbackOption = False,
+    now: options.NowOption = None,
+    audience_rule: options.AudienceRuleOption = _DEFAULT.audience_rule,
+    leeway: options.LeewayOption = _DEFAULT.leeway,
+    max_lifetime: options.MaxLifetimeOption = _DEFAULT.max_lifetime,
+    require_iat: options.RequireIatOption = False,
+    require_kid: options.RequireKidOption = False,
+    require_typ: options.RequireTypOption = False,
+) -> None:
+    """Verify one assertion and print one JSON object.
+
+    Exit code 0: accepted. 1: refused. 2: wrong use. 3: the keys cannot be had now.
+    Each run starts with an empty replay store, so a replay cannot be seen here.
+    """
+    policy = options.build_policy(
+        audience,
+        audience_rule=audience_rule,
+        leeway=leeway,
+        max_lifetime=max_lifetime,
+        require_iat=require_iat,
+        require_kid=require_kid,
+        require_typ=require_typ,
+    )
+    source = options.require_keys(
+        KeySource(slug=slug, base_url=base_url, jwks_uri=jwks_uri, file=jwks, allow_http_loopback=allow_http_loopback),
+        "--slug, --jwks-uri or --jwks",
+    )
+    client = source.client(client_id)
+    clock = options.clock_at(now)
+    with source.fetcher() as fetcher:
+        verifier = ClientAssertionVerifier(
+            policy=policy, clients=[client], replay_store=MemoryReplayStore(), jwks=fetcher, clock=clock
+        )
+        answer, code = _judge(verifier, options.read_assertion(assertion))
+    typer.echo(json.dumps(answer))
+    raise typer.Exit(code)
+
+
+def _judge(verifier: ClientAssertionVerifier, assertion: str | bytes) -> tuple[dict[str, Any], ExitCode]:
+    try:
+        verified = verifier.verify(assertion)
+    except InvalidClient as error:
+        return {"ok": False, "reason": error.reason, "detail": error.detail}, ExitCode.REFUSED
+    except TemporarilyUnavailable as error:
+        answer = {"ok": False, "reason": error.reason, "detail": error.detail, "retry_after": error.retry_after}
+        return answer, ExitCode.UNAVAILABLE
+    answer = {
+        "ok": True,
+        "client_id": verified.client_id,
+        "kid": verified.kid,
+        "jti": verified.jti,
+        "audience": verified.audience,
+        "issued_at": verified.issued_at,
+        "expires_at": verified.expires_at,
+    }
+    return answer, ExitCode.OK

@@ -1,0 +1,75 @@
+"""What the README says is run here."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+import private_key_jwt
+from private_key_jwt import ErrorResponse, JWKSFetcher, JWKSPolicy, Reason
+from private_key_jwt.testing import Clock, RelyingParty
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+EMBED, HOLD = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_embedding_example_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    relying_party = RelyingParty()
+    tenant = relying_party.tenant("acme", "portal-acme")
+    names: dict[str, Any] = {}
+    with httpx.Client(transport=relying_party.transport) as http:
+        exec(compile(EMBED, "README.md", "exec"), names)
+        # Its fetcher would go out to LedgerBee: ours goes to the look-alike.
+        names["verifier"]._jwks = JWKSFetcher(http=http)
+        token_endpoint = names["token_endpoint"]
+        form = {
+            "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+            "client_assertion": tenant.assertion(),
+        }
+        assert token_endpoint(form) == "portal-acme"
+        replayed: ErrorResponse = token_endpoint(form)
+        assert (replayed.status, replayed.body["error"]) == (401, "invalid_client")
+        assert token_endpoint({"grant_type": "x"}) is None
+        assert token_endpoint(form, "Basic eDp5").status == 400
+        relying_party.outage = 500
+        names["verifier"]._jwks = JWKSFetcher(http=http)
+        form["client_assertion"] = tenant.assertion()
+        assert token_endpoint(form).status == 503
+
+
+def test_the_embedding_example_is_short() -> None:
+    assert len([line for line in EMBED.splitlines() if line.strip()]) <= 16
+
+
+def test_the_testing_example_works() -> None:
+    names: dict[str, Any] = {}
+    exec(compile(HOLD, "README.md", "exec"), names)
+    assert names["client"].client_id == names["tenant"].client_id
+    assert isinstance(names["relying_party"].clock, Clock)
+
+
+def test_every_reason_is_in_the_error_table() -> None:
+    assert set(re.findall(r"`([a-z_]+)`", README)) >= {str(reason) for reason in Reason}
+
+
+def test_the_defaults_table_names_real_settings() -> None:
+    settings = {field for policy in (private_key_jwt.AssertionPolicy, JWKSPolicy) for field in policy.__annotations__}
+    table = README.split("## Defaults")[1].split("## Errors")[0]
+    named = {name for name in re.findall(r"`([a-z_]{4,})`", table) if "_" in name} - {"jwks_uri"}
+    assert named <= settings
+    assert settings - named <= {"audience", "audiences", "leeway", "max_bytes", "max_keys", "timeout", "ttl"} | {
+        "allow_http_loopback",
+        "require_iat",
+        "require_kid",
+        "require_typ",
+        "unknown_kid_window",
+    }
+
+
+def test_the_first_two_sh_blocks_are_one_command_each() -> None:
+    demo, tests = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)[:2]
+    assert demo.count("\n") == tests.count("\n") == 1
+    assert demo.strip().endswith("private-key-jwt demo")
+    assert "pytest" in tests
