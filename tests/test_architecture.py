@@ -157,7 +157,7 @@ def test_the_twins_differ_only_in_await(name: str) -> None:
 
 @pytest.mark.parametrize("method", ["_drive", "refresh", "get_key"])
 def test_the_fetchers_drive_one_flow(method: str) -> None:
-    found = classes(SOURCE / "fetcher" / "_edges.py")
+    found = classes(SOURCE / "fetcher" / "_fetchers.py")
     bodies = []
     for name in ("JWKSFetcher", "AsyncJWKSFetcher"):
         [function] = [node for node in found[name].body if getattr(node, "name", "") == method]

@@ -134,10 +134,11 @@ def test_any_mapping_is_a_document() -> None:
     assert keys.members[0].fault is None
 
 
-def test_odd_keys_are_skipped() -> None:
+def test_odd_keys_are_skipped_and_reported(caplog: pytest.LogCaptureFixture) -> None:
     keys = RegisteredClient("c", jwks={"keys": [{"kty": 1}, jwk(use="enc"), 5, jwk(kid="\ud800"), jwk(kid="k2")]}).keys
     assert keys is not None
     assert [member.fault is None for member in keys.members] == [False, False, False, False, True]
+    assert "use is 'enc', not sig" in caplog.text
 
 
 @pytest.mark.parametrize("document", [{}, {"keys": {}}, {"keys": None}, "x", [], b"{}", 1, {"keys": [1] * 65}])

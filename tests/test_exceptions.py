@@ -103,6 +103,13 @@ def test_quoted_values_are_one_short_line_of_ascii(value: object) -> None:
     assert len(quoted) <= 64
 
 
+def test_a_long_value_is_cut_in_the_middle() -> None:
+    quoted = quote("https://op.example.com/" + "x" * 100 + "/end")
+    assert quoted.startswith("'https://op.example.com/x")
+    assert quoted.endswith("x/end'")
+    assert len(quoted) == 64
+
+
 def test_the_tree_of_errors() -> None:
     for kind in (InvalidClient, InvalidRequest, TemporarilyUnavailable):
         assert issubclass(kind, AuthenticationError)

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 import private_key_jwt
-from private_key_jwt import ErrorResponse, JWKSFetcher, JWKSPolicy, Reason
-from private_key_jwt.testing import Clock, RelyingParty
+from private_key_jwt import ErrorResponse, InvalidClient, JWKSFetcher, JWKSPolicy, Reason
+from private_key_jwt.testing import DEFECTS, Clock, RelyingParty
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 EMBED, HOLD = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
@@ -28,10 +28,10 @@ def test_the_embedding_example_works(monkeypatch: pytest.MonkeyPatch) -> None:
             "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
             "client_assertion": tenant.assertion(),
         }
-        assert token_endpoint(form) == "portal-acme"
+        assert token_endpoint(form)[2] == {"access_token": "for portal-acme"}
         replayed: ErrorResponse = token_endpoint(form)
         assert (replayed.status, replayed.body["error"]) == (401, "invalid_client")
-        assert token_endpoint({"grant_type": "x"}) is None
+        assert token_endpoint({"grant_type": "x"})[0] == 401
         assert token_endpoint(form, "Basic eDp5").status == 400
         relying_party.outage = 500
         names["verifier"]._jwks = JWKSFetcher(http=http)
@@ -40,14 +40,16 @@ def test_the_embedding_example_works(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_embedding_example_is_short() -> None:
-    assert len([line for line in EMBED.splitlines() if line.strip()]) <= 16
+    assert len([line for line in EMBED.splitlines() if line.strip()]) <= 18
 
 
 def test_the_testing_example_works() -> None:
     names: dict[str, Any] = {}
     exec(compile(HOLD, "README.md", "exec"), names)
-    assert names["client"].client_id == names["tenant"].client_id
-    assert isinstance(names["relying_party"].clock, Clock)
+    with pytest.raises(InvalidClient, match="audience_mismatch"):
+        names["verifier"].verify(names["broken"])
+    assert isinstance(names["clock"], Clock)
+    assert len(DEFECTS) == int(re.findall(r"DEFECTS lists (\d+)", README)[0])
 
 
 def test_every_reason_is_in_the_error_table() -> None:

@@ -4,6 +4,7 @@ OpenID Connect Core §9, RFC 7521, RFC 7523. Start with ``ClientAssertionVerifie
 """
 
 from . import ledgerbee
+from ._core.jwk_set import KeySet
 from .clients import RegisteredClient
 from .exceptions import (
     AuthenticationError,
@@ -50,6 +51,7 @@ __all__ = [
     "JWKSDocument",
     "JWKSFetcher",
     "JWKSPolicy",
+    "KeySet",
     "MemoryJWKSCache",
     "MemoryReplayStore",
     "PendingAssertion",

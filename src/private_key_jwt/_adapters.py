@@ -16,12 +16,16 @@ from ._either import call_either, is_in_process
 from .clients import RegisteredClient
 from .exceptions import ConfigurationError, InvalidClient, Reason, TemporarilyUnavailable, quote
 from .fetcher import AsyncJWKSFetcher, JWKSFetcher
-from .policy import AssertionPolicy
+from .policy import AssertionPolicy, check_number
 from .stores import AsyncReplayStore, ReplayStore
 
 Found = RegisteredClient | None
 Clients = Iterable[RegisteredClient] | Mapping[str, RegisteredClient] | Callable[[str], Found]
 AsyncClients = Clients | Callable[[str], Awaitable[Found]]
+
+
+# The year 5138 in seconds: a clock that says more counts milliseconds.
+_LAST_SECOND = 10**11
 
 
 # Settings, checked once
@@ -33,11 +37,16 @@ def check_settings(policy: object, clock: object) -> None:
         raise ConfigurationError(f"policy must be an AssertionPolicy, not {type(policy).__name__}")
     if not callable(clock):
         raise ConfigurationError("clock must be a function that gives seconds since the epoch")
+    try:
+        check_number("clock()", clock(), 0, _LAST_SECOND)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"clock must give seconds since the epoch: {error}") from None
 
 
 def _check_store(store: object) -> None:
-    if not callable(getattr(store, "add", None)):
-        raise ConfigurationError(f"replay_store must have a method add, and {type(store).__name__} has none")
+    if isinstance(store, type) or not callable(getattr(store, "add", None)):
+        name = f"the class {store.__name__}" if isinstance(store, type) else type(store).__name__
+        raise ConfigurationError(f"replay_store must be an object with a method add, not {name}")
 
 
 def _look_up(clients: object) -> Callable[[str], Any]:
@@ -76,7 +85,7 @@ def found_client(client: object, client_id: str) -> RegisteredClient:
 
 def lookup_failed(error: Exception) -> TemporarilyUnavailable:
     """The look-up of a client raised."""
-    return TemporarilyUnavailable(Reason.CLIENT_LOOKUP_FAILED, f"the look-up raised {type(error).__name__}")
+    return TemporarilyUnavailable(Reason.CLIENT_LOOKUP_FAILED, f"the look-up raised {_told(error)}")
 
 
 def check_added(added: object) -> None:
@@ -92,7 +101,11 @@ def check_added(added: object) -> None:
 
 def store_failed(error: Exception) -> TemporarilyUnavailable:
     """A store raised."""
-    return TemporarilyUnavailable(Reason.REPLAY_STORE_UNAVAILABLE, f"the store raised {type(error).__name__}")
+    return TemporarilyUnavailable(Reason.REPLAY_STORE_UNAVAILABLE, f"the store raised {_told(error)}")
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {quote(str(error))}"
 
 
 def registered_key(client: RegisteredClient, header: Header) -> VerificationKey | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from ._core import jwk_set
 from ._core.algorithms import ALGORITHMS
 from .exceptions import ConfigurationError, quote
 from .policy import AssertionPolicy, check_flag
+
+logger = logging.getLogger("private_key_jwt")
 
 _MAX_URL_LENGTH = 2_048
 _MAX_REGISTERED_KEYS = 64
@@ -62,7 +65,11 @@ def _read_jwks(jwks: object) -> jwk_set.KeySet:
         private = jwk_set.private_members(jwk)
         if private:
             raise ConfigurationError(f"jwks: key {position} holds private members: {', '.join(private)}")
-    return jwk_set.key_set(jwks, _MAX_REGISTERED_KEYS)
+    keys = jwk_set.key_set(jwks, _MAX_REGISTERED_KEYS)
+    for member in keys.members:
+        if member.fault is not None:
+            logger.warning("skipping a registered key: %s", member.fault)
+    return keys
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from typing import ClassVar, NamedTuple
 _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}  # RFC 6749 §5.1
 _DETAIL_LENGTH = 200
 _QUOTED_LENGTH = 64
+_QUOTED_HEAD = 36
 
 
 class Reason(StrEnum):
@@ -64,9 +65,14 @@ class ErrorResponse(NamedTuple):
 
 
 def quote(value: object) -> str:
-    """A value out of a request, made safe for one line of a log: ASCII, escaped, and short."""
+    """A value out of a request, made safe for one line of a log: ASCII, escaped, and short.
+
+    It is cut in the middle: what tells two URLs apart mostly stands at their ends.
+    """
     text = ascii(value)
-    return text if len(text) <= _QUOTED_LENGTH else text[: _QUOTED_LENGTH - 3] + "..."
+    if len(text) <= _QUOTED_LENGTH:
+        return text
+    return f"{text[:_QUOTED_HEAD]}...{text[_QUOTED_HEAD + 3 - _QUOTED_LENGTH :]}"
 
 
 class PrivateKeyJWTError(Exception):
@@ -129,6 +135,15 @@ class InvalidRequest(AuthenticationError):
     }
 
 
+# The line of the recipe at which each of these stops.
+_UNDECIDED = {
+    Reason.CLIENT_LOOKUP_FAILED: "client",
+    Reason.JWKS_UNAVAILABLE: "key",
+    Reason.REPLAY_STORE_UNAVAILABLE: "replay",
+    Reason.REPLAY_STORE_FULL: "replay",
+}
+
+
 class TemporarilyUnavailable(AuthenticationError):
     """We could not decide: keys or a store could not answer (HTTP 503). The client may try again.
 
@@ -142,7 +157,7 @@ class TemporarilyUnavailable(AuthenticationError):
     }
 
     def __init__(self, reason: Reason, detail: str, retry_after: float = 5) -> None:
-        super().__init__(reason, detail)
+        super().__init__(reason, detail, _UNDECIDED.get(reason))
         self.args = (reason, detail, retry_after)
         self.retry_after = max(1, math.ceil(retry_after))
 

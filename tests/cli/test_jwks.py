@@ -116,3 +116,12 @@ def test_a_file_that_is_no_key_set(tmp_path: Path, content: str) -> None:
 def test_a_wrong_use(arguments: tuple[str, ...]) -> None:
     answer = run("jwks", *arguments)
     assert (answer.code, answer.out) == (2, "")
+
+
+def test_a_key_without_kid_serves_no_assertion_of_ledgerbee() -> None:
+    (plain,) = report({"keys": [jwk(kid=...)]})
+    (needed,) = report({"keys": [jwk(kid=...)]}, needs_kid=True)
+    assert plain.fault is None
+    assert needed.fault == "no kid, and an assertion of LedgerBee must name one"
+    (named,) = report({"keys": [jwk()]}, needs_kid=True)
+    assert named.fault is None

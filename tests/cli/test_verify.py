@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+import typer
 
 from private_key_jwt.cli import _options
 from private_key_jwt.testing import DEFECTS, REMOVED
@@ -61,7 +62,20 @@ def test_stdin_is_read_without_its_white_space(world: World, argument: tuple[str
     assert code == 0
 
 
-@pytest.mark.parametrize("stdin", [b"", b"\xff\xfe\n", b"a" * 20_000])
+@pytest.mark.parametrize("stdin", [b"", b" \n"])
+def test_no_assertion_at_all_is_a_wrong_use(world: World, stdin: bytes) -> None:
+    answer = run("verify", *world.all, stdin=stdin)
+    assert (answer.code, answer.out) == (2, "")
+    assert "there is none" in answer.err
+
+
+def test_a_closed_stdin_is_no_assertion(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(typer.BadParameter, match="there is none"):
+        _options.read_assertion(None)
+
+
+@pytest.mark.parametrize("stdin", [b"\xff\xfe\n", b"a" * 20_000])
 def test_stdin_that_holds_no_assertion_is_refused(world: World, stdin: bytes) -> None:
     code, body = verify(*world.all, stdin=stdin)
     assert (code, body["ok"]) == (1, False)

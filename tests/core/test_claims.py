@@ -135,6 +135,16 @@ def test_an_audience_is_a_string_or_a_list_of_strings(rule: Any) -> None:
         assert refusal(step.check_audience, claims(aud=aud), policy) == (Reason.INVALID_CLAIM, "aud")
 
 
+def test_two_long_audiences_that_differ_at_the_end_are_told_apart() -> None:
+    ours = "https://login.example-identity-provider.com/tenants/0f8fad5b-d9cb-469f-a165-70867728950e/v2.0"
+    for theirs, told in ((f"{ours}/", "slash at the end"), (f"{ours[:-1]}1", "v2.1'"), (f"x{ours[1:]}", "'xttps")):
+        with pytest.raises(InvalidClient) as caught:
+            step.check_audience(claims(aud=theirs), AssertionPolicy(audience=ours))
+        assert told in caught.value.detail
+        got, expected = caught.value.detail.removeprefix("got ").split(", expected ")
+        assert got != expected
+
+
 # When
 
 

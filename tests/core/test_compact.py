@@ -42,6 +42,14 @@ def test_three_segments_that_are_not_empty(assertion: str) -> None:
     assert refused(assertion) == (Reason.MALFORMED, "segments")
 
 
+@pytest.mark.parametrize(
+    ("assertion", "got"), [("a.b.", "one that is empty"), ("a.b", "got 2"), ("a.b.c.d.e", "a JWE")]
+)
+def test_the_detail_says_what_is_wrong_with_the_segments(assertion: str, got: str) -> None:
+    with pytest.raises(InvalidClient, match=got):
+        compact.split(assertion, 100)
+
+
 @pytest.mark.parametrize(("assertion", "check"), [("eyJh.eyJ.c2ln", "claims"), ("eyJh.eyJi.c2l", "signature")])
 def test_each_segment_has_one_spelling(assertion: str, check: str) -> None:
     assert refused(assertion) == (Reason.MALFORMED, check)

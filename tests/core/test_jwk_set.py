@@ -131,6 +131,10 @@ def test_a_key_without_a_kid_has_no_name() -> None:
     assert found(keys(jwk(kid=...)), "k1") is Reason.UNKNOWN_KID
 
 
+def test_a_set_says_how_many_keys_are_usable() -> None:
+    assert repr(keys(jwk(), jwk(use="enc"))) == "<KeySet: 1 of 2 usable>"
+
+
 def test_an_empty_set_has_no_keys() -> None:
     assert found(keys(), "k1") is Reason.NO_KEYS
 

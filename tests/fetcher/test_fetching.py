@@ -10,7 +10,14 @@ from freezegun import freeze_time
 
 from edges import Edge
 from loopback import Publisher, http
-from private_key_jwt import InvalidClient, JWKSPolicy, MemoryJWKSCache, Reason, TemporarilyUnavailable
+from private_key_jwt import (
+    ConfigurationError,
+    InvalidClient,
+    JWKSPolicy,
+    MemoryJWKSCache,
+    Reason,
+    TemporarilyUnavailable,
+)
 from private_key_jwt.fetcher._state import Landing, Outcome, Wish
 from private_key_jwt.testing import Clock
 from support import jwk, private_key
@@ -488,6 +495,12 @@ def test_a_forced_refresh_asks_the_publisher_now(case: Case) -> None:
     assert case.ask() is Reason.UNKNOWN_KID
     with pytest.raises(TemporarilyUnavailable, match="budget"):
         case.fetcher.refresh(case.uri)
+
+
+def test_what_is_no_url_cannot_be_refreshed(case: Case) -> None:
+    for uri in ("acme", "ftp://x/", "https://user@x/"):
+        with pytest.raises(ConfigurationError, match="jwks_uri"):
+            case.fetcher.refresh(uri)
 
 
 def test_only_a_forced_refetch_passes_caches_by(case: Case) -> None:

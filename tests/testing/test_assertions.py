@@ -4,6 +4,8 @@ import base64
 import json
 from typing import Any
 
+import pytest
+
 from private_key_jwt.testing import REMOVED, Clock, RelyingParty, SigningKey
 
 from .conftest import Verify
@@ -48,3 +50,9 @@ def test_changes_replace_add_and_remove(relying_party: RelyingParty) -> None:
 def test_another_key_signs_and_is_named(relying_party: RelyingParty) -> None:
     key = SigningKey.generate("another")
     assert read(relying_party.assertion(key=key))[0]["kid"] == "another"
+
+
+@pytest.mark.parametrize("name", ["alg", "kid", "typ", "crit"])
+def test_a_header_parameter_is_no_claim(relying_party: RelyingParty, name: str) -> None:
+    with pytest.raises(TypeError, match=f"{name}: a parameter of the header"):
+        relying_party.assertion(**{name: None})

@@ -48,8 +48,10 @@ def test_names_are_keys_and_say_something() -> None:
     assert len({defect.description for defect in DEFECTS.values()}) == len(DEFECTS)
 
 
-def test_an_unknown_name_is_a_key_error(relying_party: RelyingParty) -> None:
-    with pytest.raises(KeyError):
+def test_an_unknown_name_is_told_those_that_are_near(relying_party: RelyingParty) -> None:
+    with pytest.raises(LookupError, match="kid_absent"):
+        relying_party.tenant().defective("missing_kid")
+    with pytest.raises(LookupError, match="aud_slash"):
         relying_party.tenant().defective("no such defect")
 
 

@@ -110,17 +110,19 @@ def check_audience(claims: Claims, policy: AssertionPolicy) -> str:
     else:
         raise _invalid("aud", f"expected aud to be a string or a list of strings, got {quote(aud)}")
     if policy.audience_rule == "string" and values is aud:
-        raise _audience_mismatch("a string, not a list", aud)
+        raise _audience_mismatch(aud, "a string, not a list")
     if policy.audience_rule == "sole" and len(values) != 1:
-        raise _audience_mismatch("a single audience", aud)
+        raise _audience_mismatch(aud, "a single audience")
     for value in values:
         if value in policy.audiences:
             return value
-    raise _audience_mismatch(" or ".join(sorted(map(quote, policy.audiences))), aud)
+    near = {value.rstrip("/") for value in values} & {value.rstrip("/") for value in policy.audiences}
+    hint = "the same but for a slash at the end; " if near else ""
+    raise _audience_mismatch(aud, hint + " or ".join(sorted(map(quote, policy.audiences))))
 
 
-def _audience_mismatch(expected: str, aud: object) -> InvalidClient:
-    return InvalidClient(Reason.AUDIENCE_MISMATCH, f"expected {expected}, got {quote(aud)}", "aud")
+def _audience_mismatch(aud: object, expected: str) -> InvalidClient:
+    return InvalidClient(Reason.AUDIENCE_MISMATCH, f"got {quote(aud)}, expected {expected}", "aud")
 
 
 def _time(claims: Claims, check: Check) -> float | None:

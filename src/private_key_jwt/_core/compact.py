@@ -41,8 +41,9 @@ def split(assertion: str | bytes, max_bytes: int) -> CompactJWS:
         raise _malformed("characters", "expected only A-Z a-z 0-9 - _ . and got other characters")
     segments = assertion.split(b".", 3)
     if len(segments) != 3 or not all(segments):
-        dots = assertion.count(b".")
-        raise _malformed("segments", f"expected three non-empty segments, got {dots + 1} (a JWE has five)")
+        number = assertion.count(b".") + 1
+        got = "one that is empty" if number == 3 else f"{number}{' (a JWE has five)' * (number == 5)}"
+        raise _malformed("segments", f"expected three non-empty segments, got {got}")
     header, payload, signature = segments
     return CompactJWS(
         header,

@@ -59,6 +59,10 @@ class KeySet:
             for kid in {m.kid for m in members if m.kid is not None}:
                 self._by_kid[alg, kid] = _only([key for key in usable if key.kid == kid])
 
+    def __repr__(self) -> str:
+        usable = sum(member.key is not None for member in self.members)
+        return f"<KeySet: {usable} of {len(self.members)} usable>"
+
     def find(self, alg: str, kid: str | None) -> VerificationKey | Reason:
         """The one key for this header, or the reason why there is none. No key is ever tried out.
 
@@ -165,7 +169,7 @@ def refusal(reason: Reason, kid: str | None) -> InvalidClient:
 _WHY = MappingProxyType(
     {
         Reason.UNKNOWN_KID: "not in the client's key set",
-        Reason.NO_KEYS: "the client's key set is empty: is its slug right, has it a signing key?",
+        Reason.NO_KEYS: "the client's key set is empty (LedgerBee: is its slug right, has it a signing key?)",
         Reason.UNUSABLE_KEY: "no usable key of that name (`private-key-jwt jwks` shows the faults)",
         Reason.AMBIGUOUS_KEY: "several keys fit, and exactly one must",
     }

@@ -49,7 +49,9 @@ def _text(value: Any) -> str:
     return value
 
 
-def _client_parameters(form: Form) -> dict[str, list[str]]:
+def _client_parameters(form: Any) -> dict[str, list[str]]:
+    if isinstance(form, str | bytes):
+        raise _invalid("expected parsed parameters, got the text of a body: urllib.parse.parse_qsl makes pairs of it")
     found: dict[str, list[str]] = {name: [] for name in _NAMES}
     try:
         for name, value in _pairs(form):

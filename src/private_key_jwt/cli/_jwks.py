@@ -54,7 +54,7 @@ def jwks(
     )
     document = _load(source)
     try:
-        reports = list(report(document))
+        reports = list(report(document, needs_kid=source.slug is not None))
     except ValueError as error:
         raise typer.BadParameter(f"{source.name}: {error}") from None
     _show(source.name, reports, is_private=any(map(jwk_set.private_members, document["keys"])))
@@ -78,8 +78,11 @@ def _load(source: KeySource) -> Mapping[str, Any]:
     return strict_json.loads_object(published.body)
 
 
-def report(document: Mapping[str, Any]) -> Iterator[KeyReport]:
-    """What is to be said of each member of a JWK Set. Raises ValueError when the document is none."""
+def report(document: Mapping[str, Any], *, needs_kid: bool = False) -> Iterator[KeyReport]:
+    """What is to be said of each member of a JWK Set. Raises ValueError when the document is none.
+
+    needs_kid: whether its client must name a key in each assertion, as LedgerBee's must.
+    """
     max_keys = JWKSPolicy().max_keys
     keys = jwk_set.key_set(document, max_keys)
     for jwk in jwk_set.read_document(document, max_keys):
@@ -91,7 +94,7 @@ def report(document: Mapping[str, Any]) -> Iterator[KeyReport]:
                 alg=_value(members, "alg"),
                 use=_value(members, "use"),
                 bits=_bits(members),
-                fault=_fault(keys, member),
+                fault=_fault(keys, member, needs_kid=needs_kid),
             )
 
 
@@ -110,10 +113,12 @@ def _bits(members: Mapping[str, Any]) -> str:
         return _ABSENT
 
 
-def _fault(keys: KeySet, member: Member) -> str | None:
+def _fault(keys: KeySet, member: Member, *, needs_kid: bool) -> str | None:
     """What is wrong with a key by itself, or why it can never be chosen among the others."""
     if member.key is None:
         return member.fault
+    if needs_kid and member.kid is None:
+        return "no kid, and an assertion of LedgerBee must name one"
     if keys.find(member.key.alg, member.kid) is not Reason.AMBIGUOUS_KEY:
         return None
     return "no kid, and not the only key" if member.kid is None else "duplicate kid: another key has it, too"

@@ -216,9 +216,16 @@ def clock_at(now: float | None) -> Callable[[], float]:
 
 
 def read_assertion(argument: str | None) -> str | bytes:
-    """The assertion from the command line or standard input, without the white space around it."""
+    """The assertion from the command line or standard input, without the white space around it.
+
+    Raises typer.BadParameter when there is none.
+    """
     if argument is not None and argument != "-":
         return argument.strip()
-    if sys.stdin.isatty():
+    if sys.stdin is not None and sys.stdin.isatty():
         typer.echo("Paste the assertion, then press Enter and Ctrl-D.", err=True)
-    return sys.stdin.buffer.read(_MAX_INPUT).strip()
+    assertion = b"" if sys.stdin is None else sys.stdin.buffer.read(_MAX_INPUT).strip()
+    if not assertion:
+        # A pipe that broke must not look like an assertion that was refused.
+        raise typer.BadParameter("there is none: give it as an argument or on standard input")
+    return assertion

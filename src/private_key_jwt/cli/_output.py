@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from enum import IntEnum
 
 from rich.console import Console
 
-# Where there is no terminal there is no width either: tables must not change with the machine that pipes them.
+# Where there is no terminal there is no width either, unless somebody says one: tables must not change with the
+# machine that pipes them.
 _PIPED_WIDTH = 100
 
 # A command says itself what failed: the library's log would say it a second time.
@@ -26,7 +28,8 @@ class ExitCode(IntEnum):
 
 def console() -> Console:
     """Standard output. Nothing printed is read as markup: what stands in a key or a token is not ours."""
-    width = None if sys.stdout.isatty() else _PIPED_WIDTH
+    known = "COLUMNS" in os.environ or (sys.stdout is not None and sys.stdout.isatty())
+    width = None if known else _PIPED_WIDTH
     return Console(width=width, markup=False, highlight=False, emoji=False)
 
 

@@ -123,8 +123,7 @@ def examine(question: Question) -> Report:
             passed.update(stage)
             stage = begun
     except AuthenticationError as error:
-        # What is unavailable names no check: its stage has only the one.
-        failed = error.check or stage[0]
+        failed = str(error.check)
         passed.update(stage[: stage.index(failed)] if failed in stage else stage)
         return Report(_findings(question, found, passed, (failed, error)), error)
     passed.update(stage)

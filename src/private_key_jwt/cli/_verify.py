@@ -74,9 +74,15 @@ def _judge(verifier: ClientAssertionVerifier, assertion: str | bytes) -> tuple[d
     try:
         verified = verifier.verify(assertion)
     except InvalidClient as error:
-        return {"ok": False, "reason": error.reason, "detail": error.detail}, ExitCode.REFUSED
+        return {"ok": False, "reason": error.reason, "check": error.check, "detail": error.detail}, ExitCode.REFUSED
     except TemporarilyUnavailable as error:
-        answer = {"ok": False, "reason": error.reason, "detail": error.detail, "retry_after": error.retry_after}
+        answer = {
+            "ok": False,
+            "reason": error.reason,
+            "check": error.check,
+            "detail": error.detail,
+            "retry_after": error.retry_after,
+        }
         return answer, ExitCode.UNAVAILABLE
     answer = {
         "ok": True,

@@ -13,6 +13,7 @@ from .._core import jwk_set
 from .._core.freshness import Action, Decision, Entry, decide, lifetime, look_up, stale_allowed
 from .._core.jwk_set import KeySet, VerificationKey
 from .._core.response import FetchFailed
+from ..clients import check_jwks_uri
 from ..exceptions import Reason, TemporarilyUnavailable
 from ._cache import JWKSDocument
 from ._state import FetchState, Flight, Landing, Outcome, Wish, logger
@@ -95,7 +96,8 @@ def _stale_key(state: FetchState[Any], jwks_uri: str, alg: str, kid: str | None,
 
 
 def renew(state: FetchState[Any], jwks_uri: str) -> Generator[Refresh | RefreshAhead, Outcome, KeySet]:
-    """Ask the publisher now, and answer with what it says. Raises TemporarilyUnavailable."""
+    """Ask the publisher now, and answer with what it says. Raises ConfigurationError, TemporarilyUnavailable."""
+    check_jwks_uri(jwks_uri)
     arrived = state.begun
     while True:
         outcome = yield Refresh(Wish(None, None, forced=True))

@@ -45,7 +45,7 @@ def check_client(http: object, kind: type) -> None:
 def _request(url: str, policy: JWKSPolicy, *, forced: bool) -> httpx.Request:
     """A request that owes nothing to a client's defaults: not its headers, cookies, parameters or timeouts."""
     if url.startswith("http:") and not policy.allow_http_loopback:
-        raise FetchFailed("plain http, and the policy does not say allow_http_loopback")
+        raise FetchFailed("plain http needs JWKSPolicy(allow_http_loopback=True)")
     headers = {"Accept": "application/jwk-set+json, application/json", "Accept-Encoding": "identity"}
     if forced:
         headers["Cache-Control"] = "no-cache"

@@ -1,6 +1,9 @@
 """What both fetchers know: key sets, budgets, unknown kids, and the fetches under way. Thread-safe.
 
 Nothing here waits or does I/O, and a look-up of a known set takes no lock.
+
+A *flight* is one refresh of one ``jwks_uri``. Who needs it *boards* (joins it, or begins it when the budget
+allows), and waits until it *lands* with an outcome. A *wish* is what it was begun for.
 """
 
 from __future__ import annotations

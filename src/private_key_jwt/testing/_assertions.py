@@ -14,6 +14,9 @@ LIFETIME = 60
 """Seconds from ``iat`` to ``exp``."""
 
 
+_PARAMETERS = {"alg", "kid", "typ", "crit"}
+
+
 class _Removed(Enum):
     REMOVED = "removed"
 
@@ -65,6 +68,11 @@ class Signer(ABC):
 
         header, claims: what to add or replace; REMOVED leaves a member out. Any JSON value goes.
         key: the key that signs, and whose ``kid`` the header names, in place of the current one.
+
+        Raises TypeError for a header parameter among the claims.
         """
+        stray = _PARAMETERS & claims.keys()
+        if stray:
+            raise TypeError(f"{', '.join(sorted(stray))}: a parameter of the header, which stands in header={{...}}")
         key = key or self.current_key
         return key.sign(_changed(self.header(key), header or {}), _changed(self.claims(), claims))

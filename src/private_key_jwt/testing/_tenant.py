@@ -91,5 +91,11 @@ class Tenant(Signer):
     # Assertions
 
     def defective(self, name: str) -> str:
-        """An assertion with the one mistake that ``DEFECTS`` lists under this name. Raises KeyError."""
+        """An assertion with the one mistake that ``DEFECTS`` lists under this name.
+
+        Raises LookupError, which names those that are near.
+        """
+        if name not in DEFECTS:
+            near = [known for known in DEFECTS if name in (known, DEFECTS[known].reason)]
+            raise LookupError(f"no defect is named {name!r}; near: {near or list(DEFECTS)}")
         return DEFECTS[name].make(self)

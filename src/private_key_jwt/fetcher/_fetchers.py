@@ -96,7 +96,10 @@ class JWKSFetcher(_Fetcher[threading.Event]):
         return self._drive(jwks_uri, _flow.find_key(self._state, jwks_uri, alg, kid))
 
     def refresh(self, jwks_uri: str) -> KeySet:
-        """Ask the publisher now, within the budget. Raises TemporarilyUnavailable when it cannot be had."""
+        """Ask the publisher now, within the budget, and use what it says from now on.
+
+        Raises ConfigurationError for what is no URL to fetch, TemporarilyUnavailable when there is no answer.
+        """
         return self._drive(jwks_uri, _flow.renew(self._state, jwks_uri))
 
     def close(self) -> None:
@@ -208,7 +211,10 @@ class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
         return await self._drive(jwks_uri, _flow.find_key(self._state, jwks_uri, alg, kid))
 
     async def refresh(self, jwks_uri: str) -> KeySet:
-        """Ask the publisher now, within the budget. Raises TemporarilyUnavailable when it cannot be had."""
+        """Ask the publisher now, within the budget, and use what it says from now on.
+
+        Raises ConfigurationError for what is no URL to fetch, TemporarilyUnavailable when there is no answer.
+        """
         return await self._drive(jwks_uri, _flow.renew(self._state, jwks_uri))
 
     async def aclose(self) -> None:
