@@ -110,7 +110,7 @@ class Synchronous(ast.NodeTransformer):
     }
 
     def _name(self, name: str) -> str:
-        return self.NAMES.get(name, name).replace("Async", "")
+        return self.NAMES.get(name, name).replace("Async", "").removesuffix("_async")
 
     def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
         twin = ast.FunctionDef(**{field: getattr(node, field) for field in node._fields})
@@ -155,12 +155,15 @@ def test_the_twins_differ_only_in_await(name: str) -> None:
     assert ast.unparse(twin) == ast.unparse(sync)
 
 
-@pytest.mark.parametrize("method", ["_drive", "refresh", "get_key"])
-def test_the_fetchers_drive_one_flow(method: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "owner"), [("_drive", "_Fetcher"), ("refresh", "AsyncJWKSFetcher"), ("get_key", "AsyncJWKSFetcher")]
+)
+def test_the_fetchers_drive_one_flow(method: str, owner: str) -> None:
+    """Law 8."""
     found = classes(SOURCE / "fetcher" / "_fetchers.py")
     bodies = []
-    for name in ("JWKSFetcher", "AsyncJWKSFetcher"):
-        [function] = [node for node in found[name].body if getattr(node, "name", "") == method]
+    for name, names in (("JWKSFetcher", {method}), (owner, {method, f"{method}_async"})):
+        [function] = [node for node in found[name].body if getattr(node, "name", "") in names]
         bodies.append(ast.unparse(Synchronous().visit(function)))
     assert bodies[0] == bodies[1]
 

@@ -81,6 +81,9 @@ def test_a_url_that_may_be_fetched(uri: str) -> None:
         "https://client.example/\x7f",
         "https://client.example\\@evil.example/",
         "https://clіent.example/",
+        "https://xn--a/",
+        "https://xn--/",
+        "https://xn--b(/",
         "https://client.example:99999/",
         "https://client.example:0/",
         "https://client.example:x/",
@@ -145,6 +148,22 @@ def test_odd_keys_are_skipped_and_reported(caplog: pytest.LogCaptureFixture) -> 
 def test_a_malformed_document_is_refused(document: Any) -> None:
     with pytest.raises(ConfigurationError, match="jwks"):
         RegisteredClient("c", jwks=document)
+
+
+def test_a_mapping_that_cannot_be_read_is_a_configuration_error() -> None:
+    class Odd(dict[str, Any]):
+        def get(self, key: str, default: Any = None) -> Any:
+            raise RuntimeError(key)
+
+    nested: Any = []
+    for _ in range(100_000):
+        nested = [nested]
+    for document in (Odd(), {"keys": [Odd(kid="k")]}):
+        with pytest.raises(ConfigurationError, match="jwks cannot be read: RuntimeError"):
+            RegisteredClient("c", jwks=document)
+    assert RegisteredClient("c", jwks={"keys": [jwk(use=nested)]}).keys
+    while nested:
+        nested = nested.pop()
 
 
 @pytest.mark.parametrize("name", PRIVATE_MEMBERS)

@@ -92,7 +92,19 @@ def test_an_error_survives_copying_and_pickling(error: AuthenticationError) -> N
 def test_a_detail_is_cut_to_200_characters() -> None:
     assert len(InvalidClient(Reason.EXPIRED, "x" * 200).detail) == 200
     assert InvalidClient(Reason.EXPIRED, "x" * 201).detail == "x" * 197 + "..."
+    for error in (InvalidClient(Reason.EXPIRED, "x" * 5_000), TemporarilyUnavailable(Reason.EXPIRED, "x" * 5_000)):
+        assert len(repr(error)) < 300
     assert InvalidClient(Reason.EXPIRED, "x" * 200).detail == "x" * 200
+
+
+class Unprintable:
+    def __repr__(self) -> str:
+        raise ZeroDivisionError
+
+
+def test_what_cannot_be_printed_is_named_by_its_type() -> None:
+    assert quote(10**5_000) == "<int>"
+    assert quote(Unprintable()) == "<Unprintable>"
 
 
 @pytest.mark.parametrize("value", ["\x1b[31m", "a\nb", "\ud800", "é\u202e", "x" * 1_000, None, {"a": "\n"}, [1] * 99])

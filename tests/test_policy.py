@@ -9,7 +9,7 @@ from private_key_jwt import AssertionPolicy, ConfigurationError, JWKSPolicy
 
 OP = "https://op.example.com"
 
-NOT_NUMBERS = ["1", None, True, float("nan"), float("inf"), [1]]
+NOT_NUMBERS = ["1", None, True, float("nan"), float("inf"), [1], 10**5_000, -(10**400)]
 NOT_INTEGERS = [*NOT_NUMBERS, 1.5]
 NOT_FLAGS = [0, 1, "yes", None]
 
@@ -61,7 +61,7 @@ def test_a_list_of_audiences_is_copied() -> None:
 
 
 ASSERTION: list[tuple[str, list[Any]]] = [
-    ("audience", ["", [], (), [""], [1], None, 1, [OP, ""], b"https://op", [b"https://op"], {OP}]),
+    ("audience", ["", [], (), [""], [1], None, 1, 10**5_000, [OP, ""], b"https://op", [b"https://op"], {OP}]),
     ("audience_rule", ["", "any", None, 1, "SOLE", ["sole"]]),
     ("leeway", [*NOT_NUMBERS, -1, 300.1]),
     ("max_lifetime", [*NOT_NUMBERS, 0, -1, 86_401]),

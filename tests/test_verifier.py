@@ -401,6 +401,17 @@ def test_a_store_that_cannot_tell_accepts_nothing(op: OpenIDProvider, answer: An
     assert unavailable is Reason.REPLAY_STORE_UNAVAILABLE
 
 
+@pytest.mark.parametrize("told", [Reason.JWKS_UNAVAILABLE, Reason.CLIENT_LOOKUP_FAILED, Reason.EXPIRED])
+def test_a_store_speaks_for_itself_only(op: OpenIDProvider, told: Reason) -> None:
+    class Confused:
+        def add(self, key: bytes, expires_at: float, now: float) -> bool:
+            raise TemporarilyUnavailable(told, "x")
+
+    verifier = op.make(replay_store=Confused())
+    unavailable = reason(lambda: verifier.verify(op.tenant.assertion()), TemporarilyUnavailable)
+    assert unavailable is Reason.REPLAY_STORE_UNAVAILABLE
+
+
 def test_a_full_store_says_so(op: OpenIDProvider) -> None:
     verifier = op.make(replay_store=MemoryReplayStore(1))
     assert verifier.verify(op.tenant.assertion())
@@ -436,7 +447,7 @@ def form(assertion: str, **changes: Any) -> dict[str, Any]:
 def test_a_token_request_is_authenticated(op: OpenIDProvider) -> None:
     assert op.verifier.authenticate(form(op.tenant.assertion())).client_id == "portal-acme"
     assert op.verifier.authenticate(form(op.tenant.assertion(), client_id="portal-acme"), authorization=None)
-    assert op.verifier.authenticate(list(form(op.tenant.assertion()).items()), "")
+    assert op.verifier.authenticate(list(form(op.tenant.assertion()).items()))
 
 
 def test_a_request_without_an_assertion_authenticates_nobody(op: OpenIDProvider) -> None:

@@ -68,6 +68,9 @@ def _look_up(clients: object) -> Callable[[str], Any]:
     return known.get
 
 
+_STORE_REASONS = (Reason.REPLAY_STORE_UNAVAILABLE, Reason.REPLAY_STORE_FULL)
+
+
 # Answers, checked for each request
 
 
@@ -100,7 +103,9 @@ def check_added(added: object) -> None:
 
 
 def store_failed(error: Exception) -> TemporarilyUnavailable:
-    """A store raised."""
+    """A store raised. Its own TemporarilyUnavailable stands: it knows more."""
+    if isinstance(error, TemporarilyUnavailable) and error.reason in _STORE_REASONS:
+        return error
     return TemporarilyUnavailable(Reason.REPLAY_STORE_UNAVAILABLE, f"the store raised {_told(error)}")
 
 
@@ -159,24 +164,17 @@ def async_clients(clients: AsyncClients) -> Callable[[str], Awaitable[Any]]:
     return find
 
 
-class _ThreadedFetcher:
-    """A sync fetcher in a coroutine: what is known is answered at once, and only a wait takes a thread."""
+class _AwaitedFetcher:
+    """A sync fetcher in a coroutine."""
 
     def __init__(self, fetcher: JWKSFetcher) -> None:
-        self._fetcher = fetcher
-
-    async def get_key(self, jwks_uri: str, alg: str, kid: str | None) -> VerificationKey:
-        key = self._fetcher.peek(jwks_uri, alg, kid)
-        if key is not None:
-            return key
-        found: VerificationKey = await call_either(lambda: self._fetcher.get_key(jwks_uri, alg, kid), in_process=False)
-        return found
+        self.get_key = fetcher.get_key_async
 
 
-def async_fetcher(jwks: object) -> AsyncJWKSFetcher | _ThreadedFetcher:
+def async_fetcher(jwks: object) -> AsyncJWKSFetcher | _AwaitedFetcher:
     """Raises ConfigurationError."""
     if isinstance(jwks, JWKSFetcher):
-        return _ThreadedFetcher(jwks)
+        return _AwaitedFetcher(jwks)
     if not isinstance(jwks, AsyncJWKSFetcher):
         raise ConfigurationError(f"jwks must be an AsyncJWKSFetcher or a JWKSFetcher, not {type(jwks).__name__}")
     return jwks

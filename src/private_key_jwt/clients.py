@@ -45,11 +45,12 @@ def check_jwks_uri(value: object) -> str:
         raise ConfigurationError(f"jwks_uri must hold no fragment and no backslash: {quote(value)}")
     try:
         url = httpx.URL(value)
-    except httpx.InvalidURL as error:
-        raise ConfigurationError(f"jwks_uri is no URL: {error}") from None
-    if not url.host or "@" in value.split("/")[2] or (url.port is not None and url.port not in _PORTS):
+        host = url.host
+    except (httpx.InvalidURL, ValueError) as error:  # ValueError: an A-label that decodes to nothing
+        raise ConfigurationError(f"jwks_uri is no URL: {quote(str(error))}") from None
+    if not host or "@" in value.split("/")[2] or (url.port is not None and url.port not in _PORTS):
         raise ConfigurationError(f"jwks_uri must name a host and no userinfo, and a port that exists: {quote(value)}")
-    if url.scheme != "https" and not (url.scheme == "http" and is_loopback(url.host)):
+    if url.scheme != "https" and not (url.scheme == "http" and is_loopback(host)):
         raise ConfigurationError(f"jwks_uri must be https: {quote(value)}")
     return value
 
@@ -59,13 +60,14 @@ def _read_jwks(jwks: object) -> jwk_set.KeySet:
         raise ConfigurationError(f"jwks must be a JWK Set as a mapping, not {type(jwks).__name__}")
     try:
         members = jwk_set.read_document(jwks, _MAX_REGISTERED_KEYS)
+        private = [(place, names) for place, jwk in enumerate(members) if (names := jwk_set.private_members(jwk))]
+        keys = jwk_set.key_set(jwks, _MAX_REGISTERED_KEYS)
     except ValueError as error:
         raise ConfigurationError(f"jwks: {error}") from None
-    for position, jwk in enumerate(members):
-        private = jwk_set.private_members(jwk)
-        if private:
-            raise ConfigurationError(f"jwks: key {position} holds private members: {', '.join(private)}")
-    keys = jwk_set.key_set(jwks, _MAX_REGISTERED_KEYS)
+    except Exception as error:  # a mapping of the user's own kind
+        raise ConfigurationError(f"jwks cannot be read: {type(error).__name__}") from error
+    for place, names in private:
+        raise ConfigurationError(f"jwks: key {place} holds private members: {', '.join(names)}")
     for member in keys.members:
         if member.fault is not None:
             logger.warning("skipping a registered key: %s", member.fault)
@@ -98,7 +100,7 @@ class RegisteredClient:
 
     def __post_init__(self) -> None:
         if not isinstance(self.client_id, str) or not self.client_id:
-            raise ConfigurationError(f"client_id must be a non-empty string, not {self.client_id!r}")
+            raise ConfigurationError(f"client_id must be a non-empty string, not {quote(self.client_id)}")
         if (self.jwks_uri is None) == (self.jwks is None):
             raise ConfigurationError(f"client {quote(self.client_id)} must have exactly one of jwks_uri and jwks")
         if self.jwks_uri is not None:
@@ -115,5 +117,5 @@ def _signing_algs(algs: object) -> tuple[str, ...]:
         raise ConfigurationError("signing_algs must be a sequence of names, and not empty")
     for alg in algs:
         if not isinstance(alg, str) or alg not in ALGORITHMS:
-            raise ConfigurationError(f"signing_algs must be of {', '.join(ALGORITHMS)}, not {alg!r}")
+            raise ConfigurationError(f"signing_algs must be of {', '.join(ALGORITHMS)}, not {quote(alg)}")
     return tuple(algs)

@@ -69,7 +69,10 @@ def quote(value: object) -> str:
 
     It is cut in the middle: what tells two URLs apart mostly stands at their ends.
     """
-    text = ascii(value)
+    try:
+        text = ascii(value)
+    except Exception:  # an integer of too many digits, a nesting too deep, an object with a repr of its own
+        text = f"<{type(value).__name__}>"
     if len(text) <= _QUOTED_LENGTH:
         return text
     return f"{text[:_QUOTED_HEAD]}...{text[_QUOTED_HEAD + 3 - _QUOTED_LENGTH :]}"
@@ -96,9 +99,10 @@ class AuthenticationError(PrivateKeyJWTError):
     _body: ClassVar[dict[str, str]]
 
     def __init__(self, reason: Reason, detail: str, check: str | None = None) -> None:
+        detail = detail if len(detail) <= _DETAIL_LENGTH else detail[: _DETAIL_LENGTH - 3] + "..."
         super().__init__(reason, detail, check)
         self.reason = reason
-        self.detail = detail if len(detail) <= _DETAIL_LENGTH else detail[: _DETAIL_LENGTH - 3] + "..."
+        self.detail = detail
         self.check = check
 
     def __str__(self) -> str:
@@ -158,7 +162,7 @@ class TemporarilyUnavailable(AuthenticationError):
 
     def __init__(self, reason: Reason, detail: str, retry_after: float = 5) -> None:
         super().__init__(reason, detail, _UNDECIDED.get(reason))
-        self.args = (reason, detail, retry_after)
+        self.args = (reason, self.detail, retry_after)
         self.retry_after = max(1, math.ceil(retry_after))
 
     def to_response(self) -> ErrorResponse:

@@ -5,12 +5,11 @@ Both are immutable and validated once, here, so that nothing has to be checked a
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from .exceptions import ConfigurationError
+from .exceptions import ConfigurationError, quote
 
 AudienceRule = Literal["string", "sole", "member"]
 
@@ -19,23 +18,23 @@ _DAY = 86_400
 
 def check_number(name: str, value: object, low: float, high: float) -> None:
     """Refuse anything but a finite number within [low, high]. Raises ConfigurationError, which names it."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ConfigurationError(f"{name} must be a number, not {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+        raise ConfigurationError(f"{name} must be a number, not {quote(value)}")
     if not low <= value <= high:
-        raise ConfigurationError(f"{name} must be from {low:g} to {high:g}, not {value!r}")
+        raise ConfigurationError(f"{name} must be from {low:g} to {high:g}, not {quote(value)}")
 
 
 def check_integer(name: str, value: object, low: int, high: int) -> None:
     """Refuse anything but an integer within [low, high]. Raises ConfigurationError, which names it."""
     if not isinstance(value, int):
-        raise ConfigurationError(f"{name} must be an integer, not {value!r}")
+        raise ConfigurationError(f"{name} must be an integer, not {quote(value)}")
     check_number(name, value, low, high)
 
 
 def check_flag(name: str, value: object) -> None:
     """Refuse anything but True or False. Raises ConfigurationError, which names it."""
     if not isinstance(value, bool):
-        raise ConfigurationError(f"{name} must be True or False, not {value!r}")
+        raise ConfigurationError(f"{name} must be True or False, not {quote(value)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +71,7 @@ class AssertionPolicy:
         audience = _audience(self.audience)
         if self.audience_rule not in get_args(AudienceRule):
             rules = ", ".join(map(repr, get_args(AudienceRule)))
-            raise ConfigurationError(f"audience_rule must be one of {rules}, not {self.audience_rule!r}")
+            raise ConfigurationError(f"audience_rule must be one of {rules}, not {quote(self.audience_rule)}")
         check_number("leeway", self.leeway, 0, 300)
         check_number("max_lifetime", self.max_lifetime, 1, _DAY)
         check_flag("require_iat", self.require_iat)
@@ -87,7 +86,7 @@ class AssertionPolicy:
 def _audience(value: object) -> tuple[str, ...]:
     values = (value,) if isinstance(value, str) else value
     if not isinstance(values, Sequence) or not values or not all(isinstance(each, str) and each for each in values):
-        raise ConfigurationError(f"audience must be a non-empty string or a sequence of them, not {value!r}")
+        raise ConfigurationError(f"audience must be a non-empty string or a sequence of them, not {quote(value)}")
     return tuple(values)
 
 

@@ -20,7 +20,7 @@ from ._core.header import Header
 from ._core.jwk_set import VerificationKey
 from ._core.token_request import Form
 from .clients import RegisteredClient
-from .exceptions import InvalidClient, Reason, TemporarilyUnavailable
+from .exceptions import InvalidClient, Reason
 from .fetcher import AsyncJWKSFetcher, JWKSFetcher
 from .policy import AssertionPolicy
 from .stores import AsyncReplayStore, ReplayStore
@@ -29,7 +29,8 @@ from .stores import AsyncReplayStore, ReplayStore
 class VerifiedAssertion(NamedTuple):
     """The client that sent an assertion, and what the assertion said. Every check has passed.
 
-    ``audience`` is the accepted value that matched. Times are seconds since the epoch. ``claims`` is read-only.
+    ``audience`` is the accepted value that matched. Times are seconds since the epoch. ``claims`` is a
+    read-only view, which only this object holds.
     """
 
     client_id: str
@@ -93,7 +94,7 @@ class ClientAssertionVerifier:
         """Authenticate the client of a whole token request.
 
         form: the parameters of the body, as a mapping, a framework's multi-dictionary, or pairs.
-        authorization: the value of the ``Authorization`` header field, when there is one.
+        authorization: the value of the ``Authorization`` header field; None when there is none.
 
         None when the request carries no client assertion at all: nobody is authenticated then.
         Raises InvalidRequest for a malformed request, and what ``verify`` raises.
@@ -152,8 +153,6 @@ class ClientAssertionVerifier:
         retain_until = replay.retain_until(verified.expires_at, leeway)
         try:
             added = self._replay_store.add(key, retain_until, now)
-        except TemporarilyUnavailable:  # the store's own word: it knows more
-            raise
         except Exception as error:  # the user's code: whatever it raises, nobody is let in
             raise adapt.store_failed(error) from error
         adapt.check_added(added)
@@ -278,8 +277,6 @@ class AsyncClientAssertionVerifier:
         retain_until = replay.retain_until(verified.expires_at, leeway)
         try:
             added = await self._replay_store.add(key, retain_until, now)
-        except TemporarilyUnavailable:  # the store's own word: it knows more
-            raise
         except Exception as error:  # the user's code: whatever it raises, nobody is let in
             raise adapt.store_failed(error) from error
         adapt.check_added(added)

@@ -52,9 +52,13 @@ def test_iss_and_sub_must_be_equal() -> None:
     assert refusal(step.identify, claims(iss="client-2"), "client-1") == (Reason.CLIENT_MISMATCH, "sub")
 
 
-@pytest.mark.parametrize("client_id", ["client-2", "client-1 ", "CLIENT-1", "", "\ud800", 1])
+@pytest.mark.parametrize("client_id", ["client-2", "client-1 ", "CLIENT-1", "", "\ud800", 1, b"client-1"])
 def test_the_client_id_of_the_request_must_be_the_same(client_id: Any) -> None:
     assert refusal(step.identify, claims(), client_id) == (Reason.CLIENT_MISMATCH, "client_id")
+
+
+def test_a_client_id_that_cannot_even_be_printed_is_another() -> None:
+    assert refusal(step.identify, claims(), 10**5_000) == (Reason.CLIENT_MISMATCH, "client_id")
 
 
 # What this client may do
@@ -205,6 +209,10 @@ def test_times_outside_the_bounds(changes: dict[str, Any], reason: Reason, check
 @pytest.mark.parametrize("value", ["x", "1700000060", None, True, False, [], {}, -1, -0.5, 2**53 + 1, 10**19, 1e300])
 def test_a_time_that_is_present_is_a_number_in_range(name: str, value: Any) -> None:
     assert refusal(times, **{name: value}) == (Reason.INVALID_CLAIM, name)
+
+
+def test_a_clock_that_gives_no_number_lets_nobody_in() -> None:
+    assert refusal(step.check_times, claims(), POLICY, float("nan")) == (Reason.EXPIRED, "exp")
 
 
 def test_iat_can_be_required() -> None:

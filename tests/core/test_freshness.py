@@ -69,11 +69,16 @@ def test_an_empty_set_never_lives_longer_than_a_full_one() -> None:
 
 
 def test_stale_keys_are_capped() -> None:
-    entry = Entry(FULL, 0, 1)
-    assert not freshness.stale_allowed(entry, 300, POLICY)
+    def allowed(now: float, policy: JWKSPolicy, failed_at: float) -> bool:
+        return freshness.stale_allowed(Entry(FULL, 0, 1, failed_at=failed_at), now, policy)
+
+    assert not allowed(300, POLICY, 300)
     tolerant = JWKSPolicy(stale_if_error=60)
-    assert freshness.stale_allowed(entry, 359.9, tolerant)
-    assert not freshness.stale_allowed(entry, 360, tolerant)
+    assert allowed(359.9, tolerant, 359.9)
+    assert allowed(359.9, tolerant, 330)
+    assert not allowed(359.9, tolerant, 329.9)
+    assert not allowed(360, tolerant, 360)
+    assert not freshness.stale_allowed(Entry(FULL, 0, 1), 300, tolerant)
 
 
 def test_a_budget_is_a_sliding_window() -> None:

@@ -1,6 +1,9 @@
 """JSON that has one meaning, and costs little to refuse."""
 
+import contextlib
 import json
+import sys
+import time
 from typing import Any
 
 import pytest
@@ -81,7 +84,7 @@ def test_strict_json_is_read(text: bytes, value: Any) -> None:
         (b'{"a":' * 100_000, "levels"),
         (nested(100_000), "levels"),
         (b'{"a": [' + b"[]," * 40 + nested(40) + b"]}", "levels"),
-        (b'{"a": "' + b"[" * 100, "levels"),
+        (b'{"a": "' + b"[" * 100, "not JSON"),
     ],
 )
 def test_what_is_not_strict_is_refused(text: bytes, why: str) -> None:
@@ -105,6 +108,55 @@ def test_depth_is_found_wherever_it_stands() -> None:
     wide = b"[]," * 600
     with pytest.raises(ValueError, match="levels"):
         loads_object(b'{"a": [' + wide + b"[" * 40 + b"]" * 40 + b"," + wide + b"1]}")
+
+
+COSTLY = {
+    "an open string of quotes": b'{"a":"' + b"[" * 33 + b'",  "b":"' + b'\\"' * 5_900,
+    "quotes and backslashes": b'{"a":"' + b"[" * 33 + b'",  "b":"\\' + b'"\\' * 5_900,
+    "quotes only": b"[" * 33 + b'"' * 11_900,
+    "an open string": b"[" * 33 + b'"' + b"a" * 12_000,
+    "backslashes": b"[" * 33 + b'"' + b"\\" * 12_001,
+    "shallow lists": b'{"a":[' + b"[]," * 4_000,
+    "deep lists": b"[" * 12_000,
+    "digits": b'{"a":' + b"1" * 12_000 + b"}",
+    "a long fraction": b'{"a":0.' + b"1" * 12_000 + b"}",
+}
+
+
+@pytest.mark.parametrize("name", COSTLY)
+def test_no_text_of_12_kib_costs_more_than_its_length(name: str) -> None:
+    """The bound is some thirty times what a plain text of this size takes; a quadratic one takes thousands."""
+    plain = b'{"a":"' + b"a" * 12_000 + b'"}'
+
+    def cost(text: bytes) -> float:
+        best = float("inf")
+        for _ in range(5):
+            started = time.perf_counter()
+            with contextlib.suppress(ValueError):
+                loads_object(text)
+            best = min(best, time.perf_counter() - started)
+        return best
+
+    assert cost(COSTLY[name]) < 200 * cost(plain)
+
+
+def test_a_stack_that_is_nearly_full_is_a_value_error() -> None:
+    deep = b'{"a": ' + b"[" * 30 + b"]" * 30 + b"}"
+    frames = 0
+    frame = sys._getframe()
+    while frame.f_back is not None:
+        frames, frame = frames + 1, frame.f_back
+    limit = sys.getrecursionlimit()
+    told = set()
+    for room in range(6, 60):
+        try:
+            sys.setrecursionlimit(frames + room)
+            loads_object(deep)
+        except (ValueError, RecursionError) as error:
+            told.add(str(error))
+        finally:
+            sys.setrecursionlimit(limit)
+    assert "nested too deep for the stack that is left" in told
 
 
 values = st.recursive(

@@ -125,15 +125,28 @@ def test_a_malformed_request_is_refused(form: Any) -> None:
     assert caught.value.reason is Reason.INVALID_REQUEST
 
 
-@pytest.mark.parametrize("authorization", ["Basic Y2xpZW50OnNlY3JldA==", "Bearer x", " "])
+@pytest.mark.parametrize("authorization", ["Basic Y2xpZW50OnNlY3JldA==", "Bearer x", " ", ""])
 def test_one_way_of_authentication(authorization: str) -> None:
     with pytest.raises(InvalidRequest, match="Authorization"):
         read(FORM, authorization)
 
 
-@pytest.mark.parametrize("authorization", [None, ""])
-def test_an_absent_authorization_header_is_none_or_empty(authorization: str | None) -> None:
-    assert read(FORM, authorization) == ("a.b.c", None)
+def odd_pairs() -> Any:
+    yield "client_assertion", "secret"
+    raise OSError("secret")
+
+
+class OddForm:
+    @property
+    def lists(self) -> Any:
+        raise RuntimeError("secret")
+
+
+@pytest.mark.parametrize("form", [odd_pairs(), OddForm(), {"client_assertion": object()}])
+def test_a_form_that_cannot_be_read_is_ours_to_tell_and_quotes_nothing(form: Any) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        read(form, None)
+    assert "secret" not in caught.value.detail
 
 
 def test_an_empty_client_id_counts_as_absent() -> None:

@@ -7,13 +7,15 @@ import threading
 from typing import Any
 
 import pytest
+from freezegun import freeze_time
 
 from edges import LOOPBACK, Edge
-from loopback import Publisher
+from loopback import Publisher, http
 from private_key_jwt import (
     AsyncJWKSFetcher,
     ConfigurationError,
     JWKSFetcher,
+    JWKSPolicy,
     MemoryJWKSCache,
     Reason,
     TemporarilyUnavailable,
@@ -127,6 +129,83 @@ def test_a_refresh_ahead_that_is_cancelled_with_its_loop_lands(publisher: Publis
     assert fetcher._state.flights() == []
 
 
+def test_a_flight_that_is_cancelled_before_its_first_step_keeps_no_place(publisher: Publisher) -> None:
+    taken = _state._in_flight._count
+
+    async def run() -> None:
+        for _ in range(20):
+            fetcher = AsyncJWKSFetcher(LOOPBACK)
+            first = asyncio.create_task(fetcher.get_key(publisher.uri(), "RS256", "k1"))
+            second = asyncio.create_task(fetcher.get_key(publisher.uri(), "RS256", "k1"))
+            await asyncio.sleep(0)
+            first.cancel()
+            await fetcher.aclose()
+            with pytest.raises(TemporarilyUnavailable, match="cancelled"):
+                await second
+
+    asyncio.run(run())
+    assert _state._in_flight._count == taken
+
+
+def test_waiting_for_a_sync_fetcher_takes_no_thread_of_the_loops_pool(publisher: Publisher) -> None:
+    """Law 6: 200 requests for a tenant that hangs, and one for another."""
+
+    async def run() -> None:
+        with JWKSFetcher(LOOPBACK) as fetcher:
+            publisher.hold()
+            asking = [asyncio.create_task(fetcher.get_key_async(publisher.uri(), "RS256", "k1")) for _ in range(200)]
+            await asyncio.to_thread(publisher.await_requests, 1)
+            async with asyncio.timeout(1):
+                assert await asyncio.to_thread(lambda: "free") == "free"
+            asking[0].cancel()
+            publisher.release()
+            keys = await asyncio.gather(*asking[1:])
+            assert {key.kid for key in keys} == {"k1"}
+            assert (await fetcher.get_key_async(publisher.uri(), "RS256", "k1")).kid == "k1"
+            publisher.answer = http(status="500 Oops")
+            with pytest.raises(TemporarilyUnavailable):
+                await fetcher.get_key_async(publisher.uri("/b"), "RS256", "k1")
+            with pytest.raises(TemporarilyUnavailable, match="500"):
+                await fetcher.get_key_async(publisher.uri("/b"), "RS256", "k1")
+            with pytest.raises(TemporarilyUnavailable, match="spent"):
+                await fetcher.get_key_async(publisher.uri("/b"), "RS256", "k1")
+
+    asyncio.run(run())
+
+
+class HangsOnce(MemoryJWKSCache):
+    """A cache whose first read hangs until it is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.free = threading.Event()
+        self._hung = False
+        self.in_process = False  # type: ignore[misc]
+
+    def get(self, jwks_uri: str, now: float) -> Any:
+        if not self._hung:
+            self._hung = True
+            self.free.wait(20)
+        return super().get(jwks_uri, now)
+
+
+def test_a_cache_that_hangs_once_blocks_its_jwks_uri_for_a_window_at_the_most(edge: Edge, publisher: Publisher) -> None:
+    cache = HangsOnce()
+    policy = JWKSPolicy(allow_http_loopback=True, timeout=0.2, unknown_kid_window=1)
+    fetcher = edge.fetcher(policy, cache=cache, clock=lambda: 0)
+    try:
+        assert reason(lambda: fetcher.get_key(publisher.uri(), "RS256", "k1")) is Reason.JWKS_UNAVAILABLE
+        if edge.name == "async":
+            edge.settle()  # there the flight goes on without the cache
+            assert fetcher.get_key(publisher.uri(), "RS256", "k1").kid == "k1"
+        else:
+            with freeze_time() as frozen:
+                frozen.tick(10)
+                assert fetcher.get_key(publisher.uri(), "RS256", "k1").kid == "k1"
+    finally:
+        cache.free.set()
+
+
 # Threads
 
 
@@ -215,7 +294,14 @@ def test_it_works_after_a_fork_in_the_middle_of_a_fetch(publisher: Publisher) ->
 
 @pytest.mark.parametrize(
     ("settings", "names"),
-    [({"policy": "x"}, "policy"), ({"max_key_sets": 0}, "max_key_sets"), ({"max_key_sets": True}, "max_key_sets")],
+    [
+        ({"clock": 5}, "clock"),
+        ({"cache": 5}, "cache"),
+        ({"cache": {}}, "cache"),
+        ({"policy": "x"}, "policy"),
+        ({"max_key_sets": 0}, "max_key_sets"),
+        ({"max_key_sets": True}, "max_key_sets"),
+    ],
 )
 def test_settings_are_checked(edge: Edge, settings: dict[str, Any], names: str) -> None:
     with pytest.raises(ConfigurationError, match=names):

@@ -190,6 +190,21 @@ def test_a_kid_seen_before_it_was_published_works_within_one_window(case: Case) 
     assert case.ask("new") == "new"
 
 
+def test_an_unknown_kid_is_remembered_from_when_the_set_was_asked_for(case: Case) -> None:
+    """Law 4: not from when the answer came."""
+    assert case.ask() == "old"
+    case.clock.advance(30)
+    case.publisher.hold()
+    asking = case.edge.begin([lambda: case.ask("new")])
+    case.publisher.await_requests(2)
+    case.clock.advance(20)
+    case.publisher.release()
+    assert asking() == [Reason.UNKNOWN_KID]
+    case.publisher.keys = [NEW, OLD]
+    case.clock.advance(10)
+    assert case.ask("new") == "new"
+
+
 def test_one_unknown_kid_repeated_for_an_hour_is_one_fetch_a_window(case: Case) -> None:
     for _ in range(3_600):
         assert case.ask("gone") is Reason.UNKNOWN_KID
@@ -473,6 +488,26 @@ def test_stale_keys_are_used_only_after_a_fetch_failed_and_up_to_the_cap(
     clock.advance(59.9)
     assert case.ask() == "old"
     clock.advance(0.1)
+    assert case.ask() is Reason.JWKS_UNAVAILABLE
+
+
+def test_a_failure_of_long_ago_makes_no_key_usable(edge: Edge, publisher: Publisher, clock: Clock) -> None:
+    publisher.keys = [OLD]
+    case = Case(edge, publisher, clock, stale_if_error=3_600)
+    assert case.ask() == "old"
+    publisher.answer = http(status="500 Oops")
+    assert case.ask("new") is Reason.JWKS_UNAVAILABLE
+    clock.advance(400)
+    getattr(case.fetcher, "aclose" if edge.name == "async" else "close")()
+    assert case.ask() is Reason.JWKS_UNAVAILABLE
+
+
+def test_staleness_needs_a_failure(edge: Edge, publisher: Publisher, clock: Clock) -> None:
+    publisher.keys = [OLD]
+    case = Case(edge, publisher, clock, stale_if_error=3_600)
+    assert case.ask() == "old"
+    clock.advance(300)
+    getattr(case.fetcher, "aclose" if edge.name == "async" else "close")()
     assert case.ask() is Reason.JWKS_UNAVAILABLE
 
 

@@ -148,9 +148,11 @@ def test_nobody_listens(edge: Edge) -> None:
     assert "ConnectError" in outcome(edge.fetcher(), f"http://127.0.0.1:{port}/")
 
 
-def test_plain_http_needs_the_policys_word(edge: Edge, publisher: Publisher) -> None:
+@pytest.mark.parametrize("scheme", ["http", "HTTP", "hTTp"])
+def test_plain_http_needs_the_policys_word(edge: Edge, publisher: Publisher, scheme: str) -> None:
     publisher.keys = [jwk()]
-    assert "allow_http_loopback" in outcome(edge.fetcher(JWKSPolicy()), publisher.uri())
+    uri = publisher.uri().replace("http", scheme, 1)
+    assert "allow_http_loopback" in outcome(edge.fetcher(JWKSPolicy()), uri)
     assert publisher.count == 0
 
 
@@ -181,6 +183,8 @@ def test_what_is_sent_owes_nothing_to_a_client_or_the_environment(
         assert "secret" not in request
         assert "ookie" not in request
         assert "uthorization" not in request
+        # A pooled connection would hide its socket from the watchdog.
+        assert "connection: close\r\n" in request.lower()
         assert request.startswith("GET /jwks.json HTTP/1.1\r\n")
         assert "accept-encoding: identity\r\n" in request.lower()
 

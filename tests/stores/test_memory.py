@@ -113,6 +113,23 @@ def test_a_clock_that_leapt_ahead_for_a_moment_stops_nobody_for_long() -> None:
     assert store.add(b"c", 332, 1)
 
 
+def test_an_add_that_was_interrupted_breaks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal handler may raise between any two lines; here it does so where the heap is pushed to."""
+    store = MemoryReplayStore()
+    assert store.add(b"a", 50, 0)
+
+    def interrupt(heap: list[int], number: int) -> None:
+        list.append(heap, number)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("heapq.heappush", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            store.add(b"b", 60, 0)
+    for now in (10, 55, 65, 1_000, 10**6):
+        assert store.add(b"%d" % now, now + 1_000, now)
+
+
 @pytest.mark.parametrize("bound", [0, -1, 1.5, "x", None, True])
 def test_the_bound_is_a_positive_integer(bound: object) -> None:
     with pytest.raises(ConfigurationError, match="max_entries"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -16,14 +17,15 @@ from .jwk_set import KeySet, VerificationKey
 class Entry:
     """A fetched key set. ``fetched_at`` is when it was asked for; ``flight`` is the number of the fetch.
 
-    A set out of a shared cache has flight 0: no request here can have waited for it.
+    A set out of a shared cache has flight 0: no request here can have waited for it. ``failed_at`` is when a
+    refresh of it last failed.
     """
 
     keys: KeySet
     fetched_at: float
     flight: int
     refresh_ahead_tried: bool = False
-    failed: bool = False
+    failed_at: float = -math.inf
 
 
 class Action(Enum):
@@ -84,7 +86,9 @@ def decide(entry: Entry | None, alg: str, kid: str | None, now: float, policy: J
 
 
 def stale_allowed(entry: Entry, now: float, policy: JWKSPolicy) -> bool:
-    """Whether a set past its ttl may be used after a fetch was tried and failed."""
+    """Whether a set past its ttl may be used: up to the cap, and only when a fetch failed within the last window."""
+    if now - entry.failed_at >= policy.unknown_kid_window:
+        return False
     return now - entry.fetched_at < lifetime(entry.keys, policy) + policy.stale_if_error
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Callable
 from itertools import accumulate
 from typing import Any, NoReturn
 
@@ -16,7 +17,8 @@ MAX_DEPTH = 32
 MAX_DIGITS = 20
 
 _WHITE_SPACE = " \t\n\r"
-_STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+# A string, closed or not: were an open one no match, the search would begin again at each quote within it.
+_STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # as signed bytes: one level in, one level out
 _BLOCK = 256
@@ -46,9 +48,16 @@ def _constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
 
 
-_decoder = json.JSONDecoder(
-    object_pairs_hook=_members, parse_int=_integer, parse_float=_number, parse_constant=_constant
-)
+def _decoder(parse_int: Callable[[str], int] | None) -> json.JSONDecoder:
+    return json.JSONDecoder(
+        object_pairs_hook=_members, parse_int=parse_int, parse_float=_number, parse_constant=_constant
+    )
+
+
+# Asking a function of ours about each integer costs more than the rest of a number: only where there are long ones.
+_quick, _careful = _decoder(None), _decoder(_integer)
+_DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
+_TOO_MANY_DIGITS = b"0" * (MAX_DIGITS + 1)
 
 
 def _check_depth(raw: bytes) -> None:
@@ -79,7 +88,10 @@ def loads_object(raw: bytes) -> dict[str, Any]:
         raise ValueError("not UTF-8") from None
     _check_depth(raw)
     try:
-        value, end = _decoder.raw_decode(text, len(text) - len(text.lstrip(_WHITE_SPACE)))
+        decoder = _careful if _TOO_MANY_DIGITS in raw.translate(_DIGITS) else _quick
+        value, end = decoder.raw_decode(text, len(text) - len(text.lstrip(_WHITE_SPACE)))
+    except RecursionError:  # whoever called was deep down already
+        raise ValueError("nested too deep for the stack that is left") from None
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON: {error.msg} at character {error.pos}") from None
     if text[end:].strip(_WHITE_SPACE):

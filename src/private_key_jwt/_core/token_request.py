@@ -45,7 +45,7 @@ def _text(value: Any) -> str:
     if isinstance(value, bytes):
         value = value.decode("utf-8")
     if not isinstance(value, str):
-        raise TypeError(f"a parameter is {type(value).__name__}, no text")
+        raise _invalid(f"expected parameters of text, got {type(value).__name__}")
     return value
 
 
@@ -58,8 +58,10 @@ def _client_parameters(form: Any) -> dict[str, list[str]]:
             key = _text(name)
             if key in found and value is not None:
                 found[key].append(_text(value))
-    except (TypeError, ValueError, AttributeError) as error:
-        raise _invalid(f"expected a mapping or a sequence of pairs of text: {error}") from None
+    except InvalidRequest:
+        raise
+    except Exception as error:  # whatever a form raises that is none, or that cannot be read
+        raise _invalid(f"expected a mapping or pairs of text, and reading it raised {type(error).__name__}") from error
     return found
 
 
@@ -82,7 +84,7 @@ def read(form: Form, authorization: str | None) -> AssertionParameters | None:
         raise _invalid(f"expected client_assertion_type {ASSERTION_TYPE}, got {quote(types[0] if types else None)}")
     if found["client_secret"]:
         raise _invalid("expected one way of client authentication, got client_secret beside the assertion")
-    if authorization:
+    if authorization is not None:
         raise _invalid("expected one way of client authentication, got an Authorization header, too")
     client_ids = found["client_id"]
     return AssertionParameters(assertions[0], client_ids[0] or None if client_ids else None)

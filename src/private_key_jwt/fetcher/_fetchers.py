@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
+from concurrent.futures import Future, InvalidStateError, wait
 from typing import Any, Generic, Self, TypeVar
 
 import httpx
@@ -25,17 +27,22 @@ from ._state import FetchState, Flight, Handle, Landing, Outcome, Wish, logger
 Found = TypeVar("Found")
 
 _BEGUN = Outcome(Landing.DONE, "begun, and not waited for")
+_CANCELLED = Outcome(Landing.FAILED, "the fetch was cancelled")
 _CLOSED = Outcome(Landing.REFUSED, "the fetcher is closed")
 _OVERDUE = Outcome(Landing.FAILED, "the fetch under way has not ended in time")
 
 
-class _Fetcher(Generic[Handle]):
+class _Fetcher(ABC, Generic[Handle]):
     """What both edges are made of."""
 
     def __init__(self, policy: JWKSPolicy | None, cache: Any, clock: Callable[[], float], max_key_sets: int) -> None:
         if policy is not None and not isinstance(policy, JWKSPolicy):
             raise ConfigurationError(f"policy must be a JWKSPolicy, not {type(policy).__name__}")
         check_integer("max_key_sets", max_key_sets, 1, 100_000_000)
+        if not callable(clock):
+            raise ConfigurationError("clock must be a function that gives monotonic seconds")
+        if cache is not None and not all(callable(getattr(cache, name, None)) for name in ("get", "put", "claim")):
+            raise ConfigurationError(f"cache must have get, put and claim, and {type(cache).__name__} has not")
         self.policy = policy or JWKSPolicy()
         self._clock = clock
         self._cache = MemoryJWKSCache() if cache is None else cache
@@ -52,6 +59,27 @@ class _Fetcher(Generic[Handle]):
         decision = decide(self._state.entry(jwks_uri), alg, kid, self._clock(), self.policy)
         return decision.key if decision.action is Action.USE else None
 
+    @abstractmethod
+    def _board(self, jwks_uri: str, wish: Wish, *, ahead: bool) -> Flight[Handle] | Outcome: ...
+
+    @abstractmethod
+    async def _wait_async(self, flight: Flight[Handle] | Outcome, deadline: float) -> Outcome: ...
+
+    async def _drive_async(self, jwks_uri: str, flow: Generator[Refresh | RefreshAhead, Outcome, Found]) -> Found:
+        deadline = time.monotonic() + self.policy.timeout
+        try:
+            step = next(flow)
+            while True:
+                flight = self._board(jwks_uri, step.wish, ahead=isinstance(step, RefreshAhead))
+                outcome = await self._wait_async(flight, deadline) if isinstance(step, Refresh) else _BEGUN
+                step = flow.send(outcome)
+        except StopIteration as found:
+            return found.value  # type: ignore[no-any-return]
+
+    def _is_timely(self, flight: Flight[Handle]) -> bool:
+        """Whether a flight may still be joined: one that hangs for good must not block its ``jwks_uri`` for good."""
+        return time.monotonic() < flight.deadline + self.policy.unknown_kid_window
+
     def _cache_failed(self, error: Exception) -> None:
         self._state.cache_failures += 1
         logger.warning("the JWKS cache failed, going on without it: %r", error)
@@ -61,7 +89,19 @@ class _Fetcher(Generic[Handle]):
         return Outcome(Landing.FAILED, f"unexpected {type(error).__name__}")
 
 
-class JWKSFetcher(_Fetcher[threading.Event]):
+def _uncancellable() -> Future[None]:
+    future: Future[None] = Future()
+    future.set_running_or_notify_cancel()
+    return future
+
+
+async def _land_or_time_out(flight: Flight[Any], landed: asyncio.Future[None], deadline: float) -> Outcome:
+    # asyncio.wait cancels nothing: neither a deadline nor a cancelled waiter ends the flight.
+    await asyncio.wait({landed}, timeout=min(deadline, flight.deadline) - time.monotonic())
+    return flight.outcome or _OVERDUE
+
+
+class JWKSFetcher(_Fetcher["Future[None]"]):
     """Fetches and keeps the JWK Sets of clients. Thread-safe; works after a fork.
 
     policy: times, sizes and budgets (JWKSPolicy).
@@ -102,6 +142,18 @@ class JWKSFetcher(_Fetcher[threading.Event]):
         """
         return self._drive(jwks_uri, _flow.renew(self._state, jwks_uri))
 
+    async def get_key_async(self, jwks_uri: str, alg: str, kid: str | None) -> VerificationKey:
+        """``get_key`` from a coroutine: it holds up neither the event loop nor a thread of its pool."""
+        key = self.peek(jwks_uri, alg, kid)
+        if key is not None:
+            return key
+        return await self._drive_async(jwks_uri, _flow.find_key(self._state, jwks_uri, alg, kid))
+
+    async def _wait_async(self, flight: Flight[Future[None]] | Outcome, deadline: float) -> Outcome:
+        if isinstance(flight, Outcome):
+            return flight
+        return await _land_or_time_out(flight, asyncio.wrap_future(flight.handle), deadline)
+
     def close(self) -> None:
         """Fetch no more. What is under way ends by its own deadline, and nobody waits for it."""
         self._closed = True
@@ -125,11 +177,11 @@ class JWKSFetcher(_Fetcher[threading.Event]):
         except StopIteration as found:
             return found.value  # type: ignore[no-any-return]
 
-    def _board(self, jwks_uri: str, wish: Wish, *, ahead: bool) -> Flight[threading.Event] | Outcome:
+    def _board(self, jwks_uri: str, wish: Wish, *, ahead: bool) -> Flight[Future[None]] | Outcome:
         if self._closed:
             return _CLOSED
         deadline = time.monotonic() + self.policy.timeout
-        flight, is_new = self._state.board(jwks_uri, wish, deadline, threading.Event, lambda _flight: True, ahead=ahead)
+        flight, is_new = self._state.board(jwks_uri, wish, deadline, _uncancellable, self._is_timely, ahead=ahead)
         if is_new and isinstance(flight, Flight):
             try:
                 threading.Thread(target=self._fly, args=(flight,), name="jwks-fetch", daemon=True).start()
@@ -137,13 +189,13 @@ class JWKSFetcher(_Fetcher[threading.Event]):
                 self._land(flight, Outcome(Landing.FAILED, str(error)))
         return flight
 
-    def _wait(self, flight: Flight[threading.Event] | Outcome, deadline: float) -> Outcome:
+    def _wait(self, flight: Flight[Future[None]] | Outcome, deadline: float) -> Outcome:
         if isinstance(flight, Outcome):
             return flight
-        flight.handle.wait(min(deadline, flight.deadline) - time.monotonic())
+        wait({flight.handle}, timeout=min(deadline, flight.deadline) - time.monotonic())
         return flight.outcome or _OVERDUE
 
-    def _fly(self, flight: Flight[threading.Event]) -> None:
+    def _fly(self, flight: Flight[Future[None]]) -> None:
         flow = _flow.refresh(self._state, flight)
         try:
             step = next(flow)
@@ -159,7 +211,7 @@ class JWKSFetcher(_Fetcher[threading.Event]):
         except Exception as error:  # a flight that never lands would keep its place for ever
             self._land(flight, self._unexpected(flight, error))
 
-    def _perform(self, flight: Flight[threading.Event], step: RefreshStep) -> object:
+    def _perform(self, flight: Flight[Future[None]], step: RefreshStep) -> object:
         uri = flight.jwks_uri
         match step:
             case Get():
@@ -177,9 +229,10 @@ class JWKSFetcher(_Fetcher[threading.Event]):
             self._cache_failed(error)
             return otherwise
 
-    def _land(self, flight: Flight[threading.Event], outcome: Outcome) -> None:
+    def _land(self, flight: Flight[Future[None]], outcome: Outcome) -> None:
         self._state.land(flight, outcome)
-        flight.handle.set()
+        with contextlib.suppress(InvalidStateError):  # it landed when the fetcher was closed
+            flight.handle.set_result(None)
 
 
 class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
@@ -201,21 +254,21 @@ class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
         _http.check_client(http, httpx.AsyncClient)
         super().__init__(policy, cache, clock, max_key_sets)
         self._http = http
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Outcome]] = set()
 
     async def get_key(self, jwks_uri: str, alg: str, kid: str | None) -> VerificationKey:
         """The key for an assertion header. Raises InvalidClient (no such key) or TemporarilyUnavailable."""
         key = self.peek(jwks_uri, alg, kid)
         if key is not None:
             return key
-        return await self._drive(jwks_uri, _flow.find_key(self._state, jwks_uri, alg, kid))
+        return await self._drive_async(jwks_uri, _flow.find_key(self._state, jwks_uri, alg, kid))
 
     async def refresh(self, jwks_uri: str) -> KeySet:
         """Ask the publisher now, within the budget, and use what it says from now on.
 
         Raises ConfigurationError for what is no URL to fetch, TemporarilyUnavailable when there is no answer.
         """
-        return await self._drive(jwks_uri, _flow.renew(self._state, jwks_uri))
+        return await self._drive_async(jwks_uri, _flow.renew(self._state, jwks_uri))
 
     async def aclose(self) -> None:
         """Fetch no more, and end what is under way."""
@@ -232,17 +285,6 @@ class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
     async def __aexit__(self, *_error: object) -> None:
         await self.aclose()
 
-    async def _drive(self, jwks_uri: str, flow: Generator[Refresh | RefreshAhead, Outcome, Found]) -> Found:
-        deadline = time.monotonic() + self.policy.timeout
-        try:
-            step = next(flow)
-            while True:
-                flight = self._board(jwks_uri, step.wish, ahead=isinstance(step, RefreshAhead))
-                outcome = await self._wait(flight, deadline) if isinstance(step, Refresh) else _BEGUN
-                step = flow.send(outcome)
-        except StopIteration as found:
-            return found.value  # type: ignore[no-any-return]
-
     def _board(self, jwks_uri: str, wish: Wish, *, ahead: bool) -> Flight[asyncio.Future[None]] | Outcome:
         if self._closed:
             return _CLOSED
@@ -256,25 +298,23 @@ class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
             wish,
             deadline,
             loop.create_future,
-            lambda flight: flight.handle.get_loop() is loop,
+            lambda flight: flight.handle.get_loop() is loop and self._is_timely(flight),
             ahead=ahead,
         )
         if is_new and isinstance(boarded, Flight):
             task = loop.create_task(self._fly(boarded), name="jwks-fetch")
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            # Not at the end of the coroutine: a task that is cancelled before its first step has no end.
+            task.add_done_callback(lambda task: self._land(boarded, task))
         return boarded
 
-    async def _wait(self, flight: Flight[asyncio.Future[None]] | Outcome, deadline: float) -> Outcome:
+    async def _wait_async(self, flight: Flight[asyncio.Future[None]] | Outcome, deadline: float) -> Outcome:
         if isinstance(flight, Outcome):
             return flight
-        # asyncio.wait cancels nothing: neither a deadline nor a cancelled waiter ends the flight.
-        await asyncio.wait({flight.handle}, timeout=min(deadline, flight.deadline) - time.monotonic())
-        return flight.outcome or _OVERDUE
+        return await _land_or_time_out(flight, flight.handle, deadline)
 
-    async def _fly(self, flight: Flight[asyncio.Future[None]]) -> None:
+    async def _fly(self, flight: Flight[asyncio.Future[None]]) -> Outcome:
         flow = _flow.refresh(self._state, flight)
-        outcome = Outcome(Landing.FAILED, "the fetch was cancelled")
         try:
             step = next(flow)
             while True:
@@ -285,13 +325,15 @@ class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
                 else:
                     step = flow.send(answer)
         except StopIteration as end:
-            outcome = end.value
+            outcome: Outcome = end.value
+            return outcome
         except Exception as error:  # a flight that never lands would keep its place for ever
-            outcome = self._unexpected(flight, error)
-        finally:
-            self._state.land(flight, outcome)
-            with contextlib.suppress(RuntimeError):  # its loop was closed under it: nobody waits there
-                flight.handle.set_result(None)
+            return self._unexpected(flight, error)
+
+    def _land(self, flight: Flight[asyncio.Future[None]], task: asyncio.Task[Outcome]) -> None:
+        self._tasks.discard(task)
+        self._state.land(flight, _CANCELLED if task.cancelled() else task.result())
+        flight.handle.set_result(None)
 
     async def _perform(self, flight: Flight[asyncio.Future[None]], step: RefreshStep) -> object:
         uri = flight.jwks_uri
@@ -308,7 +350,8 @@ class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
 
     async def _from_cache(self, call: Callable[[], object], *, otherwise: object) -> object:
         try:
-            return await call_either(call, in_process=is_in_process(self._cache))
+            async with asyncio.timeout(self.policy.timeout):
+                return await call_either(call, in_process=is_in_process(self._cache))
         except Exception as error:  # a broken cache costs a fetch, never an answer
             self._cache_failed(error)
             return otherwise

@@ -6,7 +6,7 @@ Each is a generator. It yields what it needs done and is sent the result; the ed
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 from .._core import jwk_set
@@ -84,10 +84,12 @@ def _refuse_unknown(jwks_uri: str, kid: str | None, outcome: Outcome, reason: Re
 def _stale_key(state: FetchState[Any], jwks_uri: str, alg: str, kid: str | None, outcome: Outcome) -> VerificationKey:
     entry = state.entry(jwks_uri)
     now = state.clock()
-    tried = outcome.landing is Landing.FAILED
-    if entry is None or not (tried or entry.failed) or not stale_allowed(entry, now, state.policy):
+    if entry is not None and outcome.landing is Landing.FAILED:
+        # Its own failure counts, also when the flight has not landed yet and only this wait is over.
+        entry = replace(entry, failed_at=now)
+    if entry is None or not stale_allowed(entry, now, state.policy):
         raise unavailable(jwks_uri, outcome)
-    if tried:
+    if outcome.landing is Landing.FAILED:
         logger.warning("using keys of %s that are %.0f s old", jwks_uri, now - entry.fetched_at)
     decision = look_up(entry.keys, alg, kid)
     if decision.key is None:

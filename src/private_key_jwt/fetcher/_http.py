@@ -44,13 +44,19 @@ def check_client(http: object, kind: type) -> None:
 
 def _request(url: str, policy: JWKSPolicy, *, forced: bool) -> httpx.Request:
     """A request that owes nothing to a client's defaults: not its headers, cookies, parameters or timeouts."""
-    if url.startswith("http:") and not policy.allow_http_loopback:
-        raise FetchFailed("plain http needs JWKSPolicy(allow_http_loopback=True)")
-    headers = {"Accept": "application/jwk-set+json, application/json", "Accept-Encoding": "identity"}
+    # A connection of its own: one that is taken from a pool does not tell the watchdog of its socket.
+    headers = {
+        "Accept": "application/jwk-set+json, application/json",
+        "Accept-Encoding": "identity",
+        "Connection": "close",
+    }
     if forced:
         headers["Cache-Control"] = "no-cache"
     timeout = httpx.Timeout(policy.timeout).as_dict()
-    return httpx.Request("GET", url, headers=headers, extensions={"timeout": timeout})
+    request = httpx.Request("GET", url, headers=headers, extensions={"timeout": timeout})
+    if request.url.scheme == "http" and not policy.allow_http_loopback:
+        raise FetchFailed("plain http needs JWKSPolicy(allow_http_loopback=True)")
+    return request
 
 
 def _check_verified(response: httpx.Response) -> None:

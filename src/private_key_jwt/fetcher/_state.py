@@ -190,7 +190,7 @@ class FetchState(Generic[Handle]):
                 del self._flights[flight.jwks_uri]
             known = self.entry(flight.jwks_uri)
             if outcome.landing is Landing.FAILED and known is not None:
-                self._entries[flight.jwks_uri] = replace(known, failed=True)
+                self._entries[flight.jwks_uri] = replace(known, failed_at=self.clock())
         _in_flight.leave()
         if outcome.landing is Landing.FAILED:
             logger.warning("fetching %s failed: %s", flight.jwks_uri, outcome.detail)

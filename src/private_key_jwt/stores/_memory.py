@@ -78,9 +78,11 @@ class MemoryReplayStore:
         number = math.ceil(expires_at)
         second = self._seconds.get(number)
         if second is None:
-            second = self._seconds[number] = _Second(float(number), [])
+            # With its key in it from the start: a signal or a fork may come between any two of these lines.
+            second = self._seconds[number] = _Second(float(number), [key])
             heapq.heappush(self._order, number)
-        second.keys.append(key)
+        else:
+            second.keys.append(key)
         self._expiry[key] = second.end if second.end == expires_at else expires_at
 
     def _forget_expired(self, now: float) -> None:

@@ -6,7 +6,8 @@ from typing import Protocol
 
 
 class ReplayStore(Protocol):
-    """Remembers keys until they expire. Every verifier that shares an audience must share one store.
+    """Remembers keys until they expire. Every verifier that shares an audience must share one store, and have
+    the same leeway: a mark lives as long as the verifier that made it would accept.
 
     ``add`` is one atomic step: of any number of callers, in any number of threads, processes and hosts that
     share the store, exactly one gets True for a key until ``expires_at``. It never forgets a live key to
