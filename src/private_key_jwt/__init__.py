@@ -16,16 +16,17 @@ from .exceptions import (
     Reason,
     TemporarilyUnavailable,
 )
-from .fetcher import (
+from .fetcher import AsyncJWKSFetcher, JWKSFetcher
+from .policy import AssertionPolicy, JWKSPolicy
+from .stores import (
     AsyncJWKSCache,
-    AsyncJWKSFetcher,
+    AsyncReplayStore,
     JWKSCache,
     JWKSDocument,
-    JWKSFetcher,
     MemoryJWKSCache,
+    MemoryReplayStore,
+    ReplayStore,
 )
-from .policy import AssertionPolicy, JWKSPolicy
-from .stores import AsyncReplayStore, MemoryReplayStore, ReplayStore
 from .verifier import (
     AsyncClientAssertionVerifier,
     AsyncPendingAssertion,

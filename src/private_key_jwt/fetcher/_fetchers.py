@@ -19,8 +19,8 @@ from .._core.response import FetchFailed
 from .._either import call_either, is_in_process
 from ..exceptions import ConfigurationError
 from ..policy import JWKSPolicy, check_integer
+from ..stores import AsyncJWKSCache, JWKSCache, MemoryJWKSCache
 from . import _flow, _http
-from ._cache import AsyncJWKSCache, JWKSCache, MemoryJWKSCache
 from ._flow import ClaimShared, Get, ReadCache, Refresh, RefreshAhead, RefreshStep
 from ._state import FetchState, Flight, Handle, Landing, Outcome, Wish, logger
 

@@ -15,7 +15,7 @@ from .._core.jwk_set import KeySet, VerificationKey
 from .._core.response import FetchFailed
 from ..clients import check_jwks_uri
 from ..exceptions import Reason, TemporarilyUnavailable
-from ._cache import JWKSDocument
+from ..stores import JWKSDocument
 from ._state import FetchState, Flight, Landing, Outcome, Wish, logger
 
 _DONE = Outcome(Landing.DONE, "")

@@ -1,8 +1,11 @@
-"""What a replay store must do."""
+"""What a replay store and a cache of JWK Sets must do."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
+
+from ..policy import JWKSPolicy
 
 
 class ReplayStore(Protocol):
@@ -25,4 +28,50 @@ class AsyncReplayStore(Protocol):
 
     async def add(self, key: bytes, expires_at: float, now: float) -> bool:
         """See ReplayStore.add."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class JWKSDocument:
+    """A JWK Set as published (bytes of JSON), and when it was asked for (monotonic seconds of this process)."""
+
+    body: bytes
+    fetched_at: float
+
+
+class JWKSCache(Protocol):
+    """Documents by ``jwks_uri``, for a fetcher; what several processes share saves each of them a fetch.
+
+    It is trusted: who can write to it can add keys to a client. It may lose what it was given at any time,
+    and an error of it costs a fetch and no more: the fetcher then works on its own. ``now`` and
+    ``fetched_at`` are seconds of the fetcher's monotonic clock; a cache that outlives the process must keep
+    ages, not these numbers.
+    """
+
+    def get(self, jwks_uri: str, now: float) -> JWKSDocument | None:
+        """The newest document known, or None."""
+        ...
+
+    def put(self, jwks_uri: str, document: JWKSDocument, now: float) -> None:
+        """Keep a document that was just fetched, unless a newer one is there."""
+        ...
+
+    def claim(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
+        """Claim one fetch out of the budget that all who share this cache have together."""
+        ...
+
+
+class AsyncJWKSCache(Protocol):
+    """JWKSCache, awaited."""
+
+    async def get(self, jwks_uri: str, now: float) -> JWKSDocument | None:
+        """See JWKSCache.get."""
+        ...
+
+    async def put(self, jwks_uri: str, document: JWKSDocument, now: float) -> None:
+        """See JWKSCache.put."""
+        ...
+
+    async def claim(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
+        """See JWKSCache.claim."""
         ...

@@ -1,0 +1,46 @@
+"""A cache of JWK Set documents in the memory of one process."""
+
+from __future__ import annotations
+
+import threading
+from typing import ClassVar
+
+from cachetools import FIFOCache
+
+from .._after_fork import mend_after_fork
+from ..policy import JWKSPolicy, check_integer
+from ._protocol import JWKSDocument
+
+
+class MemoryJWKSCache:
+    """Documents in the memory of this process, at most ``max_documents`` of them: the oldest leaves first.
+
+    Thread-safe. Raises ConfigurationError for a bound that is none.
+    """
+
+    in_process: ClassVar[bool] = True
+
+    def __init__(self, max_documents: int = 10_000) -> None:
+        check_integer("max_documents", max_documents, 1, 100_000_000)
+        self._documents: FIFOCache[str, JWKSDocument] = FIFOCache(max_documents)
+        self._lock = threading.Lock()
+        mend_after_fork(self)
+
+    def after_fork_in_child(self) -> None:
+        """A thread that held the lock is not in this process."""
+        self._lock = threading.Lock()
+
+    def get(self, jwks_uri: str, now: float) -> JWKSDocument | None:  # it keeps this process's clock
+        """The newest document known, or None."""
+        return self._documents.get(jwks_uri)
+
+    def put(self, jwks_uri: str, document: JWKSDocument, now: float) -> None:
+        """Keep a document, unless a newer one is there."""
+        with self._lock:
+            known = self._documents.get(jwks_uri)
+            if known is None or known.fetched_at <= document.fetched_at:
+                self._documents[jwks_uri] = document
+
+    def claim(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
+        """Always True: nobody shares it, and the fetcher keeps a budget of its own."""
+        return True
