@@ -14,7 +14,7 @@ from rich.text import Text
 from .._core import base64url, jwk_set, strict_json
 from .._core.jwk_set import KeySet, Member
 from ..exceptions import Reason, TemporarilyUnavailable, quote
-from ..fetcher import JWKSDocument, MemoryJWKSCache
+from ..stores import JWKSDocument, MemoryJWKSCache
 from ..policy import JWKSPolicy
 from . import _options as options
 from ._options import KeySource

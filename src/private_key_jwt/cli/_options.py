@@ -16,8 +16,9 @@ from .. import ledgerbee
 from .._core import strict_json
 from ..clients import RegisteredClient, check_jwks_uri
 from ..exceptions import ConfigurationError, quote
-from ..fetcher import JWKSCache, JWKSFetcher
+from ..fetcher import JWKSFetcher
 from ..policy import AssertionPolicy, AudienceRule, JWKSPolicy, check_number
+from ..stores import JWKSCache
 from ._output import printable
 
 # More than any policy takes as an assertion: reading on would change nothing.
