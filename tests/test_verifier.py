@@ -501,6 +501,23 @@ def test_settings_are_checked_at_the_start(op: OpenIDProvider, settings: dict[st
             op.make(**settings)
 
 
+def test_several_workers_need_a_store_that_they_share(op: OpenIDProvider) -> None:
+    class Shared:
+        def add(self, key: bytes, expires_at: float, now: float) -> bool:
+            return True
+
+    assert op.make(workers=1)
+    assert op.make(workers=4, replay_store=Shared()).verify(op.tenant.assertion())
+    with pytest.raises(ConfigurationError, match="SQLiteReplayStore.*RedisReplayStore.*SQLAlchemyReplayStore"):
+        op.make(workers=2)
+
+
+@pytest.mark.parametrize("workers", [0, -1, 1.5, "2", None, True])
+def test_workers_is_a_positive_integer(op: OpenIDProvider, workers: Any) -> None:
+    with pytest.raises(ConfigurationError, match="^workers must"):
+        op.make(workers=workers)
+
+
 def test_a_sync_verifier_takes_no_coroutines() -> None:
     class Store:
         async def add(self, key: bytes, expires_at: float, now: float) -> bool:

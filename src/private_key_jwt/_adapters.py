@@ -16,7 +16,7 @@ from ._either import call_either, is_in_process
 from .clients import RegisteredClient
 from .exceptions import ConfigurationError, InvalidClient, Reason, TemporarilyUnavailable, quote
 from .fetcher import AsyncJWKSFetcher, JWKSFetcher
-from .policy import AssertionPolicy, check_number
+from .policy import AssertionPolicy, check_integer, check_number
 from .stores import AsyncReplayStore, ReplayStore
 
 Found = RegisteredClient | None
@@ -41,6 +41,17 @@ def check_settings(policy: object, clock: object) -> None:
         check_number("clock()", clock(), 0, _LAST_SECOND)
     except ConfigurationError as error:
         raise ConfigurationError(f"clock must give seconds since the epoch: {error}") from None
+
+
+def check_workers(workers: int, store: object) -> None:
+    """Raises ConfigurationError when several workers would each have marks of their own."""
+    check_integer("workers", workers, 1, 1_000_000)
+    if workers > 1 and is_in_process(store):
+        raise ConfigurationError(
+            f"workers is {workers}, and {type(store).__name__} lives in one process: each worker would accept an"
+            " assertion once. Take a store that they share: SQLiteReplayStore (one host), RedisReplayStore or"
+            " SQLAlchemyReplayStore (several), from private_key_jwt.stores."
+        )
 
 
 def _check_store(store: object) -> None:

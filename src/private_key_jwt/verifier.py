@@ -59,6 +59,8 @@ class ClientAssertionVerifier:
     replay_store: where used assertions are remembered. Several workers must share one.
     jwks: the fetcher of published keys; one of its own, with the default policy, unless given.
     clock: seconds since the epoch.
+    workers: how many processes serve this audience, on all hosts. With more than one, a store that lives in
+        one process is refused: each worker would accept the same assertion once.
 
     Thread-safe. ``close()``, or leaving the context, closes only what the verifier opened itself.
     Raises ConfigurationError.
@@ -72,8 +74,10 @@ class ClientAssertionVerifier:
         replay_store: ReplayStore,
         jwks: JWKSFetcher | None = None,
         clock: Callable[[], float] = time.time,
+        workers: int = 1,
     ) -> None:
         adapt.check_settings(policy, clock)
+        adapt.check_workers(workers, replay_store)
         self._policy = policy
         self._clock = clock
         self._clients = adapt.sync_clients(clients)
@@ -210,8 +214,10 @@ class AsyncClientAssertionVerifier:
         replay_store: AsyncReplayStore | ReplayStore,
         jwks: AsyncJWKSFetcher | JWKSFetcher | None = None,
         clock: Callable[[], float] = time.time,
+        workers: int = 1,
     ) -> None:
         adapt.check_settings(policy, clock)
+        adapt.check_workers(workers, replay_store)
         self._policy = policy
         self._clock = clock
         self._clients = adapt.async_clients(clients)

@@ -7,14 +7,27 @@
         verifier.verify(tenant.assertion())
         verifier.verify(tenant.defective("expired"))  # raises InvalidClient: DEFECTS["expired"].reason
 
+``ReplayStoreContract`` and ``JWKSCacheContract`` are what stores and caches of your own must pass.
+
 It holds private keys and signs whatever it is asked to: nothing here belongs into a server.
 """
 
 from ._assertions import REMOVED
 from ._clock import Clock
+from ._contracts import JWKSCacheContract, ReplayStoreContract
 from ._defects import DEFECTS, Defect
 from ._keys import SigningKey
 from ._relying_party import RelyingParty
 from ._tenant import Tenant
 
-__all__ = ["DEFECTS", "REMOVED", "Clock", "Defect", "RelyingParty", "SigningKey", "Tenant"]
+__all__ = [
+    "DEFECTS",
+    "REMOVED",
+    "Clock",
+    "Defect",
+    "JWKSCacheContract",
+    "RelyingParty",
+    "ReplayStoreContract",
+    "SigningKey",
+    "Tenant",
+]

@@ -1,0 +1,280 @@
+"""The contracts: our stores in memory keep them, and stores with one mistake are caught."""
+
+import threading
+from typing import Any
+
+import pytest
+
+from private_key_jwt import JWKSDocument, JWKSPolicy, MemoryJWKSCache, MemoryReplayStore, Reason, TemporarilyUnavailable
+from private_key_jwt.testing import JWKSCacheContract, ReplayStoreContract
+
+
+class TestMemoryReplayStore(ReplayStoreContract):
+    shared = can_break = has_prefix = False
+    can_fill = True
+
+    def open_store(self) -> Any:
+        return MemoryReplayStore()
+
+    def open_small(self) -> Any:
+        return MemoryReplayStore(100)
+
+
+class TestMemoryJWKSCache(JWKSCacheContract):
+    shared = can_break = False
+
+    def open_cache(self) -> Any:
+        return MemoryJWKSCache()
+
+
+class Stores:
+    """Stores that would be right but for one mistake. All that a class opens share their marks."""
+
+    def __init__(self) -> None:
+        self.marks: dict[bytes, float] = {}
+        self.broken = False
+        self.lock = threading.Lock()
+
+    def add(self, key: bytes, expires_at: float, now: float) -> Any:
+        with self.lock:
+            if self.broken:
+                raise TemporarilyUnavailable(Reason.REPLAY_STORE_UNAVAILABLE, "broken")
+            if self.marks.get(key, now) > now:
+                return False
+            self.marks[key] = expires_at
+            return True
+
+
+class Awaited(Stores):
+    async def add(self, key: bytes, expires_at: float, now: float) -> Any:  # type: ignore[override]
+        return Stores.add(self, key, expires_at, now)
+
+    async def close(self) -> None:
+        self.broken = True
+
+
+class Racing(Stores):
+    def add(self, key: bytes, expires_at: float, now: float) -> Any:
+        if key in self.marks:
+            return False
+        threading.Event().wait(0.001)
+        self.marks[key] = expires_at
+        return True
+
+
+class Forgetful(Stores):
+    def add(self, key: bytes, expires_at: float, now: float) -> Any:
+        if len(self.marks) >= 100:
+            self.marks.pop(next(iter(self.marks)))
+        return super().add(key, expires_at, now)
+
+
+class Full(Stores):
+    def add(self, key: bytes, expires_at: float, now: float) -> Any:
+        if len(self.marks) >= 100:
+            raise TemporarilyUnavailable(Reason.CLIENT_LOOKUP_FAILED, "the wrong reason")
+        return super().add(key, expires_at, now)
+
+
+class Truthy(Stores):
+    def add(self, key: bytes, expires_at: float, now: float) -> Any:
+        return int(super().add(key, expires_at, now))
+
+
+class Eternal(Stores):
+    def add(self, key: bytes, expires_at: float, now: float) -> Any:
+        return super().add(key, 1e12, now)
+
+
+class Hasty(Stores):
+    def add(self, key: bytes, expires_at: float, now: float) -> Any:
+        return super().add(key, expires_at - 0.2, now)
+
+
+class Text(Stores):
+    def add(self, key: bytes, expires_at: float, now: float) -> Any:
+        return super().add(key.split(b"\0")[0].lower(), expires_at, now)
+
+
+class FailingOpen(Stores):
+    def add(self, key: bytes, expires_at: float, now: float) -> Any:
+        return True if self.broken else super().add(key, expires_at, now)
+
+
+class FailingOddly(Stores):
+    def add(self, key: bytes, expires_at: float, now: float) -> Any:
+        if self.broken:
+            raise TemporarilyUnavailable(Reason.JWKS_UNAVAILABLE, "the wrong reason")
+        return super().add(key, expires_at, now)
+
+
+def run(store: Stores, test: str, other: Stores | None = None, **switches: bool) -> None:
+    """One test of the contract on one engine."""
+
+    class Contract(ReplayStoreContract):
+        def open_store(self) -> Any:
+            return store
+
+        def open_other(self) -> Any:
+            return other or type(store)()
+
+        def open_small(self) -> Any:
+            return store
+
+        def break_store(self, store: Any) -> None:
+            store.broken = True
+
+    contract = Contract()
+    for name, value in switches.items():
+        setattr(contract, name, value)
+    contract.setup_method()
+    try:
+        getattr(contract, test)()
+    finally:
+        contract.teardown_method()
+
+
+TESTS = [name for name in dir(ReplayStoreContract) if name.startswith("test_")]
+IN_PROCESS = [name for name in TESTS if name not in ("test_one_of_8_processes_wins", "test_workers_share_their_marks")]
+
+
+@pytest.mark.parametrize("kind", [Stores, Awaited])
+@pytest.mark.parametrize("test", IN_PROCESS)
+def test_a_right_store_passes(kind: type[Stores], test: str) -> None:
+    run(kind(), test)
+
+
+def test_a_right_bounded_store_passes() -> None:
+    class Bounded(Stores):
+        def add(self, key: bytes, expires_at: float, now: float) -> Any:
+            if len(self.marks) >= 100 and key not in self.marks:
+                raise TemporarilyUnavailable(Reason.REPLAY_STORE_FULL, "full")
+            return super().add(key, expires_at, now)
+
+    run(Bounded(), "test_a_full_store_refuses_and_forgets_nothing_live", can_fill=True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "test"),
+    [
+        (Truthy, "test_a_key_is_new_once"),
+        (Eternal, "test_a_key_is_live_until_it_expires_and_gone_after"),
+        (Hasty, "test_a_key_is_live_until_it_expires_and_gone_after"),
+        (Text, "test_every_byte_of_a_key_counts"),
+        (Racing, "test_one_of_64_concurrent_callers_wins"),
+        (Stores, "test_one_of_8_processes_wins"),
+        (FailingOpen, "test_an_engine_that_fails_accepts_nothing"),
+        (FailingOddly, "test_an_engine_that_fails_accepts_nothing"),
+        (Forgetful, "test_a_full_store_refuses_and_forgets_nothing_live"),
+        (Full, "test_a_full_store_refuses_and_forgets_nothing_live"),
+    ],
+)
+def test_a_store_with_one_mistake_is_caught(kind: type[Stores], test: str) -> None:
+    with pytest.raises(AssertionError):
+        run(kind(), test, can_fill=True)
+
+
+def test_stores_that_share_nothing_are_caught() -> None:
+    class Alone(ReplayStoreContract):
+        def open_store(self) -> Any:
+            return Stores()
+
+    contract = Alone()
+    contract.setup_method()
+    with pytest.raises(AssertionError, match="the second knows"):
+        contract.test_workers_share_their_marks()
+    contract.teardown_method()
+
+
+def test_prefixes_that_collide_are_caught() -> None:
+    store = Stores()
+    with pytest.raises(AssertionError, match="new there"):
+        run(store, "test_two_prefixes_know_nothing_of_each_other", other=store)
+
+
+@pytest.mark.parametrize("hook", ["open_store", "open_other", "open_small"])
+def test_a_hook_that_is_not_given_is_an_error(hook: str) -> None:
+    with pytest.raises(NotImplementedError):
+        getattr(ReplayStoreContract(), hook)()
+    with pytest.raises(NotImplementedError):
+        ReplayStoreContract().break_store(None)
+    with pytest.raises(NotImplementedError):
+        JWKSCacheContract().open_cache()
+    with pytest.raises(NotImplementedError):
+        JWKSCacheContract().break_cache(None)
+
+
+class Cache:
+    """A cache that several could share, in a thread-safe memory; ``mistake`` names the one it makes."""
+
+    def __init__(self, mistake: str = "") -> None:
+        self.mistake = mistake
+        self.documents: dict[str, JWKSDocument] = {}
+        self.claims: dict[str, int] = {}
+        self.broken = False
+
+    def _check(self) -> None:
+        if self.broken and self.mistake != "fails open":
+            raise OSError("broken")
+
+    async def get(self, jwks_uri: str, now: float) -> JWKSDocument | None:
+        self._check()
+        document = self.documents.get(jwks_uri)
+        if document is not None and self.mistake == "forgets the age":
+            return JWKSDocument(document.body, now)
+        if document is not None and self.mistake == "changes the bytes":
+            return JWKSDocument(document.body.strip(b"{"), document.fetched_at)
+        return document
+
+    async def put(self, jwks_uri: str, document: JWKSDocument, now: float) -> None:
+        self._check()
+        known = self.documents.get(jwks_uri)
+        if known is None or known.fetched_at <= document.fetched_at or self.mistake == "takes the older":
+            self.documents[jwks_uri] = document
+
+    async def claim(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
+        self._check()
+        key = "" if self.mistake == "one budget for all" else jwks_uri
+        self.claims[key] = self.claims.get(key, 0) + 1
+        return self.claims[key] <= policy.unknown_kid_burst or self.mistake == "grants all"
+
+
+def run_cache(cache: Cache, test: str) -> None:
+    class Contract(JWKSCacheContract):
+        def open_cache(self) -> Any:
+            return cache
+
+        def break_cache(self, cache: Any) -> None:
+            cache.broken = True
+
+    contract = Contract()
+    contract.setup_method()
+    try:
+        getattr(contract, test)()
+    finally:
+        contract.teardown_method()
+
+
+CACHE_TESTS = {name for name in dir(JWKSCacheContract) if name.startswith("test_")} - {"test_processes_share_one_budget"}
+
+
+@pytest.mark.parametrize("test", sorted(CACHE_TESTS))
+def test_a_right_cache_passes(test: str) -> None:
+    run_cache(Cache(), test)
+
+
+@pytest.mark.parametrize(
+    ("mistake", "test"),
+    [
+        ("forgets the age", "test_a_document_comes_back_as_it_was"),
+        ("changes the bytes", "test_a_document_comes_back_as_it_was"),
+        ("takes the older", "test_a_newer_document_stays"),
+        ("grants all", "test_workers_share_one_budget"),
+        ("one budget for all", "test_workers_share_one_budget"),
+        ("fails open", "test_an_engine_that_fails_raises"),
+        ("", "test_processes_share_one_budget"),
+    ],
+)
+def test_a_cache_with_one_mistake_is_caught(mistake: str, test: str) -> None:
+    with pytest.raises(AssertionError):
+        run_cache(Cache(mistake), test)
