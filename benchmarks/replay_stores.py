@@ -1,0 +1,287 @@
+"""What a replay store costs: adds beside the engine's bare operation, and live entries.
+
+    python benchmarks/replay_stores.py            about two minutes
+    python benchmarks/replay_stores.py --short    about half a minute
+
+Rounds of store and bare operation alternate in one process, so that a noisy machine disturbs both alike; the ratio
+is the median over the rounds. ``REDIS_URL`` and ``DATABASE_URL`` name servers to use; without them servers of
+their own are started, as the tests do (the ``test`` extra brings them).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import secrets
+import sqlite3
+import sys
+import tempfile
+import threading
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+
+from private_key_jwt import (
+    AssertionPolicy,
+    ClientAssertionVerifier,
+    JWKSFetcher,
+    JWKSPolicy,
+    MemoryReplayStore,
+)
+from private_key_jwt.stores import RedisReplayStore, SQLAlchemyReplayStore, SQLiteReplayStore
+from private_key_jwt.testing import RelyingParty
+
+CALLERS = (1, 4, 16)
+NOW = 1_700_000_000.0
+
+Call = Callable[[bytes], object]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A store, and the bare operation of its engine: each is called with a new key."""
+
+    name: str
+    add: Call
+    bare: Call
+    bare_name: str
+
+
+def run(call: Call, callers: int, number: int) -> tuple[float, list[float]]:
+    """Seconds for ``number`` calls by ``callers`` threads together, and the seconds of each call."""
+    times: list[list[float]] = [[] for _ in range(callers)]
+    start = threading.Barrier(callers)
+
+    def work(mine: list[float]) -> tuple[float, float]:
+        keys = [secrets.token_bytes(32) for _ in range(number // callers)]
+        start.wait()
+        first = time.perf_counter()
+        for key in keys:
+            began = time.perf_counter()
+            call(key)
+            mine.append(time.perf_counter() - began)
+        return first, time.perf_counter()
+
+    with ThreadPoolExecutor(callers) as pool:
+        firsts, lasts = zip(*pool.map(work, times), strict=True)
+    return max(lasts) - min(firsts), [each for mine in times for each in mine]
+
+
+@contextmanager
+def sqlite(directory: Path) -> Iterator[Subject]:
+    store = SQLiteReplayStore(directory / "store.db")
+    connection = sqlite3.connect(directory / "bare.db", isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("CREATE TABLE bare (key BLOB PRIMARY KEY, expires_at REAL) WITHOUT ROWID")
+    lock = threading.Lock()
+
+    def bare(key: bytes) -> None:
+        with lock:
+            connection.execute("INSERT INTO bare VALUES (?, ?)", (key, NOW))
+
+    yield Subject("SQLiteReplayStore", lambda key: store.add(key, NOW + 90, NOW), bare, "INSERT, WAL")
+    store.close()
+    connection.close()
+
+
+@contextmanager
+def redis_store(url: str) -> Iterator[Subject]:
+    import redis
+
+    client = redis.Redis.from_url(url)
+    store = RedisReplayStore(client)
+    yield Subject(
+        "RedisReplayStore",
+        lambda key: store.add(key, NOW + 90, NOW),
+        lambda key: client.set(b"bare:" + key, 1, nx=True, px=150_000),
+        "SET NX PX",
+    )
+    client.flushdb()
+    client.close()
+
+
+@contextmanager
+def postgresql(url: Any) -> Iterator[Subject]:
+    from sqlalchemy import Column, Float, LargeBinary, MetaData, create_engine, insert
+    from sqlalchemy import Table as SQLTable
+
+    engine = create_engine(url.set(drivername="postgresql+psycopg"), pool_size=max(CALLERS))
+    store = SQLAlchemyReplayStore(engine, table="benchmark_replay")
+    store.create_table()
+    metadata = MetaData()
+    table = SQLTable("benchmark_bare", metadata, Column("key", LargeBinary, primary_key=True), Column("at", Float))
+    metadata.create_all(engine)
+
+    def bare(key: bytes) -> None:
+        with engine.begin() as connection:
+            connection.execute(insert(table), {"key": key, "at": NOW})
+
+    yield Subject("SQLAlchemyReplayStore", lambda key: store.add(key, NOW + 90, NOW), bare, "INSERT in a transaction")
+    metadata.drop_all(engine)
+    store.metadata.drop_all(engine)
+    engine.dispose()
+
+
+@contextmanager
+def memory() -> Iterator[Subject]:
+    store = MemoryReplayStore(10_000_000)
+    bare: dict[bytes, float] = {}
+    yield Subject(
+        "MemoryReplayStore", lambda key: store.add(key, NOW + 90, NOW), lambda key: bare.setdefault(key, NOW), "dict"
+    )
+
+
+def adds(subjects: list[Subject], number: int, rounds: int) -> Table:
+    table = Table(box=SIMPLE_HEAD, title="Adds, by concurrent callers (threads)")
+    for title in ("store", "callers", "adds/s", "p50 µs", "p99 µs", "bare operation", "bare/s", "overhead"):
+        table.add_column(title, justify="left" if title in ("store", "bare operation") else "right")
+    work = [(subject, callers) for subject in subjects for callers in CALLERS]
+    for subject, callers in track(work, "adds", console=Console(stderr=True)):
+        ours, bares, ratios, latencies = [], [], [], []
+        for _ in range(rounds):
+            seconds, times = run(subject.add, callers, number)
+            bare_seconds, _ = run(subject.bare, callers, number)
+            ours.append(number / seconds)
+            bares.append(number / bare_seconds)
+            ratios.append(seconds / bare_seconds)
+            latencies += times
+        cuts = quantiles(latencies, n=100)
+        table.add_row(
+            subject.name,
+            str(callers),
+            f"{median(ours):,.0f}",
+            f"{cuts[49] * 1e6:,.0f}",
+            f"{cuts[98] * 1e6:,.0f}",
+            subject.bare_name,
+            f"{median(bares):,.0f}",
+            f"{median(ratios):.2f} x",
+        )
+    return table
+
+
+def entries(directory: Path, redis_url: str, sizes: tuple[int, ...]) -> Table:
+    """What live entries weigh, and what one more costs then. The engine says itself how much it holds."""
+    import redis
+
+    table = Table(box=SIMPLE_HEAD, title="Live entries (32-byte keys)")
+    for title in ("store", "live", "bytes/entry", "µs per add"):
+        table.add_column(title, justify="left" if title == "store" else "right")
+    for size in track(sizes, "entries", console=Console(stderr=True)):
+        tracemalloc.start()
+        store = MemoryReplayStore(10_000_000)
+        before = tracemalloc.get_traced_memory()[0]
+        for number in range(size):
+            store.add(secrets.token_bytes(32), NOW + 90 + number % 300, NOW)
+        weight = (tracemalloc.get_traced_memory()[0] - before) / size
+        tracemalloc.stop()
+        table.add_row("MemoryReplayStore", f"{size:,}", f"{weight:.0f}", _cost(store))
+
+        path = directory / f"entries{size}.db"
+        sqlite_store = SQLiteReplayStore(path)
+        for number in range(size):
+            sqlite_store.add(secrets.token_bytes(32), NOW + 90 + number % 300, NOW)
+        cost = _cost(sqlite_store)
+        sqlite_store.close()
+        table.add_row("SQLiteReplayStore", f"{size:,}", f"{path.stat().st_size / size:.0f}", cost)
+
+        client = redis.Redis.from_url(redis_url)
+        client.flushdb()
+        redis_store = RedisReplayStore(client)
+        before = client.info("memory")["used_memory"]
+        redis_store.add(b"0" * 32, NOW + 90, NOW)
+        pipe = client.pipeline(transaction=False)
+        for number in range(size):
+            pipe.set(b"private-key-jwt:replay:" + secrets.token_bytes(32), 1, nx=True, px=150_000 + number)
+            if number % 10_000 == 9_999:
+                pipe.execute()
+        pipe.execute()
+        weight = (client.info("memory")["used_memory"] - before) / size
+        table.add_row("RedisReplayStore", f"{size:,}", f"{weight:.0f}", _cost(redis_store))
+        client.flushdb()
+        client.close()
+    return table
+
+
+def _cost(store: Any, number: int = 2_000) -> str:
+    seconds = min(run(lambda key: store.add(key, NOW + 500, NOW), 1, number)[0] for _ in range(3))
+    return f"{seconds / number * 1e6:.1f}"
+
+
+def verifications(redis_url: str, number: int) -> Table:
+    """Whole verifications against one Redis: what one process does, and what share the store has in it."""
+    import redis
+
+    relying_party = RelyingParty()
+    tenant = relying_party.tenant()
+    table = Table(box=SIMPLE_HEAD, title="Whole verifications in one process, one thread")
+    for title in ("replay store", "verifications/s"):
+        table.add_column(title)
+    with relying_party.serve() as server, redis.Redis.from_url(redis_url) as client:
+        stores: list[tuple[str, Any]] = [
+            ("MemoryReplayStore", MemoryReplayStore()),
+            ("RedisReplayStore", RedisReplayStore(client)),
+        ]
+        assertions = [tenant.assertion() for _ in range(number)]
+        for name, store in stores:
+            verifier = ClientAssertionVerifier(
+                policy=AssertionPolicy(audience=relying_party.audience),
+                clients=[tenant.client(server.base_url)],
+                replay_store=store,
+                jwks=JWKSFetcher(JWKSPolicy(allow_http_loopback=True)),
+            )
+            verifier.verify(tenant.assertion())
+            began = time.perf_counter()
+            for assertion in assertions:
+                verifier.verify(assertion)
+            table.add_row(name, f"{number / (time.perf_counter() - began):,.0f}")
+        client.flushdb()
+    return table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--short", action="store_true", help="fewer rounds, fewer entries")
+    short = parser.parse_args().short
+    from stores import postgres, redis_server
+
+    number, rounds = (800, 3) if short else (4_000, 7)
+    sizes = (10_000,) if short else (10_000, 100_000, 1_000_000)
+    console = Console(width=120)
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        redis_url = redis_server.shared_url()
+        subjects = [
+            stack.enter_context(memory()),
+            stack.enter_context(sqlite(directory)),
+            stack.enter_context(redis_store(redis_url)),
+            stack.enter_context(postgresql(postgres.url())),
+        ]
+        tables = [
+            adds(subjects, number, rounds),
+            entries(directory, redis_url, sizes),
+            verifications(redis_url, number),
+        ]
+    packages = ", ".join(f"{name} {version(name)}" for name in ("private-key-jwt", "redis", "sqlalchemy", "psycopg"))
+    console.print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {packages}")
+    for table in tables:
+        console.print(table)
+
+
+if __name__ == "__main__":
+    main()
