@@ -1,0 +1,514 @@
+"""Replay marks through SQLAlchemy: a real PostgreSQL with three drivers, and SQLite files with two."""
+
+import asyncio
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event, text
+from sqlalchemy.dialects import mysql, postgresql
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.schema import CreateTable
+
+from private_key_jwt import ConfigurationError, Reason, TemporarilyUnavailable
+from private_key_jwt.stores import AsyncSQLAlchemyReplayStore, SQLAlchemyReplayStore
+from stores import children, postgres
+
+NOW = 1_700_000_000.0
+POSTGRESQL = ["psycopg", "asyncpg", "psycopg_async"]
+SQLITE = ["pysqlite", "aiosqlite"]
+
+
+def named(driver: str, application: str) -> dict[str, Any]:
+    """Connect arguments, so that the server can be asked for the connections of one test."""
+    if driver in SQLITE:
+        return {}
+    settings = {"application_name": application}
+    return {"server_settings": settings} if driver == "asyncpg" else settings
+
+
+class Worker:
+    """A store with an engine of its own, as one more worker has it, called without ``await``."""
+
+    def __init__(self, url: URL, driver: str, table: str, timeout: float = 5, **engine: Any) -> None:
+        self.is_async = driver in {"asyncpg", "psycopg_async", "aiosqlite"}
+        url = url.set(drivername=f"{url.get_backend_name()}+{driver}")
+        engine.setdefault("connect_args", named(driver, table))
+        self.is_closed = False
+        self.runner = asyncio.Runner()
+        make = create_async_engine if self.is_async else create_engine
+        self.engine: Any = make(url, **engine)
+        kind: Any = AsyncSQLAlchemyReplayStore if self.is_async else SQLAlchemyReplayStore
+        self.store = kind(self.engine, table=table, timeout=timeout)
+
+    def finish(self, result: Any) -> Any:
+        async def awaited() -> Any:
+            return await result
+
+        return self.runner.run(awaited()) if self.is_async else result
+
+    def add(self, key: bytes, expires_at: float = NOW + 60, now: float = NOW) -> Any:
+        return self.finish(self.store.add(key, expires_at, now))
+
+    def together(self, number: int, key: bytes) -> list[Any]:
+        if not self.is_async:
+            start = threading.Barrier(number)
+
+            def add(_: int) -> Any:
+                start.wait(30)
+                return self.store.add(key, NOW + 60, NOW)
+
+            with ThreadPoolExecutor(number) as pool:
+                return list(pool.map(add, range(number)))
+
+        async def gathered() -> list[Any]:
+            return await asyncio.gather(*(self.store.add(key, NOW + 60, NOW) for _ in range(number)))
+
+        return self.runner.run(gathered())
+
+    def close(self) -> None:
+        if self.is_closed:
+            return
+        self.is_closed = True
+        self.finish(self.store.close())
+        self.finish(self.engine.dispose())
+        self.runner.close()
+
+
+class Place:
+    """A table in a database."""
+
+    def __init__(self, url: URL, driver: str) -> None:
+        self.url, self.driver = url, driver
+        self.table = f"replay_{secrets.token_hex(6)}"
+        sync = "psycopg" if url.get_backend_name() == "postgresql" else "pysqlite"
+        self.admin = create_engine(url.set(drivername=f"{url.get_backend_name()}+{sync}"))
+        self._workers: list[Worker] = []
+        self.worker().finish(self._workers[0].store.create_table())
+
+    def worker(self, table: str | None = None, url: URL | None = None, **settings: Any) -> Worker:
+        worker = Worker(url or self.url, settings.pop("driver", self.driver), table or self.table, **settings)
+        self._workers.append(worker)
+        return worker
+
+    def execute(self, statement: str) -> Any:
+        with self.admin.begin() as connection:
+            result = connection.execute(text(statement.format(t=self.table)))
+            return result.scalar() if result.returns_rows else None
+
+    def count(self) -> Any:
+        return self.execute("SELECT count(*) FROM {t}")
+
+    def close(self) -> None:
+        for worker in self._workers:
+            worker.close()
+        for name in (self.table, f"{self.table}_forgotten"):
+            self.execute(f"DROP TABLE IF EXISTS {name}")
+        self.admin.dispose()
+
+
+def make_place(driver: str, tmp_path: Path) -> Place:
+    file = URL.create("sqlite", database=str(tmp_path / "replay.db"))
+    return Place(file if driver in SQLITE else postgres.url(), driver)
+
+
+@pytest.fixture(params=POSTGRESQL + SQLITE)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    place = make_place(request.param, tmp_path)
+    yield place
+    place.close()
+
+
+@pytest.fixture(params=POSTGRESQL)
+def pg(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    place = make_place(request.param, tmp_path)
+    yield place
+    place.close()
+
+
+def new_key() -> bytes:
+    return secrets.token_bytes(32)
+
+
+def refusal(call: Callable[[], object]) -> str:
+    with pytest.raises(TemporarilyUnavailable) as caught:
+        call()
+    assert caught.value.reason is Reason.REPLAY_STORE_UNAVAILABLE
+    return caught.value.detail
+
+
+def test_a_key_is_new_once_until_it_expires(place: Place) -> None:
+    worker, key = place.worker(), new_key()
+    assert worker.add(key, NOW + 60.5) is True
+    assert worker.add(key, NOW + 60.5) is False
+    assert worker.add(key, NOW + 600, NOW + 60.4) is False
+    assert place.worker().add(key, NOW + 600, NOW + 60.4) is False
+    assert worker.add(new_key()) is True
+    assert worker.add(key, NOW + 600, NOW + 60.5) is True
+    assert worker.add(key, NOW + 600, NOW + 61) is False
+    assert getattr(worker.store, "in_process", False) is not True
+
+
+def test_one_of_64_wins(place: Place) -> None:
+    worker = place.worker(timeout=30)
+    for _ in range(3):
+        assert sorted(worker.together(64, new_key())) == [False] * 63 + [True]
+
+
+@pytest.mark.parametrize("level", ["AUTOCOMMIT", "REPEATABLE READ", "SERIALIZABLE"])
+def test_the_isolation_of_the_engine_changes_nothing(pg: Place, level: str) -> None:
+    worker = pg.worker(timeout=30, isolation_level=level)
+    assert sorted(worker.together(32, new_key())) == [False] * 31 + [True]
+
+
+def test_one_of_8_processes_wins(place: Place) -> None:
+    key, inherited = new_key(), place.worker(timeout=30)
+    assert inherited.add(new_key())
+
+    def add() -> int:
+        worker = place.worker(timeout=30)
+        added = int(worker.add(key))
+        worker.close()
+        return added
+
+    assert sorted(children.together(8, add)) == [0] * 7 + [1]
+    assert inherited.add(key) is False
+
+
+def test_a_store_carried_across_a_fork_has_connections_of_its_own(tmp_path: Path) -> None:
+    place = make_place("psycopg", tmp_path)
+    worker = place.worker()
+    key = new_key()
+    assert worker.add(key)
+
+    def add() -> int:
+        return int(worker.add(key)) + [worker.add(new_key()) for _ in range(20)].count(True)
+
+    pids = [children.fork(add) for _ in range(3)]
+    assert all(worker.add(new_key()) for _ in range(20))
+    assert [children.wait(pid) for pid in pids] == [20] * 3
+    place.close()
+
+
+def test_another_table_knows_nothing(place: Place) -> None:
+    other = Place(place.url, place.driver)
+    key = new_key()
+    workers = [place.worker(), other.worker()] * 2
+    assert [worker.add(key) for worker in workers] == [True, True, False, False]
+    other.close()
+
+
+def test_expired_marks_leave_in_batches(place: Place) -> None:
+    first = place.worker()
+    for _ in range(150):
+        assert first.add(new_key(), NOW + 1)
+    worker = place.worker()
+    assert worker.add(new_key(), NOW + 600, NOW + 2)
+    assert place.count() == 150 - 100 + 1
+    for _ in range(20):
+        assert worker.add(new_key(), NOW + 600, NOW + 2)
+    assert place.count() == 21
+
+
+def test_many_hosts_may_purge_at_once(pg: Place) -> None:
+    pg.execute("INSERT INTO {t} SELECT sha256(n::text::bytea), n FROM generate_series(1, 2000) AS n")
+    with ThreadPoolExecutor(8) as pool:
+        workers = [pg.worker() for _ in range(8)]
+        assert all(pool.map(lambda worker: worker.add(new_key()), workers))
+    assert 2_000 - 8 * 100 <= pg.count() - 8 <= 1_900
+
+
+def test_a_purge_that_is_locked_out_fails_no_add(pg: Place) -> None:
+    first = pg.worker()
+    first.add(new_key(), NOW + 1)
+    first.close()
+    pg.execute("INSERT INTO {t}_forgotten VALUES (1, 0)")
+    with pg.admin.begin() as connection:
+        connection.execute(text(f"SELECT * FROM {pg.table}_forgotten FOR UPDATE"))
+        started = time.monotonic()
+        assert pg.worker(timeout=0.4).add(new_key(), NOW + 600, NOW + 2)
+        assert time.monotonic() - started < 2
+    assert pg.count() == 2
+    assert pg.worker().add(new_key(), NOW + 600, NOW + 2)
+    assert pg.count() == 2
+
+
+def test_a_clock_set_back_revives_nothing(place: Place) -> None:
+    key = new_key()
+    assert place.worker().add(key)
+    worker = place.worker()
+    assert worker.add(new_key(), NOW + 5_000, NOW + 3_600)
+    assert place.count() == 1
+    for _ in range(2):
+        assert "clock" in refusal(lambda: worker.add(key))
+    assert place.count() == 1
+    assert worker.add(key, NOW + 61)
+    assert worker.add(key, NOW + 61) is False
+
+
+def test_a_clock_that_leapt_ahead_for_a_moment_stops_nobody_for_long(place: Place) -> None:
+    first, second = place.worker(), place.worker()
+    assert first.add(new_key(), 331, 0)
+    assert second.add(new_key(), NOW + 331, NOW)
+    assert first.add(new_key(), 332, 1)
+
+
+def test_two_clocks_10_s_apart_make_one_winner(place: Place) -> None:
+    behind, ahead = (place.worker(), NOW), (place.worker(), NOW + 10)
+    for one, other in ((behind, ahead), (ahead, behind)):
+        key = new_key()
+        assert one[0].add(key, NOW + 100, one[1]) is True
+        assert other[0].add(key, NOW + 100, other[1]) is False
+
+
+def test_a_purge_that_ends_while_an_add_runs_lets_nobody_in(pg: Place) -> None:
+    worker, key = pg.worker(), new_key()
+    assert worker.add(key)
+    with ThreadPoolExecutor(1) as pool:
+        # A host whose clock runs an hour ahead purges the mark; the add began before and must wait for it.
+        with pg.admin.begin() as connection:
+            connection.execute(text(f"INSERT INTO {pg.table}_forgotten VALUES (1, {NOW + 60})"))
+            connection.execute(text(f"DELETE FROM {pg.table}"))
+            adding = pool.submit(worker.add, key)
+            await_waiting(connection, pg.table)
+        assert "clock" in refusal(adding.result)
+
+
+def await_waiting(connection: Connection, application: str) -> None:
+    waiting = text("SELECT count(*) FROM pg_stat_activity WHERE application_name = :name AND wait_event_type = 'Lock'")
+    deadline = time.monotonic() + 10
+    while not connection.execute(waiting, {"name": application}).scalar():
+        connection.execute(text("SELECT pg_stat_clear_snapshot()"))
+        assert time.monotonic() < deadline, "the add never waited"
+
+
+def test_a_locked_table_refuses_in_time(pg: Place) -> None:
+    worker, key = pg.worker(timeout=0.2), new_key()
+    assert pg.worker().add(new_key())
+    with pg.admin.begin() as connection:
+        connection.execute(text(f"LOCK TABLE {pg.table} IN ACCESS EXCLUSIVE MODE"))
+        started = time.monotonic()
+        refusal(lambda: worker.add(key))
+        assert 0.1 < time.monotonic() - started < 2
+    assert worker.add(key) is True
+
+
+def test_a_locked_file_refuses_in_time(tmp_path: Path) -> None:
+    for driver in SQLITE:
+        place = make_place(driver, tmp_path)
+        worker, key = place.worker(connect_args={"timeout": 0.2}), new_key()
+        with place.admin.connect() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            started = time.monotonic()
+            refusal(lambda: worker.add(key))  # noqa: B023
+            assert time.monotonic() - started < 2
+        assert worker.add(key) is True
+        place.close()
+
+
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg_async"])
+def test_no_free_connection_refuses_in_time(driver: str, tmp_path: Path) -> None:
+    place = make_place(driver, tmp_path)
+    worker = place.worker(timeout=0.2, pool_size=1, max_overflow=0)
+
+    async def add() -> None:
+        async with worker.engine.connect():
+            await worker.store.add(new_key(), NOW + 60, NOW)
+
+    started = time.monotonic()
+    refusal(lambda: worker.runner.run(add()))
+    assert time.monotonic() - started < 2
+    assert worker.add(new_key())
+    place.close()
+
+
+def test_the_next_user_of_a_connection_has_no_limit(tmp_path: Path) -> None:
+    place = make_place("psycopg", tmp_path)
+    worker = place.worker(timeout=0.2, pool_size=1, max_overflow=0)
+    assert worker.add(new_key())
+    with worker.engine.connect() as connection:
+        assert connection.execute(text("SHOW statement_timeout")).scalar() == "0"
+        assert connection.get_isolation_level() == "READ COMMITTED"
+    place.close()
+
+
+def test_a_missing_table_says_what_to_call(place: Place) -> None:
+    worker = place.worker("missing")
+    assert "create_table()" in refusal(lambda: worker.add(new_key()))
+
+
+def test_create_table_may_be_called_again_and_by_many_at_once(pg: Place) -> None:
+    for name in ("{t}", "{t}_forgotten"):
+        pg.execute(f"DROP TABLE {name}")
+    workers = [pg.worker() for _ in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda worker: worker.finish(worker.store.create_table()), workers))
+    assert workers[0].add(new_key())
+
+
+@pytest.mark.parametrize("driver", POSTGRESQL)
+def test_create_table_tries_again_when_another_host_was_first(driver: str, tmp_path: Path) -> None:
+    place = make_place(driver, tmp_path)
+    for name in ("{t}", "{t}_forgotten"):
+        place.execute(f"DROP TABLE {name}")
+    worker, other = place.worker(), place.worker(driver="psycopg")
+
+    def make_first(*_: Any, **__: Any) -> None:
+        if not event_done:
+            event_done.append(True)
+            other.store.create_table()
+
+    event_done: list[bool] = []
+    marks = worker.store.metadata.tables[place.table]
+    event.listen(marks, "before_create", make_first)
+    worker.finish(worker.store.create_table())
+    assert worker.add(new_key())
+    place.close()
+
+
+def test_create_table_says_why_it_cannot(pg: Place) -> None:
+    taken = f"{pg.table}_taken"
+    pg.execute(f"CREATE TYPE {taken} AS ENUM ()")  # a table brings a type of its own name
+    worker = pg.worker(taken)
+    with pytest.raises(DBAPIError):
+        worker.finish(worker.store.create_table())
+    pg.execute(f"DROP TABLE IF EXISTS {taken}_forgotten")
+    pg.execute(f"DROP TYPE {taken}")
+
+
+def test_a_terminated_connection_refuses_and_the_next_add_works(pg: Place) -> None:
+    worker, key = pg.worker(), new_key()
+    assert worker.add(key)
+    pg.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '{t}'")
+    refusal(lambda: worker.add(new_key()))
+    assert worker.add(key) is False
+    assert worker.add(new_key()) is True
+
+
+def test_an_answer_that_is_lost_lets_nobody_in_twice(pg: Place) -> None:
+    lost = 0
+    for answers in range(20):
+        proxy = postgres.Proxy(pg.url)
+        worker, key = pg.worker(url=pg.url.set(host="127.0.0.1", port=proxy.port)), new_key()
+        for _ in range(8):  # so that statements are prepared
+            assert worker.add(new_key())
+        proxy.cut_after(answers)
+        if proxy_is_spared(worker, key):
+            worker.close()
+            proxy.close()
+            break
+        lost += 1
+        direct = pg.worker()
+        stored = pg.execute(f"SELECT count(*) FROM {{t}} WHERE key = '\\x{key.hex()}'")
+        assert direct.add(key) is (stored == 0)
+        assert direct.add(key) is False
+        assert worker.add(key) is False
+        worker.close()
+        proxy.close()
+    assert lost >= 2
+    assert stored == 1  # the last answer that was lost said that it was done
+
+
+def proxy_is_spared(worker: Worker, key: bytes) -> bool:
+    try:
+        return bool(worker.add(key))
+    except TemporarilyUnavailable as error:
+        assert error.reason is Reason.REPLAY_STORE_UNAVAILABLE
+        return False
+
+
+def test_a_server_that_is_killed_and_restarted_loses_no_mark(tmp_path: Path) -> None:
+    server = postgres.Server()
+    try:
+        for driver in POSTGRESQL:
+            place = Place(server.url, driver)
+            workers = [place.worker() for _ in range(4)]
+            stop, answers = threading.Event(), []
+
+            def load(worker: Worker) -> None:
+                while not stop.is_set():  # noqa: B023
+                    key = new_key()
+                    answers.append([accepted(worker, key) for _ in range(2)])  # noqa: B023
+
+            threads = [threading.Thread(target=load, args=(worker,)) for worker in workers]
+            for thread in threads:
+                thread.start()
+            before = [new_key() for _ in range(20)]
+            probe = place.worker()
+            assert all(probe.add(key) for key in before)
+            server.stop()
+            refusal(lambda: probe.add(new_key()))  # noqa: B023
+            server.start()
+            assert not any(accepted(probe, key) for key in before)
+            assert accepted(probe, new_key())
+            stop.set()
+            for thread in threads:
+                thread.join(30)
+            assert [True, True] not in answers
+            assert [True, False] in answers
+            place.admin.dispose()
+            place.close()
+    finally:
+        server.remove()
+
+
+def accepted(worker: Worker, key: bytes) -> bool:
+    try:
+        return bool(worker.add(key))
+    except TemporarilyUnavailable:
+        return False
+
+
+def test_a_server_that_is_not_there_refuses() -> None:
+    for driver in POSTGRESQL:
+        worker = Worker(URL.create("postgresql", "x", host="127.0.0.1", port=1), driver, "replay")
+        refusal(lambda: worker.add(new_key()))  # noqa: B023
+        worker.close()
+
+
+def test_the_metadata_is_what_a_migration_needs() -> None:
+    engine = create_engine("postgresql+psycopg://")
+    tables = SQLAlchemyReplayStore(engine).metadata.tables
+    assert list(tables) == ["private_key_jwt_replay", "private_key_jwt_replay_forgotten"]
+    made = str(CreateTable(tables["private_key_jwt_replay"]).compile(dialect=dialect_of(postgresql)))
+    assert "key BYTEA NOT NULL" in made
+    assert "expires_at DOUBLE PRECISION NOT NULL" in made
+
+
+def dialect_of(module: Any) -> Any:
+    return module.dialect()
+
+
+def engine_of(dialect: Any) -> Engine:
+    engine = create_engine("sqlite://")
+    engine.dialect = dialect
+    return engine
+
+
+@pytest.mark.parametrize(
+    ("engine", "settings", "match"),
+    [
+        (lambda: create_engine("sqlite://"), {}, "MemoryReplayStore"),
+        (lambda: create_engine("sqlite:///file:x?mode=memory&uri=true", poolclass=QueuePool), {}, "MemoryReplayStore"),
+        (lambda: engine_of(dialect_of(mysql)), {}, "postgresql, sqlite, not mysql"),
+        (lambda: create_async_engine("postgresql+asyncpg://"), {}, "Engine"),
+        (lambda: "postgresql://", {}, "Engine"),
+        (lambda: create_engine("postgresql+psycopg://"), {"table": "a b"}, "table"),
+        (lambda: create_engine("postgresql+psycopg://"), {"timeout": 0}, "timeout"),
+    ],
+)
+def test_settings_are_checked_and_named(engine: Callable[[], Any], settings: dict[str, Any], match: str) -> None:
+    with pytest.raises(ConfigurationError, match=match):
+        SQLAlchemyReplayStore(engine(), **settings)
+
+
+def test_the_async_store_wants_an_async_engine() -> None:
+    engine: Any = create_engine("postgresql+psycopg://")
+    with pytest.raises(ConfigurationError, match="AsyncEngine"):
+        AsyncSQLAlchemyReplayStore(engine)

@@ -1,0 +1,541 @@
+"""Replay marks and JWK Sets in SQLite files: real files, real processes."""
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from private_key_jwt import ConfigurationError, JWKSDocument, JWKSPolicy, Reason, TemporarilyUnavailable
+from private_key_jwt.stores import SQLiteJWKSCache, SQLiteReplayStore
+from stores import children
+
+NOW = 1_700_000_000.0
+URI = "https://op.example/jwks.json"
+
+
+def new_key() -> bytes:
+    return secrets.token_bytes(32)
+
+
+def refusal(call: Callable[[], object]) -> str:
+    with pytest.raises(TemporarilyUnavailable) as caught:
+        call()
+    assert caught.value.reason is Reason.REPLAY_STORE_UNAVAILABLE
+    return caught.value.detail
+
+
+def count(path: Path, table: str = "replay") -> int:
+    connection = sqlite3.connect(path)
+    [(number,)] = connection.execute(f"SELECT count(*) FROM {table}")
+    connection.close()
+    return int(number)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "replay.db"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[SQLiteReplayStore]:
+    store = SQLiteReplayStore(path)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def other(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection of another program."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    yield connection
+    connection.close()
+
+
+def test_a_key_is_new_once_until_it_expires(store: SQLiteReplayStore) -> None:
+    key = new_key()
+    assert store.add(key, NOW + 60.5, NOW) is True
+    assert store.add(key, NOW + 60.5, NOW) is False
+    assert store.add(key, NOW + 600, NOW + 60.4) is False
+    assert store.add(new_key(), NOW + 60, NOW) is True
+    assert store.add(key, NOW + 600, NOW + 60.5) is True
+    assert store.add(key, NOW + 600, NOW + 61) is False
+
+
+def test_it_is_not_taken_for_a_store_of_one_process(store: SQLiteReplayStore) -> None:
+    assert getattr(store, "in_process", False) is not True
+
+
+def test_one_of_64_threads_wins(store: SQLiteReplayStore) -> None:
+    start = threading.Barrier(64)
+
+    def add(_: int) -> int:
+        start.wait(30)
+        return [store.add(b"%d" % number, NOW + 60, NOW) for number in range(20)].count(True)
+
+    with ThreadPoolExecutor(64) as pool:
+        assert sum(pool.map(add, range(64))) == 20
+
+
+def test_one_of_8_processes_wins(store: SQLiteReplayStore, path: Path) -> None:
+    for _ in range(3):
+        key = new_key()
+        assert sorted(children.together(8, lambda: int(store.add(key, NOW + 60, NOW)))) == [0] * 7 + [1]  # noqa: B023
+        assert sorted(children.together(8, lambda: int(SQLiteReplayStore(path).add(key, NOW + 60, NOW)))) == [0] * 8  # noqa: B023
+
+
+def test_8_processes_may_create_the_file_at_once(path: Path) -> None:
+    key = new_key()
+    assert sorted(children.together(8, lambda: int(SQLiteReplayStore(path).add(key, NOW + 60, NOW)))) == [0] * 7 + [1]
+
+
+def test_8_processes_that_write_do_not_lock_each_other_out(path: Path) -> None:
+    SQLiteReplayStore(path).close()
+
+    def write() -> int:
+        store = SQLiteReplayStore(path, timeout=5)
+        return int(all(store.add(new_key(), NOW + 60, NOW) for _ in range(200)))
+
+    assert children.together(8, write) == [1] * 8
+    assert count(path) == 1_600
+
+
+def test_another_table_knows_nothing(store: SQLiteReplayStore, path: Path) -> None:
+    key = new_key()
+    other = SQLiteReplayStore(path, table="other")
+    assert [each.add(key, NOW + 60, NOW) for each in (store, other, store, other)] == [True, True, False, False]
+    other.close()
+
+
+def test_a_restart_forgets_nothing(path: Path) -> None:
+    key = new_key()
+    for expected in (True, False, False):
+        store = SQLiteReplayStore(path, synchronous="FULL")
+        assert store.add(key, NOW + 60, NOW) is expected
+        store.close()
+
+
+def test_kill_9_loses_no_mark(path: Path) -> None:
+    SQLiteReplayStore(path).close()
+    reader, writer = os.pipe()
+
+    def write() -> int:
+        store = SQLiteReplayStore(path)
+        while True:
+            key = new_key()
+            assert store.add(key, NOW + 60, NOW)
+            os.write(writer, key)
+
+    child = children.fork(write)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as told:
+        keys = [told.read(32) for _ in range(100)]
+        os.kill(child, signal.SIGKILL)
+        rest = told.read()
+    assert children.wait(child) == -signal.SIGKILL
+    keys += [rest[at : at + 32] for at in range(0, len(rest), 32)]
+    store = SQLiteReplayStore(path)
+    assert not any(store.add(key, NOW + 60, NOW) for key in keys)
+    store.close()
+
+
+def test_a_fork_in_the_midst_of_adds_harms_nobody(store: SQLiteReplayStore) -> None:
+    done = threading.Event()
+    added: list[bool] = []
+
+    def write() -> None:
+        while not done.is_set():
+            added.append(store.add(new_key(), NOW + 60, NOW))
+
+    threads = [threading.Thread(target=write) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(5):
+            key = new_key()
+            assert children.together(2, lambda: int(store.add(new_key(), NOW + 60, NOW))) == [1, 1]
+            assert store.add(key, NOW + 60, NOW)
+            assert children.wait(children.fork(lambda: int(store.add(key, NOW + 60, NOW)))) == 0  # noqa: B023
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join(30)
+    assert all(added)
+
+
+def test_expired_marks_leave_in_batches(path: Path) -> None:
+    first = SQLiteReplayStore(path)
+    for _ in range(250):
+        first.add(new_key(), NOW + 1, NOW)
+    first.close()
+    store = SQLiteReplayStore(path)
+    assert store.add(new_key(), NOW + 600, NOW + 2)
+    assert count(path) == 250 - 100 + 1
+    for _ in range(19):
+        store.add(new_key(), NOW + 600, NOW + 2)
+    assert count(path) == 150 + 20
+    for _ in range(40):
+        store.add(new_key(), NOW + 600, NOW + 2)
+    assert count(path) == 60
+    store.close()
+
+
+def test_a_purge_that_meets_a_writer_fails_no_add(path: Path, other: sqlite3.Connection) -> None:
+    store = SQLiteReplayStore(path)
+    store.add(new_key(), NOW + 1, NOW)
+    other.execute("BEGIN IMMEDIATE")
+    started = time.monotonic()
+    store._purge(NOW + 2)
+    assert time.monotonic() - started < 0.5
+    other.execute("ROLLBACK")
+    assert count(path) == 1
+    store._purge(NOW + 2)
+    assert count(path) == 0
+    store.close()
+
+
+def test_a_clock_set_back_revives_nothing(path: Path) -> None:
+    key = new_key()
+    store = SQLiteReplayStore(path)
+    assert store.add(key, NOW + 60, NOW)
+    store.close()
+    store = SQLiteReplayStore(path)
+    assert store.add(new_key(), NOW + 5_000, NOW + 3_600)
+    assert count(path) == 1
+    assert "clock" in refusal(lambda: store.add(key, NOW + 60, NOW))
+    assert "clock" in refusal(lambda: store.add(key, NOW + 60, NOW))
+    store.close()
+    store = SQLiteReplayStore(path)
+    assert "clock" in refusal(lambda: store.add(key, NOW + 60, NOW))
+    assert store.add(key, NOW + 61, NOW)
+    assert store.add(key, NOW + 61, NOW) is False
+    store.close()
+
+
+def test_a_clock_that_leapt_ahead_for_a_moment_stops_nobody_for_long(path: Path) -> None:
+    first, second = SQLiteReplayStore(path), SQLiteReplayStore(path)
+    assert first.add(new_key(), 331, 0)
+    assert second.add(new_key(), NOW + 331, NOW)
+    assert count(path) == 1
+    assert first.add(new_key(), 332, 1)
+    first.close()
+    second.close()
+
+
+def test_two_clocks_10_s_apart_make_one_winner(path: Path) -> None:
+    behind, ahead = SQLiteReplayStore(path), SQLiteReplayStore(path)
+    for store, following in ((behind, ahead), (ahead, behind)):
+        key = new_key()
+        clock = {id(behind): NOW, id(ahead): NOW + 10}
+        assert store.add(key, NOW + 100, clock[id(store)])
+        assert not following.add(key, NOW + 100, clock[id(following)])
+    behind.close()
+    ahead.close()
+
+
+def test_a_full_disk_refuses_and_forgets_nothing_live(store: SQLiteReplayStore) -> None:
+    kept: list[bytes] = []
+    connection = store._database._connection
+    assert connection is not None
+    connection.execute("PRAGMA max_page_count = 30")
+    try:
+        while len(kept) < 10_000:
+            key = new_key()
+            assert store.add(key, NOW + 60, NOW)
+            kept.append(key)
+    except TemporarilyUnavailable as error:
+        assert error.reason is Reason.REPLAY_STORE_UNAVAILABLE
+        assert "full" in error.detail
+    assert 100 < len(kept) < 10_000
+    assert not any(store.add(key, NOW + 60, NOW) for key in kept)
+    # Expired marks make room, by the adds that found none.
+    for _ in range(300):
+        with contextlib.suppress(TemporarilyUnavailable):
+            store.add(new_key(), NOW + 600, NOW + 60)
+    assert store.add(new_key(), NOW + 600, NOW + 60)
+
+
+def test_a_locked_file_refuses_in_time(path: Path, other: sqlite3.Connection) -> None:
+    store = SQLiteReplayStore(path, timeout=0.1)
+    other.execute("BEGIN IMMEDIATE")
+    key = new_key()
+    started = time.monotonic()
+    assert "locked" in refusal(lambda: store.add(key, NOW + 60, NOW))
+    assert 0.09 < time.monotonic() - started < 0.6
+    other.execute("ROLLBACK")
+    assert store.add(key, NOW + 60, NOW)
+    store.close()
+
+
+def test_threads_behind_a_slow_one_are_refused_in_time(path: Path, other: sqlite3.Connection) -> None:
+    store = SQLiteReplayStore(path, timeout=0.1)
+    other.execute("BEGIN IMMEDIATE")
+    start = threading.Barrier(8)
+
+    def add(_: int) -> float:
+        start.wait(10)
+        started = time.monotonic()
+        refusal(lambda: store.add(new_key(), NOW + 60, NOW))
+        return time.monotonic() - started
+
+    with ThreadPoolExecutor(8) as pool:
+        assert max(pool.map(add, range(8))) < 1
+    other.execute("ROLLBACK")
+    assert store.add(new_key(), NOW + 60, NOW)
+    store.close()
+
+
+def test_a_dropped_table_refuses(store: SQLiteReplayStore, other: sqlite3.Connection) -> None:
+    other.execute("DROP TABLE replay")
+    assert "no such table" in refusal(lambda: store.add(new_key(), NOW + 60, NOW))
+
+
+def test_a_row_that_is_no_mark_refuses_nothing_else(store: SQLiteReplayStore) -> None:
+    refusal(lambda: store.add(object(), NOW + 60, NOW))  # type: ignore[arg-type]
+    assert store.add(new_key(), NOW + 60, NOW)
+
+
+@pytest.mark.parametrize("replace", ["nothing", "a directory", "another database"])
+def test_a_file_that_was_replaced_refuses(path: Path, store: SQLiteReplayStore, replace: str) -> None:
+    key = new_key()
+    assert store.add(key, NOW + 60, NOW)
+    path.rename(path.with_suffix(".gone"))
+    if replace == "a directory":
+        path.mkdir()
+    elif replace == "another database":
+        SQLiteReplayStore(path).close()
+    refusal(lambda: store.add(key, NOW + 60, NOW))
+    refusal(lambda: store.add(new_key(), NOW + 60, NOW))
+
+
+def test_a_damaged_file_refuses(path: Path, store: SQLiteReplayStore) -> None:
+    for _ in range(2_000):
+        store.add(new_key(), NOW + 60, NOW)
+    store._database.before_fork()  # closes the connection, so that no cache hides the damage
+    store._database.after_fork()
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(4_096)
+        file.write(secrets.token_bytes(size - 4_096))
+    for _ in range(10):
+        refusal(lambda: store.add(new_key(), NOW + 60, NOW))
+
+
+def test_a_closed_store_refuses(path: Path) -> None:
+    store = SQLiteReplayStore(path)
+    store.close()
+    store.close()
+    assert "closed" in refusal(lambda: store.add(new_key(), NOW + 60, NOW))
+    assert children.wait(children.fork(lambda: len(refusal(lambda: store.add(new_key(), NOW, NOW))) > 0)) == 1
+
+
+@pytest.mark.parametrize("path", ["", ":memory:", "file::memory:?cache=shared", None, 5, b"x"])
+def test_a_path_that_is_none_is_refused_at_start(path: Any) -> None:
+    with pytest.raises(ConfigurationError, match="path"):
+        SQLiteReplayStore(path)
+
+
+def test_in_memory_the_alternative_is_named() -> None:
+    with pytest.raises(ConfigurationError, match="MemoryReplayStore"):
+        SQLiteReplayStore(":memory:")
+
+
+@pytest.mark.parametrize("name", [".", "missing/replay.db", "text"])
+def test_a_path_that_cannot_be_used_is_named_at_start(tmp_path: Path, name: str) -> None:
+    (tmp_path / "text").write_text("this is no database " * 1_000)
+    with pytest.raises(ConfigurationError, match=str(tmp_path)):
+        SQLiteReplayStore(tmp_path / name)
+
+
+def test_a_path_may_hold_any_character(tmp_path: Path) -> None:
+    store = SQLiteReplayStore(str(tmp_path / "a b?c#d%20é.db"))
+    assert store.add(new_key(), NOW + 60, NOW)
+    store.close()
+    assert (tmp_path / "a b?c#d%20é.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        *(("timeout", value) for value in (0, "1", 61)),
+        *(("table", value) for value in ("a b", "1a", "", 1, "x" * 49, 'a"; DROP TABLE replay; --')),
+        *(("synchronous", value) for value in ("OFF", None)),
+    ],
+)
+def test_settings_are_checked_and_named(path: Path, setting: str, value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=setting):
+        SQLiteReplayStore(path, **{setting: value})
+
+
+# The cache of JWK Sets
+
+
+class Wall:
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def wall() -> Wall:
+    return Wall()
+
+
+@pytest.fixture
+def cache(path: Path, wall: Wall) -> Iterator[SQLiteJWKSCache]:
+    cache = SQLiteJWKSCache(path, wall_clock=wall)
+    yield cache
+    cache.close()
+
+
+def document(fetched_at: float, body: bytes = b"{}") -> JWKSDocument:
+    return JWKSDocument(body, fetched_at)
+
+
+def age(cache: SQLiteJWKSCache, now: float = 0.0) -> float:
+    found = cache.get(URI, now)
+    assert found is not None
+    return now - found.fetched_at
+
+
+def test_a_document_comes_back_with_its_age(cache: SQLiteJWKSCache, path: Path, wall: Wall) -> None:
+    assert cache.get(URI, 0) is None
+    body = json.dumps({"keys": []}).encode() + b"\0\xff"
+    cache.put(URI, document(90, body), 100)
+    # Another process has another monotonic clock.
+    worker = SQLiteJWKSCache(path, wall_clock=wall)
+    found = worker.get(URI, 5_000)
+    assert found is not None
+    assert found.body == body
+    assert found.fetched_at == pytest.approx(4_990, abs=0.5)
+    wall.now += 100
+    assert age(worker) == pytest.approx(110, abs=0.5)
+    assert worker.get(URI + "/other", 5_000) is None
+    worker.close()
+
+
+def test_the_newer_document_stays(cache: SQLiteJWKSCache) -> None:
+    cache.put(URI, document(90, b"new"), 100)
+    cache.put(URI, document(80, b"old"), 100)
+    found = cache.get(URI, 100)
+    assert found is not None
+    assert found.body == b"new"
+
+
+def test_a_document_is_never_younger_than_now(cache: SQLiteJWKSCache) -> None:
+    cache.put(URI, document(1_000), 100)
+    assert 0 <= age(cache) < 0.5
+
+
+def test_a_clock_set_back_makes_no_document_younger(
+    cache: SQLiteJWKSCache, other: sqlite3.Connection, wall: Wall
+) -> None:
+    cache.put(URI, document(0, b"old"), 200)
+    wall.now -= 100
+    assert age(cache) == pytest.approx(200, abs=0.5)
+    other.execute(
+        "UPDATE jwks_documents SET since_boot = ?", [time.monotonic() + 1_000]
+    )  # before the host was restarted
+    assert age(cache) == pytest.approx(100, abs=0.5)
+    wall.now -= 1_000
+    assert cache.get(URI, 0) is None
+    cache.put(URI, document(0, b"new"), 0)
+    found = cache.get(URI, 0)
+    assert found is not None
+    assert found.body == b"new"
+
+
+def test_the_oldest_document_leaves(path: Path, wall: Wall) -> None:
+    cache = SQLiteJWKSCache(path, max_documents=3, wall_clock=wall)
+    for number in range(5):
+        cache.put(f"{URI}{number}", document(number), 10)
+    assert [cache.get(f"{URI}{number}", 10) is None for number in range(5)] == [True, True, False, False, False]
+    assert count(path, "jwks_documents") == 3
+    cache.close()
+
+
+def test_workers_share_one_budget(cache: SQLiteJWKSCache, path: Path, wall: Wall) -> None:
+    policy = JWKSPolicy(unknown_kid_burst=2, unknown_kid_window=30)
+    worker = SQLiteJWKSCache(path, wall_clock=wall)
+    claims = []
+    for wait in (0, 10, 10, 9, 1, 0, 9, 1, 0):  # at 0, 10, 20, 29, 30, 30, 39, 40, 40
+        wall.now += wait
+        claims.append((cache.claim(URI, policy, 0), worker.claim(URI + "/other", policy, 0))[0])
+    assert claims == [True, True, False, False, True, False, False, True, False]
+    assert worker.claim(URI, policy, 0) is False
+    worker.close()
+
+
+def test_8_processes_share_one_budget(cache: SQLiteJWKSCache) -> None:
+    policy = JWKSPolicy(unknown_kid_burst=3)
+    patient = SQLiteJWKSCache(cache._database._path, timeout=5)
+    codes = children.together(8, lambda: int(patient.claim(URI, policy, 0)))
+    assert sorted(codes) == [0] * 5 + [1] * 3
+    patient.close()
+
+
+def test_idle_budgets_leave(cache: SQLiteJWKSCache, path: Path, wall: Wall) -> None:
+    for number in range(150):
+        assert cache.claim(f"{URI}{number}", JWKSPolicy(), 0)
+    wall.now += 3_600
+    for _ in range(2):
+        assert cache.claim(URI, JWKSPolicy(), 0)
+    assert count(path, "jwks_claims") == 2
+
+
+def test_claims_from_the_future_stop_nobody(cache: SQLiteJWKSCache, wall: Wall) -> None:
+    policy = JWKSPolicy(unknown_kid_burst=1)
+    assert cache.claim(URI, policy, 0)
+    wall.now -= 3_600
+    assert cache.claim(URI, policy, 0)
+    assert not cache.claim(URI, policy, 0)
+
+
+def test_a_locked_cache_raises_in_time(cache: SQLiteJWKSCache, other: sqlite3.Connection) -> None:
+    other.execute("BEGIN IMMEDIATE")
+    for call in (lambda: cache.put(URI, document(0), 0), lambda: cache.claim(URI, JWKSPolicy(), 0)):
+        started = time.monotonic()
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            call()
+        assert time.monotonic() - started < 0.8
+    assert cache.get(URI, 0) is None  # a reader waits for nobody
+    other.execute("ROLLBACK")
+    assert cache.claim(URI, JWKSPolicy(), 0)
+
+
+def test_a_transaction_that_fails_leaves_nothing(cache: SQLiteJWKSCache, other: sqlite3.Connection) -> None:
+    other.execute("CREATE TRIGGER t BEFORE INSERT ON jwks_claims BEGIN SELECT raise(ABORT, 'no'); END")
+    with pytest.raises(sqlite3.IntegrityError):
+        cache.claim(URI, JWKSPolicy(), 0)
+    other.execute("DROP TRIGGER t")
+    assert cache.claim(URI, JWKSPolicy(), 0)
+
+
+def test_a_replay_store_and_a_cache_may_share_a_file(cache: SQLiteJWKSCache, store: SQLiteReplayStore) -> None:
+    cache.put(URI, document(0), 0)
+    assert store.add(new_key(), NOW + 60, NOW)
+    assert cache.get(URI, 0) is not None
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("timeout", 0), ("max_documents", 0), ("max_documents", "x"), ("wall_clock", 5)]
+)
+def test_the_caches_settings_are_checked_and_named(path: Path, setting: str, value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=setting):
+        SQLiteJWKSCache(path, **{setting: value})
+
+
+def test_for_the_cache_too_memory_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="MemoryJWKSCache"):
+        SQLiteJWKSCache(":memory:")
