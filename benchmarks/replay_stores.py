@@ -1,6 +1,6 @@
 """What a replay store costs: adds beside the engine's bare operation, and live entries.
 
-    python benchmarks/replay_stores.py            about two minutes
+    python benchmarks/replay_stores.py            about eight minutes
     python benchmarks/replay_stores.py --short    about half a minute
 
 Rounds of store and bare operation alternate in one process, so that a noisy machine disturbs both alike; the ratio
@@ -254,6 +254,40 @@ def verifications(redis_url: str, number: int) -> Table:
     return table
 
 
+def capacity(url: str, number: int) -> Table:
+    """How many marks one Redis takes in a second of its own processor time, and what goes over the wire for each."""
+    import redis
+
+    table = Table(box=SIMPLE_HEAD, title="One Redis: marks for each second of its own processor time")
+    for title in ("commands", "marks/s", "bytes sent", "bytes received"):
+        table.add_column(title, justify="left" if title == "commands" else "right")
+    with redis.Redis.from_url(url) as client:
+        packed = client.connection_pool.get_connection().pack_command("SET", _mark(), 1, "NX", "PX", 151_000)
+        for title, batch in (("one by one", 1), ("pipelined by 100", 100)):
+            rates = []
+            for _ in range(5):
+                pipes = [client.pipeline(transaction=False) for _ in range(number // batch)]
+                for pipe in pipes:
+                    for _ in range(batch):
+                        pipe.set(_mark(), 1, nx=True, px=151_000)
+                began = _cpu(client)
+                for pipe in pipes:
+                    pipe.execute()
+                rates.append(number / (_cpu(client) - began))
+            table.add_row(title, f"{median(rates):,.0f}", str(sum(map(len, packed))), "5")
+        client.flushdb()
+    return table
+
+
+def _mark() -> bytes:
+    return b"private-key-jwt:replay:" + secrets.token_bytes(32)
+
+
+def _cpu(client: Any) -> float:
+    cpu = client.info("cpu")
+    return float(cpu["used_cpu_user"] + cpu["used_cpu_sys"])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--short", action="store_true", help="fewer rounds, fewer entries")
@@ -276,6 +310,7 @@ def main() -> None:
             adds(subjects, number, rounds),
             entries(directory, redis_url, sizes),
             verifications(redis_url, number),
+            capacity(redis_url, number * 5),
         ]
     packages = ", ".join(f"{name} {version(name)}" for name in ("private-key-jwt", "redis", "sqlalchemy", "psycopg"))
     console.print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {packages}")

@@ -46,7 +46,7 @@ class Stores:
 
 
 class Awaited(Stores):
-    async def add(self, key: bytes, expires_at: float, now: float) -> Any:  # type: ignore[override]
+    async def add(self, key: bytes, expires_at: float, now: float) -> Any:
         return Stores.add(self, key, expires_at, now)
 
     async def close(self) -> None:
@@ -186,6 +186,23 @@ def test_stores_that_share_nothing_are_caught() -> None:
     contract.teardown_method()
 
 
+def test_a_child_that_fails_is_an_error_and_no_loss() -> None:
+    class Failing(ReplayStoreContract):
+        opened = 0
+
+        def open_store(self) -> Any:
+            self.opened += 1
+            if self.opened > 1:
+                raise OSError("cannot open")
+            return Stores()
+
+    contract = Failing()
+    contract.setup_method()
+    with pytest.raises(AssertionError, match="2, 2"):
+        contract.test_one_of_8_processes_wins()
+    contract.teardown_method()
+
+
 def test_prefixes_that_collide_are_caught() -> None:
     store = Stores()
     with pytest.raises(AssertionError, match="new there"):
@@ -255,7 +272,9 @@ def run_cache(cache: Cache, test: str) -> None:
         contract.teardown_method()
 
 
-CACHE_TESTS = {name for name in dir(JWKSCacheContract) if name.startswith("test_")} - {"test_processes_share_one_budget"}
+CACHE_TESTS = {name for name in dir(JWKSCacheContract) if name.startswith("test_")} - {
+    "test_processes_share_one_budget"
+}
 
 
 @pytest.mark.parametrize("test", sorted(CACHE_TESTS))

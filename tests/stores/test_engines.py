@@ -28,7 +28,6 @@ from . import postgres
 from .redis_server import Proxy, RedisServer
 
 
-
 @pytest.fixture(scope="module")
 def server() -> Any:
     """A Redis of our own, for it is cut off."""

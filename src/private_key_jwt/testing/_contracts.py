@@ -29,7 +29,7 @@ PROCESSES = 8
 NOW = 1_700_000_000.0
 
 
-def _expect(condition: bool, what: str) -> None:
+def _expect(condition: object, what: str) -> None:
     if not condition:
         raise AssertionError(what)
 

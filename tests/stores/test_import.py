@@ -1,0 +1,38 @@
+"""Stores that need an extra are there when it is, and say which one when it is not."""
+
+import sys
+
+import pytest
+
+import private_key_jwt
+from private_key_jwt import ConfigurationError, stores
+
+
+@pytest.mark.parametrize("name", stores.__all__)
+def test_every_store_can_be_imported(name: str) -> None:
+    assert getattr(stores, name).__name__ == name
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "extra"),
+    [
+        ("RedisReplayStore", "_redis", "redis"),
+        ("AsyncRedisJWKSCache", "_redis", "redis"),
+        ("SQLAlchemyReplayStore", "_sqlalchemy", "sqlalchemy"),
+    ],
+)
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, name: str, module: str, extra: str) -> None:
+    monkeypatch.setitem(sys.modules, f"{stores.__name__}.{module}", None)  # what the import system takes for absent
+    with pytest.raises(ConfigurationError, match=rf"pip install 'private-key-jwt\[{extra}\]'"):
+        getattr(stores, name)
+
+
+def test_what_is_no_store_is_no_attribute() -> None:
+    assert not hasattr(stores, "MemcachedReplayStore")
+
+
+def test_what_lives_in_one_process_says_so() -> None:
+    assert private_key_jwt.MemoryReplayStore.in_process
+    shared = [name for name in stores.__all__ if name.removeprefix("Async").startswith(("SQL", "Redis"))]
+    assert len(shared) == 8
+    assert not any(getattr(getattr(stores, name), "in_process", False) for name in shared)
