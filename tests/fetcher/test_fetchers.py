@@ -2,13 +2,13 @@
 
 import asyncio
 import contextlib
-import os
 import threading
 from typing import Any
 
 import pytest
 from freezegun import freeze_time
 
+import children
 from edges import LOOPBACK, Edge
 from loopback import Publisher, http
 from private_key_jwt import (
@@ -258,17 +258,6 @@ def test_fetches_in_flight_are_capped_over_the_process(
 # Forks
 
 
-def in_child(check: Any) -> int:
-    pid = os.fork()
-    if pid == 0:
-        try:
-            os._exit(0 if check() else 1)
-        except BaseException:
-            os._exit(2)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
-
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_it_works_after_a_fork_in_the_middle_of_a_fetch(publisher: Publisher) -> None:
     fetcher = JWKSFetcher(LOOPBACK)
     assert fetcher.get_key(publisher.uri("/a"), "RS256", "k1").kid == "k1"
@@ -278,7 +267,7 @@ def test_it_works_after_a_fork_in_the_middle_of_a_fetch(publisher: Publisher) ->
     publisher.await_requests(2)
     publisher.release()
     with fetcher._state._lock, _state._in_flight._lock:
-        status = in_child(
+        holds = children.holds(
             lambda: (
                 fetcher.get_key(publisher.uri("/a"), "RS256", "k1").kid == "k1"
                 and fetcher.get_key(publisher.uri("/c"), "RS256", "k1").kid == "k1"
@@ -286,7 +275,7 @@ def test_it_works_after_a_fork_in_the_middle_of_a_fetch(publisher: Publisher) ->
             )
         )
     waiter.join()
-    assert status == 0
+    assert holds
 
 
 # Settings

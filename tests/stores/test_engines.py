@@ -59,10 +59,8 @@ class TestSQLite(ReplayStoreContract):
         self.path.rename(self.path.with_suffix(".gone"))
 
 
-class TestRedis(ReplayStoreContract):
-    """``margin=0``, because the engine expires by its own clock, and the contract looks at what is gone."""
-
-    kind: Any = RedisReplayStore
+class BehindProxy:
+    """A prefix of its own in a Redis that can be cut off."""
 
     @pytest.fixture(autouse=True)
     def prefixes(self, server: RedisServer) -> Any:
@@ -71,6 +69,12 @@ class TestRedis(ReplayStoreContract):
         self.proxy = Proxy(server.port)
         yield
         self.proxy.close()
+
+
+class TestRedis(BehindProxy, ReplayStoreContract):
+    """``margin=0``, because the engine expires by its own clock, and the contract looks at what is gone."""
+
+    kind: Any = RedisReplayStore
 
     def open_store(self) -> Any:
         return self.kind.from_url(self.proxy.url, prefix=self.prefix, margin=0)
@@ -148,16 +152,8 @@ class TestSQLiteJWKSCache(JWKSCacheContract):
         self.path.rename(self.path.with_suffix(".gone"))
 
 
-class TestRedisJWKSCache(JWKSCacheContract):
+class TestRedisJWKSCache(BehindProxy, JWKSCacheContract):
     kind: Any = RedisJWKSCache
-
-    @pytest.fixture(autouse=True)
-    def prefixes(self, server: RedisServer) -> Any:
-        self.prefix = f"test:{secrets.token_hex(8)}:"
-        self.server = server
-        self.proxy = Proxy(server.port)
-        yield
-        self.proxy.close()
 
     def open_cache(self) -> Any:
         return self.kind.from_url(self.proxy.url, prefix=self.prefix)

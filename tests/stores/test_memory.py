@@ -1,6 +1,5 @@
 """Replay marks in one process."""
 
-import os
 import random
 import sys
 import threading
@@ -11,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+import children
 from private_key_jwt import ConfigurationError, MemoryReplayStore, Reason, TemporarilyUnavailable
 
 
@@ -136,19 +136,6 @@ def test_the_bound_is_a_positive_integer(bound: object) -> None:
         MemoryReplayStore(bound)  # type: ignore[arg-type]
 
 
-def in_child(check: Callable[[], bool]) -> int:
-    """The exit status of a forked child that runs ``check``."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # a fork of a process with threads
-        pid = os.fork()
-    if pid == 0:
-        try:
-            os._exit(0 if check() else 1)
-        except BaseException:
-            os._exit(2)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
-
 def test_each_child_of_a_fork_is_warned_once() -> None:
     store = MemoryReplayStore()
     assert store.add(b"k", 100, 0)
@@ -159,13 +146,13 @@ def test_each_child_of_a_fork_is_warned_once() -> None:
             answers = [store.add(b"k", 100, 0), store.add(b"new", 100, 0), store.add(b"new", 100, 0)]
         return answers == [False, True, False] and [w.category for w in caught] == [RuntimeWarning]
 
-    assert in_child(check) == 0
-    assert in_child(check) == 0
+    assert children.holds(check)
+    assert children.holds(check)
     assert store.add(b"new", 100, 0)
 
 
 def test_a_store_made_after_the_fork_warns_nobody() -> None:
-    assert in_child(lambda: MemoryReplayStore().add(b"k", 100, 0)) == 0
+    assert children.holds(lambda: MemoryReplayStore().add(b"k", 100, 0))
 
 
 def test_a_lock_held_at_the_fork_is_free_in_the_child() -> None:
@@ -178,6 +165,6 @@ def test_a_lock_held_at_the_fork_is_free_in_the_child() -> None:
             return store.add(b"k", 100, 0)
 
     try:
-        assert in_child(check) == 0
+        assert children.holds(check)
     finally:
         store._lock.release()

@@ -16,9 +16,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.schema import CreateTable
 
+import children
 from private_key_jwt import ConfigurationError, Reason, TemporarilyUnavailable
 from private_key_jwt.stores import AsyncSQLAlchemyReplayStore, SQLAlchemyReplayStore
-from stores import children, postgres
+from stores import postgres
 
 NOW = 1_700_000_000.0
 POSTGRESQL = ["psycopg", "asyncpg", "psycopg_async"]

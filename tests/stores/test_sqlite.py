@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
+import children
 from private_key_jwt import ConfigurationError, JWKSDocument, JWKSPolicy, Reason, TemporarilyUnavailable
 from private_key_jwt.stores import SQLiteJWKSCache, SQLiteReplayStore
-from stores import children
 
 NOW = 1_700_000_000.0
 URI = "https://op.example/jwks.json"

@@ -25,6 +25,11 @@ def wait(pid: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
+def holds(check: Callable[[], bool]) -> bool:
+    """Whether ``check`` says so in a forked child."""
+    return wait(fork(lambda: 0 if check() else 1)) == 0
+
+
 def together(number: int, call: Callable[[], int]) -> list[int]:
     """The exit statuses of that many children."""
     ready, go = os.pipe()
