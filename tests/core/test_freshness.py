@@ -88,6 +88,14 @@ def test_a_budget_is_a_sliding_window() -> None:
     assert [budget.claim(now, POLICY) for now in (30, 30.1, 58.9, 59)] == [True, False, False, True]
 
 
+def test_a_claim_that_sent_nothing_is_given_back() -> None:
+    budget = Budget()
+    budget.give_back()
+    assert [budget.claim(0, POLICY) for _ in range(3)] == [True, True, False]
+    budget.give_back()
+    assert [budget.claim(0, POLICY) for _ in range(2)] == [True, False]
+
+
 def test_a_budget_with_room_needs_no_wait() -> None:
     assert Budget().wait(0, POLICY) == 0
 

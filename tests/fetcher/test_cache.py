@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -100,10 +101,11 @@ class Awaited:
 
 
 class Case:
-    def __init__(self, edge: Edge, publisher: Publisher, clock: Clock, awaited: bool) -> None:
+    def __init__(self, edge: Edge, publisher: Publisher, clock: Clock, awaited: bool, **policy: Any) -> None:
         self.shared = Shared()
+        self.edge = edge
         cache = Awaited(self.shared) if awaited else self.shared
-        self.fetcher = edge.fetcher(POLICY, clock=clock, cache=cache)
+        self.fetcher = edge.fetcher(replace(POLICY, **policy), clock=clock, cache=cache)
         self.publisher, self.clock = publisher, clock
         self.uri = publisher.uri()
 
@@ -181,13 +183,86 @@ def test_an_older_shared_document_changes_nothing(case: Case) -> None:
     assert case.ask("old") is Reason.UNKNOWN_KID
 
 
-def test_a_spent_shared_budget_refuses(case: Case) -> None:
+@pytest.fixture
+def impatient(request: pytest.FixtureRequest, edge: Edge, publisher: Publisher, clock: Clock) -> Case:
+    publisher.keys = [OLD]
+    return Case(edge, publisher, clock, awaited=edge.name == "async", timeout=0.35, stale_if_error=3_600)
+
+
+def test_a_spent_shared_budget_refuses(impatient: Case) -> None:
+    case = impatient
     case.shared.grants = False
     assert case.ask("old") is Reason.JWKS_UNAVAILABLE
     case.shared.documents[case.uri] = document(case.clock(), OLD)
     assert case.ask("old") == "old"
     assert case.ask("new") is Reason.UNKNOWN_KID
     assert case.publisher.count == 0
+
+
+class ArrivesLater(Shared):
+    """Another worker has the budget, and its document arrives at the third look."""
+
+    def __init__(self, document: JWKSDocument) -> None:
+        super().__init__()
+        self.grants = False
+        self._document = document
+
+    def get(self, jwks_uri: str, now: float) -> JWKSDocument | None:
+        self._note("get")
+        return self._document if self.calls.count("get") >= 3 else None
+
+
+def test_a_worker_that_finds_the_budget_spent_waits_for_the_fetch_of_another(
+    edge: Edge, publisher: Publisher, clock: Clock
+) -> None:
+    fetcher = edge.fetcher(POLICY, clock=clock, cache=ArrivesLater(document(clock(), OLD)))
+    assert fetcher.get_key(publisher.uri(), "RS256", "old").kid == "old"
+    assert publisher.count == 0
+    # Nothing was sent, so nothing of its own budget is used up.
+    state = getattr(fetcher, "subject", fetcher)._state
+    assert state._budgets[publisher.uri()].idle(clock(), POLICY)
+
+
+def test_a_document_of_another_that_does_not_serve_ends_the_wait(
+    edge: Edge, publisher: Publisher, clock: Clock
+) -> None:
+    cache = ArrivesLater(document(clock(), OLD))
+    cache.calls += ["get", "get"]
+    fetcher = edge.fetcher(replace(POLICY, timeout=0.6), clock=clock, cache=cache)
+    assert fetcher.get_key(publisher.uri(), "RS256", "old").kid == "old"
+    clock.advance(1)
+    cache._document = document(clock(), OLD)
+    with pytest.raises(InvalidClient, match="unknown_kid"):
+        fetcher.get_key(publisher.uri(), "RS256", "new")
+    clock.advance(1)
+    cache.calls.clear()
+    cache._document = document(clock(), OLD)
+    with pytest.raises(InvalidClient, match="unknown_kid"):
+        fetcher.get_key(publisher.uri(), "RS256", "newer")
+    assert cache.calls.count("get") == 3
+    assert publisher.count == 0
+
+
+def test_when_nobody_who_shares_the_budget_has_an_answer_stale_keys_may_be_used(impatient: Case) -> None:
+    case = impatient
+    assert case.ask("old") == "old"
+    case.shared.grants = False
+    case.clock.advance(310)
+    assert case.ask("old") == "old"
+    case.clock.advance(3_700)
+    assert case.ask("old") is Reason.JWKS_UNAVAILABLE
+    assert case.publisher.count == 1
+
+
+def test_the_same_document_a_little_younger_is_not_another(case: Case) -> None:
+    assert case.ask("old") == "old"
+    case.clock.advance(240)
+    case.shared.documents[case.uri] = document(case.clock() - 239.9, OLD)
+    assert case.ask("old") == "old"
+    case.clock.advance(50)
+    assert case.ask("old") == "old"
+    case.edge.settle()
+    assert case.publisher.count == 2
 
 
 def test_a_broken_cache_costs_a_fetch_and_is_counted(case: Case, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,6 +1,7 @@
 """The contracts: our stores in memory keep them, and stores with one mistake are caught."""
 
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -66,6 +67,31 @@ class Forgetful(Stores):
     def add(self, key: bytes, expires_at: float, now: float) -> Any:
         if len(self.marks) >= 100:
             self.marks.pop(next(iter(self.marks)))
+        return super().add(key, expires_at, now)
+
+
+class Amnesic(Stores):
+    """Forgets what has expired by whichever clock, and does not remember that it did."""
+
+    def add(self, key: bytes, expires_at: float, now: float) -> Any:
+        self.marks = {known: until for known, until in self.marks.items() if until > now}
+        return super().add(key, expires_at, now)
+
+
+class Small(Stores):
+    def add(self, key: bytes, expires_at: float, now: float) -> Any:
+        if len(self.marks) >= 1_500:
+            self.marks.pop(next(iter(self.marks)))
+        return super().add(key, expires_at, now)
+
+
+class Careful(Amnesic):
+    """The same, and it says that it cannot tell."""
+
+    def add(self, key: bytes, expires_at: float, now: float) -> Any:
+        if expires_at <= getattr(self, "latest", 0.0):
+            raise TemporarilyUnavailable(Reason.REPLAY_STORE_UNAVAILABLE, "the clock was set back")
+        self.latest = max(getattr(self, "latest", 0.0), now)
         return super().add(key, expires_at, now)
 
 
@@ -144,6 +170,10 @@ def test_a_right_store_passes(kind: type[Stores], test: str) -> None:
     run(kind(), test)
 
 
+def test_a_store_that_cannot_tell_after_a_clock_ran_ahead_passes() -> None:
+    run(Careful(), "test_a_clock_that_runs_ahead_revives_nothing_for_the_others")
+
+
 def test_a_right_bounded_store_passes() -> None:
     class Bounded(Stores):
         def add(self, key: bytes, expires_at: float, now: float) -> Any:
@@ -166,6 +196,8 @@ def test_a_right_bounded_store_passes() -> None:
         (FailingOpen, "test_an_engine_that_fails_accepts_nothing"),
         (FailingOddly, "test_an_engine_that_fails_accepts_nothing"),
         (Forgetful, "test_a_full_store_refuses_and_forgets_nothing_live"),
+        (Amnesic, "test_a_clock_that_runs_ahead_revives_nothing_for_the_others"),
+        (Small, "test_thousands_of_live_marks_stay"),
         (Full, "test_a_full_store_refuses_and_forgets_nothing_live"),
     ],
 )
@@ -227,7 +259,8 @@ class Cache:
     def __init__(self, mistake: str = "") -> None:
         self.mistake = mistake
         self.documents: dict[str, JWKSDocument] = {}
-        self.claims: dict[str, int] = {}
+        self.put_at: dict[str, float] = {}
+        self.claims: dict[str, list[float]] = {}
         self.broken = False
 
     def _check(self) -> None:
@@ -237,6 +270,8 @@ class Cache:
     async def get(self, jwks_uri: str, now: float) -> JWKSDocument | None:
         self._check()
         document = self.documents.get(jwks_uri)
+        if document is not None and self.mistake != "keeps the clock of a process":
+            document = JWKSDocument(document.body, now - (self.put_at[jwks_uri] - document.fetched_at))
         if document is not None and self.mistake == "forgets the age":
             return JWKSDocument(document.body, now)
         if document is not None and self.mistake == "changes the bytes":
@@ -248,12 +283,17 @@ class Cache:
         known = self.documents.get(jwks_uri)
         if known is None or known.fetched_at <= document.fetched_at or self.mistake == "takes the older":
             self.documents[jwks_uri] = document
+            self.put_at[jwks_uri] = now
 
     async def claim(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
         self._check()
         key = "" if self.mistake == "one budget for all" else jwks_uri
-        self.claims[key] = self.claims.get(key, 0) + 1
-        return self.claims[key] <= policy.unknown_kid_burst or self.mistake == "grants all"
+        wall = time.monotonic()
+        window = 1e9 if self.mistake == "never gives back" else policy.unknown_kid_window
+        live = [at for at in self.claims.get(key, []) if wall - at < window]
+        granted = len(live) < policy.unknown_kid_burst or self.mistake == "grants all"
+        self.claims[key] = [*live, wall] if granted else live
+        return granted
 
 
 def run_cache(cache: Cache, test: str) -> None:
@@ -282,12 +322,19 @@ def test_a_right_cache_passes(test: str) -> None:
     run_cache(Cache(), test)
 
 
+def test_a_budget_that_never_comes_back_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("private_key_jwt.testing._contracts.WINDOW_PATIENCE", 1.2)
+    with pytest.raises(AssertionError, match="it must come back"):
+        run_cache(Cache("never gives back"), "test_a_budget_comes_back_with_its_window")
+
+
 @pytest.mark.parametrize(
     ("mistake", "test"),
     [
         ("forgets the age", "test_a_document_comes_back_as_it_was"),
         ("changes the bytes", "test_a_document_comes_back_as_it_was"),
         ("takes the older", "test_a_newer_document_stays"),
+        ("keeps the clock of a process", "test_an_age_is_the_same_by_another_process_s_clock"),
         ("grants all", "test_workers_share_one_budget"),
         ("one budget for all", "test_workers_share_one_budget"),
         ("fails open", "test_an_engine_that_fails_raises"),

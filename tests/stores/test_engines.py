@@ -96,7 +96,7 @@ class TestAsyncRedis(TestRedis):
 
 
 class TestPostgreSQL(ReplayStoreContract):
-    driver = "psycopg"
+    many = 300  # each add opens a connection here
 
     @pytest.fixture(autouse=True)
     def table(self) -> Any:

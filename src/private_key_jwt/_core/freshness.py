@@ -110,6 +110,11 @@ class Budget:
         claims.append(now)
         return True
 
+    def give_back(self) -> None:
+        """Undo the newest claim."""
+        if self._claims:
+            self._claims.pop()
+
     def wait(self, now: float, policy: JWKSPolicy) -> float:
         """Seconds until the next claim can succeed."""
         if len(self._claims) < policy.unknown_kid_burst:

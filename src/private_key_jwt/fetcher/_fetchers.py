@@ -21,7 +21,7 @@ from ..exceptions import ConfigurationError
 from ..policy import JWKSPolicy, check_integer
 from ..stores import AsyncJWKSCache, JWKSCache, MemoryJWKSCache
 from . import _flow, _http
-from ._flow import ClaimShared, Get, ReadCache, Refresh, RefreshAhead, RefreshStep
+from ._flow import ClaimShared, Get, Pause, ReadCache, Refresh, RefreshAhead, RefreshStep
 from ._state import FetchState, Flight, Handle, Landing, Outcome, Wish, logger
 
 Found = TypeVar("Found")
@@ -218,6 +218,9 @@ class JWKSFetcher(_Fetcher["Future[None]"]):
                 return _http.get(self._http, uri, self.policy, forced=flight.wish.forced)
             case ReadCache():
                 return self._from_cache(lambda: self._cache.get(uri, self._clock()), otherwise=None)
+            case Pause(seconds):
+                time.sleep(seconds)
+                return None
             case ClaimShared():
                 return self._from_cache(lambda: self._cache.claim(uri, self.policy, self._clock()), otherwise=True)
         return self._from_cache(lambda: self._cache.put(uri, step.document, self._clock()), otherwise=None)
@@ -342,6 +345,9 @@ class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
                 return await _http.aget(self._http, uri, self.policy, forced=flight.wish.forced)
             case ReadCache():
                 return await self._from_cache(lambda: self._cache.get(uri, self._clock()), otherwise=None)
+            case Pause(seconds):
+                await asyncio.sleep(seconds)
+                return None
             case ClaimShared():
                 return await self._from_cache(
                     lambda: self._cache.claim(uri, self.policy, self._clock()), otherwise=True

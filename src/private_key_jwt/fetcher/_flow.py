@@ -20,6 +20,14 @@ from ._state import FetchState, Flight, Landing, Outcome, Wish, logger
 
 _DONE = Outcome(Landing.DONE, "")
 _SPENT_ELSEWHERE = Outcome(Landing.SPENT, "the fetch budget is spent, by others who share the cache")
+_NONE_ELSEWHERE = Outcome(Landing.FAILED, "no answer to others who share the cache, and they have spent the budget")
+
+# How often the shared cache is asked whether the fetch of another worker has ended, and by how much a document must be
+# newer to be another one: ages in a shared cache are a little off.
+_PAUSE = 0.1
+_NEWER = 0.5
+# The part of the timeout spent on that: whoever waits for the flight is to get its answer before he gives up.
+_PATIENCE = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,15 +140,22 @@ class WriteCache:
     document: JWKSDocument
 
 
-RefreshStep = ReadCache | ClaimShared | Get | WriteCache
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Wait so many seconds."""
+
+    seconds: float
+
+
+RefreshStep = ReadCache | ClaimShared | Get | WriteCache | Pause
 
 
 def refresh(state: FetchState[Any], flight: Flight[Any]) -> Generator[RefreshStep, Any, Outcome]:
     """One flight: the shared cache first, then, if the shared budget allows, the publisher."""
     if _adopt_shared(state, flight, (yield ReadCache())):
-        return _DONE
+        return _shared(state, flight)
     if not (yield ClaimShared()):
-        return _SPENT_ELSEWHERE
+        return (yield from _await_others(state, flight))
     sent_at = state.clock()
     try:
         body: bytes = yield Get()
@@ -153,23 +168,44 @@ def refresh(state: FetchState[Any], flight: Flight[Any]) -> Generator[RefreshSte
     return _DONE
 
 
-def _adopt_shared(state: FetchState[Any], flight: Flight[Any], document: JWKSDocument | None) -> bool:
-    """Take a newer document that somebody else fetched; True when it makes a fetch of our own needless."""
+def _shared(state: FetchState[Any], flight: Flight[Any]) -> Outcome:
+    # Nothing was fetched here, so nothing of this process's own budget is used up.
+    state.give_back(flight.jwks_uri)
+    return _DONE
+
+
+def _await_others(state: FetchState[Any], flight: Flight[Any]) -> Generator[RefreshStep, Any, Outcome]:
+    """Others who share the cache have claimed the fetches, and are fetching now: their document serves us, too."""
+    for _ in range(int(_PATIENCE * state.policy.timeout / _PAUSE)):
+        yield Pause(_PAUSE)
+        adopted = _adopt_shared(state, flight, (yield ReadCache()))
+        if adopted:
+            return _shared(state, flight)
+        if adopted is False:
+            break
+    return _SPENT_ELSEWHERE if flight.wish.forced else _NONE_ELSEWHERE
+
+
+def _adopt_shared(state: FetchState[Any], flight: Flight[Any], document: JWKSDocument | None) -> bool | None:
+    """Take a newer document that somebody else fetched: None when there is none.
+
+    True when it makes a fetch of our own needless, False when it does not serve what the flight is for.
+    """
     if document is None:
-        return False
+        return None
     now = state.clock()
     fetched_at = min(document.fetched_at, now)
     known = state.entry(flight.jwks_uri)
-    if known is not None and fetched_at <= known.fetched_at:
-        return False
+    if known is not None and fetched_at < known.fetched_at + _NEWER:
+        return None
     try:
         keys = jwk_set.loads_key_set(document.body, state.policy.max_keys)
     except ValueError as error:
         state.cache_failures += 1
         logger.warning("the cache holds no JWK Set for %s: %s", flight.jwks_uri, error)
-        return False
+        return None
     if now - fetched_at >= lifetime(keys, state.policy):
-        return False
+        return None
     state.adopt(flight.jwks_uri, Entry(keys, fetched_at, 0))
     alg, kid, forced = flight.wish
     return not forced or (alg is not None and look_up(keys, alg, kid).key is not None)

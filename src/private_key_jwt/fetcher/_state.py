@@ -195,6 +195,11 @@ class FetchState(Generic[Handle]):
         if outcome.landing is Landing.FAILED:
             logger.warning("fetching %s failed: %s", flight.jwks_uri, outcome.detail)
 
+    def give_back(self, jwks_uri: str) -> None:
+        """Undo the newest claim: its flight sent nothing."""
+        with self._lock:
+            self._budget(jwks_uri, self.clock()).give_back()
+
     def flights(self) -> list[Flight[Handle]]:
         """All flights under way."""
         with self._lock:

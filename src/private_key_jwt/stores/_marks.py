@@ -18,8 +18,10 @@ _TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,47}")
 
 def check_table(table: object) -> str:
     """A table name that needs no quoting anywhere. Raises ConfigurationError."""
-    if not isinstance(table, str) or not _TABLE.fullmatch(table):
-        raise ConfigurationError(f"table must be 1 to 48 letters, digits and _, no digit first, not {table!r}")
+    if not isinstance(table, str) or not _TABLE.fullmatch(table) or table.endswith("_forgotten"):
+        raise ConfigurationError(
+            f"table must be 1 to 48 letters, digits and _, no digit first and no _forgotten last, not {table!a}"
+        )
     return table
 
 

@@ -90,3 +90,9 @@ def _pool(kind: Any, url: str, timeout: float, retry: object, settings: dict[str
             " it may hold a password)"
         ) from None
     return pool
+
+
+def check_prefix(prefix: object) -> None:
+    """Raises ConfigurationError for what cannot stand in front of a key."""
+    if not isinstance(prefix, str) or not prefix.isprintable():
+        raise ConfigurationError(f"prefix must be a string of printable characters, not {prefix!a}")

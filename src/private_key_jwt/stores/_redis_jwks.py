@@ -13,7 +13,7 @@ import redis.asyncio
 from ..exceptions import ConfigurationError
 from ..policy import JWKSPolicy
 from ._protocol import JWKSDocument
-from ._redis_client import async_client, open_async, open_sync, sync_client
+from ._redis_client import async_client, check_prefix, open_async, open_sync, sync_client
 
 _PREFIX = "private-key-jwt:jwks:"
 _KEEP_MS = 86_400_000  # the longest ttl that a policy allows: documents of tenants that are gone leave
@@ -62,8 +62,7 @@ class _Documents:
     """What both caches share: their commands, and what the answers say."""
 
     def __init__(self, prefix: str, wall_clock: Callable[[], float]) -> None:
-        if not isinstance(prefix, str):
-            raise ConfigurationError(f"prefix must be a string, not {prefix!r}")
+        check_prefix(prefix)
         if not callable(wall_clock):
             raise ConfigurationError("wall_clock must be a function that gives seconds since the epoch")
         self._prefix = prefix
@@ -85,8 +84,7 @@ class _Documents:
     def _eval(self, script: str, kind: str, jwks_uri: str, *arguments: object) -> tuple[Any, ...]:
         return "EVAL", script, 1, f"{self._prefix}{kind}{jwks_uri}", *arguments
 
-    @staticmethod
-    def read(answer: Any, now: float) -> JWKSDocument | None:
+    def read(self, answer: Any, now: float) -> JWKSDocument | None:
         """The document, its age carried over to the clock of ``now``. Raises ValueError for what is none."""
         server_now, value = answer
         if value is None:
@@ -95,8 +93,11 @@ class _Documents:
         if not (separator and fetched_at.isdigit()):
             raise ValueError("the shared cache holds something else than a document")
         age = (int(server_now) - int(fetched_at)) / 1_000
-        # From the future: the server's clock was set back, and nobody can tell how old it is.
-        return None if age < 0 else JWKSDocument(body, now - age)
+        if age < 0:
+            return None  # the server's clock was set back, and nobody can tell how old it is
+        # Set back by less than the age it does not show: then this host's clock says more. One that is ahead of the
+        # others costs fetches.
+        return JWKSDocument(body, now - max(age, self._wall_clock() - int(fetched_at) / 1_000))
 
     @staticmethod
     def granted(answer: object) -> bool:

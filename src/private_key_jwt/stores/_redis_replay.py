@@ -13,7 +13,7 @@ import redis.asyncio
 from ..exceptions import ConfigurationError, PrivateKeyJWTError
 from ..policy import check_number
 from ._failure import cannot_tell
-from ._redis_client import async_client, open_async, open_sync, sync_client
+from ._redis_client import async_client, check_prefix, open_async, open_sync, sync_client
 
 logger = logging.getLogger("private_key_jwt")
 
@@ -27,8 +27,7 @@ class _Marks:
     """What both stores share: the command of an add and what its answer says, and what a server must be like."""
 
     def __init__(self, prefix: str, margin: float) -> None:
-        if not isinstance(prefix, str):
-            raise ConfigurationError(f"prefix must be a string, not {prefix!r}")
+        check_prefix(prefix)
         check_number("margin", margin, 0, 86_400)
         self._prefix = prefix.encode()
         self._margin = margin

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -237,6 +237,7 @@ class AsyncSQLAlchemyReplayStore(_Store):
             raise ConfigurationError(f"engine must be a SQLAlchemy AsyncEngine, not {type(engine).__name__}")
         super().__init__(engine.sync_engine, table, timeout)
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     async def create_table(self) -> None:
         """See SQLAlchemyReplayStore.create_table."""
@@ -250,21 +251,40 @@ class AsyncSQLAlchemyReplayStore(_Store):
     async def add(self, key: bytes, expires_at: float, now: float) -> bool:
         """See AsyncReplayStore.add. Raises TemporarilyUnavailable: replay_store_unavailable."""
         try:
-            async with asyncio.timeout(self._timeout), self._engine.begin() as connection:
-                added = await connection.run_sync(self._marks.add, self, key, expires_at, now)
+            added: bool = await self._in_time(self._execute(self._marks.add, self, key, expires_at, now), self._timeout)
         except TemporarilyUnavailable:
             raise
         except Exception as error:
             raise self._marks.failed(self, error) from error
         if self._purge_turns.is_due():
-            await self._purge(now)
+            # What an add has decided stands: a purge that fails is left to the next.
+            with contextlib.suppress(Exception):
+                await self._in_time(self._execute(self._marks.purge, now), self._timeout * _PURGE_SHARE)
         return added
+
+    async def _execute(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        async with self._engine.begin() as connection:
+            return await connection.run_sync(call, *arguments)
+
+    async def _in_time(self, work: Coroutine[Any, Any, Any], timeout: float) -> Any:
+        """What ``work`` gives, or TimeoutError: on time, also when its driver takes longer to clean up."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._end)
+        try:
+            done, _ = await asyncio.wait({task}, timeout=timeout)
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        if not done:
+            task.cancel()
+            raise TimeoutError
+        return task.result()
+
+    def _end(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen, so that nobody warns of one that was never retrieved
 
     async def close(self) -> None:
         """Nothing: the engine is yours."""
-
-    async def _purge(self, now: float) -> None:
-        # What an add has decided stands: a purge that fails is left to the next.
-        with contextlib.suppress(Exception):
-            async with asyncio.timeout(self._timeout * _PURGE_SHARE), self._engine.begin() as connection:
-                await connection.run_sync(self._marks.purge, now)

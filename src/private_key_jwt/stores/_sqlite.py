@@ -50,7 +50,7 @@ class _Database:
                 execute("PRAGMA journal_mode = WAL", _NOTHING).fetchall()
                 for statement in schema:
                     execute(statement, _NOTHING)
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, ValueError) as error:  # ValueError: no path at all, such as one with a NUL
             self.close()
             raise ConfigurationError(f"cannot use {str(self._path)!r} as a SQLite database: {error}") from error
         _forks.watch(self)

@@ -15,6 +15,7 @@ import inspect
 import os
 import secrets
 import threading
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,7 @@ from ..stores import JWKSDocument
 THREADS = 64
 PROCESSES = 8
 NOW = 1_700_000_000.0
+WINDOW_PATIENCE = 10.0
 
 
 def _expect(condition: object, what: str) -> None:
@@ -113,6 +115,8 @@ class ReplayStoreContract(_Contract):
     """Whether ``break_store`` applies: an engine that can fail."""
     can_fill = False
     """Whether ``open_small`` applies: a store with a bound of its own."""
+    many = 2_000
+    """How many live marks to put in: less for an engine that takes its time."""
     has_prefix = True
     """Whether ``open_other`` applies: two stores can live side by side in one engine."""
 
@@ -162,6 +166,28 @@ class ReplayStoreContract(_Contract):
         store, stem = self._keep(self.open_store()), secrets.token_bytes(30)
         for end in (b"\0\0", b"\0a", b"aA", b"AA", b"\xff\xfe", b"\r\n", b"%s", b"'\""):
             _expect(self.add(store, stem + end, NOW + 60, NOW) is True, f"the key that ends in {end!r} is new")
+
+    def test_a_clock_that_runs_ahead_revives_nothing_for_the_others(self) -> None:
+        """Law 1 over hosts whose clocks differ: what one has forgotten, another must not take for new."""
+        if not self.shared:
+            return
+        ahead, behind, key = self._keep(self.open_store()), self._keep(self.open_store()), secrets.token_bytes(32)
+        _expect(self.add(behind, key, NOW + 5, NOW) is True, "the first add must be True")
+        for _ in range(200):  # time enough for a store that purges
+            _expect(self.add(ahead, secrets.token_bytes(32), NOW + 600, NOW + 10) is True, "a new key is new")
+        try:
+            again = self.add(behind, key, NOW + 5, NOW + 4.9)
+        except TemporarilyUnavailable:
+            return
+        _expect(again is False, "a mark that is live by one clock must not be new")
+
+    def test_thousands_of_live_marks_stay(self) -> None:
+        """A live mark is never dropped to make room."""
+        store, keys = self._keep(self.open_store()), [secrets.token_bytes(32) for _ in range(self.many)]
+        for key in keys:
+            _expect(self.add(store, key, NOW + 600, NOW) is True, "a new key is new")
+        for key in keys[::50]:
+            _expect(self.add(store, key, NOW + 600, NOW + 1) is False, "a live mark must stay")
 
     def test_workers_share_their_marks(self) -> None:
         """What one worker marked, another knows."""
@@ -298,6 +324,31 @@ class JWKSCacheContract(_Contract):
         first, second = self._keep(self.open_cache()), self._keep(self.open_cache())
         self.put(first, uri, JWKSDocument(b"{}", 100), 100)
         _expect((self.get(second, uri, 100) is not None) is self.shared, "the second has it, if shared")
+
+    def test_an_age_is_the_same_by_another_process_s_clock(self) -> None:
+        """Monotonic clocks begin anywhere: what is kept must be ages."""
+        if not self.shared:
+            return
+        uri = self._uri()
+        first, second = self._keep(self.open_cache()), self._keep(self.open_cache())
+        self.put(first, uri, JWKSDocument(b"{}", 90), 100)
+        for now in (5_100.0, 20.0):
+            found = self.get(second, uri, now)
+            _expect(found is not None and now - 15 <= found.fetched_at <= now - 10 + 0.01, "the age must be the same")
+
+    def test_a_budget_comes_back_with_its_window(self) -> None:
+        """By the engine's own clock, so this waits for a second."""
+        policy, uri, cache = JWKSPolicy(unknown_kid_window=1), self._uri(), self._keep(self.open_cache())
+
+        def claim() -> bool:
+            return self.finish(cache.claim(uri, policy, 100)) is True
+
+        while claim() and self.shared:
+            pass
+        deadline = time.monotonic() + WINDOW_PATIENCE
+        while not claim():
+            _expect(time.monotonic() < deadline, "it must come back")
+            threading.Event().wait(0.05)
 
     def test_workers_share_one_budget(self) -> None:
         """No more claims than the burst are granted within the window, whoever claims."""
