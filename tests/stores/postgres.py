@@ -110,11 +110,13 @@ def url() -> URL:
 
 
 class Proxy:
-    """Stands between a client and the server, and can cut the line before an answer passes."""
+    """Stands between a client and the server, and can cut the line before an answer passes, or hold it (``free``)."""
 
     def __init__(self, server: URL) -> None:
         self._server = (server.host or "127.0.0.1", server.port or 5432)
         self._pass = -1  # so many more answers pass; -1: all
+        self.free = threading.Event()
+        self.free.set()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
@@ -129,6 +131,7 @@ class Proxy:
         return self._pass == -2
 
     def close(self) -> None:
+        self.free.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -148,8 +151,10 @@ class Proxy:
     def _relay(self, source: socket.socket, target: socket.socket, answers: bool) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65_536):
-                if answers and self._is_cut():
-                    break
+                if answers:
+                    self.free.wait(30)
+                    if self._is_cut():
+                        break
                 target.sendall(data)
         for end in (source, target):
             with contextlib.suppress(OSError):

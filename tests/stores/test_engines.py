@@ -28,6 +28,10 @@ from . import postgres
 from .redis_server import Proxy, RedisServer
 
 
+# Seconds. What is looked at here is who wins, on a machine that may be busy; each engine's timeout has its own test.
+PATIENT = 10
+
+
 @pytest.fixture(scope="module")
 def server() -> Any:
     """A Redis of our own, for it is cut off."""
@@ -44,13 +48,13 @@ class TestSQLite(ReplayStoreContract):
         self.path = tmp_path / "replay.db"
 
     def open_store(self) -> Any:
-        return SQLiteReplayStore(self.path)
+        return SQLiteReplayStore(self.path, timeout=PATIENT)
 
     def open_other(self) -> Any:
-        return SQLiteReplayStore(self.path, table="other")
+        return SQLiteReplayStore(self.path, timeout=PATIENT, table="other")
 
     def open_small(self) -> Any:
-        store = SQLiteReplayStore(self.path)
+        store = SQLiteReplayStore(self.path, timeout=PATIENT)
         with store._database.session(1) as execute:
             execute("PRAGMA max_page_count = 12", {})
         return store
@@ -77,10 +81,10 @@ class TestRedis(BehindProxy, ReplayStoreContract):
     kind: Any = RedisReplayStore
 
     def open_store(self) -> Any:
-        return self.kind.from_url(self.proxy.url, prefix=self.prefix, margin=0)
+        return self.kind.from_url(self.proxy.url, timeout=PATIENT, prefix=self.prefix, margin=0)
 
     def open_other(self) -> Any:
-        return self.kind.from_url(self.server.url, prefix=f"{self.prefix}other:", margin=0)
+        return self.kind.from_url(self.server.url, timeout=PATIENT, prefix=f"{self.prefix}other:", margin=0)
 
     def break_store(self, store: Any) -> None:
         self.proxy.close()
@@ -113,7 +117,7 @@ class TestPostgreSQL(ReplayStoreContract):
         return create_engine(postgres.url().set(drivername="postgresql+psycopg"), poolclass=NullPool)
 
     def _open(self, name: str) -> Any:
-        store = SQLAlchemyReplayStore(self._engine(), table=name, timeout=10)
+        store = SQLAlchemyReplayStore(self._engine(), table=name, timeout=PATIENT)
         store.create_table()
         self.tables.append(store)
         return store
@@ -134,7 +138,7 @@ class TestPostgreSQL(ReplayStoreContract):
 class TestAsyncPostgreSQL(TestPostgreSQL):
     def _open(self, name: str) -> Any:
         engine = create_async_engine(postgres.url().set(drivername="postgresql+asyncpg"), poolclass=NullPool)
-        store = AsyncSQLAlchemyReplayStore(engine, table=name, timeout=10)
+        store = AsyncSQLAlchemyReplayStore(engine, table=name, timeout=PATIENT)
         self.finish(store.create_table())
         self.tables.append(store)
         return store
@@ -146,7 +150,7 @@ class TestSQLiteJWKSCache(JWKSCacheContract):
         self.path = tmp_path / "jwks.db"
 
     def open_cache(self) -> Any:
-        return SQLiteJWKSCache(self.path)
+        return SQLiteJWKSCache(self.path, timeout=PATIENT)
 
     def break_cache(self, cache: Any) -> None:
         self.path.rename(self.path.with_suffix(".gone"))
@@ -156,7 +160,7 @@ class TestRedisJWKSCache(BehindProxy, JWKSCacheContract):
     kind: Any = RedisJWKSCache
 
     def open_cache(self) -> Any:
-        return self.kind.from_url(self.proxy.url, prefix=self.prefix)
+        return self.kind.from_url(self.proxy.url, timeout=PATIENT, prefix=self.prefix)
 
     def break_cache(self, cache: Any) -> None:
         self.proxy.close()

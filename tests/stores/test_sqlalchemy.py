@@ -1,6 +1,7 @@
 """Replay marks through SQLAlchemy: a real PostgreSQL with three drivers, and SQLite files with two."""
 
 import asyncio
+import contextlib
 import secrets
 import threading
 import time
@@ -290,14 +291,14 @@ def await_waiting(connection: Connection, application: str) -> None:
 
 
 def test_a_locked_table_refuses_in_time(pg: Place) -> None:
-    worker, key = pg.worker(timeout=0.2), new_key()
+    worker = pg.worker(timeout=0.2)
     assert pg.worker().add(new_key())
     with pg.admin.begin() as connection:
         connection.execute(text(f"LOCK TABLE {pg.table} IN ACCESS EXCLUSIVE MODE"))
         started = time.monotonic()
-        refusal(lambda: worker.add(key))
+        refusal(lambda: worker.add(new_key()))
         assert 0.1 < time.monotonic() - started < 2
-    assert worker.add(key) is True
+    assert worker.add(new_key()) is True
 
 
 def test_a_locked_file_refuses_in_time(tmp_path: Path) -> None:
@@ -414,6 +415,49 @@ def test_an_answer_that_is_lost_lets_nobody_in_twice(pg: Place) -> None:
         proxy.close()
     assert lost >= 2
     assert stored == 1  # the last answer that was lost said that it was done
+
+
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg_async"])
+def test_a_server_that_falls_silent_is_given_up_in_time(tmp_path: Path, driver: str) -> None:
+    """Also when the driver takes longer to clean up: that goes on in the background."""
+    pg = make_place(driver, tmp_path)
+    proxy = postgres.Proxy(pg.url)
+    worker = pg.worker(url=pg.url.set(host="127.0.0.1", port=proxy.port), timeout=0.4)
+    assert worker.add(new_key())
+    proxy.free.clear()
+    began = time.monotonic()
+    assert "TimeoutError" in refusal(lambda: worker.add(new_key()))
+    assert time.monotonic() - began < 2
+    proxy.free.set()
+
+    async def cleaned_up() -> None:
+        while worker.store._tasks:
+            await asyncio.wait(set(worker.store._tasks))
+
+    worker.finish(cleaned_up())
+    worker.close()
+    proxy.close()
+    pg.close()
+
+
+def test_an_add_that_is_cancelled_leaves_nothing_behind(tmp_path: Path) -> None:
+    pg = make_place("asyncpg", tmp_path)
+    worker = pg.worker()
+
+    async def run() -> None:
+        for steps in range(12):
+            adding = asyncio.create_task(worker.store.add(new_key(), NOW + 60, NOW))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            adding.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await adding
+        while worker.store._tasks:
+            await asyncio.wait(set(worker.store._tasks))
+
+    worker.finish(run())
+    assert worker.add(new_key()) is True
+    pg.close()
 
 
 def proxy_is_spared(worker: Worker, key: bytes) -> bool:

@@ -356,6 +356,17 @@ def test_a_path_that_cannot_be_used_is_named_at_start(tmp_path: Path, name: str)
         SQLiteReplayStore(tmp_path / name)
 
 
+@pytest.mark.parametrize("path", ["a\0b", "a\ud800b"])
+def test_a_path_that_is_no_path_is_refused_at_start(tmp_path: Path, path: str) -> None:
+    with pytest.raises(ConfigurationError):
+        SQLiteReplayStore(f"{tmp_path}/{path}")
+
+
+def test_a_table_cannot_be_named_like_that_of_what_was_forgotten(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="_forgotten"):
+        SQLiteReplayStore(tmp_path / "replay.db", table="replay_forgotten")
+
+
 def test_a_path_may_hold_any_character(tmp_path: Path) -> None:
     store = SQLiteReplayStore(str(tmp_path / "a b?c#d%20é.db"))
     assert store.add(new_key(), NOW + 60, NOW)

@@ -18,7 +18,7 @@ class Entry:
     """A fetched key set. ``fetched_at`` is when it was asked for; ``flight`` is the number of the fetch.
 
     A set out of a shared cache has flight 0: no request here can have waited for it. ``failed_at`` is when a
-    refresh of it last failed.
+    refresh of it last failed; ``digest`` tells its document from others in this process.
     """
 
     keys: KeySet
@@ -26,6 +26,7 @@ class Entry:
     flight: int
     refresh_ahead_tried: bool = False
     failed_at: float = -math.inf
+    digest: int = 0
 
 
 class Action(Enum):

@@ -22,8 +22,8 @@ _DONE = Outcome(Landing.DONE, "")
 _SPENT_ELSEWHERE = Outcome(Landing.SPENT, "the fetch budget is spent, by others who share the cache")
 _NONE_ELSEWHERE = Outcome(Landing.FAILED, "no answer to others who share the cache, and they have spent the budget")
 
-# How often the shared cache is asked whether the fetch of another worker has ended, and by how much a document must be
-# newer to be another one: ages in a shared cache are a little off.
+# How often the shared cache is asked whether the fetch of another worker has ended, and by how much the same document
+# must be newer to have been fetched again: ages in a shared cache are a little off.
 _PAUSE = 0.1
 _NEWER = 0.5
 # The part of the timeout spent on that: whoever waits for the flight is to get its answer before he gives up.
@@ -163,7 +163,7 @@ def refresh(state: FetchState[Any], flight: Flight[Any]) -> Generator[RefreshSte
     except (FetchFailed, ValueError) as error:
         return Outcome(Landing.FAILED, str(error))
     _report(flight.jwks_uri, keys)
-    state.adopt(flight.jwks_uri, Entry(keys, sent_at, flight.number))
+    state.adopt(flight.jwks_uri, Entry(keys, sent_at, flight.number, digest=hash(body)))
     yield WriteCache(JWKSDocument(body, sent_at))
     return _DONE
 
@@ -196,7 +196,7 @@ def _adopt_shared(state: FetchState[Any], flight: Flight[Any], document: JWKSDoc
     now = state.clock()
     fetched_at = min(document.fetched_at, now)
     known = state.entry(flight.jwks_uri)
-    if known is not None and fetched_at < known.fetched_at + _NEWER:
+    if known is not None and fetched_at <= known.fetched_at + (known.digest == hash(document.body)) * _NEWER:
         return None
     try:
         keys = jwk_set.loads_key_set(document.body, state.policy.max_keys)
@@ -206,7 +206,7 @@ def _adopt_shared(state: FetchState[Any], flight: Flight[Any], document: JWKSDoc
         return None
     if now - fetched_at >= lifetime(keys, state.policy):
         return None
-    state.adopt(flight.jwks_uri, Entry(keys, fetched_at, 0))
+    state.adopt(flight.jwks_uri, Entry(keys, fetched_at, 0, digest=hash(document.body)))
     alg, kid, forced = flight.wish
     return not forced or (alg is not None and look_up(keys, alg, kid).key is not None)
 
