@@ -27,7 +27,6 @@ from private_key_jwt.testing import JWKSCacheContract, ReplayStoreContract
 from . import postgres
 from .redis_server import Proxy, RedisServer
 
-
 # Seconds. What is looked at here is who wins, on a machine that may be busy; each engine's timeout has its own test.
 PATIENT = 10
 
