@@ -92,7 +92,7 @@ def replay_store(edge: Any, url: str, **settings: Any) -> Any:
 
 def jwks_cache(edge: Any, url: str, **settings: Any) -> Any:
     kind: Any = RedisJWKSCache if edge.name == "sync" else AsyncRedisJWKSCache
-    return edge._keep(kind.from_url(url, **settings))
+    return edge._keep(kind.from_url(url, **{"timeout": 5, **settings}))
 
 
 def user_client(edge: Any, url: str, **settings: Any) -> Any:

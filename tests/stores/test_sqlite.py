@@ -405,7 +405,7 @@ def wall() -> Wall:
 
 @pytest.fixture
 def cache(path: Path, wall: Wall) -> Iterator[SQLiteJWKSCache]:
-    cache = SQLiteJWKSCache(path, wall_clock=wall)
+    cache = SQLiteJWKSCache(path, timeout=5, wall_clock=wall)
     yield cache
     cache.close()
 
@@ -425,7 +425,7 @@ def test_a_document_comes_back_with_its_age(cache: SQLiteJWKSCache, path: Path, 
     body = json.dumps({"keys": []}).encode() + b"\0\xff"
     cache.put(URI, document(90, body), 100)
     # Another process has another monotonic clock.
-    worker = SQLiteJWKSCache(path, wall_clock=wall)
+    worker = SQLiteJWKSCache(path, timeout=5, wall_clock=wall)
     found = worker.get(URI, 5_000)
     assert found is not None
     assert found.body == body
@@ -478,7 +478,7 @@ def test_the_oldest_document_leaves(path: Path, wall: Wall) -> None:
 
 def test_workers_share_one_budget(cache: SQLiteJWKSCache, path: Path, wall: Wall) -> None:
     policy = JWKSPolicy(unknown_kid_burst=2, unknown_kid_window=30)
-    worker = SQLiteJWKSCache(path, wall_clock=wall)
+    worker = SQLiteJWKSCache(path, timeout=5, wall_clock=wall)
     claims = []
     for wait in (0, 10, 10, 9, 1, 0, 9, 1, 0):  # at 0, 10, 20, 29, 30, 30, 39, 40, 40
         wall.now += wait
@@ -514,12 +514,14 @@ def test_claims_from_the_future_stop_nobody(cache: SQLiteJWKSCache, wall: Wall) 
 
 
 def test_a_locked_cache_raises_in_time(cache: SQLiteJWKSCache, other: sqlite3.Connection) -> None:
+    hasty = SQLiteJWKSCache(cache._database._path, timeout=0.25)
     other.execute("BEGIN IMMEDIATE")
-    for call in (lambda: cache.put(URI, document(0), 0), lambda: cache.claim(URI, JWKSPolicy(), 0)):
+    for call in (lambda: hasty.put(URI, document(0), 0), lambda: hasty.claim(URI, JWKSPolicy(), 0)):
         started = time.monotonic()
         with pytest.raises(sqlite3.OperationalError, match="locked"):
             call()
-        assert time.monotonic() - started < 0.8
+        assert time.monotonic() - started < 2
+    hasty.close()
     assert cache.get(URI, 0) is None  # a reader waits for nobody
     other.execute("ROLLBACK")
     assert cache.claim(URI, JWKSPolicy(), 0)

@@ -142,7 +142,7 @@ def get(http: httpx.Client | None, url: str, policy: JWKSPolicy, *, forced: bool
         except FetchFailed:
             raise
         except Exception as error:
-            raise (_timed_out(policy) if watchdog.has_bitten else _failed(error)) from None
+            raise (_timed_out(policy) if watchdog.has_bitten else _failed(error, policy)) from None
     # An answer without a length ends where its socket does: cut off, it would look whole.
     if watchdog.has_bitten:
         raise _timed_out(policy)
@@ -172,8 +172,10 @@ async def aget(http: httpx.AsyncClient | None, url: str, policy: JWKSPolicy, *, 
     except TimeoutError:
         raise _timed_out(policy) from None
     except Exception as error:
-        raise _failed(error) from None
+        raise _failed(error, policy) from None
 
 
-def _failed(error: Exception) -> FetchFailed:
+def _failed(error: Exception, policy: JWKSPolicy) -> FetchFailed:
+    if isinstance(error, httpx.TimeoutException):
+        return _timed_out(policy)  # httpx counts the same seconds for one read, and may be the first to see them over
     return FetchFailed(f"{type(error).__name__}: {error}" if isinstance(error, httpx.HTTPError) else repr(error))
