@@ -238,6 +238,14 @@ def test_an_answer_from_memory_is_read(edge: Edge, packed: bool) -> None:
     assert outcome(edge.fetcher(http=users), "https://op.example/jwks.json") == "k1"
 
 
+def test_a_time_out_of_httpx_is_told_as_one(edge: Edge) -> None:
+    def handle(_request: httpx.Request) -> httpx.Response:
+        raise httpx.ReadTimeout("timed out")
+
+    users = edge.http_client(transport=httpx.MockTransport(handle))
+    assert outcome(edge.fetcher(http=users), "https://op.example/jwks.json") == "no complete answer within 3 s"
+
+
 def test_a_transport_that_dawdles_between_chunks_is_given_up(publisher: Publisher) -> None:
     class Dawdling(httpx.SyncByteStream):
         def __iter__(self) -> Iterator[bytes]:
