@@ -12,9 +12,16 @@ from typing import Any
 from ._core import jwk_set
 from ._core.header import Header
 from ._core.jwk_set import VerificationKey
-from ._either import call_either, is_in_process
+from ._either import awaited, is_in_process
 from .clients import RegisteredClient
-from .exceptions import ConfigurationError, InvalidClient, Reason, TemporarilyUnavailable, quote
+from .exceptions import (
+    AuthenticationError,
+    ConfigurationError,
+    InvalidClient,
+    Reason,
+    TemporarilyUnavailable,
+    quote,
+)
 from .fetcher import AsyncJWKSFetcher, JWKSFetcher
 from .policy import AssertionPolicy, check_integer, check_number
 from .stores import AsyncReplayStore, ReplayStore
@@ -97,23 +104,20 @@ def found_client(client: object, client_id: str) -> RegisteredClient:
     )
 
 
-def lookup_failed(error: Exception) -> TemporarilyUnavailable:
-    """The look-up of a client raised."""
+def _lookup_failed(error: Exception) -> TemporarilyUnavailable:
     return TemporarilyUnavailable(Reason.CLIENT_LOOKUP_FAILED, f"the look-up raised {_told(error)}")
 
 
-def check_added(added: object) -> None:
-    """What a store answered. Raises replayed (the client's fault) or replay_store_unavailable (ours)."""
-    if added is True:
-        return
+def _not_added(added: object) -> AuthenticationError:
+    """Why a store did not answer True: replayed (the client's fault) or replay_store_unavailable (ours)."""
     if added is False:
-        raise InvalidClient(Reason.REPLAYED, "this client has used this jti before", "replay")
-    raise TemporarilyUnavailable(
+        return InvalidClient(Reason.REPLAYED, "this client has used this jti before", "replay")
+    return TemporarilyUnavailable(
         Reason.REPLAY_STORE_UNAVAILABLE, f"expected True or False of the store, got {type(added).__name__}"
     )
 
 
-def store_failed(error: Exception) -> TemporarilyUnavailable:
+def _store_failed(error: Exception) -> TemporarilyUnavailable:
     """A store raised. Its own TemporarilyUnavailable stands: it knows more."""
     if isinstance(error, TemporarilyUnavailable) and error.reason in _STORE_REASONS:
         return error
@@ -137,12 +141,20 @@ def registered_key(client: RegisteredClient, header: Header) -> VerificationKey 
 # Sync
 
 
-def sync_clients(clients: Clients) -> Callable[[str], Any]:
-    """Raises ConfigurationError."""
+def sync_clients(clients: Clients) -> Callable[[str], RegisteredClient]:
+    """Raises ConfigurationError; what it gives raises InvalidClient or TemporarilyUnavailable."""
     look_up = _look_up(clients)
     if inspect.iscoroutinefunction(look_up):
         raise ConfigurationError("clients is a coroutine function: take AsyncClientAssertionVerifier")
-    return look_up
+
+    def find(client_id: str) -> RegisteredClient:
+        try:
+            client = look_up(client_id)
+        except Exception as error:  # the user's code: whatever it raises, nobody is let in
+            raise _lookup_failed(error) from error
+        return found_client(client, client_id)
+
+    return find
 
 
 def sync_fetcher(jwks: object) -> JWKSFetcher:
@@ -152,25 +164,37 @@ def sync_fetcher(jwks: object) -> JWKSFetcher:
     return jwks
 
 
-def sync_store(store: ReplayStore) -> ReplayStore:
-    """Raises ConfigurationError."""
+def sync_store(store: ReplayStore) -> Callable[[bytes, float, float], None]:
+    """Raises ConfigurationError; what it gives raises InvalidClient or TemporarilyUnavailable."""
     _check_store(store)
     if inspect.iscoroutinefunction(store.add):
         raise ConfigurationError("replay_store is asynchronous: take AsyncClientAssertionVerifier")
-    return store
+
+    def mark(key: bytes, retain_until: float, now: float) -> None:
+        try:
+            added = store.add(key, retain_until, now)
+        except Exception as error:  # the user's code: whatever it raises, nobody is let in
+            raise _store_failed(error) from error
+        if added is not True:
+            raise _not_added(added)
+
+    return mark
 
 
 # Async
 
 
-def async_clients(clients: AsyncClients) -> Callable[[str], Awaitable[Any]]:
+def async_clients(clients: AsyncClients) -> Callable[[str], Awaitable[RegisteredClient]]:
     """A function of the user's that is not a coroutine function may block: it is called in a thread."""
-    look_up = _look_up(clients)
-    in_process = look_up is not clients
-    is_async = inspect.iscoroutinefunction(look_up)
+    known = _look_up(clients)
+    look_up = awaited(known, in_process=known is not clients)
 
-    async def find(client_id: str) -> Any:
-        return await call_either(lambda: look_up(client_id), in_process=in_process, is_async=is_async)
+    async def find(client_id: str) -> RegisteredClient:
+        try:
+            client = await look_up(client_id)
+        except Exception as error:  # the user's code: whatever it raises, nobody is let in
+            raise _lookup_failed(error) from error
+        return found_client(client, client_id)
 
     return find
 
@@ -191,22 +215,17 @@ def async_fetcher(jwks: object) -> AsyncJWKSFetcher | _AwaitedFetcher:
     return jwks
 
 
-class _EitherStore:
-    """A store of either kind in a coroutine; a sync one that may block is called in a thread."""
-
-    def __init__(self, store: AsyncReplayStore | ReplayStore) -> None:
-        self._store = store
-        self._in_process = is_in_process(store)
-        self._is_async = inspect.iscoroutinefunction(store.add)
-
-    async def add(self, key: bytes, expires_at: float, now: float) -> bool:
-        added: bool = await call_either(
-            lambda: self._store.add(key, expires_at, now), in_process=self._in_process, is_async=self._is_async
-        )
-        return added
-
-
-def async_store(store: AsyncReplayStore | ReplayStore) -> _EitherStore:
-    """Raises ConfigurationError."""
+def async_store(store: AsyncReplayStore | ReplayStore) -> Callable[[bytes, float, float], Awaitable[None]]:
+    """A store of either kind; a sync one that may block is called in a thread."""
     _check_store(store)
-    return _EitherStore(store)
+    add = awaited(store.add, in_process=is_in_process(store))
+
+    async def mark(key: bytes, retain_until: float, now: float) -> None:
+        try:
+            added = await add(key, retain_until, now)
+        except Exception as error:  # the user's code: whatever it raises, nobody is let in
+            raise _store_failed(error) from error
+        if added is not True:
+            raise _not_added(added)
+
+    return mark

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 
@@ -13,7 +13,17 @@ def is_in_process(subject: object) -> bool:
     return getattr(subject, "in_process", False) is True
 
 
-async def call_either(call: Callable[[], Any], *, in_process: bool, is_async: bool = False) -> Any:
-    """The result of ``call``. What is not known to be quick runs in a thread, and what it returns is awaited."""
-    result = call() if in_process or is_async else await asyncio.to_thread(call)
-    return await result if inspect.isawaitable(result) else result
+def awaited(call: Callable[..., Any], *, in_process: bool) -> Callable[..., Awaitable[Any]]:
+    """``call`` as a coroutine function. What is not known to be quick runs in a thread; what it returns is awaited."""
+    if inspect.iscoroutinefunction(call):
+        return call
+
+    async def at_once(*args: Any) -> Any:
+        result = call(*args)
+        return await result if hasattr(result, "__await__") else result
+
+    async def in_a_thread(*args: Any) -> Any:
+        result = await asyncio.to_thread(call, *args)
+        return await result if hasattr(result, "__await__") else result
+
+    return at_once if in_process else in_a_thread

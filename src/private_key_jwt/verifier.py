@@ -1,6 +1,6 @@
 """The verifiers: which client sent this token request?
 
-``begin`` is the recipe, a numbered step for a numbered step; ``consume`` is its last one. The two
+``_check`` is the recipe, a numbered step for a numbered step; ``_mark_used`` is its last one. The two
 verifiers are twins: they differ in ``await`` and in the adapters they are given (a test compares them).
 """
 
@@ -13,13 +13,11 @@ from typing import Any, NamedTuple, Self
 
 from . import _adapters as adapt
 from ._adapters import AsyncClients, Clients
+from ._core import base64url, compact, replay, token_request
 from ._core import claims as claims_step
-from ._core import compact, replay, token_request
 from ._core import header as header_step
 from ._core.header import Header
-from ._core.jwk_set import VerificationKey
 from ._core.token_request import Form
-from .clients import RegisteredClient
 from .exceptions import InvalidClient, Reason
 from .fetcher import AsyncJWKSFetcher, JWKSFetcher
 from .policy import AssertionPolicy
@@ -80,8 +78,8 @@ class ClientAssertionVerifier:
         adapt.check_workers(workers, replay_store)
         self._policy = policy
         self._clock = clock
-        self._clients = adapt.sync_clients(clients)
-        self._replay_store = adapt.sync_store(replay_store)
+        self._find_client = adapt.sync_clients(clients)
+        self._mark = adapt.sync_store(replay_store)
         self._own_jwks = JWKSFetcher() if jwks is None else None
         self._jwks = adapt.sync_fetcher(self._own_jwks or jwks)
 
@@ -91,8 +89,9 @@ class ClientAssertionVerifier:
         client_id: the ``client_id`` parameter of the request, when it had one; it must name the same client.
         Raises InvalidClient or TemporarilyUnavailable, and nothing else whatever the assertion is.
         """
-        pending = self.begin(client_assertion, client_id)
-        return pending.consume()
+        verified, leeway = self._check(client_assertion, client_id)
+        self._mark_used(verified, leeway)
+        return verified
 
     def authenticate(self, form: Form, authorization: str | None = None) -> VerifiedAssertion | None:
         """Authenticate the client of a whole token request.
@@ -106,60 +105,50 @@ class ClientAssertionVerifier:
         parameters = token_request.read(form, authorization)
         if parameters is None:
             return None
-        return self.verify(parameters.assertion, parameters.client_id)
+        client_assertion, client_id = parameters
+        return self.verify(client_assertion, client_id)
 
     def begin(self, client_assertion: str | bytes, client_id: str | None = None) -> PendingAssertion:
         """Everything but the replay mark, for a server that has more to check before the assertion is used up.
 
         Nothing may be issued before ``consume()`` has answered. Arguments and errors are those of ``verify``.
         """
+        verified, leeway = self._check(client_assertion, client_id)
+        return PendingAssertion(self._mark_used, verified, leeway)
+
+    def _check(self, client_assertion: str | bytes, client_id: str | None) -> tuple[VerifiedAssertion, float]:
+        """Steps 1 to 5 of the recipe: what the assertion says, and the leeway of the policy it is held to."""
         now = self._clock()
         # 1. Size and shape: a compact JWS in its one spelling.
-        jws = compact.split(client_assertion, self._policy.max_assertion_bytes)
+        segments = compact.split(client_assertion, self._policy.max_assertion_bytes)
+        header_segment, claims_segment, signature, signing_input = segments
         # 2. Header: what is true of it for every client.
-        header = header_step.parse(jws.header)
+        header = header_step.parse(header_segment)
         # 3. Claims: who, what this client may do, for whom, when, and which one.
-        claims = claims_step.parse(jws.payload)
+        claims = claims_step.parse(claims_segment)
         client = self._find_client(claims_step.identify(claims, client_id))
         policy = client.policy or self._policy
         claims_step.check_client_rules(header, policy, client.signing_algs, require_kid=client.require_kid)
         audience = claims_step.check_audience(claims, policy)
-        times = claims_step.check_times(claims, policy, now)
+        issued_at, expires_at = claims_step.check_times(claims, policy, now)
         jti = claims_step.check_jti(claims)
         # 4. Key: the one of this client that the header names.
-        key = self._find_key(client, header)
+        key = adapt.registered_key(client, header) or self._jwks.get_key(client.jwks_uri or "", header.alg, header.kid)
         # 5. Signature, over the bytes received.
-        if not key.verify(jws.signature, jws.signing_input):
+        if not key.verify(base64url.decode_canonical(signature), signing_input):
             raise bad_signature(header)
-        # 6. Replay, last: `consume` marks it.
+        # 6. Replay, last: `_mark_used`.
         verified = VerifiedAssertion(
-            client.client_id, header.kid, jti, audience, times.issued_at, times.expires_at, MappingProxyType(claims)
+            client.client_id, header.kid, jti, audience, issued_at, expires_at, MappingProxyType(claims)
         )
-        return PendingAssertion(self._mark_used, verified, policy.leeway)
-
-    def _find_client(self, client_id: str) -> RegisteredClient:
-        try:
-            client = self._clients(client_id)
-        except Exception as error:  # the user's code: whatever it raises, nobody is let in
-            raise adapt.lookup_failed(error) from error
-        return adapt.found_client(client, client_id)
-
-    def _find_key(self, client: RegisteredClient, header: Header) -> VerificationKey:
-        key = adapt.registered_key(client, header)
-        if key is None:
-            key = self._jwks.get_key(str(client.jwks_uri), header.alg, header.kid)
-        return key
+        return verified, policy.leeway
 
     def _mark_used(self, verified: VerifiedAssertion, leeway: float) -> None:
         now = self._clock()
         claims_step.check_not_expired(verified.expires_at, leeway, now)
         key = replay.replay_key(verified.client_id, verified.jti)
         retain_until = replay.retain_until(verified.expires_at, leeway)
-        try:
-            added = self._replay_store.add(key, retain_until, now)
-        except Exception as error:  # the user's code: whatever it raises, nobody is let in
-            raise adapt.store_failed(error) from error
-        adapt.check_added(added)
+        self._mark(key, retain_until, now)
         # A store that took longer than the mark lives may have forgotten the first use and said True again.
         claims_step.check_not_expired(verified.expires_at, leeway, self._clock())
 
@@ -220,72 +209,65 @@ class AsyncClientAssertionVerifier:
         adapt.check_workers(workers, replay_store)
         self._policy = policy
         self._clock = clock
-        self._clients = adapt.async_clients(clients)
-        self._replay_store = adapt.async_store(replay_store)
+        self._find_client = adapt.async_clients(clients)
+        self._mark = adapt.async_store(replay_store)
         self._own_jwks = AsyncJWKSFetcher() if jwks is None else None
         self._jwks = adapt.async_fetcher(self._own_jwks or jwks)
 
     async def verify(self, client_assertion: str | bytes, client_id: str | None = None) -> VerifiedAssertion:
         """See ClientAssertionVerifier.verify."""
-        pending = await self.begin(client_assertion, client_id)
-        return await pending.consume()
+        verified, leeway = await self._check(client_assertion, client_id)
+        await self._mark_used(verified, leeway)
+        return verified
 
     async def authenticate(self, form: Form, authorization: str | None = None) -> VerifiedAssertion | None:
         """See ClientAssertionVerifier.authenticate."""
         parameters = token_request.read(form, authorization)
         if parameters is None:
             return None
-        return await self.verify(parameters.assertion, parameters.client_id)
+        client_assertion, client_id = parameters
+        return await self.verify(client_assertion, client_id)
 
     async def begin(self, client_assertion: str | bytes, client_id: str | None = None) -> AsyncPendingAssertion:
         """See ClientAssertionVerifier.begin."""
+        verified, leeway = await self._check(client_assertion, client_id)
+        return AsyncPendingAssertion(self._mark_used, verified, leeway)
+
+    async def _check(self, client_assertion: str | bytes, client_id: str | None) -> tuple[VerifiedAssertion, float]:
+        """See ClientAssertionVerifier._check."""
         now = self._clock()
         # 1. Size and shape: a compact JWS in its one spelling.
-        jws = compact.split(client_assertion, self._policy.max_assertion_bytes)
+        segments = compact.split(client_assertion, self._policy.max_assertion_bytes)
+        header_segment, claims_segment, signature, signing_input = segments
         # 2. Header: what is true of it for every client.
-        header = header_step.parse(jws.header)
+        header = header_step.parse(header_segment)
         # 3. Claims: who, what this client may do, for whom, when, and which one.
-        claims = claims_step.parse(jws.payload)
+        claims = claims_step.parse(claims_segment)
         client = await self._find_client(claims_step.identify(claims, client_id))
         policy = client.policy or self._policy
         claims_step.check_client_rules(header, policy, client.signing_algs, require_kid=client.require_kid)
         audience = claims_step.check_audience(claims, policy)
-        times = claims_step.check_times(claims, policy, now)
+        issued_at, expires_at = claims_step.check_times(claims, policy, now)
         jti = claims_step.check_jti(claims)
         # 4. Key: the one of this client that the header names.
-        key = await self._find_key(client, header)
-        # 5. Signature, over the bytes received.
-        if not key.verify(jws.signature, jws.signing_input):
-            raise bad_signature(header)
-        # 6. Replay, last: `consume` marks it.
-        verified = VerifiedAssertion(
-            client.client_id, header.kid, jti, audience, times.issued_at, times.expires_at, MappingProxyType(claims)
+        key = adapt.registered_key(client, header) or await self._jwks.get_key(
+            client.jwks_uri or "", header.alg, header.kid
         )
-        return AsyncPendingAssertion(self._mark_used, verified, policy.leeway)
-
-    async def _find_client(self, client_id: str) -> RegisteredClient:
-        try:
-            client = await self._clients(client_id)
-        except Exception as error:  # the user's code: whatever it raises, nobody is let in
-            raise adapt.lookup_failed(error) from error
-        return adapt.found_client(client, client_id)
-
-    async def _find_key(self, client: RegisteredClient, header: Header) -> VerificationKey:
-        key = adapt.registered_key(client, header)
-        if key is None:
-            key = await self._jwks.get_key(str(client.jwks_uri), header.alg, header.kid)
-        return key
+        # 5. Signature, over the bytes received.
+        if not key.verify(base64url.decode_canonical(signature), signing_input):
+            raise bad_signature(header)
+        # 6. Replay, last: `_mark_used`.
+        verified = VerifiedAssertion(
+            client.client_id, header.kid, jti, audience, issued_at, expires_at, MappingProxyType(claims)
+        )
+        return verified, policy.leeway
 
     async def _mark_used(self, verified: VerifiedAssertion, leeway: float) -> None:
         now = self._clock()
         claims_step.check_not_expired(verified.expires_at, leeway, now)
         key = replay.replay_key(verified.client_id, verified.jti)
         retain_until = replay.retain_until(verified.expires_at, leeway)
-        try:
-            added = await self._replay_store.add(key, retain_until, now)
-        except Exception as error:  # the user's code: whatever it raises, nobody is let in
-            raise adapt.store_failed(error) from error
-        adapt.check_added(added)
+        await self._mark(key, retain_until, now)
         # A store that took longer than the mark lives may have forgotten the first use and said True again.
         claims_step.check_not_expired(verified.expires_at, leeway, self._clock())
 

@@ -50,3 +50,19 @@ def test_only_the_canonical_spelling_decodes(text: bytes) -> None:
 def test_other_spellings_are_refused(text: bytes) -> None:
     with pytest.raises(ValueError, match="base64url"):
         base64url.decode(text)
+
+
+@given(st.binary(min_size=1, max_size=40))
+def test_a_canonical_segment_is_seen_without_decoding_it(data: bytes) -> None:
+    segment = base64url.to_standard(spell(data))
+    assert base64url.is_canonical(segment)
+    assert base64url.decode_canonical(segment) == data
+    assert not base64url.is_canonical(segment + b"A" * (1 - len(segment) % 4 + 4))
+
+
+def test_what_is_foreign_is_marked() -> None:
+    every = bytes(range(256))
+    ours = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
+    marked = {byte for byte, made in zip(every, base64url.to_standard(every), strict=True) if made == base64url.FOREIGN}
+    assert marked == set(every) - set(ours)
+    assert base64url.FOREIGN not in base64url.to_standard(ours)

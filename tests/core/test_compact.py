@@ -1,9 +1,11 @@
 """Step 1: size and shape."""
 
+import base64
+
 import pytest
 
 from private_key_jwt import InvalidClient, Reason
-from private_key_jwt._core import compact
+from private_key_jwt._core import base64url, compact
 
 TOKEN = "eyJh.eyJi.c2ln"
 
@@ -16,7 +18,11 @@ def refused(assertion: object, max_bytes: int = 1_000) -> tuple[Reason, str | No
 
 @pytest.mark.parametrize("token", [TOKEN, TOKEN.encode()])
 def test_three_segments_are_taken_apart(token: str | bytes) -> None:
-    assert compact.split(token, 1_000) == (b"eyJh", b'{"b', b"sig", b"eyJh.eyJi")
+    assert compact.split(token, 1_000) == (b"eyJh", b"eyJi", b"c2ln", b"eyJh.eyJi")
+
+
+def test_segments_come_in_the_alphabet_that_is_decoded() -> None:
+    assert compact.split("-_-_.-_-_.-_-_", 1_000) == (b"+/+/", b"+/+/", b"+/+/", b"-_-_.-_-_")
 
 
 def test_the_size_is_looked_at_before_anything_else() -> None:
@@ -43,13 +49,44 @@ def test_three_segments_that_are_not_empty(assertion: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("assertion", "got"), [("a.b.", "one that is empty"), ("a.b", "got 2"), ("a.b.c.d.e", "a JWE")]
+    ("assertion", "got"),
+    [("a.b.", "one that is empty"), ("a.b", "got 2"), ("a.b.c.d.e", "a JWE"), ("a.b.c.d.e.f", "got 6 or more")],
 )
 def test_the_detail_says_what_is_wrong_with_the_segments(assertion: str, got: str) -> None:
     with pytest.raises(InvalidClient, match=got):
         compact.split(assertion, 100)
 
 
-@pytest.mark.parametrize(("assertion", "check"), [("eyJh.eyJ.c2ln", "claims"), ("eyJh.eyJi.c2l", "signature")])
+@pytest.mark.parametrize(
+    ("assertion", "check"),
+    [("eyJ.eyJi.c2ln", "header"), ("eyJh.eyJ.c2ln", "claims"), ("eyJh.eyJi.c2l", "signature")],
+)
 def test_each_segment_has_one_spelling(assertion: str, check: str) -> None:
     assert refused(assertion) == (Reason.MALFORMED, check)
+
+
+def loaded(raw: bytes) -> object:
+    return compact.loads(base64url.to_standard(base64.urlsafe_b64encode(raw).rstrip(b"=")), "claims")
+
+
+def test_an_object_of_any_length_is_loaded() -> None:
+    for length in (0, 700, 768, 769, 12_000):
+        assert loaded(b'{"a": "' + b"x" * length + b'"}') == {"a": "x" * length}
+        assert loaded(b" " * length + b"{}") == {}
+        assert loaded(b'{"a": "' + b"[" * length + b'"}') == {"a": "[" * length}
+
+
+@pytest.mark.parametrize("raw", [b"[" * 12_000, b'{"a":' * 2_000, b"x" * 12_000, b"[" + b" " * 12_000 + b"]"])
+def test_what_begins_wrong_is_refused_by_its_beginning(raw: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decoding the whole would cost more than an RSA verification."""
+    decoded = []
+
+    def decode(segment: bytes) -> bytes:
+        decoded.append(len(segment))
+        return base64url.decode_canonical(segment)
+
+    monkeypatch.setattr(compact, "decode_canonical", decode)
+    with pytest.raises(InvalidClient) as caught:
+        loaded(raw)
+    assert (caught.value.reason, caught.value.check) == (Reason.MALFORMED, "claims")
+    assert decoded == [1_024]

@@ -13,7 +13,7 @@ UNSET = object()
 
 
 def segment(raw: bytes) -> bytes:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=")
+    return base64.b64encode(raw).rstrip(b"=")
 
 
 def members(**changes: Any) -> dict[str, Any]:

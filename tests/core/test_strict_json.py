@@ -31,6 +31,7 @@ def nested(levels: int, opening: str = "[", closing: str = "]") -> bytes:
         (b'{"a": "' + b"[" * 1000 + b'"}', {"a": "[" * 1000}),
         (b'{"a": "\\"' + b"[" * 1000 + b'"}', {"a": '"' + "[" * 1000}),
         (b'{"a": [' + b"[]," * 5000 + b"[]]}", {"a": [[]] * 5001}),
+        (b'{"a": "1,2", "b": {"c": 1, "d": [{}, {"c": 2}]}}', {"a": "1,2", "b": {"c": 1, "d": [{}, {"c": 2}]}}),
     ],
 )
 def test_strict_json_is_read(text: bytes, value: Any) -> None:
@@ -68,6 +69,12 @@ def test_strict_json_is_read(text: bytes, value: Any) -> None:
         (b'{"a": 1, "\\u0061": 2}', "twice"),
         (b'{"a": {"b": 1, "b": 2}}', "twice"),
         (b'{"a": [{"b": 1, "b": 2}]}', "twice"),
+        (b'{"a": "\\u002c", "a": 1}', "twice"),
+        (b'{"a": ",", "a": 1}', "twice"),
+        (b'{"a": 1, "a": ","}', "twice"),
+        (b'{"a": {}, "a": {}, "b": []}', "twice"),
+        (b'{"": 1, "": 1}', "twice"),
+        (b'{"a": 1, "b": {"": 0, "": 0}, "c": ",,"}', "twice"),
         (b'{"a": NaN}', "NaN"),
         (b'{"a": Infinity}', "Infinity"),
         (b'{"a": -Infinity}', "-Infinity"),
@@ -183,3 +190,26 @@ def test_anything_else_is_a_value_error(raw: bytes) -> None:
     except ValueError:
         return
     assert isinstance(value, dict)
+
+
+names = st.sampled_from([b'"a"', b'"b"', b'"c"', b'"\\u0061"', b'","', b'""'])
+pieces = st.sampled_from([b'"b"', b'","', b'"\\u002c"', b"1", b"{}", b"[]", b"[1]", b'{"a":1}', b'{"a":1,"a":1}'])
+
+
+@given(st.lists(st.tuples(names, pieces), max_size=5))
+def test_no_member_stands_twice_at_any_level(members: list[tuple[bytes, bytes]]) -> None:
+    """Against the plain way of telling: a function that is given each object's members."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(dict(pairs)) != len(pairs):
+            raise ValueError("twice")
+        return dict(pairs)
+
+    text = b"{" + b",".join(name + b":" + value for name, value in members) + b"}"
+    try:
+        expected = json.loads(text, object_pairs_hook=unique)
+    except ValueError:
+        with pytest.raises(ValueError, match="twice"):
+            loads_object(text)
+    else:
+        assert loads_object(text) == expected

@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from private_key_jwt import InvalidClient
-from private_key_jwt._core import compact, header, jwk_set, strict_json
+from private_key_jwt._core import base64url, compact, header, jwk_set, strict_json
 from private_key_jwt._core.algorithms import ALGORITHMS
 from private_key_jwt._core.jwk_set import KeySet, VerificationKey
 from support import integer
@@ -38,14 +38,14 @@ def keys_of(group: dict[str, Any]) -> KeySet:
 def verifies(token: Any, keys: KeySet) -> bool:
     """The recipe without its claims: an RS256 signature over the token, by the key that it names."""
     try:
-        jws = compact.split(token, 1_000_000)
-        head = header.parse(jws.header)
+        header_segment, _, signature, signing_input = compact.split(token, 1_000_000)
+        head = header.parse(header_segment)
     except InvalidClient:
         return False
     if head.alg not in ALGORITHMS:
         return False
     key = keys.find(head.alg, head.kid)
-    return isinstance(key, VerificationKey) and key.verify(jws.signature, jws.signing_input)
+    return isinstance(key, VerificationKey) and key.verify(base64url.decode_canonical(signature), signing_input)
 
 
 @pytest.mark.parametrize(

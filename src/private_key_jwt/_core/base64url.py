@@ -1,38 +1,48 @@
-"""Canonical, unpadded base64url (RFC 7515 §2, RFC 4648 §5)."""
+"""Canonical, unpadded base64url (RFC 7515 §2, RFC 4648 §5).
+
+A text is brought to the standard alphabet once, as a whole: that is the one the C decoder knows. Whether it is
+canonical can be seen there without decoding it.
+"""
 
 from __future__ import annotations
 
 from binascii import a2b_base64
 
-_ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-_STANDARD = _ALPHABET.replace(b"-", b"+").replace(b"_", b"/")
-_FOREIGN = b"!"
+_STANDARD = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_OURS = _STANDARD.replace(b"+", b"-").replace(b"/", b"_")
 
-# To the standard alphabet, which is the one the C decoder knows; "+", "/" and "=" become foreign on the way.
-_TO_STANDARD = bytearray(_FOREIGN * 256)
-for _ours, _theirs in zip(_ALPHABET, _STANDARD, strict=True):
+FOREIGN = ord("!")
+"""What ``to_standard`` makes of a character that is none of ours, "+", "/" and "=" included."""
+
+_TO_STANDARD = bytearray([FOREIGN] * 256)
+for _ours, _theirs in zip(_OURS + b".", _STANDARD + b".", strict=True):
     _TO_STANDARD[_ours] = _theirs
 _TABLE = bytes(_TO_STANDARD)
 
-# A last character after which spare bits are zero, and the padding that the C decoder wants, by length modulo 4.
-_ENDINGS: tuple[tuple[bytes, bytes], ...] = (
-    (_ALPHABET, b""),
-    (b"", b""),
-    (_ALPHABET[::16], b"=="),
-    (_ALPHABET[::4], b"="),
-)
+# The last characters after which spare bits are zero, by length modulo 4. With spare bits that are not zero (RFC 4648
+# §3.5) a signature would have several spellings, and whoever compares tokens as text would take a second for a new one.
+_LAST = (_STANDARD, b"", _STANDARD[::16], _STANDARD[::4])
+_PADDING = (b"", b"", b"==", b"=")
 
 
-def decode(segment: bytes) -> bytes:
-    """Decode one segment. Raises ValueError for anything but its one canonical spelling.
+def to_standard(text: bytes) -> bytes:
+    """Segments and the dots between them in the standard alphabet, without padding; see FOREIGN."""
+    return text.translate(_TABLE)
 
-    Spare bits that are not zero are refused (RFC 4648 §3.5): with them a signature would have several
-    spellings, and whoever compares tokens as text would take a second one for a new token.
-    """
-    last, padding = _ENDINGS[len(segment) % 4]
-    if segment[-1:] not in last:
+
+def is_canonical(segment: bytes) -> bool:
+    """Whether a segment in the standard alphabet, not empty and without FOREIGN, is the one spelling of its value."""
+    return segment[-1] in _LAST[len(segment) % 4]
+
+
+def decode_canonical(segment: bytes) -> bytes:
+    """Decode a segment in the standard alphabet that is canonical."""
+    return a2b_base64(segment + _PADDING[len(segment) % 4], strict_mode=True)
+
+
+def decode(text: bytes) -> bytes:
+    """Decode a whole base64url text. Raises ValueError for anything but its one canonical spelling."""
+    segment = to_standard(text)
+    if FOREIGN in segment or b"." in segment or (segment and not is_canonical(segment)):
         raise ValueError("not canonical base64url")
-    try:
-        return a2b_base64(segment.translate(_TABLE) + padding, strict_mode=True)
-    except ValueError:
-        raise ValueError("not base64url") from None
+    return decode_canonical(segment)

@@ -64,24 +64,30 @@ def look_up(keys: KeySet, alg: str, kid: str | None) -> Decision:
     return Decision(action, None, found)
 
 
+def quiet_key(entry: Entry, alg: str, kid: str | None, now: float, policy: JWKSPolicy) -> VerificationKey | None:
+    """The key, when it is known and nothing else is to be done: the second row of the table below."""
+    quiet = policy.ttl if entry.refresh_ahead_tried else policy.ttl * policy.refresh_ahead
+    if now - entry.fetched_at >= quiet:
+        return None
+    found = entry.keys.find(alg, kid)
+    return None if isinstance(found, Reason) else found
+
+
 def decide(entry: Entry | None, alg: str, kid: str | None, now: float, policy: JWKSPolicy) -> Decision:
     """What to do with what is known.
 
-    | known set          | its key for the header | action                                  |
-    |--------------------|------------------------|-----------------------------------------|
-    | none, or past ttl  |                        | REFRESH                                 |
-    | within ttl         | one                    | USE; past refresh_ahead USE_AND_REFRESH |
-    | within ttl         | none                   | REFRESH (OpenID Connect Core §10.1.1)   |
-    | within ttl         | several                | REFUSE                                  |
+    | known set                    | its key for the header | action                                |
+    |------------------------------|------------------------|---------------------------------------|
+    | none, or past ttl            |                        | REFRESH                               |
+    | within ttl                   | one                    | USE                                   |
+    | past refresh_ahead the first | one                    | USE_AND_REFRESH                       |
+    | within ttl                   | none                   | REFRESH (OpenID Connect Core §10.1.1) |
+    | within ttl                   | several                | REFUSE                                |
     """
-    if entry is None:
-        return _NO_SET
-    age = now - entry.fetched_at
-    ttl = lifetime(entry.keys, policy)
-    if age >= ttl:
+    if entry is None or now - entry.fetched_at >= lifetime(entry.keys, policy):
         return _NO_SET
     decision = look_up(entry.keys, alg, kid)
-    if decision.key is not None and age >= ttl * policy.refresh_ahead and not entry.refresh_ahead_tried:
+    if decision.key is not None and quiet_key(entry, alg, kid, now, policy) is None:
         return Decision(Action.USE_AND_REFRESH, decision.key, decision.reason)
     return decision
 

@@ -6,9 +6,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ..exceptions import InvalidClient, Reason, quote
-from . import strict_json
+from . import compact
 from .checks import Check
-from .compact import decode_segment
 
 MAX_KID_BYTES = 256
 
@@ -87,10 +86,7 @@ def parse(segment: bytes) -> Header:
 
 
 def _parse(segment: bytes) -> Header:
-    try:
-        members = strict_json.loads_object(decode_segment(segment, "header"))
-    except ValueError as error:
-        raise _malformed("header", f"the header: {error}") from None
+    members = compact.loads(segment, "header")
     _check_extensions(members)
     return Header(_alg(members), _kid(members), _typ(members))
 

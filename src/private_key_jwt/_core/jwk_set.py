@@ -6,7 +6,8 @@ A document that is no JWK Set is refused whole; what is wrong inside of one key 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -23,16 +24,15 @@ PRIVATE_MEMBERS = ("d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv")
 
 @dataclass(frozen=True, slots=True)
 class VerificationKey:
-    """A usable key. ``verify(signature, signing_input)`` answers True or False."""
+    """A usable key.
+
+    verify: step 5: whether a signature is this key's, over the bytes received (``verify(signature, signing_input)``).
+    """
 
     kid: str | None
     alg: str
     public_key: RSAPublicKey
-    _verify: Callable[[RSAPublicKey, bytes, bytes], bool]
-
-    def verify(self, signature: bytes, signing_input: bytes) -> bool:
-        """Step 5: whether the signature is this key's, over the bytes received."""
-        return self._verify(self.public_key, signature, signing_input)
+    verify: Callable[[bytes, bytes], bool] = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,8 @@ def _import(jwk: Mapping[str, Any], kid: str | None, alg: str, algorithm: Algori
     if jwk.get("kty") != algorithm.kty:
         raise ValueError(f"kty is {quote(jwk.get('kty'))}, not {algorithm.kty}")
     _check_purpose(jwk, alg)
-    return VerificationKey(kid, alg, algorithm.import_key(jwk), algorithm.verify)
+    public_key = algorithm.import_key(jwk)
+    return VerificationKey(kid, alg, public_key, partial(algorithm.verify, public_key))
 
 
 def _kid(jwk: Mapping[str, Any]) -> str | None:

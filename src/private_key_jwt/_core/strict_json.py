@@ -17,18 +17,13 @@ MAX_DEPTH = 32
 MAX_DIGITS = 20
 
 _WHITE_SPACE = " \t\n\r"
+_WHITE_SPACE_BYTES = _WHITE_SPACE.encode()
+_BACKSLASH = ord("\\")
 # A string, closed or not: were an open one no match, the search would begin again at each quote within it.
 _STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # as signed bytes: one level in, one level out
 _BLOCK = 256
-
-
-def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("a member stands twice")
-    return members
 
 
 def _integer(digits: str) -> int:
@@ -48,23 +43,19 @@ def _constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
 
 
-def _decoder(parse_int: Callable[[str], int] | None) -> json.JSONDecoder:
-    return json.JSONDecoder(
-        object_pairs_hook=_members, parse_int=parse_int, parse_float=_number, parse_constant=_constant
-    )
+def _scanner(parse_int: Callable[[str], int] | None) -> Callable[[str, int], tuple[Any, int]]:
+    decoder: Any = json.JSONDecoder(parse_int=parse_int, parse_float=_number, parse_constant=_constant)
+    scan: Callable[[str, int], tuple[Any, int]] = decoder.scan_once
+    return scan
 
 
 # Asking a function of ours about each integer costs more than the rest of a number: only where there are long ones.
-_quick, _careful = _decoder(None), _decoder(_integer)
-_DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
+_scan, _scan_carefully = _scanner(None), _scanner(_integer)
 _TOO_MANY_DIGITS = b"0" * (MAX_DIGITS + 1)
+_OUTLINE = bytes.maketrans(b"{123456789", b"[000000000")  # one sign for what opens a level, one for each digit
 
 
 def _check_depth(raw: bytes) -> None:
-    # Cheap first: with few brackets there is nothing to count, and with too many left open nothing to parse.
-    opened = raw.count(b"[") + raw.count(b"{")
-    if opened <= MAX_DEPTH:
-        return
     brackets = _STRINGS.sub(b"", raw).translate(None, _NOT_BRACKETS)
     steps = memoryview(brackets.translate(_STEPS)).cast("b")
     depth = 0
@@ -75,6 +66,21 @@ def _check_depth(raw: bytes) -> None:
         depth = levels[-1]
 
 
+def check_beginning(raw: bytes) -> None:
+    """Refuse what can be seen to hold no object of ours by its first bytes. Raises ValueError."""
+    if raw.lstrip(_WHITE_SPACE_BYTES)[:1] not in (b"{", b""):
+        raise ValueError("not a JSON object")
+    _outline(raw)
+
+
+def _outline(raw: bytes) -> bytes:
+    outline = raw.translate(_OUTLINE)
+    # With few brackets, in strings or not, there is no level to count; with too many left open nothing to parse.
+    if outline.count(b"[") > MAX_DEPTH:
+        _check_depth(raw)
+    return outline
+
+
 def loads_object(raw: bytes) -> dict[str, Any]:
     """Parse bytes that must hold one JSON object. Raises ValueError, with a text that quotes none of it.
 
@@ -83,24 +89,36 @@ def loads_object(raw: bytes) -> dict[str, Any]:
     surrogates, and anything but white space around the object.
     """
     try:
-        text = raw.decode("utf-8")
+        text = raw.decode("utf-8").strip(_WHITE_SPACE)
     except UnicodeDecodeError:
         raise ValueError("not UTF-8") from None
-    _check_depth(raw)
+    scan = _scan_carefully if _TOO_MANY_DIGITS in _outline(raw) else _scan
     try:
-        decoder = _careful if _TOO_MANY_DIGITS in raw.translate(_DIGITS) else _quick
-        value, end = decoder.raw_decode(text, len(text) - len(text.lstrip(_WHITE_SPACE)))
+        value, end = scan(text, 0)
+        # As many commas as there are between its members: then none was lost, and nothing within has two of them.
+        if type(value) is dict and text.count(",") != len(value) - 1:
+            _check_members(text)
     except RecursionError:  # whoever called was deep down already
         raise ValueError("nested too deep for the stack that is left") from None
+    except StopIteration:
+        raise ValueError("not JSON: it begins with no value") from None
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON: {error.msg} at character {error.pos}") from None
-    if text[end:].strip(_WHITE_SPACE):
+    if end != len(text):
         raise ValueError("something follows the JSON object")
     if type(value) is not dict:
         raise ValueError("not a JSON object")
-    if "\\u" in text:
+    if _BACKSLASH in raw and "\\u" in text:
         _check_surrogates(value)
     return value
+
+
+def _check_members(text: str) -> None:
+    # Python's parser keeps the last of several members of one name; what it was given is seen by a hook only.
+    objects: list[list[tuple[str, Any]]] = []
+    json.JSONDecoder(object_pairs_hook=objects.append).raw_decode(text)
+    if sum(map(len, objects)) != sum(map(len, map(dict, objects))):
+        raise ValueError("a member stands twice")
 
 
 def _check_surrogates(value: object) -> None:

@@ -13,10 +13,10 @@ from typing import Any, Generic, Self, TypeVar
 
 import httpx
 
-from .._core.freshness import Action, decide
+from .._core.freshness import quiet_key
 from .._core.jwk_set import KeySet, VerificationKey
 from .._core.response import FetchFailed
-from .._either import call_either, is_in_process
+from .._either import awaited, is_in_process
 from ..exceptions import ConfigurationError
 from ..policy import JWKSPolicy, check_integer
 from ..stores import AsyncJWKSCache, JWKSCache, MemoryJWKSCache
@@ -56,8 +56,8 @@ class _Fetcher(ABC, Generic[Handle]):
 
     def peek(self, jwks_uri: str, alg: str, kid: str | None) -> VerificationKey | None:
         """The key, when it is known and fresh and nothing is to be done: no lock, no wait."""
-        decision = decide(self._state.entry(jwks_uri), alg, kid, self._clock(), self.policy)
-        return decision.key if decision.action is Action.USE else None
+        entry = self._state.entry(jwks_uri)
+        return None if entry is None else quiet_key(entry, alg, kid, self._clock(), self.policy)
 
     @abstractmethod
     def _board(self, jwks_uri: str, wish: Wish, *, ahead: bool) -> Flight[Handle] | Outcome: ...
@@ -357,7 +357,7 @@ class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
     async def _from_cache(self, call: Callable[[], object], *, otherwise: object) -> object:
         try:
             async with asyncio.timeout(self.policy.timeout):
-                return await call_either(call, in_process=is_in_process(self._cache))
+                return await awaited(call, in_process=is_in_process(self._cache))()
         except Exception as error:  # a broken cache costs a fetch, never an answer
             self._cache_failed(error)
             return otherwise

@@ -57,7 +57,8 @@ class MemoryReplayStore:
         if self._forked:
             self._warn_of_fork()
         with self._lock:
-            self._forget_expired(now)
+            if self._order and self._order[0] <= now:
+                self._forget_expired(now)
             known = self._expiry.get(key)
             if known is not None and known > now:
                 return False
