@@ -70,7 +70,7 @@ def loaded(raw: bytes) -> object:
 
 
 def test_an_object_of_any_length_is_loaded() -> None:
-    for length in (0, 700, 768, 769, 12_000):
+    for length in (0, 180, 192, 193, 12_000):
         assert loaded(b'{"a": "' + b"x" * length + b'"}') == {"a": "x" * length}
         assert loaded(b" " * length + b"{}") == {}
         assert loaded(b'{"a": "' + b"[" * length + b'"}') == {"a": "[" * length}
@@ -89,4 +89,4 @@ def test_what_begins_wrong_is_refused_by_its_beginning(raw: bytes, monkeypatch: 
     with pytest.raises(InvalidClient) as caught:
         loaded(raw)
     assert (caught.value.reason, caught.value.check) == (Reason.MALFORMED, "claims")
-    assert decoded == [1_024]
+    assert decoded == [256]
