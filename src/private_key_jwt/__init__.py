@@ -3,7 +3,7 @@
 OpenID Connect Core §9, RFC 7521, RFC 7523. Start with ``ClientAssertionVerifier``, or its async twin.
 """
 
-from . import ledgerbee
+from . import events, ledgerbee
 from ._core.jwk_set import KeySet
 from .clients import RegisteredClient
 from .exceptions import (
@@ -62,5 +62,6 @@ __all__ = [
     "ReplayStore",
     "TemporarilyUnavailable",
     "VerifiedAssertion",
+    "events",
     "ledgerbee",
 ]

@@ -21,9 +21,10 @@ from .exceptions import (
     Reason,
     TemporarilyUnavailable,
     quote,
+    told,
 )
 from .fetcher import AsyncJWKSFetcher, JWKSFetcher
-from .policy import AssertionPolicy, check_integer, check_number
+from .policy import AssertionPolicy, check_handler, check_integer, check_number
 from .stores import AsyncReplayStore, ReplayStore
 
 Found = RegisteredClient | None
@@ -38,8 +39,9 @@ _LAST_SECOND = 10**11
 # Settings, checked once
 
 
-def check_settings(policy: object, clock: object) -> None:
+def check_settings(policy: object, clock: object, on_event: object) -> None:
     """Raises ConfigurationError."""
+    check_handler(on_event)
     if not isinstance(policy, AssertionPolicy):
         raise ConfigurationError(f"policy must be an AssertionPolicy, not {type(policy).__name__}")
     if not callable(clock):
@@ -105,7 +107,7 @@ def found_client(client: object, client_id: str) -> RegisteredClient:
 
 
 def _lookup_failed(error: Exception) -> TemporarilyUnavailable:
-    return TemporarilyUnavailable(Reason.CLIENT_LOOKUP_FAILED, f"the look-up raised {_told(error)}")
+    return TemporarilyUnavailable(Reason.CLIENT_LOOKUP_FAILED, f"the look-up raised {told(error)}")
 
 
 def _not_added(added: object) -> AuthenticationError:
@@ -121,11 +123,7 @@ def _store_failed(error: Exception) -> TemporarilyUnavailable:
     """A store raised. Its own TemporarilyUnavailable stands: it knows more."""
     if isinstance(error, TemporarilyUnavailable) and error.reason in _STORE_REASONS:
         return error
-    return TemporarilyUnavailable(Reason.REPLAY_STORE_UNAVAILABLE, f"the store raised {_told(error)}")
-
-
-def _told(error: Exception) -> str:
-    return f"{type(error).__name__}: {quote(str(error))}"
+    return TemporarilyUnavailable(Reason.REPLAY_STORE_UNAVAILABLE, f"the store raised {told(error)}")
 
 
 def registered_key(client: RegisteredClient, header: Header) -> VerificationKey | None:

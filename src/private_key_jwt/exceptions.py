@@ -78,6 +78,11 @@ def quote(value: object) -> str:
     return f"{text[:_QUOTED_HEAD]}...{text[_QUOTED_HEAD + 3 - _QUOTED_LENGTH :]}"
 
 
+def told(error: BaseException) -> str:
+    """What somebody else's code raised, made safe for one line of a log."""
+    return f"{type(error).__name__}: {quote(str(error))}"
+
+
 class PrivateKeyJWTError(Exception):
     """The base of every error of this library."""
 

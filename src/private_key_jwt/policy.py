@@ -37,6 +37,12 @@ def check_flag(name: str, value: object) -> None:
         raise ConfigurationError(f"{name} must be True or False, not {quote(value)}")
 
 
+def check_handler(on_event: object) -> None:
+    """Refuse anything but None or a function. Raises ConfigurationError."""
+    if on_event is not None and not callable(on_event):
+        raise ConfigurationError(f"on_event must be a function of one event, not {type(on_event).__name__}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssertionPolicy:
     """What a client assertion must satisfy (RFC 7523 §3, OpenID Connect Core §9).

@@ -12,13 +12,16 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 
 from . import _adapters as adapt
+from . import _watch
 from ._adapters import AsyncClients, Clients
-from ._core import base64url, compact, replay, token_request
+from ._core import base64url, compact, replay
 from ._core import claims as claims_step
 from ._core import header as header_step
 from ._core.header import Header
 from ._core.token_request import Form
-from .exceptions import InvalidClient, Reason
+from ._watch import Watch
+from .events import OnEvent
+from .exceptions import AuthenticationError, InvalidClient, Reason
 from .fetcher import AsyncJWKSFetcher, JWKSFetcher
 from .policy import AssertionPolicy
 from .stores import AsyncReplayStore, ReplayStore
@@ -59,6 +62,7 @@ class ClientAssertionVerifier:
     clock: seconds since the epoch.
     workers: how many processes serve this audience, on all hosts. With more than one, a store that lives in
         one process is refused: each worker would accept the same assertion once.
+    on_event: a function that is told what happens (see ``private_key_jwt.events``).
 
     Thread-safe. ``close()``, or leaving the context, closes only what the verifier opened itself.
     Raises ConfigurationError.
@@ -73,14 +77,16 @@ class ClientAssertionVerifier:
         jwks: JWKSFetcher | None = None,
         clock: Callable[[], float] = time.time,
         workers: int = 1,
+        on_event: OnEvent | None = None,
     ) -> None:
-        adapt.check_settings(policy, clock)
+        adapt.check_settings(policy, clock, on_event)
         adapt.check_workers(workers, replay_store)
         self._policy = policy
         self._clock = clock
+        self._on_event = on_event
         self._find_client = adapt.sync_clients(clients)
         self._mark = adapt.sync_store(replay_store)
-        self._own_jwks = JWKSFetcher() if jwks is None else None
+        self._own_jwks = JWKSFetcher(on_event=on_event) if jwks is None else None
         self._jwks = adapt.sync_fetcher(self._own_jwks or jwks)
 
     def verify(self, client_assertion: str | bytes, client_id: str | None = None) -> VerifiedAssertion:
@@ -89,6 +95,9 @@ class ClientAssertionVerifier:
         client_id: the ``client_id`` parameter of the request, when it had one; it must name the same client.
         Raises InvalidClient or TemporarilyUnavailable, and nothing else whatever the assertion is.
         """
+        if self._on_event is not None:
+            pending = self.begin(client_assertion, client_id)
+            return pending.consume()
         verified, leeway = self._check(client_assertion, client_id)
         self._mark_used(verified, leeway)
         return verified
@@ -102,7 +111,7 @@ class ClientAssertionVerifier:
         None when the request carries no client assertion at all: nobody is authenticated then.
         Raises InvalidRequest for a malformed request, and what ``verify`` raises.
         """
-        parameters = token_request.read(form, authorization)
+        parameters = _watch.read_request(self._on_event, form, authorization)
         if parameters is None:
             return None
         client_assertion, client_id = parameters
@@ -113,8 +122,14 @@ class ClientAssertionVerifier:
 
         Nothing may be issued before ``consume()`` has answered. Arguments and errors are those of ``verify``.
         """
-        verified, leeway = self._check(client_assertion, client_id)
-        return PendingAssertion(self._mark_used, verified, leeway)
+        watch = Watch(self._on_event, client_assertion)
+        try:
+            verified, leeway = self._check(client_assertion, client_id)
+        except AuthenticationError as error:
+            watch.refused(error)
+            raise
+        watch.pause()
+        return PendingAssertion(self._mark_used, verified, leeway, watch)
 
     def _check(self, client_assertion: str | bytes, client_id: str | None) -> tuple[VerifiedAssertion, float]:
         """Steps 1 to 5 of the recipe: what the assertion says, and the leeway of the policy it is held to."""
@@ -167,12 +182,13 @@ class ClientAssertionVerifier:
 class PendingAssertion:
     """An assertion that passed every check but the last: it is not used up yet, and authenticates nobody yet."""
 
-    __slots__ = ("_leeway", "_mark_used", "_verified")
+    __slots__ = ("_leeway", "_mark_used", "_verified", "_watch")
 
-    def __init__(self, mark_used: MarkUsed, verified: VerifiedAssertion, leeway: float) -> None:
+    def __init__(self, mark_used: MarkUsed, verified: VerifiedAssertion, leeway: float, watch: Watch) -> None:
         self._mark_used = mark_used
         self._verified = verified
         self._leeway = leeway
+        self._watch = watch
 
     @property
     def client_id(self) -> str:
@@ -184,8 +200,15 @@ class PendingAssertion:
 
         Raises InvalidClient (``replayed``, or ``expired`` by now) or TemporarilyUnavailable.
         """
-        self._mark_used(self._verified, self._leeway)
-        return self._verified
+        verified = self._verified
+        self._watch.resume()
+        try:
+            self._mark_used(verified, self._leeway)
+        except AuthenticationError as error:
+            self._watch.refused(error)
+            raise
+        self._watch.accepted(verified.client_id, verified.kid, verified.jti, verified.audience)
+        return verified
 
 
 class AsyncClientAssertionVerifier:
@@ -204,25 +227,30 @@ class AsyncClientAssertionVerifier:
         jwks: AsyncJWKSFetcher | JWKSFetcher | None = None,
         clock: Callable[[], float] = time.time,
         workers: int = 1,
+        on_event: OnEvent | None = None,
     ) -> None:
-        adapt.check_settings(policy, clock)
+        adapt.check_settings(policy, clock, on_event)
         adapt.check_workers(workers, replay_store)
         self._policy = policy
         self._clock = clock
+        self._on_event = on_event
         self._find_client = adapt.async_clients(clients)
         self._mark = adapt.async_store(replay_store)
-        self._own_jwks = AsyncJWKSFetcher() if jwks is None else None
+        self._own_jwks = AsyncJWKSFetcher(on_event=on_event) if jwks is None else None
         self._jwks = adapt.async_fetcher(self._own_jwks or jwks)
 
     async def verify(self, client_assertion: str | bytes, client_id: str | None = None) -> VerifiedAssertion:
         """See ClientAssertionVerifier.verify."""
+        if self._on_event is not None:
+            pending = await self.begin(client_assertion, client_id)
+            return await pending.consume()
         verified, leeway = await self._check(client_assertion, client_id)
         await self._mark_used(verified, leeway)
         return verified
 
     async def authenticate(self, form: Form, authorization: str | None = None) -> VerifiedAssertion | None:
         """See ClientAssertionVerifier.authenticate."""
-        parameters = token_request.read(form, authorization)
+        parameters = _watch.read_request(self._on_event, form, authorization)
         if parameters is None:
             return None
         client_assertion, client_id = parameters
@@ -230,8 +258,14 @@ class AsyncClientAssertionVerifier:
 
     async def begin(self, client_assertion: str | bytes, client_id: str | None = None) -> AsyncPendingAssertion:
         """See ClientAssertionVerifier.begin."""
-        verified, leeway = await self._check(client_assertion, client_id)
-        return AsyncPendingAssertion(self._mark_used, verified, leeway)
+        watch = Watch(self._on_event, client_assertion)
+        try:
+            verified, leeway = await self._check(client_assertion, client_id)
+        except AuthenticationError as error:
+            watch.refused(error)
+            raise
+        watch.pause()
+        return AsyncPendingAssertion(self._mark_used, verified, leeway, watch)
 
     async def _check(self, client_assertion: str | bytes, client_id: str | None) -> tuple[VerifiedAssertion, float]:
         """See ClientAssertionVerifier._check."""
@@ -286,12 +320,13 @@ class AsyncClientAssertionVerifier:
 class AsyncPendingAssertion:
     """An assertion that passed every check but the last: it is not used up yet, and authenticates nobody yet."""
 
-    __slots__ = ("_leeway", "_mark_used", "_verified")
+    __slots__ = ("_leeway", "_mark_used", "_verified", "_watch")
 
-    def __init__(self, mark_used: AsyncMarkUsed, verified: VerifiedAssertion, leeway: float) -> None:
+    def __init__(self, mark_used: AsyncMarkUsed, verified: VerifiedAssertion, leeway: float, watch: Watch) -> None:
         self._mark_used = mark_used
         self._verified = verified
         self._leeway = leeway
+        self._watch = watch
 
     @property
     def client_id(self) -> str:
@@ -300,8 +335,15 @@ class AsyncPendingAssertion:
 
     async def consume(self) -> VerifiedAssertion:
         """See PendingAssertion.consume."""
-        await self._mark_used(self._verified, self._leeway)
-        return self._verified
+        verified = self._verified
+        self._watch.resume()
+        try:
+            await self._mark_used(verified, self._leeway)
+        except AuthenticationError as error:
+            self._watch.refused(error)
+            raise
+        self._watch.accepted(verified.client_id, verified.kid, verified.jti, verified.audience)
+        return verified
 
 
 def bad_signature(header: Header) -> InvalidClient:

@@ -5,6 +5,7 @@ import pytest
 from private_key_jwt import JWKSPolicy
 from private_key_jwt._core.freshness import Entry
 from private_key_jwt._core.jwk_set import key_set
+from private_key_jwt.events import log_events
 from private_key_jwt.fetcher import _state
 from private_key_jwt.fetcher._state import FetchState, Flight, Landing, Outcome, Wish
 from support import jwk, private_key
@@ -18,7 +19,7 @@ DONE = Outcome(Landing.DONE, "")
 
 @pytest.fixture
 def state() -> FetchState[None]:
-    return FetchState(JWKSPolicy(), lambda: 0.0, 10)
+    return FetchState(JWKSPolicy(), lambda: 0.0, 10, log_events)
 
 
 def board(state: FetchState[None], *, join: bool = True) -> Flight[None]:

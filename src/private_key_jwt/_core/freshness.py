@@ -102,10 +102,11 @@ def stale_allowed(entry: Entry, now: float, policy: JWKSPolicy) -> bool:
 class Budget:
     """At most ``burst`` claims within any ``window`` seconds. Claimed before a fetch, whatever it brings."""
 
-    __slots__ = ("_claims",)
+    __slots__ = ("_claims", "_told")
 
     def __init__(self) -> None:
         self._claims: deque[float] = deque()
+        self._told = False
 
     def claim(self, now: float, policy: JWKSPolicy) -> bool:
         """Take one of the attempts, or answer False."""
@@ -115,7 +116,13 @@ class Budget:
         if len(claims) >= policy.unknown_kid_burst:
             return False
         claims.append(now)
+        self._told = False
         return True
+
+    def tell(self) -> bool:
+        """Whether a refused claim is the first since one was granted: the one to tell of."""
+        first, self._told = not self._told, True
+        return first
 
     def give_back(self) -> None:
         """Undo the newest claim."""

@@ -60,8 +60,12 @@ class KeySet:
                 self._by_kid[alg, kid] = _only([key for key in usable if key.kid == kid])
 
     def __repr__(self) -> str:
-        usable = sum(member.key is not None for member in self.members)
-        return f"<KeySet: {usable} of {len(self.members)} usable>"
+        return f"<KeySet: {len(self.usable)} of {len(self.members)} usable>"
+
+    @property
+    def usable(self) -> list[VerificationKey]:
+        """The keys that can be used."""
+        return [member.key for member in self.members if member.key is not None]
 
     def find(self, alg: str, kid: str | None) -> VerificationKey | Reason:
         """The one key for this header, or the reason why there is none. No key is ever tried out.

@@ -17,8 +17,9 @@ from .._core.freshness import quiet_key
 from .._core.jwk_set import KeySet, VerificationKey
 from .._core.response import FetchFailed
 from .._either import awaited, is_in_process
-from ..exceptions import ConfigurationError
-from ..policy import JWKSPolicy, check_integer
+from ..events import OnEvent, log_events
+from ..exceptions import ConfigurationError, told
+from ..policy import JWKSPolicy, check_handler, check_integer
 from ..stores import AsyncJWKSCache, JWKSCache, MemoryJWKSCache
 from . import _flow, _http
 from ._flow import ClaimShared, Get, Pause, ReadCache, Refresh, RefreshAhead, RefreshStep
@@ -35,7 +36,14 @@ _OVERDUE = Outcome(Landing.FAILED, "the fetch under way has not ended in time")
 class _Fetcher(ABC, Generic[Handle]):
     """What both edges are made of."""
 
-    def __init__(self, policy: JWKSPolicy | None, cache: Any, clock: Callable[[], float], max_key_sets: int) -> None:
+    def __init__(
+        self,
+        policy: JWKSPolicy | None,
+        cache: Any,
+        clock: Callable[[], float],
+        max_key_sets: int,
+        on_event: OnEvent | None,
+    ) -> None:
         if policy is not None and not isinstance(policy, JWKSPolicy):
             raise ConfigurationError(f"policy must be a JWKSPolicy, not {type(policy).__name__}")
         check_integer("max_key_sets", max_key_sets, 1, 100_000_000)
@@ -43,10 +51,11 @@ class _Fetcher(ABC, Generic[Handle]):
             raise ConfigurationError("clock must be a function that gives monotonic seconds")
         if cache is not None and not all(callable(getattr(cache, name, None)) for name in ("get", "put", "claim")):
             raise ConfigurationError(f"cache must have get, put and claim, and {type(cache).__name__} has not")
+        check_handler(on_event)
         self.policy = policy or JWKSPolicy()
         self._clock = clock
         self._cache = MemoryJWKSCache() if cache is None else cache
-        self._state: FetchState[Handle] = FetchState(self.policy, clock, max_key_sets)
+        self._state: FetchState[Handle] = FetchState(self.policy, clock, max_key_sets, on_event or log_events)
         self._closed = False
 
     @property
@@ -81,8 +90,7 @@ class _Fetcher(ABC, Generic[Handle]):
         return time.monotonic() < flight.deadline + self.policy.unknown_kid_window
 
     def _cache_failed(self, error: Exception) -> None:
-        self._state.cache_failures += 1
-        logger.warning("the JWKS cache failed, going on without it: %r", error)
+        self._state.cache_failed(told(error))
 
     def _unexpected(self, flight: Flight[Handle], error: Exception) -> Outcome:
         logger.error("refreshing %s failed unexpectedly", flight.jwks_uri, exc_info=error)
@@ -110,6 +118,7 @@ class JWKSFetcher(_Fetcher["Future[None]"]):
         is not closed. Its cookies, headers, auth and timeouts are not used.
     clock: monotonic seconds.
     max_key_sets: how many parsed key sets are kept.
+    on_event: a function that is told what happens (see ``private_key_jwt.events``); unless given, it is logged.
 
     Each fetch runs in a thread of its own, so that nobody waits longer than the policy's timeout, whatever
     the publisher or a name server does. Raises ConfigurationError.
@@ -123,9 +132,10 @@ class JWKSFetcher(_Fetcher["Future[None]"]):
         http: httpx.Client | None = None,
         clock: Callable[[], float] = time.monotonic,
         max_key_sets: int = 10_000,
+        on_event: OnEvent | None = None,
     ) -> None:
         _http.check_client(http, httpx.Client)
-        super().__init__(policy, cache, clock, max_key_sets)
+        super().__init__(policy, cache, clock, max_key_sets, on_event)
         self._http = http
 
     def get_key(self, jwks_uri: str, alg: str, kid: str | None) -> VerificationKey:
@@ -253,9 +263,10 @@ class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
         http: httpx.AsyncClient | None = None,
         clock: Callable[[], float] = time.monotonic,
         max_key_sets: int = 10_000,
+        on_event: OnEvent | None = None,
     ) -> None:
         _http.check_client(http, httpx.AsyncClient)
-        super().__init__(policy, cache, clock, max_key_sets)
+        super().__init__(policy, cache, clock, max_key_sets, on_event)
         self._http = http
         self._tasks: set[asyncio.Task[Outcome]] = set()
 

@@ -14,6 +14,7 @@ from .._core.freshness import Action, Decision, Entry, decide, lifetime, look_up
 from .._core.jwk_set import KeySet, VerificationKey
 from .._core.response import FetchFailed
 from ..clients import check_jwks_uri
+from ..events import KeysFetched, StaleKeysServed
 from ..exceptions import Reason, TemporarilyUnavailable
 from ..stores import JWKSDocument
 from ._state import FetchState, Flight, Landing, Outcome, Wish, logger
@@ -98,7 +99,7 @@ def _stale_key(state: FetchState[Any], jwks_uri: str, alg: str, kid: str | None,
     if entry is None or not stale_allowed(entry, now, state.policy):
         raise unavailable(jwks_uri, outcome)
     if outcome.landing is Landing.FAILED:
-        logger.warning("using keys of %s that are %.0f s old", jwks_uri, now - entry.fetched_at)
+        state.tell(StaleKeysServed(jwks_uri=jwks_uri, age=now - entry.fetched_at))
     decision = look_up(entry.keys, alg, kid)
     if decision.key is None:
         raise unavailable(jwks_uri, outcome)
@@ -162,7 +163,7 @@ def refresh(state: FetchState[Any], flight: Flight[Any]) -> Generator[RefreshSte
         keys = jwk_set.loads_key_set(body, state.policy.max_keys)
     except (FetchFailed, ValueError) as error:
         return Outcome(Landing.FAILED, str(error))
-    _report(flight.jwks_uri, keys)
+    _report(state, flight.jwks_uri, keys, state.clock() - sent_at)
     state.adopt(flight.jwks_uri, Entry(keys, sent_at, flight.number, digest=hash(body)))
     yield WriteCache(JWKSDocument(body, sent_at))
     return _DONE
@@ -201,8 +202,7 @@ def _adopt_shared(state: FetchState[Any], flight: Flight[Any], document: JWKSDoc
     try:
         keys = jwk_set.loads_key_set(document.body, state.policy.max_keys)
     except ValueError as error:
-        state.cache_failures += 1
-        logger.warning("the cache holds no JWK Set for %s: %s", flight.jwks_uri, error)
+        state.cache_failed(f"no JWK Set: {error}")
         return None
     if now - fetched_at >= lifetime(keys, state.policy):
         return None
@@ -211,7 +211,8 @@ def _adopt_shared(state: FetchState[Any], flight: Flight[Any], document: JWKSDoc
     return not forced or (alg is not None and look_up(keys, alg, kid).key is not None)
 
 
-def _report(jwks_uri: str, keys: KeySet) -> None:
+def _report(state: FetchState[Any], jwks_uri: str, keys: KeySet, duration: float) -> None:
+    state.tell(KeysFetched(jwks_uri=jwks_uri, members=len(keys.members), usable=len(keys.usable), duration=duration))
     for member in keys.members:
         if member.fault is not None:
             logger.warning("skipping a key of %s: %s", jwks_uri, member.fault)

@@ -19,6 +19,7 @@ from cachetools import FIFOCache, TLRUCache
 
 from .._after_fork import mend_after_fork
 from .._core.freshness import Budget, Entry
+from ..events import Event, FetchBudgetSpent, FetchFailed, KeyAdded, KeyRemoved, OnEvent, StoreFailed, emit, escaped
 from ..policy import JWKSPolicy
 
 logger = logging.getLogger("private_key_jwt")
@@ -28,6 +29,7 @@ Handle = TypeVar("Handle")
 MAX_FETCHES_IN_FLIGHT = 256
 _MAX_UNKNOWN_KIDS = 10_000
 _MIN_BUDGETS_SWEPT = 1_024
+_DETAIL_LENGTH = 200
 
 
 class Landing(Enum):
@@ -57,12 +59,16 @@ class Wish(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Flight(Generic[Handle]):
-    """One refresh of one ``jwks_uri``. ``handle`` is what its waiters wait on, until ``deadline`` (real seconds)."""
+    """One refresh of one ``jwks_uri``. ``handle`` is what its waiters wait on, until ``deadline`` (real seconds).
+
+    ``begun_at`` is by the fetcher's clock.
+    """
 
     number: int
     jwks_uri: str
     wish: Wish
     deadline: float
+    begun_at: float
     handle: Handle
     outcome: Outcome | None = field(default=None)
 
@@ -95,9 +101,10 @@ _in_flight = _InFlight()
 class FetchState(Generic[Handle]):
     """The memory of one fetcher."""
 
-    def __init__(self, policy: JWKSPolicy, clock: Callable[[], float], max_key_sets: int) -> None:
+    def __init__(self, policy: JWKSPolicy, clock: Callable[[], float], max_key_sets: int, on_event: OnEvent) -> None:
         self.policy = policy
         self.clock = clock
+        self._on_event = on_event
         self.cache_failures = 0
         # First in, first out: a set is put anew by each refresh, so the one that leaves is the longest unasked
         # for; and a look-up changes nothing, so it needs no lock.
@@ -117,6 +124,15 @@ class FetchState(Generic[Handle]):
         self._lock = threading.Lock()
         self._flights: dict[str, Flight[Handle]] = {}
 
+    def tell(self, event: Event) -> None:
+        """Tell whoever watches. Not with the lock held: what he does is his."""
+        emit(self._on_event, event)
+
+    def cache_failed(self, error: str) -> None:
+        """The shared cache failed, or held nonsense: the fetcher goes on without it."""
+        self.cache_failures += 1
+        self.tell(StoreFailed(store="jwks_cache", error=error))
+
     # Key sets
 
     def entry(self, jwks_uri: str) -> Entry | None:
@@ -130,8 +146,20 @@ class FetchState(Generic[Handle]):
         """Keep a set, unless a newer one is known: a late answer must not bring back a removed key."""
         with self._lock:
             known = self.entry(jwks_uri)
-            if known is None or (known.fetched_at, known.flight) <= (entry.fetched_at, entry.flight):
-                self._entries[jwks_uri] = entry
+            if known is not None and (known.fetched_at, known.flight) > (entry.fetched_at, entry.flight):
+                return
+            self._entries[jwks_uri] = entry
+        if known is not None and known.digest != entry.digest:
+            self._tell_changes(jwks_uri, known, entry)
+
+    def _tell_changes(self, jwks_uri: str, known: Entry, entry: Entry) -> None:
+        before, after = known.keys.usable, entry.keys.usable
+        for key in after:
+            if key not in before:
+                self.tell(KeyAdded(jwks_uri=jwks_uri, kid=escaped(key.kid)))
+        for key in before:
+            if key not in after:
+                self.tell(KeyRemoved(jwks_uri=jwks_uri, kid=escaped(key.kid)))
 
     # Unknown kids
 
@@ -169,16 +197,25 @@ class FetchState(Generic[Handle]):
             budget = self._budget(jwks_uri, now)
             if not _in_flight.enter():
                 return Outcome(Landing.REFUSED, f"{MAX_FETCHES_IN_FLIGHT} fetches are under way"), False
-            if not budget.claim(now, self.policy):
-                _in_flight.leave()
-                return Outcome(Landing.SPENT, "the fetch budget is spent", budget.wait(now, self.policy)), False
-            self.begun += 1
-            flight = Flight(self.begun, jwks_uri, wish, deadline, handle())
-            self._flights[jwks_uri] = flight
-            known = self.entry(jwks_uri)
-            if ahead and known is not None:
-                self._entries[jwks_uri] = replace(known, refresh_ahead_tried=True)
-            return flight, True
+            if budget.claim(now, self.policy):
+                return self._begin(jwks_uri, wish, deadline, now, handle(), ahead=ahead), True
+            _in_flight.leave()
+            spent = Outcome(Landing.SPENT, "the fetch budget is spent", budget.wait(now, self.policy))
+            is_news = budget.tell()
+        if is_news:
+            self.tell(FetchBudgetSpent(jwks_uri=jwks_uri, retry_after=spent.retry_after))
+        return spent, False
+
+    def _begin(
+        self, jwks_uri: str, wish: Wish, deadline: float, now: float, handle: Handle, *, ahead: bool
+    ) -> Flight[Handle]:
+        self.begun += 1
+        flight = Flight(self.begun, jwks_uri, wish, deadline, now, handle)
+        self._flights[jwks_uri] = flight
+        known = self.entry(jwks_uri)
+        if ahead and known is not None:
+            self._entries[jwks_uri] = replace(known, refresh_ahead_tried=True)
+        return flight
 
     def land(self, flight: Flight[Handle], outcome: Outcome) -> None:
         """The end of a flight, once and however it ended."""
@@ -193,7 +230,13 @@ class FetchState(Generic[Handle]):
                 self._entries[flight.jwks_uri] = replace(known, failed_at=self.clock())
         _in_flight.leave()
         if outcome.landing is Landing.FAILED:
-            logger.warning("fetching %s failed: %s", flight.jwks_uri, outcome.detail)
+            self.tell(
+                FetchFailed(
+                    jwks_uri=flight.jwks_uri,
+                    detail=ascii(outcome.detail)[1:-1][:_DETAIL_LENGTH],
+                    duration=self.clock() - flight.begun_at,
+                )
+            )
 
     def give_back(self, jwks_uri: str) -> None:
         """Undo the newest claim: its flight sent nothing."""
