@@ -94,14 +94,12 @@ _STORE_REASONS = (Reason.REPLAY_STORE_UNAVAILABLE, Reason.REPLAY_STORE_FULL)
 # Answers, checked for each request
 
 
-def found_client(client: object, client_id: str) -> RegisteredClient:
-    """What a look-up answered. Raises unknown_client (the client's fault) or client_lookup_failed (ours)."""
-    if isinstance(client, RegisteredClient) and client.client_id == client_id:
-        return client
+def not_found(client: object, client_id: str) -> AuthenticationError:
+    """Why a look-up has not answered with the client: unknown_client (its fault) or client_lookup_failed (ours)."""
     if client is None or isinstance(client, RegisteredClient):
         # A database that compares without case answers with another client than it was asked for.
-        raise InvalidClient(Reason.UNKNOWN_CLIENT, f"no client is registered as {quote(client_id)}", "client")
-    raise TemporarilyUnavailable(
+        return InvalidClient(Reason.UNKNOWN_CLIENT, f"no client is registered as {quote(client_id)}", "client")
+    return TemporarilyUnavailable(
         Reason.CLIENT_LOOKUP_FAILED, f"expected a RegisteredClient or None, got {type(client).__name__}"
     )
 
@@ -126,11 +124,9 @@ def _store_failed(error: Exception) -> TemporarilyUnavailable:
     return TemporarilyUnavailable(Reason.REPLAY_STORE_UNAVAILABLE, f"the store raised {told(error)}")
 
 
-def registered_key(client: RegisteredClient, header: Header) -> VerificationKey | None:
-    """The key of a client whose keys are registered by value; None for one that publishes them."""
-    if client.keys is None:
-        return None
-    key = client.keys.find(header.alg, header.kid)
+def registered_key(keys: jwk_set.KeySet, header: Header) -> VerificationKey:
+    """The key of a client whose keys are registered by value. Raises InvalidClient."""
+    key = keys.find(header.alg, header.kid)
     if isinstance(key, Reason):
         raise jwk_set.refusal(key, header.kid)
     return key
@@ -150,7 +146,9 @@ def sync_clients(clients: Clients) -> Callable[[str], RegisteredClient]:
             client = look_up(client_id)
         except Exception as error:  # the user's code: whatever it raises, nobody is let in
             raise _lookup_failed(error) from error
-        return found_client(client, client_id)
+        if isinstance(client, RegisteredClient) and client.client_id == client_id:
+            return client
+        raise not_found(client, client_id)
 
     return find
 
@@ -192,7 +190,9 @@ def async_clients(clients: AsyncClients) -> Callable[[str], Awaitable[Registered
             client = await look_up(client_id)
         except Exception as error:  # the user's code: whatever it raises, nobody is let in
             raise _lookup_failed(error) from error
-        return found_client(client, client_id)
+        if isinstance(client, RegisteredClient) and client.client_id == client_id:
+            return client
+        raise not_found(client, client_id)
 
     return find
 

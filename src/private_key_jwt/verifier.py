@@ -148,7 +148,10 @@ class ClientAssertionVerifier:
         issued_at, expires_at = claims_step.check_times(claims, policy, now)
         jti = claims_step.check_jti(claims)
         # 4. Key: the one of this client that the header names.
-        key = adapt.registered_key(client, header) or self._jwks.get_key(client.jwks_uri or "", header.alg, header.kid)
+        if client.keys is not None:
+            key = adapt.registered_key(client.keys, header)
+        else:
+            key = self._jwks.get_key(client.jwks_uri or "", header.alg, header.kid)
         # 5. Signature, over the bytes received.
         if not key.verify(base64url.decode_canonical(signature), signing_input):
             raise bad_signature(header)
@@ -284,9 +287,10 @@ class AsyncClientAssertionVerifier:
         issued_at, expires_at = claims_step.check_times(claims, policy, now)
         jti = claims_step.check_jti(claims)
         # 4. Key: the one of this client that the header names.
-        key = adapt.registered_key(client, header) or await self._jwks.get_key(
-            client.jwks_uri or "", header.alg, header.kid
-        )
+        if client.keys is not None:
+            key = adapt.registered_key(client.keys, header)
+        else:
+            key = await self._jwks.get_key(client.jwks_uri or "", header.alg, header.kid)
         # 5. Signature, over the bytes received.
         if not key.verify(base64url.decode_canonical(signature), signing_input):
             raise bad_signature(header)

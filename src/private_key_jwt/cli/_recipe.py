@@ -183,8 +183,9 @@ def _walk(question: Question, found: Facts) -> Iterator[tuple[Check, ...]]:
     yield "iss", "sub", "client_id"
     client_id = claims_step.identify(claims, None)
     yield ("client",)
-    registered = question.source.client(client_id if question.client_id is None else question.client_id)
-    client = adapt.found_client(registered, client_id)
+    client = question.source.client(client_id if question.client_id is None else question.client_id)
+    if client.client_id != client_id:
+        raise adapt.not_found(client, client_id)
     yield "signing_algs", "require_kid", "require_typ"
     claims_step.check_client_rules(header, policy, client.signing_algs, require_kid=client.require_kid)
     yield ("aud",)
@@ -233,8 +234,7 @@ def _exp_passes(claims: Claims, policy: AssertionPolicy, now: float) -> bool:
 
 
 def _find_key(source: KeySource, client: RegisteredClient, header: Header) -> VerificationKey:
-    key = adapt.registered_key(client, header)
-    if key is not None:
-        return key
+    if client.keys is not None:
+        return adapt.registered_key(client.keys, header)
     with source.fetcher() as fetcher:
         return fetcher.get_key(str(client.jwks_uri), header.alg, header.kid)
