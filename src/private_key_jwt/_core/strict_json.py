@@ -56,7 +56,9 @@ _OUTLINE = bytes.maketrans(b"{123456789", b"[000000000")  # one sign for what op
 
 
 def _check_depth(raw: bytes) -> None:
-    brackets = _STRINGS.sub(b"", raw).translate(None, _NOT_BRACKETS)
+    # Without an escape in it, a text is outside of its strings before the first quote, and after every second one.
+    outside = _STRINGS.sub(b"", raw) if _BACKSLASH in raw else b"".join(raw.split(b'"')[::2])
+    brackets = outside.translate(None, _NOT_BRACKETS)
     steps = memoryview(brackets.translate(_STEPS)).cast("b")
     depth = 0
     for start in range(0, len(steps), _BLOCK):
