@@ -51,14 +51,18 @@ def _scanner(parse_int: Callable[[str], int] | None) -> Callable[[str, int], tup
 
 # Asking a function of ours about each integer costs more than the rest of a number: only where there are long ones.
 _scan, _scan_carefully = _scanner(None), _scanner(_integer)
+_encoder = json.JSONEncoder(ensure_ascii=False, check_circular=False)
 _TOO_MANY_DIGITS = b"0" * (MAX_DIGITS + 1)
 _OUTLINE = bytes.maketrans(b"{123456789", b"[000000000")  # one sign for what opens a level, one for each digit
 
 
-def _check_depth(raw: bytes) -> None:
+def _outside_strings(raw: bytes) -> bytes:
     # Without an escape in it, a text is outside of its strings before the first quote, and after every second one.
-    outside = _STRINGS.sub(b"", raw) if _BACKSLASH in raw else b"".join(raw.split(b'"')[::2])
-    brackets = outside.translate(None, _NOT_BRACKETS)
+    return _STRINGS.sub(b"", raw) if _BACKSLASH in raw else b"".join(raw.split(b'"')[::2])
+
+
+def _check_depth(raw: bytes) -> None:
+    brackets = _outside_strings(raw).translate(None, _NOT_BRACKETS)
     steps = memoryview(brackets.translate(_STEPS)).cast("b")
     depth = 0
     for start in range(0, len(steps), _BLOCK):
@@ -97,35 +101,34 @@ def loads_object(raw: bytes) -> dict[str, Any]:
     scan = _scan_carefully if _TOO_MANY_DIGITS in _outline(raw) else _scan
     try:
         value, end = scan(text, 0)
+        if end != len(text):
+            raise ValueError("something follows the JSON object")
+        if type(value) is not dict:
+            raise ValueError("not a JSON object")
         # As many commas as there are between its members: then none was lost, and nothing within has two of them.
-        if type(value) is dict and text.count(",") != len(value) - 1:
-            _check_members(text)
+        if text.count(",") != len(value) - 1:
+            _check_members(raw, value)
+        if _BACKSLASH in raw and "\\u" in text:
+            _written(value)
     except RecursionError:  # whoever called was deep down already
         raise ValueError("nested too deep for the stack that is left") from None
     except StopIteration:
         raise ValueError("not JSON: it begins with no value") from None
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON: {error.msg} at character {error.pos}") from None
-    if end != len(text):
-        raise ValueError("something follows the JSON object")
-    if type(value) is not dict:
-        raise ValueError("not a JSON object")
-    if _BACKSLASH in raw and "\\u" in text:
-        _check_surrogates(value)
     return value
 
 
-def _check_members(text: str) -> None:
-    # Python's parser keeps the last of several members of one name; what it was given is seen by a hook only.
-    objects: list[list[tuple[str, Any]]] = []
-    json.JSONDecoder(object_pairs_hook=objects.append).raw_decode(text)
-    if sum(map(len, objects)) != sum(map(len, map(dict, objects))):
+def _check_members(raw: bytes, value: dict[str, Any]) -> None:
+    # Python's parser keeps the last of several members of one name: fewer than the colons that were there. Whether some
+    # of the colons stand in objects within, or are lost, is seen when the value is written again.
+    colons = _outside_strings(raw).count(b":")
+    if colons != len(value) and colons != _outside_strings(_written(value)).count(b":"):
         raise ValueError("a member stands twice")
 
 
-def _check_surrogates(value: object) -> None:
-    # They cannot be encoded: one would surface as UnicodeEncodeError in a store or a log.
+def _written(value: dict[str, Any]) -> bytes:
     try:
-        json.dumps(value, ensure_ascii=False).encode("utf-8")
-    except UnicodeEncodeError:
+        return _encoder.encode(value).encode("utf-8")
+    except UnicodeEncodeError:  # it would surface in a store or a log
         raise ValueError("a lone surrogate") from None
