@@ -27,7 +27,7 @@ LAYERS = [
     {"_adapters", "_watch"},
     {"verifier"},
     {""},
-    {"testing"},
+    {"integrations", "testing"},
     {"cli"},
 ]
 

@@ -1,0 +1,1 @@
+"""Adapters for the frameworks that authorization servers are built with: one module each, behind its extra."""
