@@ -190,17 +190,44 @@ def test_every_public_name_is_documented() -> None:
                     assert value.__doc__, f"{name}.{attribute}"
 
 
-def test_importing_the_package_imports_no_extra() -> None:
-    extras = "typer rich click redis sqlalchemy starlette flask django authlib opentelemetry pytest hypothesis sqlite3"
-    # httpx imports rich and click by itself where it finds them.
+EXTRAS = {
+    *("typer", "rich", "click", "redis", "sqlalchemy", "starlette", "fastapi", "flask", "django", "authlib"),
+    *("oauth2_provider", "opentelemetry", "pytest", "hypothesis", "sqlite3"),
+}
+
+
+def new_modules(name: str) -> set[str]:
+    """The top-level modules that an import brings, beside those that our dependencies bring by themselves.
+
+    (httpx imports click and rich where there are any.)
+    """
     code = f"""
-import sys, httpx
-theirs = set(sys.modules)
-import private_key_jwt
-print([name for name in {extras.split()!r} if name in sys.modules.keys() - theirs])
+import sys, cachetools, cryptography, httpx, joserfc
+before = set(sys.modules)
+import {name}
+print(*{{module.split(".")[0] for module in set(sys.modules) - before}})
 """
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert told.stdout.strip() == "[]"
+    return set(told.stdout.split())
+
+
+def test_importing_the_package_imports_no_extra() -> None:
+    assert new_modules("private_key_jwt") & EXTRAS == set()
+
+
+@pytest.mark.parametrize(
+    ("module", "brings"),
+    [
+        ("", set()),
+        (".starlette", {"starlette"}),
+        (".fastapi", {"starlette", "fastapi"}),
+        (".flask", {"flask"}),
+        (".django", {"django"}),
+    ],
+)
+def test_an_integration_imports_its_own_framework_only(module: str, brings: set[str]) -> None:
+    frameworks = {"starlette", "fastapi", "flask", "django", "authlib", "oauth2_provider", "uvicorn"}
+    assert new_modules(f"private_key_jwt.integrations{module}") & frameworks == brings
 
 
 def test_the_recipe_is_numbered_in_order() -> None:

@@ -1,16 +1,26 @@
 """From a framework's request to the wire: what every integration does in the same way, whatever its framework.
 
-An adapter hands in the parts of a request, lets a verifier authenticate them, and sends the answer.
+An adapter hands in the parts of a request, lets a verifier authenticate the form, and sends the answer.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import parse_qsl
 
-from ..exceptions import AuthenticationError, InvalidClient, InvalidRequest, Reason, quote
+from .._core.token_request import Form
+from ..exceptions import (
+    AuthenticationError,
+    ConfigurationError,
+    InvalidClient,
+    InvalidRequest,
+    Reason,
+    quote,
+)
+from ..policy import check_flag, check_integer
 from ..verifier import VerifiedAssertion
 
 MAX_BODY = 65_536
@@ -47,8 +57,9 @@ def required(verified: VerifiedAssertion | None) -> VerifiedAssertion:
     return verified
 
 
-def _invalid(detail: str) -> InvalidRequest:
-    return InvalidRequest(Reason.INVALID_REQUEST, detail)
+def expected(verified: VerifiedAssertion | None, *, optional: bool) -> VerifiedAssertion | None:
+    """What an endpoint gets to see: the client, or None where none need be. Raises what ``required`` raises."""
+    return verified if optional else required(verified)
 
 
 def check_query(query: str | bytes) -> None:
@@ -65,13 +76,9 @@ def check_query(query: str | bytes) -> None:
 def check_content_type(content_type: str | None) -> None:
     """Refuse a body that is no form in UTF-8 (RFC 6749 §3.2, appendix B). Raises InvalidRequest."""
     media_type, *parameters = (part.strip().lower() for part in (content_type or "").split(";"))
-    charsets = [value.strip(' "') for name, _, value in map(_partition, parameters) if name.strip() == "charset"]
-    if media_type != _MEDIA_TYPE or any(charset not in ("utf-8", "utf8") for charset in charsets):
+    charsets = [value for name, _, value in (each.partition("=") for each in parameters) if name.strip() == "charset"]
+    if media_type != _MEDIA_TYPE or any(charset.strip(' "') not in ("utf-8", "utf8") for charset in charsets):
         raise _invalid(f"expected a body of {_MEDIA_TYPE} in UTF-8, got content type {quote(content_type)}")
-
-
-def _partition(parameter: str) -> tuple[str, str, str]:
-    return parameter.partition("=")
 
 
 def authorization(values: Iterable[str]) -> str | None:
@@ -80,24 +87,77 @@ def authorization(values: Iterable[str]) -> str | None:
     return ", ".join(every) if every else None
 
 
-def too_large(max_body: int) -> InvalidRequest:
-    """The error for a body of more than ``max_body`` bytes."""
-    return _invalid(f"expected a body of at most {max_body} bytes, got more")
+def unreadable(error: Exception) -> InvalidRequest:
+    """The error for a body that the framework could not read, or would not."""
+    return _invalid(f"expected a body that can be read, and reading it raised {type(error).__name__}")
 
 
-def read_form(body: bytes, content_type: str | None, max_body: int = MAX_BODY) -> list[tuple[str, str]]:
-    """The parameters in the body of a token request, repeats included; none of an empty body.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenRequest:
+    """A token request (or another that authenticates its client in the same way) before its body is read.
 
-    Raises InvalidRequest: a body that is too large, no form, not in UTF-8, or of more than 1,000 parameters.
+    method: the HTTP method. Only the body of a POST is a form (RFC 6749 §3.2).
+    query: what follows the ``?`` of the URL, still encoded.
+    content_type, content_length: the values of these header fields; None or "" when they are absent.
+    max_body: bytes over which a body is refused.
+
+    Raises InvalidRequest: credentials in the URL, or a body too large by its own account.
     """
-    if not body:
-        return []
-    if len(body) > max_body:
-        raise too_large(max_body)
-    check_content_type(content_type)
-    try:
-        return parse_qsl(
-            body.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=_MAX_PARAMETERS
-        )
-    except ValueError as error:  # among them UnicodeDecodeError
-        raise _invalid(f"expected a form in UTF-8, and reading it raised {type(error).__name__}") from None
+
+    method: str
+    query: str | bytes
+    content_type: str | None
+    content_length: str | None
+    max_body: int = MAX_BODY
+
+    def __post_init__(self) -> None:
+        check_query(self.query)
+        text = self.content_length or "0"
+        if not (text.isascii() and text.isdecimal()):
+            raise _invalid(f"expected a Content-Length of digits, got {quote(text)}")
+        self.check_size(int(text[:20]))
+
+    @property
+    def length(self) -> int:
+        """``content_length`` as a number; 0 when it is absent."""
+        return int(self.content_length or "0")
+
+    def check_size(self, size: int) -> None:
+        """Refuse a body of so many bytes, when that is too many. Raises InvalidRequest."""
+        if size > self.max_body:
+            raise _invalid(f"expected a body of at most {self.max_body} bytes, got more")
+
+    def form(self, body: bytes) -> Form:
+        """The parameters in a body, repeats included; none in an empty one.
+
+        Raises InvalidRequest: a body that is too large, no form, not in UTF-8, or of more than 1,000 parameters.
+        """
+        self.check_size(len(body))
+        if not body or self.method != "POST":
+            return []
+        check_content_type(self.content_type)
+        try:
+            return parse_qsl(
+                body.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=_MAX_PARAMETERS
+            )
+        except ValueError as error:  # among them UnicodeDecodeError
+            raise unreadable(error) from None
+
+    def parsed(self, form: Form) -> Form:
+        """A form that the framework has read before, because something else asked for it. Raises InvalidRequest."""
+        if not form or self.method != "POST":
+            return []
+        check_content_type(self.content_type)
+        return form
+
+
+def check_settings(verifier: object, kind: type, *, optional: object, max_body: object) -> None:
+    """The settings of a decorator or a dependency. Raises ConfigurationError, which names the setting."""
+    if not isinstance(verifier, kind):
+        raise ConfigurationError(f"verifier must be of {kind.__name__}, not {type(verifier).__name__}")
+    check_flag("optional", optional)
+    check_integer("max_body", max_body, 1_024, 16_777_216)
+
+
+def _invalid(detail: str) -> InvalidRequest:
+    return InvalidRequest(Reason.INVALID_REQUEST, detail)

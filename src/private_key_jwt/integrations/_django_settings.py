@@ -1,0 +1,157 @@
+"""The setting PRIVATE_KEY_JWT of a Django project, and the verifiers that are made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
+from threading import RLock
+from typing import Any, TypeVar
+
+from ..exceptions import ConfigurationError, quote
+from ..fetcher import AsyncJWKSFetcher, JWKSFetcher
+from ..policy import AssertionPolicy, JWKSPolicy
+from ..verifier import AsyncClientAssertionVerifier, ClientAssertionVerifier
+from ._extra import needs
+
+with needs("django"):
+    from django.conf import settings
+    from django.core.signals import setting_changed
+    from django.utils.module_loading import import_string
+
+NAME = "PRIVATE_KEY_JWT"
+
+Verifier = TypeVar("Verifier", ClientAssertionVerifier, AsyncClientAssertionVerifier)
+
+
+def _fields(policy: type[AssertionPolicy | JWKSPolicy]) -> dict[str, str]:
+    return {field.name.upper(): field.name for field in fields(policy) if field.init}
+
+
+# The keys of the setting: either whole verifiers, or what one is made of.
+_WHOLE = {ClientAssertionVerifier: "VERIFIER", AsyncClientAssertionVerifier: "ASYNC_VERIFIER"}
+_POLICY = _fields(AssertionPolicy)
+_JWKS_POLICY = _fields(JWKSPolicy)
+_REQUIRED = ("AUDIENCE", "CLIENTS", "REPLAY_STORE")
+_PARTS = (*_POLICY, "CLIENTS", "REPLAY_STORE", "JWKS", "CLOCK", "WORKERS")
+
+
+def _wrong(text: str) -> ConfigurationError:
+    return ConfigurationError(f"settings.{NAME}: {text}")
+
+
+def _check_keys(given: Mapping[str, Any], known: Iterable[str], where: str = "") -> None:
+    for name in given:
+        if name not in known:
+            raise _wrong(f"{quote(name)} is no setting{where}; there are {', '.join(known)}")
+
+
+def _imported(name: str, value: Any) -> Any:
+    """What a dotted path names; anything else as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return import_string(value)
+    except Exception as error:  # the user's module: whatever it raises while it is imported
+        raise _wrong(f"{name}: {quote(value)} cannot be imported: {quote(str(error))}") from error
+
+
+def _made(name: str, value: Any, is_ready: Callable[[Any], bool]) -> Any:
+    """What a dotted path names, or what a class or factory there makes."""
+    found = _imported(name, value)
+    if not callable(found) or (is_ready(found) and not isinstance(found, type)):
+        return found
+    try:
+        return found()
+    except Exception as error:  # the user's code
+        raise _wrong(f"{name}: {quote(value)} raised {type(error).__name__}: {quote(str(error))}") from error
+
+
+class Project:
+    """What one value of the setting makes: each thing once, when it is first asked for.
+
+    Sync and async views must share a replay store: each would accept an assertion once.
+    """
+
+    def __init__(self, given: object) -> None:
+        if not isinstance(given, Mapping):
+            raise _wrong(f"expected a dictionary of {', '.join(_REQUIRED)} and more, or of a whole VERIFIER")
+        self._given = given
+        self._is_whole = any(name in given for name in _WHOLE.values())
+        if self._is_whole:
+            _check_keys(given, list(_WHOLE.values()), " beside a whole verifier")
+        else:
+            _check_keys(given, [*_WHOLE.values(), *_PARTS])
+            for name in _REQUIRED:
+                if name not in given:
+                    raise _wrong(f"{name} is missing")
+        self._lock = RLock()
+        self._ready: dict[object, Any] = {}
+
+    def verifier(self, kind: type[Verifier]) -> Verifier:
+        """The verifier of this kind. Raises ConfigurationError."""
+        return self._once(kind, lambda: self._whole(kind) if self._is_whole else self._of_parts(kind))  # type: ignore[no-any-return]
+
+    def _once(self, what: object, make: Callable[[], Any]) -> Any:
+        with self._lock:
+            if what not in self._ready:
+                self._ready[what] = make()
+            return self._ready[what]
+
+    def _whole(self, kind: type[Verifier]) -> Verifier:
+        name = _WHOLE[kind]
+        if name not in self._given:
+            raise _wrong(f"{name} is missing, and this view needs it")
+        made = _made(name, self._given[name], lambda found: isinstance(found, kind))
+        if not isinstance(made, kind):
+            raise _wrong(f"{name} must give a {kind.__name__}, not {quote(made)}")
+        return made
+
+    def _of_parts(self, kind: type[Verifier]) -> Verifier:
+        store = self._once("REPLAY_STORE", self._replay_store)
+        parts: dict[str, Any] = {
+            name.lower(): _imported(name, self._given[name])
+            for name in ("CLIENTS", "CLOCK", "WORKERS")
+            if name in self._given
+        }
+        try:
+            if "JWKS" in self._given:
+                parts["jwks"] = self._jwks(kind)
+            policy = AssertionPolicy(**{_POLICY[name]: self._given[name] for name in self._given if name in _POLICY})
+            return kind(policy=policy, replay_store=store, **parts)
+        except ConfigurationError as error:
+            raise error if NAME in str(error) else _wrong(str(error)) from error
+
+    def _replay_store(self) -> Any:
+        return _made("REPLAY_STORE", self._given["REPLAY_STORE"], lambda found: hasattr(found, "add"))
+
+    def _jwks(self, kind: type) -> Any:
+        given = self._given["JWKS"]
+        if not isinstance(given, Mapping):
+            return _made("JWKS", given, lambda found: hasattr(found, "get_key"))
+        _check_keys(given, _JWKS_POLICY, " of JWKS")
+        policy = JWKSPolicy(**{_JWKS_POLICY[name]: value for name, value in given.items()})
+        return JWKSFetcher(policy) if kind is ClientAssertionVerifier else AsyncJWKSFetcher(policy)
+
+
+_lock = RLock()
+_project: Project | None = None
+
+
+def verifier(kind: type[Verifier]) -> Verifier:
+    """The verifier of this kind that the settings ask for. Raises ConfigurationError, which names the setting."""
+    global _project
+    with _lock:
+        if _project is None:
+            _project = Project(getattr(settings, NAME, None))
+        project = _project
+    return project.verifier(kind)
+
+
+def _changed(*, setting: str, **_: object) -> None:
+    global _project
+    if setting == NAME:
+        _project = None
+
+
+# Sent by `override_settings` in a project's tests.
+setting_changed.connect(_changed)

@@ -1,0 +1,100 @@
+"""Client authentication in FastAPI: the dependency of ``.starlette``, with what the docs page shows.
+
+    authenticate = ClientAuthentication(verifier)
+    app = FastAPI(lifespan=authenticate.lifespan)
+
+    @app.post("/token", openapi_extra=authenticate.openapi_extra)
+    async def token(client: Annotated[VerifiedAssertion, Depends(authenticate)]): ...
+
+Read further parameters with ``await request.form()``. FastAPI reads a body for ``Form()`` parameters before any
+dependency runs; the limit of its size is then that of ``FastAPI(max_body_size=...)``.
+"""
+
+from typing import Any, Literal, overload
+
+from .._core.token_request import ASSERTION_TYPE
+from ..verifier import AsyncClientAssertionVerifier, VerifiedAssertion
+from . import starlette
+from ._extra import needs
+from ._request import MAX_BODY
+from .starlette import Client, authenticate, error_response
+
+with needs("fastapi"):
+    from fastapi.openapi.models import HTTPBase
+    from fastapi.security.base import SecurityBase
+
+__all__ = ["ClientAuthentication", "authenticate", "error_response"]
+
+_DESCRIPTION = (
+    "The client signs a JWT with its private key and sends it in the body, as `client_assertion` "
+    "(OpenID Connect Core §9, RFC 7523 §2.2). No `Authorization` header, and nothing in the URL."
+)
+_ERRORS = {
+    "400": "`invalid_request`: the client authentication parameters are malformed.",
+    "401": "`invalid_client`: client authentication failed.",
+    "503": "`temporarily_unavailable`: try again after the seconds of `Retry-After`.",
+}
+_ERROR_SCHEMA = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {"error": {"type": "string"}, "error_description": {"type": "string"}},
+}
+
+
+def _openapi_extra(*, optional: bool) -> dict[str, Any]:
+    properties = {
+        "client_assertion_type": {"type": "string", "enum": [ASSERTION_TYPE]},
+        "client_assertion": {"type": "string", "description": "The signed JWT: new for each request."},
+    }
+    form = {"type": "object", "properties": properties} | ({} if optional else {"required": list(properties)})
+    return {
+        "requestBody": {"required": True, "content": {"application/x-www-form-urlencoded": {"schema": form}}},
+        "responses": {
+            status: {"description": description, "content": {"application/json": {"schema": _ERROR_SCHEMA}}}
+            for status, description in _ERRORS.items()
+        },
+    }
+
+
+class ClientAuthentication(starlette.ClientAuthentication[Client], SecurityBase):
+    """``starlette.ClientAuthentication`` as a security scheme of the OpenAPI document.
+
+    scheme_name: what the docs page calls it.
+
+    OpenAPI has no scheme for assertions in a body. It is named here as an HTTP scheme of our own, the one that the
+    challenge beside a 401 names, so that no tool asks for a secret or sends an ``Authorization`` header.
+    ``openapi_extra`` is for the path operation: the parameters of the body, and the errors. Raises ConfigurationError.
+    """
+
+    @overload
+    def __init__(
+        self: "ClientAuthentication[VerifiedAssertion]",
+        verifier: AsyncClientAssertionVerifier,
+        *,
+        optional: Literal[False] = False,
+        max_body: int = MAX_BODY,
+        scheme_name: str = "private_key_jwt",
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self: "ClientAuthentication[VerifiedAssertion | None]",
+        verifier: AsyncClientAssertionVerifier,
+        *,
+        optional: Literal[True],
+        max_body: int = MAX_BODY,
+        scheme_name: str = "private_key_jwt",
+    ) -> None: ...
+
+    def __init__(
+        self,
+        verifier: AsyncClientAssertionVerifier,
+        *,
+        optional: bool = False,
+        max_body: int = MAX_BODY,
+        scheme_name: str = "private_key_jwt",
+    ) -> None:
+        super().__init__(verifier, optional=optional, max_body=max_body)  # type: ignore[misc, call-overload]
+        self.model = HTTPBase(scheme="PrivateKeyJWT", description=_DESCRIPTION)
+        self.scheme_name = scheme_name
+        self.openapi_extra = _openapi_extra(optional=optional)
