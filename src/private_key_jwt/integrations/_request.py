@@ -6,9 +6,9 @@ An adapter hands in the parts of a request, lets a verifier authenticate the for
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol, Self
 from urllib.parse import parse_qsl
 
 from .._core.token_request import Form
@@ -22,6 +22,17 @@ from ..exceptions import (
 )
 from ..policy import check_flag, check_integer
 from ..verifier import VerifiedAssertion
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+
+class Readable(Protocol):
+    """What WSGI reads a body from."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most so many bytes; all of them, when they come."""
+        ...
+
 
 MAX_BODY = 65_536
 """Bytes of a token request's body: an assertion of 16 KiB, and ample room for the rest."""
@@ -94,11 +105,11 @@ def unreadable(error: Exception) -> InvalidRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRequest:
-    """A token request (or another that authenticates its client in the same way) before its body is read.
+    """A token request, or another that authenticates its client in the same way, before its body is read.
 
     method: the HTTP method. Only the body of a POST is a form (RFC 6749 §3.2).
     query: what follows the ``?`` of the URL, still encoded.
-    content_type, content_length: the values of these header fields; None or "" when they are absent.
+    content_type, content_length, authorization: the values of these header fields; None when there is none.
     max_body: bytes over which a body is refused.
 
     Raises InvalidRequest: credentials in the URL, or a body too large by its own account.
@@ -108,14 +119,42 @@ class TokenRequest:
     query: str | bytes
     content_type: str | None
     content_length: str | None
+    authorization: str | None
     max_body: int = MAX_BODY
 
     def __post_init__(self) -> None:
         check_query(self.query)
-        text = self.content_length or "0"
-        if not (text.isascii() and text.isdecimal()):
-            raise _invalid(f"expected a Content-Length of digits, got {quote(text)}")
-        self.check_size(int(text[:20]))
+        length = self.content_length or "0"
+        if not (length.isascii() and length.isdecimal()):
+            raise _invalid(f"expected a Content-Length of digits, got {quote(length)}")
+        self.check_size(int(length[:20]))
+
+    @classmethod
+    def from_wsgi(cls, environ: Mapping[str, Any], max_body: int = MAX_BODY) -> Self:
+        """The request of a WSGI environment (PEP 3333). Raises InvalidRequest."""
+        return cls(
+            method=environ["REQUEST_METHOD"],
+            query=environ.get("QUERY_STRING", ""),
+            content_type=environ.get("CONTENT_TYPE"),
+            content_length=environ.get("CONTENT_LENGTH"),
+            authorization=environ.get("HTTP_AUTHORIZATION"),
+            max_body=max_body,
+        )
+
+    @classmethod
+    def from_asgi(cls, scope: Mapping[str, Any], max_body: int = MAX_BODY) -> Self:
+        """The request of an ASGI connection scope of type ``http``. Raises InvalidRequest."""
+        fields: dict[bytes, list[str]] = {}
+        for name, value in scope["headers"]:
+            fields.setdefault(name.lower(), []).append(value.decode("latin-1"))
+        return cls(
+            method=scope["method"],
+            query=scope.get("query_string", b""),
+            content_type=", ".join(fields.get(b"content-type", [])),
+            content_length=", ".join(fields.get(b"content-length", [])),
+            authorization=authorization(fields.get(b"authorization", [])),
+            max_body=max_body,
+        )
 
     @property
     def length(self) -> int:
@@ -126,6 +165,25 @@ class TokenRequest:
         """Refuse a body of so many bytes, when that is too many. Raises InvalidRequest."""
         if size > self.max_body:
             raise _invalid(f"expected a body of at most {self.max_body} bytes, got more")
+
+    def read(self, stream: Readable) -> bytes:
+        """The body, out of ``environ["wsgi.input"]``: never more than was announced. Raises InvalidRequest."""
+        try:
+            return stream.read(self.length)
+        except Exception as error:  # a client that went away
+            raise unreadable(error) from error
+
+    async def receive(self, receive: Receive) -> bytes:
+        """The body, out of an ASGI connection, and never much more than ``max_body`` of it. Raises InvalidRequest."""
+        body = bytearray()
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise _invalid("expected a body, and the client went away")
+            body += message.get("body", b"")
+            self.check_size(len(body))
+            if not message.get("more_body", False):
+                return bytes(body)
 
     def form(self, body: bytes) -> Form:
         """The parameters in a body, repeats included; none in an empty one.

@@ -53,7 +53,8 @@ def authenticate(
     ConfigurationError.
     """
     verifier = verifier or project.verifier(ClientAssertionVerifier)
-    return verifier.authenticate(_form(request, max_body), request.headers.get("Authorization"))
+    token_request = TokenRequest.from_wsgi(request.META, max_body)  # which Django fills under ASGI too
+    return verifier.authenticate(_form(request, token_request), token_request.authorization)
 
 
 async def aauthenticate(
@@ -61,17 +62,11 @@ async def aauthenticate(
 ) -> VerifiedAssertion | None:
     """``authenticate`` for async views."""
     verifier = verifier or project.verifier(AsyncClientAssertionVerifier)
-    return await verifier.authenticate(_form(request, max_body), request.headers.get("Authorization"))
+    token_request = TokenRequest.from_wsgi(request.META, max_body)
+    return await verifier.authenticate(_form(request, token_request), token_request.authorization)
 
 
-def _form(request: HttpRequest, max_body: int) -> Form:
-    token_request = TokenRequest(
-        method=request.method or "",
-        query=request.META.get("QUERY_STRING", ""),
-        content_type=request.headers.get("Content-Type"),
-        content_length=request.headers.get("Content-Length"),
-        max_body=max_body,
-    )
+def _form(request: HttpRequest, token_request: TokenRequest) -> Form:
     try:
         form = token_request.form(request.body)
         # The limits of DATA_UPLOAD_MAX_... are told when POST is first read: here, where there is an answer for them.

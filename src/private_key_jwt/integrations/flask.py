@@ -15,7 +15,7 @@ from .._core.token_request import Form
 from ..exceptions import AuthenticationError
 from ..verifier import ClientAssertionVerifier, VerifiedAssertion
 from ._extra import needs
-from ._request import MAX_BODY, TokenRequest, answer, authorization, check_settings, expected, unreadable
+from ._request import MAX_BODY, TokenRequest, answer, check_settings, expected, unreadable
 
 with needs("flask"):
     from flask import Request, Response, current_app, request
@@ -34,15 +34,8 @@ def authenticate(
         again afterwards.
     Raises what ``ClientAssertionVerifier.authenticate`` raises.
     """
-    token_request = TokenRequest(
-        method=request.method,
-        query=request.query_string,
-        content_type=request.headers.get("Content-Type"),
-        content_length=request.headers.get("Content-Length"),
-        max_body=max_body,
-    )
-    form = _form(request, token_request)
-    return verifier.authenticate(form, authorization(request.headers.getlist("Authorization")))
+    token_request = TokenRequest.from_wsgi(request.environ, max_body)
+    return verifier.authenticate(_form(request, token_request), token_request.authorization)
 
 
 def _form(request: Request, token_request: TokenRequest) -> Form:

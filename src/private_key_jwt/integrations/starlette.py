@@ -21,7 +21,7 @@ from .._core.token_request import Form
 from ..exceptions import AuthenticationError
 from ..verifier import AsyncClientAssertionVerifier, VerifiedAssertion
 from ._extra import needs
-from ._request import MAX_BODY, TokenRequest, answer, authorization, check_settings, expected, unreadable
+from ._request import MAX_BODY, TokenRequest, answer, check_settings, expected, unreadable
 
 with needs("starlette"):
     from starlette.requests import Request
@@ -40,15 +40,9 @@ async def authenticate(
     max_body: bytes over which a body is refused. The request can be read again afterwards.
     Raises what ``AsyncClientAssertionVerifier.authenticate`` raises.
     """
-    token_request = TokenRequest(
-        method=request.method,
-        query=request.scope["query_string"],
-        content_type=request.headers.get("content-type"),
-        content_length=request.headers.get("content-length"),
-        max_body=max_body,
-    )
+    token_request = TokenRequest.from_asgi(request.scope, max_body)
     form = await _form(request, token_request)
-    return await verifier.authenticate(form, authorization(request.headers.getlist("authorization")))
+    return await verifier.authenticate(form, token_request.authorization)
 
 
 async def _form(request: Request, token_request: TokenRequest) -> Form:
