@@ -1,0 +1,103 @@
+"""Token endpoints in every framework, each around a verifier of the test's making.
+
+An entry of APPS takes a Provider and serves a token endpoint while its context lasts: what it gives is the URL.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from examples import asgi_app, fastapi_app, flask_app, starlette_app, wsgi_app
+from integrations import servers
+from private_key_jwt import (
+    AssertionPolicy,
+    AsyncClientAssertionVerifier,
+    AsyncJWKSFetcher,
+    ClientAssertionVerifier,
+    JWKSFetcher,
+    JWKSPolicy,
+    RegisteredClient,
+    ReplayStore,
+)
+from private_key_jwt.testing import Clock
+
+ISSUER = "https://op.example.com"
+
+
+@dataclass(frozen=True)
+class Provider:
+    """What the verifiers of an authorization server are made of."""
+
+    clients: dict[str, RegisteredClient]
+    clock: Clock
+    replay_store: ReplayStore
+
+    def _settings(self) -> dict[str, Any]:
+        return {
+            "policy": AssertionPolicy(audience=ISSUER),
+            "clients": self.clients,
+            "replay_store": self.replay_store,
+            "clock": self.clock,
+        }
+
+    def verifier(self) -> ClientAssertionVerifier:
+        jwks = JWKSFetcher(JWKSPolicy(allow_http_loopback=True), clock=self.clock)
+        return ClientAssertionVerifier(**self._settings(), jwks=jwks)
+
+    def async_verifier(self) -> AsyncClientAssertionVerifier:
+        jwks = AsyncJWKSFetcher(JWKSPolicy(allow_http_loopback=True), clock=self.clock)
+        return AsyncClientAssertionVerifier(**self._settings(), jwks=jwks)
+
+
+App = Callable[[Provider], AbstractContextManager[str]]
+
+
+def _asgi(example: ModuleType, lifespan: str = "on") -> App:
+    @contextlib.contextmanager
+    def serve(provider: Provider) -> Iterator[str]:
+        with servers.asgi(example.create_app(provider.async_verifier()), lifespan=lifespan) as base_url:
+            yield f"{base_url}/token"
+
+    return serve
+
+
+def _wsgi(example: ModuleType, server: Callable[[Any], AbstractContextManager[str]]) -> App:
+    @contextlib.contextmanager
+    def serve(provider: Provider) -> Iterator[str]:
+        with server(example.create_app(provider.verifier())) as base_url:
+            yield f"{base_url}/token"
+
+    return serve
+
+
+@contextlib.contextmanager
+def _django(provider: Provider) -> Iterator[str]:
+    from integrations import django_project
+
+    with django_project.settings_for(provider), servers.wsgi(django_project.wsgi_application()) as base_url:
+        yield f"{base_url}/token"
+
+
+@contextlib.contextmanager
+def _django_async(provider: Provider) -> Iterator[str]:
+    from integrations import django_project
+
+    application = django_project.asgi_application()
+    with django_project.settings_for(provider), servers.asgi(application, lifespan="off") as base_url:
+        yield f"{base_url}/async/token"
+
+
+APPS: dict[str, App] = {
+    "starlette": _asgi(starlette_app),
+    "fastapi": _asgi(fastapi_app),
+    "flask": _wsgi(flask_app, servers.werkzeug_server),
+    "django": _django,
+    "django async": _django_async,
+    "wsgi": _wsgi(wsgi_app, servers.wsgi),
+    "asgi": _asgi(asgi_app, lifespan="off"),
+}
