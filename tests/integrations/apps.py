@@ -1,6 +1,7 @@
 """Token endpoints in every framework, each around a verifier of the test's making.
 
 An entry of APPS takes a Provider and serves a token endpoint while its context lasts: what it gives is the URL.
+A framework is imported when its entry is used: a worker needs one of them only.
 """
 
 from __future__ import annotations
@@ -9,11 +10,9 @@ import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from types import ModuleType
+from importlib import import_module
 from typing import Any
 
-from examples import asgi_app, fastapi_app, flask_app, starlette_app, wsgi_app
-from integrations import servers
 from private_key_jwt import (
     AssertionPolicy,
     AsyncClientAssertionVerifier,
@@ -57,19 +56,23 @@ class Provider:
 App = Callable[[Provider], AbstractContextManager[str]]
 
 
-def _asgi(example: ModuleType, lifespan: str = "on") -> App:
+def _asgi(example: str, lifespan: str = "on") -> App:
     @contextlib.contextmanager
     def serve(provider: Provider) -> Iterator[str]:
-        with servers.asgi(example.create_app(provider.async_verifier()), lifespan=lifespan) as base_url:
+        from integrations import uvicorn_server
+
+        app = import_module(f"examples.{example}").create_app(provider.async_verifier())
+        with uvicorn_server.serve(app, lifespan=lifespan) as base_url:
             yield f"{base_url}/token"
 
     return serve
 
 
-def _wsgi(example: ModuleType, server: Callable[[Any], AbstractContextManager[str]]) -> App:
+def _wsgi(example: str, server: str) -> App:
     @contextlib.contextmanager
     def serve(provider: Provider) -> Iterator[str]:
-        with server(example.create_app(provider.verifier())) as base_url:
+        app = import_module(f"examples.{example}").create_app(provider.verifier())
+        with import_module(f"integrations.{server}").serve(app) as base_url:
             yield f"{base_url}/token"
 
     return serve
@@ -77,27 +80,27 @@ def _wsgi(example: ModuleType, server: Callable[[Any], AbstractContextManager[st
 
 @contextlib.contextmanager
 def _django(provider: Provider) -> Iterator[str]:
-    from integrations import django_project
+    from integrations import django_project, wsgiref_server
 
-    with django_project.settings_for(provider), servers.wsgi(django_project.wsgi_application()) as base_url:
+    with django_project.settings_for(provider), wsgiref_server.serve(django_project.wsgi_application()) as base_url:
         yield f"{base_url}/token"
 
 
 @contextlib.contextmanager
 def _django_async(provider: Provider) -> Iterator[str]:
-    from integrations import django_project
+    from integrations import django_project, uvicorn_server
 
     application = django_project.asgi_application()
-    with django_project.settings_for(provider), servers.asgi(application, lifespan="off") as base_url:
+    with django_project.settings_for(provider), uvicorn_server.serve(application, lifespan="off") as base_url:
         yield f"{base_url}/async/token"
 
 
 APPS: dict[str, App] = {
-    "starlette": _asgi(starlette_app),
-    "fastapi": _asgi(fastapi_app),
-    "flask": _wsgi(flask_app, servers.werkzeug_server),
+    "starlette": _asgi("starlette_app"),
+    "fastapi": _asgi("fastapi_app"),
+    "flask": _wsgi("flask_app", "werkzeug_server"),
     "django": _django,
     "django async": _django_async,
-    "wsgi": _wsgi(wsgi_app, servers.wsgi),
-    "asgi": _asgi(asgi_app, lifespan="off"),
+    "wsgi": _wsgi("wsgi_app", "wsgiref_server"),
+    "asgi": _asgi("asgi_app", lifespan="off"),
 }

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
-from collections.abc import Iterator
 from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import urlencode
@@ -12,7 +10,6 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 
-from integrations.apps import APPS, Provider
 from integrations.scenarios import (
     ACCEPTED,
     INVALID_CLIENT,
@@ -21,46 +18,13 @@ from integrations.scenarios import (
     REFUSED,
     TEMPORARILY_UNAVAILABLE,
     MakeRequest,
-    Wire,
     issued_to,
     token_request,
     wire,
 )
-from private_key_jwt import MemoryReplayStore
-from private_key_jwt.testing import Clock, RelyingParty, Tenant
+from integrations.served import Served
 
 KEEPS_ALIVE = ("starlette", "fastapi", "django async", "asgi")
-
-
-class Served:
-    """A running token endpoint, LedgerBee's look-alike, and an HTTP client between them."""
-
-    def __init__(self, url: str, provider: Provider, party: RelyingParty, base_url: str, http: httpx.Client) -> None:
-        self.url = url
-        self.provider = provider
-        self.party = party
-        self.http = http
-        self._base_url = base_url
-        self._numbers = itertools.count()
-        self.usual = self.tenant()
-
-    def tenant(self) -> Tenant:
-        """A new tenant, registered."""
-        tenant = self.party.tenant(f"tenant-{next(self._numbers)}")
-        self.provider.clients[tenant.client_id] = tenant.client(self._base_url)
-        return tenant
-
-    def post(self, assertion: str) -> Wire:
-        return wire(self.http.post(self.url, data=token_request(assertion)))
-
-
-@pytest.fixture(scope="module", params=APPS)
-def served(request: pytest.FixtureRequest) -> Iterator[Served]:
-    clock = Clock()
-    party = RelyingParty(clock=clock)
-    provider = Provider({}, clock, MemoryReplayStore())
-    with party.serve() as keys, APPS[request.param](provider) as url, httpx.Client(trust_env=False) as http:
-        yield Served(url, provider, party, keys.base_url, http)
 
 
 @pytest.mark.parametrize("make", ACCEPTED.values(), ids=ACCEPTED)

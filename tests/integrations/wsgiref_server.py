@@ -1,4 +1,4 @@
-"""Real HTTP servers on loopback, each in a thread."""
+"""WSGI applications under the server of the standard library, on loopback, in threads."""
 
 from __future__ import annotations
 
@@ -10,28 +10,7 @@ from collections.abc import Iterator
 from socketserver import TCPServer, ThreadingMixIn
 from typing import Any
 
-import uvicorn
-import werkzeug.serving
-
 HOST = "127.0.0.1"
-
-
-@contextlib.contextmanager
-def asgi(app: Any, *, lifespan: str = "on") -> Iterator[str]:
-    """The base URL of an ASGI application under uvicorn."""
-    config = uvicorn.Config(app, loop="asyncio", http="h11", ws="none", lifespan=lifespan, log_level="critical")  # type: ignore[arg-type]
-    server = uvicorn.Server(config)
-    with socket.create_server((HOST, 0), backlog=128) as listener:
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        while not server.started:
-            assert thread.is_alive(), "uvicorn did not start"
-            thread.join(0.01)
-        try:
-            yield f"http://{HOST}:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join(10)
 
 
 class _Handler(wsgiref.simple_server.WSGIRequestHandler):
@@ -64,7 +43,7 @@ class _WSGIServer(ThreadingMixIn, wsgiref.simple_server.WSGIServer):
 
 
 @contextlib.contextmanager
-def _running(server: Any) -> Iterator[str]:
+def running(server: Any) -> Iterator[str]:
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
@@ -75,16 +54,6 @@ def _running(server: Any) -> Iterator[str]:
         server.server_close()
 
 
-def wsgi(app: Any) -> contextlib.AbstractContextManager[str]:
+def serve(app: Any) -> contextlib.AbstractContextManager[str]:
     """The base URL of a WSGI application under the server of the standard library."""
-    return _running(wsgiref.simple_server.make_server(HOST, 0, app, _WSGIServer, _Handler))
-
-
-def werkzeug_server(app: Any) -> contextlib.AbstractContextManager[str]:
-    """The base URL of a WSGI application under Flask's own server."""
-
-    class Handler(werkzeug.serving.WSGIRequestHandler):
-        def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug's name
-            """Say nothing."""
-
-    return _running(werkzeug.serving.make_server(HOST, 0, app, threaded=True, request_handler=Handler))
+    return running(wsgiref.simple_server.make_server(HOST, 0, app, _WSGIServer, _Handler))
