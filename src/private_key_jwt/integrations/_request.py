@@ -212,7 +212,7 @@ class TokenRequest:
 def check_settings(verifier: object, kind: type, *, optional: object, max_body: object) -> None:
     """The settings of a decorator or a dependency. Raises ConfigurationError, which names the setting."""
     if not isinstance(verifier, kind):
-        raise ConfigurationError(f"verifier must be of {kind.__name__}, not {type(verifier).__name__}")
+        raise ConfigurationError(f"verifier must be an instance of {kind.__name__}, not {type(verifier).__name__}")
     check_flag("optional", optional)
     check_integer("max_body", max_body, 1_024, 16_777_216)
 

@@ -1,0 +1,44 @@
+"""What the dotted paths of a project's settings name."""
+
+from private_key_jwt import (
+    AssertionPolicy,
+    AsyncClientAssertionVerifier,
+    AsyncJWKSFetcher,
+    ClientAssertionVerifier,
+    JWKSFetcher,
+    MemoryReplayStore,
+    RegisteredClient,
+)
+
+made: list[object] = []
+
+client = RegisteredClient("c", jwks_uri="https://c.example/jwks.json")
+store = MemoryReplayStore()
+fetcher = JWKSFetcher()
+async_fetcher = AsyncJWKSFetcher()
+verifier = ClientAssertionVerifier(policy=AssertionPolicy(audience="a"), clients=[client], replay_store=store)
+
+
+def find_client(client_id: str) -> RegisteredClient | None:
+    return client if client_id == "c" else None
+
+
+def make_store() -> MemoryReplayStore:
+    made.append(MemoryReplayStore())
+    return made[-1]  # type: ignore[return-value]
+
+
+def make_fetcher() -> JWKSFetcher:
+    return fetcher
+
+
+def make_async_verifier() -> AsyncClientAssertionVerifier:
+    return AsyncClientAssertionVerifier(policy=AssertionPolicy(audience="a"), clients=[client], replay_store=store)
+
+
+def make_nothing() -> None:
+    return None
+
+
+def make_trouble() -> None:
+    raise OSError("no such host")

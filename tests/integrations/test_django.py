@@ -1,0 +1,224 @@
+"""What Django makes of the decorator and of its settings, beyond the table of all frameworks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from django.test import override_settings
+
+from integrations import django_objects, django_project
+from integrations.apps import ISSUER, Provider
+from integrations.scenarios import INVALID_CLIENT, INVALID_REQUEST, token_request, wire
+from private_key_jwt import (
+    AsyncClientAssertionVerifier,
+    ClientAssertionVerifier,
+    ConfigurationError,
+    MemoryReplayStore,
+)
+from private_key_jwt.integrations import _django_settings as project
+from private_key_jwt.integrations.django import client_authentication
+from private_key_jwt.testing import Tenant
+
+OBJECTS = "integrations.django_objects"
+
+
+@pytest.fixture(autouse=True)
+def _project(provider: Provider) -> Iterator[None]:
+    with django_project.settings_for(provider):
+        yield
+
+
+def post(path: str, **settings: Any) -> httpx.Response:
+    with httpx.Client(
+        transport=httpx.WSGITransport(django_project.wsgi_application()), base_url="http://127.0.0.1"
+    ) as http:
+        return http.post(path, **settings)
+
+
+def post_async(path: str, **settings: Any) -> httpx.Response:
+    async def posted() -> httpx.Response:
+        transport = httpx.ASGITransport(django_project.asgi_application())
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
+            return await http.post(path, **settings)
+
+    return asyncio.run(posted())
+
+
+EDGES = pytest.mark.parametrize(("edge", "prefix"), [(post, "/"), (post_async, "/async/")], ids=["sync", "async"])
+
+
+@EDGES
+@pytest.mark.parametrize("view", ["optional", "one-call"])
+def test_where_an_assertion_is_optional_the_others_have_their_turn(
+    edge: Any, prefix: str, view: str, tenant: Tenant
+) -> None:
+    path = prefix + view
+    secret = {"client_id": "c", "client_secret": "s"}
+    assert edge(path, data=secret).json() == {"client": None, "form": ["client_id", "client_secret"]}
+    assert edge(path, headers={"Authorization": "Basic x"}).json()["client"] is None
+    form = token_request(tenant.assertion())
+    assert edge(path, data=form).json() == {"client": tenant.client_id, "form": sorted(form)}
+    # What is there must be right.
+    assert wire(edge(path, data=form)) == INVALID_CLIENT
+    assert wire(edge(path, data=token_request(tenant.assertion(), client_secret="s"))) == INVALID_REQUEST
+
+
+@EDGES
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"DATA_UPLOAD_MAX_NUMBER_FIELDS": 2},
+        {"DATA_UPLOAD_MAX_MEMORY_SIZE": 100},
+    ],
+    ids=str,
+)
+def test_the_limits_of_django_are_answered_too(edge: Any, prefix: str, limits: dict[str, int], tenant: Tenant) -> None:
+    with override_settings(**limits):
+        assert wire(edge(f"{prefix}token", data=token_request(tenant.assertion()))) == INVALID_REQUEST
+
+
+def test_a_body_that_is_gone_is_refused(tenant: Tenant) -> None:
+    assert wire(post("/read-before", data=token_request(tenant.assertion()))) == INVALID_REQUEST
+
+
+def test_a_view_of_a_class_and_a_path_with_variables_are_served(tenant: Tenant) -> None:
+    assert post("/class/main", data=token_request(tenant.assertion())).json() == [tenant.client_id, "main"]
+    assert wire(post("/class/main")) == INVALID_CLIENT
+
+
+def test_an_error_mail_leaves_the_assertion_out(tenant: Tenant) -> None:
+    told = post("/reported", data=token_request(tenant.assertion(), scope="x")).json()
+    assert told["scope"] == "x"
+    assert set(told["client_assertion"]) == {"*"}
+
+
+# Settings
+
+
+def using(given: object) -> Any:
+    return override_settings(PRIVATE_KEY_JWT=given)
+
+
+def parts(**changes: Any) -> dict[str, Any]:
+    given = {"AUDIENCE": ISSUER, "CLIENTS": [django_objects.client], "REPLAY_STORE": MemoryReplayStore()} | changes
+    return {name: value for name, value in given.items() if value is not ...}
+
+
+KINDS = pytest.mark.parametrize("kind", [ClientAssertionVerifier, AsyncClientAssertionVerifier])
+
+
+@KINDS
+def test_a_verifier_is_made_of_its_parts_once(kind: Any) -> None:
+    given = parts(LEEWAY=5, MAX_LIFETIME=60, AUDIENCE_RULE="string", WORKERS=1, CLOCK="time.time")
+    with using(given | {"JWKS": {"TTL": 60, "ALLOW_HTTP_LOOPBACK": True}}):
+        verifier = project.verifier(kind)
+        assert project.verifier(kind) is verifier
+        assert isinstance(verifier, kind)
+        assert (verifier._policy.leeway, verifier._policy.audience_rule) == (5, "string")
+    with using(given):
+        assert project.verifier(kind) is not verifier
+
+
+def test_both_kinds_of_views_share_a_replay_store() -> None:
+    django_objects.made.clear()
+    with using(parts(REPLAY_STORE=f"{OBJECTS}.make_store")):
+        sync = project.verifier(ClientAssertionVerifier)
+        twin = project.verifier(AsyncClientAssertionVerifier)
+        assert django_objects.made == [sync._replay_store]
+        assert twin._replay_store._store is sync._replay_store
+
+
+@pytest.mark.parametrize("store", ["make_store", "store"])
+@pytest.mark.parametrize("clients", ["find_client", [django_objects.client], {"c": django_objects.client}])
+def test_a_dotted_path_names_an_object_or_what_makes_it(store: str, clients: Any) -> None:
+    clients = f"{OBJECTS}.{clients}" if isinstance(clients, str) else clients
+    with using(parts(REPLAY_STORE=f"{OBJECTS}.{store}", CLIENTS=clients)):
+        assert project.verifier(ClientAssertionVerifier)._find_client("c") is django_objects.client
+
+
+@pytest.mark.parametrize("jwks", [f"{OBJECTS}.fetcher", f"{OBJECTS}.make_fetcher", django_objects.fetcher])
+def test_a_fetcher_may_be_given(jwks: Any) -> None:
+    with using(parts(JWKS=jwks)):
+        assert project.verifier(ClientAssertionVerifier)._jwks is django_objects.fetcher
+
+
+def test_a_class_is_called() -> None:
+    with using(parts(REPLAY_STORE="private_key_jwt.MemoryReplayStore")):
+        assert isinstance(project.verifier(ClientAssertionVerifier)._replay_store, MemoryReplayStore)
+
+
+def test_a_whole_verifier_may_be_given() -> None:
+    with using({"VERIFIER": f"{OBJECTS}.verifier", "ASYNC_VERIFIER": f"{OBJECTS}.make_async_verifier"}):
+        assert project.verifier(ClientAssertionVerifier) is django_objects.verifier
+        made = project.verifier(AsyncClientAssertionVerifier)
+        assert project.verifier(AsyncClientAssertionVerifier) is made
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        (None, "settings.PRIVATE_KEY_JWT: expected a dictionary"),
+        ("x", "expected a dictionary"),
+        ({}, "AUDIENCE is missing"),
+        (parts(CLIENTS=...), "CLIENTS is missing"),
+        (parts(REPLAY_STORE=...), "REPLAY_STORE is missing"),
+        (parts(AUDIENCE=""), "settings.PRIVATE_KEY_JWT: audience must be"),
+        (parts(LEEWAY="15"), "leeway must be a number"),
+        (parts(CLIENTS=1), "clients must be"),
+        (parts(CLIENTS=f"{OBJECTS}.nobody"), r"CLIENTS: 'integrations.django_objects.nobody' cannot be imported"),
+        (parts(CLIENTS="nodots"), "CLIENTS: 'nodots' cannot be imported"),
+        (parts(REPLAY_STORE="no.such.module"), "REPLAY_STORE: 'no.such.module' cannot be imported"),
+        (parts(REPLAY_STORE=f"{OBJECTS}.make_nothing"), "replay_store must be"),
+        (parts(REPLAY_STORE=f"{OBJECTS}.make_trouble"), "REPLAY_STORE: .*make_trouble' raised OSError: 'no such host'"),
+        (parts(JWKS=f"{OBJECTS}.make_trouble"), "JWKS: .*raised OSError"),
+        (parts(JWKS=1), "jwks must be a JWKSFetcher"),
+        (parts(JWKS={"TTL": 0}), "ttl must be"),
+        (parts(JWKS={"ttl": 60}), "'ttl' is no setting of JWKS; there are TTL,"),
+        (parts(WORKERS=4), "workers is 4, and MemoryReplayStore lives in one process"),
+        (parts(audience="x"), "'audience' is no setting; there are VERIFIER,"),
+        (parts(VERIFIER=f"{OBJECTS}.verifier"), "'AUDIENCE' is no setting beside a whole verifier"),
+        ({"ASYNC_VERIFIER": f"{OBJECTS}.make_async_verifier"}, "VERIFIER is missing, and this view needs it"),
+        ({"VERIFIER": f"{OBJECTS}.make_async_verifier"}, "VERIFIER must give a ClientAssertionVerifier, not"),
+        ({"VERIFIER": f"{OBJECTS}.make_trouble"}, "VERIFIER: .* raised OSError"),
+        ({"VERIFIER": None}, "VERIFIER must give a ClientAssertionVerifier, not None"),
+    ],
+    ids=str,
+)
+def test_a_wrong_setting_is_named_when_the_views_are_imported(given: Any, named: str) -> None:
+    with using(given), pytest.raises(ConfigurationError, match=named):
+        client_authentication()(lambda request, client: None)
+
+
+def test_an_unset_setting_is_named() -> None:
+    with override_settings():
+        del django_project.settings.PRIVATE_KEY_JWT
+        project._changed(setting="PRIVATE_KEY_JWT")
+        with pytest.raises(ConfigurationError, match="settings.PRIVATE_KEY_JWT: expected a dictionary"):
+            project.verifier(ClientAssertionVerifier)
+
+
+def test_another_setting_changes_nothing() -> None:
+    before = project.verifier(ClientAssertionVerifier)
+    with override_settings(DEBUG=True):
+        assert project.verifier(ClientAssertionVerifier) is before
+
+
+def test_a_verifier_may_be_given_to_a_view(provider: Provider) -> None:
+    async def view(request: object, client: object) -> None:
+        """Async: it takes the other verifier."""
+
+    with using(None):
+        assert client_authentication(verifier=provider.verifier())(lambda request, client: None).csrf_exempt
+        assert client_authentication(verifier=provider.async_verifier())(view)
+        with pytest.raises(ConfigurationError, match="verifier must be an instance of AsyncClientAssertionVerifier"):
+            client_authentication(verifier=provider.verifier())(view)
+
+
+@pytest.mark.parametrize(("settings", "named"), [({"optional": 1}, "optional"), ({"max_body": 1}, "max_body")])
+def test_a_wrong_argument_is_named(settings: dict[str, Any], named: str) -> None:
+    with pytest.raises(ConfigurationError, match=named):
+        client_authentication(**settings)(lambda request, client: None)

@@ -1,0 +1,241 @@
+"""The step that all integrations share, without a framework."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from private_key_jwt import InvalidClient, InvalidRequest, Reason, TemporarilyUnavailable, VerifiedAssertion
+from private_key_jwt.integrations import MAX_BODY, TokenRequest, answer, authorization, required
+from private_key_jwt.integrations._request import check_content_type, check_query, expected
+
+FORM = "application/x-www-form-urlencoded"
+VERIFIED = VerifiedAssertion("c", None, "j", "a", None, 1.0, {})
+
+
+def a_request(**changes: Any) -> TokenRequest:
+    parts: dict[str, Any] = {
+        "method": "POST",
+        "query": "",
+        "content_type": FORM,
+        "content_length": None,
+        "authorization": None,
+    }
+    return TokenRequest(**parts | changes)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InvalidClient(Reason.EXPIRED, "secret"),
+        InvalidRequest(Reason.INVALID_REQUEST, "secret"),
+        TemporarilyUnavailable(Reason.JWKS_UNAVAILABLE, "secret", 7),
+    ],
+)
+def test_an_answer_is_the_response_of_the_error_in_json(error: Any) -> None:
+    response, made = error.to_response(), answer(error)
+    assert made.status == response.status
+    assert made.headers == {"Content-Type": "application/json", **response.headers}
+    assert json.loads(made.body) == response.body
+    assert b"secret" not in made.body
+
+
+def test_who_is_required_must_be_there() -> None:
+    assert required(VERIFIED) is VERIFIED
+    with pytest.raises(InvalidClient, match="there is none") as caught:
+        required(None)
+    assert caught.value.reason is Reason.INVALID_REQUEST
+    assert expected(None, optional=True) is None
+    with pytest.raises(InvalidClient):
+        expected(None, optional=False)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "client_assertion=x",
+        b"client_assertion=x",
+        "a=b&client_assertion_type",
+        "client_secret=",
+        b"client%5fassertion=\xff",
+        "&&client_assertion",
+    ],
+)
+def test_credentials_in_a_url_are_refused(query: str | bytes) -> None:
+    with pytest.raises(InvalidRequest, match="in the URL"):
+        check_query(query)
+
+
+@pytest.mark.parametrize("query", ["", b"", "client_id=a", "x=client_assertion", b"\xff=%zz&&=", "Client_Assertion=x"])
+def test_another_query_is_nobodys_business(query: str | bytes) -> None:
+    check_query(query)
+
+
+@pytest.mark.parametrize(
+    "content_type", [FORM, FORM.upper(), f" {FORM} ; charset=utf-8", f'{FORM};charset="UTF8";a=b', f"{FORM}; a=utf-16"]
+)
+def test_a_form_in_utf_8_is_taken(content_type: str) -> None:
+    check_content_type(content_type)
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        None,
+        "",
+        "x",
+        "application/json",
+        "multipart/form-data",
+        f"{FORM}x",
+        f"{FORM}, {FORM}",
+        f"{FORM}; charset=latin-1",
+        f"{FORM}; charset=",
+        f"{FORM}; charset=utf-8; charset=utf-16",
+    ],
+)
+def test_another_body_is_refused(content_type: str | None) -> None:
+    with pytest.raises(InvalidRequest, match="content type"):
+        check_content_type(content_type)
+
+
+def test_several_authorization_fields_are_one() -> None:
+    assert authorization([]) is None
+    assert authorization([""]) == ""
+    assert authorization(["Basic a", "Bearer b"]) == "Basic a, Bearer b"
+
+
+@pytest.mark.parametrize("length", ["-1", "1e3", "１", "0x10", " 1", "1, 1", "1" * 5_000, str(MAX_BODY + 1)])
+def test_a_content_length_that_is_too_much_or_none_is_refused(length: str) -> None:
+    with pytest.raises(InvalidRequest):
+        a_request(content_length=length)
+
+
+@pytest.mark.parametrize(("length", "number"), [(None, 0), ("", 0), ("0", 0), ("7", 7), (str(MAX_BODY), MAX_BODY)])
+def test_a_content_length_is_a_number(length: str | None, number: int) -> None:
+    assert a_request(content_length=length).length == number
+
+
+def test_credentials_in_the_url_are_refused_before_the_body_is_read() -> None:
+    with pytest.raises(InvalidRequest, match="URL"):
+        a_request(query="client_secret=x")
+
+
+def test_the_form_of_a_body_has_its_repeats() -> None:
+    body = b"a=1&a=2&b=&c&d=%C3%A9+x&=&%zz"
+    assert a_request().form(body) == [
+        ("a", "1"),
+        ("a", "2"),
+        ("b", ""),
+        ("c", ""),
+        ("d", "é x"),
+        ("", ""),
+        ("%zz", ""),
+    ]
+
+
+@pytest.mark.parametrize("body", [b"\xff", b"a=%ff", b"&" * 1_000, b"a" * (MAX_BODY + 1)])
+def test_a_body_that_is_no_form_is_refused(body: bytes) -> None:
+    with pytest.raises(InvalidRequest):
+        a_request().form(body)
+
+
+def test_the_cap_is_a_byte_exact() -> None:
+    request = a_request(max_body=2_000)
+    assert request.form(b"a" * 2_000) == [("a" * 2_000, "")]
+    with pytest.raises(InvalidRequest, match="at most 2000 bytes"):
+        request.form(b"a" * 2_001)
+
+
+def test_the_most_parameters_are_exact() -> None:
+    form = a_request().form(b"&".join([b"a"] * 1_000))
+    assert len(list(form)) == 1_000
+    with pytest.raises(InvalidRequest):
+        a_request().form(b"&".join([b"a"] * 1_001))
+
+
+def test_an_empty_body_needs_no_content_type() -> None:
+    assert a_request(content_type=None).form(b"") == []
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "post"])
+def test_only_a_post_has_a_form(method: str) -> None:
+    assert a_request(method=method).form(b"a=b") == []
+    assert a_request(method=method).parsed({"a": "b"}) == []
+
+
+def test_a_form_that_was_read_before_is_checked_too() -> None:
+    assert a_request().parsed({"a": "b"}) == {"a": "b"}
+    assert a_request(content_type=None).parsed({}) == []
+    with pytest.raises(InvalidRequest, match="content type"):
+        a_request(content_type="multipart/form-data; boundary=x").parsed({"a": "b"})
+
+
+def test_a_wsgi_environment_is_read() -> None:
+    environ = {"REQUEST_METHOD": "POST", "CONTENT_TYPE": FORM, "CONTENT_LENGTH": "3", "HTTP_AUTHORIZATION": "x"}
+    request = TokenRequest.from_wsgi(environ, max_body=2_000)
+    assert request == a_request(content_length="3", authorization="x", max_body=2_000)
+    assert request.read(io.BytesIO(b"a=bcd")) == b"a=b"
+    assert TokenRequest.from_wsgi({"REQUEST_METHOD": "GET"}).read(io.BytesIO(b"x")) == b""
+
+
+class Broken(io.BytesIO):
+    def read(self, size: int | None = -1, /) -> bytes:
+        raise ConnectionResetError("secret")
+
+
+def test_a_client_that_goes_away_is_no_error_of_ours() -> None:
+    with pytest.raises(InvalidRequest, match="ConnectionResetError") as caught:
+        a_request(content_length="3").read(Broken())
+    assert "secret" not in caught.value.detail
+
+
+def scope(*fields: tuple[bytes, bytes]) -> dict[str, Any]:
+    return {"type": "http", "method": "POST", "query_string": b"a=b", "headers": fields}
+
+
+def test_an_asgi_scope_is_read() -> None:
+    fields = (
+        (b"Content-Type", FORM.encode()),
+        (b"content-length", b"3"),
+        (b"authorization", b"a"),
+        (b"AUTHORIZATION", b"\xff"),
+    )
+    assert TokenRequest.from_asgi(scope(*fields)) == a_request(query=b"a=b", content_length="3", authorization="a, ÿ")
+    bare = TokenRequest.from_asgi(scope())
+    assert (bare.content_type, bare.length, bare.authorization) == ("", 0, None)
+
+
+def messages(*given: dict[str, Any]) -> Callable[[], Any]:
+    left = list(given)
+
+    async def receive() -> dict[str, Any]:
+        return left.pop(0)
+
+    return receive
+
+
+def test_an_asgi_body_is_read_to_its_end() -> None:
+    receive = messages(
+        {"type": "http.request", "body": b"a", "more_body": True},
+        {"type": "http.request", "more_body": True},
+        {"type": "http.request", "body": b"=b"},
+        {"type": "http.request", "body": b"never"},
+    )
+    assert asyncio.run(a_request().receive(receive)) == b"a=b"
+
+
+def test_an_asgi_body_is_read_no_further_than_its_cap() -> None:
+    part = {"type": "http.request", "body": b"a" * 1_500, "more_body": True}
+    with pytest.raises(InvalidRequest, match="at most 2000"):
+        asyncio.run(a_request(max_body=2_000).receive(messages(part, part)))
+
+
+def test_an_asgi_client_that_goes_away_is_refused() -> None:
+    part = {"type": "http.request", "body": b"a", "more_body": True}
+    with pytest.raises(InvalidRequest, match="went away"):
+        asyncio.run(a_request().receive(messages(part, {"type": "http.disconnect"})))
