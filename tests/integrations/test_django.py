@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from django.conf import settings
 from django.test import override_settings
 
 from integrations import django_objects, django_project
@@ -195,7 +196,7 @@ def test_a_wrong_setting_is_named_when_the_views_are_imported(given: Any, named:
 
 def test_an_unset_setting_is_named() -> None:
     with override_settings():
-        del django_project.settings.PRIVATE_KEY_JWT
+        del settings.PRIVATE_KEY_JWT
         project._changed(setting="PRIVATE_KEY_JWT")
         with pytest.raises(ConfigurationError, match="settings.PRIVATE_KEY_JWT: expected a dictionary"):
             project.verifier(ClientAssertionVerifier)
@@ -212,8 +213,9 @@ def test_a_verifier_may_be_given_to_a_view(provider: Provider) -> None:
         """Async: it takes the other verifier."""
 
     with using(None):
-        assert client_authentication(verifier=provider.verifier())(lambda request, client: None).csrf_exempt
-        assert client_authentication(verifier=provider.async_verifier())(view)
+        for each, verifier in ((lambda request, client: None, provider.verifier()), (view, provider.async_verifier())):
+            decorated: Any = client_authentication(verifier=verifier)(each)
+            assert decorated.csrf_exempt
         with pytest.raises(ConfigurationError, match="verifier must be an instance of AsyncClientAssertionVerifier"):
             client_authentication(verifier=provider.verifier())(view)
 

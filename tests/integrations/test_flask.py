@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -90,7 +90,7 @@ def test_a_view_of_a_class_and_a_rule_with_variables_are_served(
     verifier: ClientAssertionVerifier, tenant: Tenant
 ) -> None:
     class Token(MethodView):
-        decorators = (client_authentication(verifier),)
+        decorators: ClassVar = [client_authentication(verifier)]
 
         def post(self, client: Any, realm: str) -> list[str]:
             return [client.client_id, realm]

@@ -17,6 +17,7 @@ from integrations import uvicorn_server
 from integrations.apps import Provider
 from integrations.scenarios import INVALID_CLIENT, INVALID_REQUEST, token_request, wire
 from private_key_jwt import (
+    AssertionPolicy,
     AsyncClientAssertionVerifier,
     AuthenticationError,
     ConfigurationError,
@@ -151,7 +152,7 @@ def test_a_wrong_setting_is_named(
 
 def test_the_lifespan_closes_the_fetcher_that_is_the_verifiers_own(tenant: Tenant) -> None:
     verifier = AsyncClientAssertionVerifier(
-        policy=starlette_app.AssertionPolicy(audience="https://op.example.com"),
+        policy=AssertionPolicy(audience="https://op.example.com"),
         clients=[tenant.client()],
         replay_store=MemoryReplayStore(),
     )
