@@ -51,4 +51,4 @@ app = create_app(
 )
 
 if __name__ == "__main__":
-    make_server("127.0.0.1", 8000, app).serve_forever()
+    make_server("127.0.0.1", int(os.environ.get("PORT", "8000")), app).serve_forever()

@@ -1,0 +1,88 @@
+"""The examples are what the README shows, and run as they say."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shlex
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from integrations.scenarios import INVALID_CLIENT, issued_to, token_request, wire
+from private_key_jwt.testing import RelyingParty
+
+FOLDER = Path(__file__).parent.parent / "examples"
+README = (FOLDER.parent.parent / "README.md").read_text()
+SHOWN = re.findall(r"<!-- tests/examples/(\S+) -->\n+```python\n(.*?)```", README, re.DOTALL)
+EXAMPLES = sorted(path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*.py") if path.read_text())
+APPS = sorted(path.name for path in FOLDER.glob("*_app.py"))
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_the_readme_shows_the_example_as_it_is(example: str) -> None:
+    shown = [text for name, text in SHOWN if name == example]
+    assert shown == [(FOLDER / example).read_text()] or not SHOWN
+
+
+def test_the_readme_shows_no_example_that_is_not_there() -> None:
+    assert {name for name, _ in SHOWN} <= set(EXAMPLES)
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        number: int = listener.getsockname()[1]
+        return number
+
+
+def command(example: str, port: int) -> list[str]:
+    """The command that the example says it is run with, at a port of the test's."""
+    [said] = re.findall(r"Run it: (.*?)\"\"\"", (FOLDER / example).read_text())
+    words = shlex.split(said.replace("8000", str(port)))
+    words = words[1:] if words[0] == "python" else ["-m", *words]
+    if "uvicorn" in words:
+        words += ["--port", str(port)]
+    if "runserver" in words:
+        words += [f"127.0.0.1:{port}", "--noreload"]
+    return [sys.executable, *words]
+
+
+@contextlib.contextmanager
+def running(example: str, port: int, simulator: str) -> Iterator[str]:
+    environment = {**os.environ, "SIMULATOR": simulator, "PORT": str(port)}
+    with subprocess.Popen(
+        command(example, port), cwd=FOLDER, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as process:
+        try:
+            until = time.monotonic() + 60
+            while not _answers(port):
+                assert process.poll() is None, process.stderr.read() if process.stderr else None
+                assert time.monotonic() < until
+                time.sleep(0.05)
+            yield f"http://127.0.0.1:{port}/token"
+        finally:
+            process.terminate()
+
+
+def _answers(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5):
+        return True
+    return False
+
+
+@pytest.mark.parametrize("example", APPS)
+def test_an_example_runs_as_it_says(example: str, port: int) -> None:
+    tenant = (party := RelyingParty()).tenant("acme")
+    form = token_request(tenant.assertion())
+    with party.serve() as simulator, running(example, port, simulator.base_url) as url:
+        with httpx.Client(trust_env=False) as http:
+            assert wire(http.post(url, data=form)) == issued_to(tenant.client_id)
+            assert wire(http.post(url, data=form)) == INVALID_CLIENT
