@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import urlencode
@@ -117,6 +118,18 @@ def test_a_body_in_chunks_is_bounded(served: Served) -> None:
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     chunks: Any = (b"a" * 1_000 for _ in range(200))
     assert wire(served.http.post(served.url, content=chunks, headers=headers)) in (INVALID_REQUEST, INVALID_CLIENT)
+
+
+def test_a_body_without_an_end_is_answered(served: Served, request: pytest.FixtureRequest) -> None:
+    if request.node.callspec.params["served"] == "django async":
+        return  # Django itself takes the whole of a body to disk before there is a request
+    url = httpx.URL(served.url)
+    head = f"POST {url.path} HTTP/1.1\r\nHost: {url.host}\r\nTransfer-Encoding: chunked\r\n"
+    with socket.create_connection((url.host, url.port or 80), timeout=10) as connection:
+        connection.sendall(f"{head}Content-Type: application/x-www-form-urlencoded\r\n\r\n".encode())
+        with contextlib.suppress(OSError):  # it need not read what it does not want
+            connection.sendall((b"3e8\r\n" + b"a" * 1_000 + b"\r\n") * 80)
+        assert connection.recv(100).split(b" ")[1] in (b"400", b"401")
 
 
 def test_a_connection_is_kept_alive_after_an_error(served: Served, request: pytest.FixtureRequest) -> None:
