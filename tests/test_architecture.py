@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import ClassVar
 
@@ -188,6 +189,14 @@ def test_every_public_name_is_documented() -> None:
             for attribute, value in vars(exported).items():
                 if not attribute.startswith("_") and callable(value):
                     assert value.__doc__, f"{name}.{attribute}"
+
+
+@pytest.mark.parametrize("name", ["starlette", "fastapi", "flask", "django"])
+def test_every_public_name_of_an_integration_is_documented(name: str) -> None:
+    module = import_module(f"{PACKAGE}.integrations.{name}")
+    assert module.__doc__
+    assert {"authenticate", "error_response"} <= set(module.__all__)  # the same names everywhere
+    assert [each for each in module.__all__ if not getattr(module, each).__doc__] == []
 
 
 EXTRAS = {

@@ -71,10 +71,7 @@ def test_a_form_that_was_read_before_is_read(verifier: AsyncClientAssertionVerif
         await request.form()
         return await starlette.authenticate(verifier, request)
 
-    app = Starlette(
-        routes=[Route("/token", endpoint(authenticate), methods=["POST"])],
-        exception_handlers={AuthenticationError: lambda _, error: starlette.error_response(error)},
-    )
+    app = Starlette(routes=[Route("/token", endpoint(authenticate), methods=["POST"])])
     assert post(app, data=token_request(tenant.assertion())).json()["client"] == tenant.client_id
     files = {name: (None, value) for name, value in token_request(tenant.assertion()).items()}
     assert wire(post(app, files=files)) == INVALID_REQUEST

@@ -38,8 +38,14 @@ async def authenticate(
     """Authenticate the client of a request; None when it carries no client assertion at all.
 
     max_body: bytes over which a body is refused. The request can be read again afterwards.
-    Raises what ``AsyncClientAssertionVerifier.authenticate`` raises.
+
+    Raises what ``AsyncClientAssertionVerifier.authenticate`` raises. An application that lets it through answers as
+    RFC 6749 §5.2 says; it needs no exception handler for that, and one of your own for AuthenticationError goes first.
     """
+    # As `add_exception_handler` would have it: a dependency has no response of its own to give, and an application that
+    # forgot the handler would answer 500.
+    handlers, _ = request.scope.get("starlette.exception_handlers", ({}, {}))
+    handlers.setdefault(AuthenticationError, _handle)
     token_request = TokenRequest.from_asgi(request.scope, max_body)
     form = await _form(request, token_request)
     return await verifier.authenticate(form, token_request.authorization)
@@ -86,9 +92,8 @@ class ClientAuthentication(Generic[Client]):
         authentication can have their turn.
     max_body: bytes (1,024 to 16,777,216) over which a body is refused.
 
-    A call gives the VerifiedAssertion. Where it raises instead, the application answers as RFC 6749 §5.2 says;
-    it needs no exception handler for that, and one of your own for AuthenticationError goes first.
-    ``lifespan`` closes the verifier. Raises ConfigurationError.
+    A call gives the VerifiedAssertion, or raises as ``authenticate`` does, and the application answers. ``lifespan``
+    closes the verifier. Raises ConfigurationError.
     """
 
     @overload
@@ -119,15 +124,8 @@ class ClientAuthentication(Generic[Client]):
 
     async def __call__(self, request: Request) -> Client:
         """The client of this request; None when it carries no assertion, and need not. Raises AuthenticationError."""
-        try:
-            verified = await authenticate(self._verifier, request, max_body=self._max_body)
-            return cast(Client, expected(verified, optional=self._optional))
-        except AuthenticationError:
-            # The application's handlers, as `add_exception_handler` would set them: a dependency has no response of
-            # its own to give, and an application that forgot the handler would answer 500.
-            handlers, _ = request.scope.get("starlette.exception_handlers", ({}, {}))
-            handlers.setdefault(AuthenticationError, _handle)
-            raise
+        verified = await authenticate(self._verifier, request, max_body=self._max_body)
+        return cast(Client, expected(verified, optional=self._optional))
 
     @asynccontextmanager
     async def lifespan(self, _app: object = None) -> AsyncIterator[None]:
