@@ -1,0 +1,5 @@
+"""The benchmark suite: what a verification costs, beside the bare RSA operation and beside other libraries.
+
+``measuring`` ← ``report`` ← ``corpus`` ← ``ours`` ← the sections (``targets``, ``peers``, ``stages``, ``load``, ``soak``,
+``http``) ← ``plots`` ← ``run.py``.
+"""

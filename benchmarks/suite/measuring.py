@@ -1,0 +1,245 @@
+"""How everything here is measured.
+
+Paths are timed in short rounds that alternate in one process, with the floor (the bare RSA operation) before and
+after each, so that a noisy machine disturbs both alike. A ratio is the median over the rounds; its spread is the
+10th and 90th percentile. Garbage collection stays on, as in a service; what was prepared is frozen out of its sight.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import multiprocessing
+import os
+import threading
+import time
+import traceback
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from statistics import median, quantiles
+from typing import Any
+
+Items = Sequence[Any]
+Run = Callable[[Items], float]
+Step = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A median, with the 10th and the 90th percentile."""
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        cuts = quantiles(values, n=10, method="inclusive") if len(values) > 1 else [values[0]] * 9
+        return cls(median(values), cuts[0], cuts[8])
+
+
+def percentiles(seconds: Sequence[float]) -> dict[str, float]:
+    """Microseconds: p50, p99, p99.9 and the longest."""
+    ordered = sorted(seconds)
+
+    def at(part: float) -> float:
+        return ordered[min(len(ordered) - 1, int(part * len(ordered)))] * 1e6
+
+    return {"p50": at(0.5), "p99": at(0.99), "p99.9": at(0.999), "max": ordered[-1] * 1e6, "samples": len(ordered)}
+
+
+# Blocks of calls
+
+
+def calls(function: Callable[[Any], object], items: Items) -> float:
+    """Seconds for one call after the other."""
+    began = time.perf_counter()
+    for item in items:
+        function(item)
+    return time.perf_counter() - began
+
+
+def refusals(function: Callable[[Any], object], items: Items, error: type[Exception]) -> float:
+    """Seconds for calls that must each raise ``error``; catching it is part of the cost."""
+    accepted = 0
+    began = time.perf_counter()
+    for item in items:
+        try:
+            function(item)
+        except error:
+            continue
+        accepted += 1
+    seconds = time.perf_counter() - began
+    if accepted:
+        raise AssertionError(f"{accepted} of {len(items)} were to be refused, and were not")
+    return seconds
+
+
+async def awaited(function: Callable[[Any], Awaitable[object]], items: Items) -> float:
+    """Seconds for one coroutine after the other, awaited directly: the start of the loop is not in it."""
+    began = time.perf_counter()
+    for item in items:
+        await function(item)
+    return time.perf_counter() - began
+
+
+def threads(call: Callable[[Any], object], batches: Sequence[Items]) -> tuple[float, list[float]]:
+    """Seconds for a thread per batch, from the first start to the last end, and the seconds of each call."""
+    times: list[list[float]] = [[] for _ in batches]
+    start = threading.Barrier(len(batches))
+
+    def work(mine: list[float], batch: Items) -> tuple[float, float]:
+        start.wait()
+        first = time.perf_counter()
+        for item in batch:
+            began = time.perf_counter()
+            call(item)
+            mine.append(time.perf_counter() - began)
+        return first, time.perf_counter()
+
+    with ThreadPoolExecutor(len(batches)) as pool:
+        firsts, lasts = zip(*pool.map(work, times, batches), strict=True)
+    return max(lasts) - min(firsts), [each for mine in times for each in mine]
+
+
+# Interleaved rounds
+
+
+@dataclass(slots=True)
+class Path:
+    """Something to time: ``run`` gives the seconds for a block of items.
+
+    items: what it is fed, ``size`` at a time. When they are used up ``renew`` is called, and they come again:
+        for a verifier it makes a new replay store, so that each of its tokens is one it never saw.
+    """
+
+    name: str
+    run: Run
+    items: Items
+    renew: Callable[[], object] | None = None
+    _at: int = field(default=0)
+
+    def block(self, size: int) -> float:
+        """Seconds for each of the next ``size`` items."""
+        size = min(size, len(self.items))
+        if self._at + size > len(self.items):
+            self._at = 0
+            if self.renew is not None:
+                self.renew()
+        block = self.items[self._at : self._at + size]
+        self._at += size
+        return self.run(block) / size
+
+
+@dataclass(slots=True)
+class Measured:
+    """The rounds of one path: its ratio to the floor in each, and its seconds for one item."""
+
+    ratios: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+    @property
+    def ratio(self) -> Spread:
+        return Spread.of(self.ratios)
+
+    @property
+    def microseconds(self) -> Spread:
+        return Spread.of([each * 1e6 for each in self.seconds])
+
+
+def interleave(
+    paths: Sequence[Path], floor: Path, rounds: int, size: int, step: Step = lambda _name: None
+) -> dict[str, Measured]:
+    """Time each path in each round, with the floor on both sides of it; the order turns from round to round."""
+    measured = {path.name: Measured() for path in paths}
+    with frozen():
+        for path in paths:  # what is done once (a fetch, a compiled expression, a cold cache) is no round
+            path.block(size)
+        for number in range(rounds):
+            turn = number % len(paths)
+            before = floor.block(size)
+            for path in (*paths[turn:], *paths[:turn]):
+                seconds = path.block(size)
+                after = floor.block(size)
+                measured[path.name].ratios.append(2 * seconds / (before + after))
+                measured[path.name].seconds.append(seconds)
+                before = after
+            step(f"round {number + 1} of {rounds}")
+    return measured
+
+
+@contextmanager
+def frozen() -> Iterator[None]:
+    """Collect once, and take what there is out of the collector's sight: the corpus is not a service's memory."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+# Memory, and processes of their own
+
+
+def rss() -> int:
+    """Bytes of this process in memory."""
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)
+
+
+def _child(function: Callable[..., Any], arguments: tuple[Any, ...], pipe: Connection) -> None:
+    try:
+        result = function(*arguments, lambda text: pipe.send(("step", text)))
+    except BaseException:
+        pipe.send(("failed", traceback.format_exc()))
+    else:
+        pipe.send(("done", result))
+
+
+def in_own_process(function: Callable[..., Any], *arguments: Any, step: Step = lambda _text: None) -> Any:
+    """The result of ``function(*arguments, step)`` in a new process, whose memory nothing else has touched."""
+    ours, theirs = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=_child, args=(function, arguments, theirs))
+    process.start()
+    theirs.close()
+    try:
+        while True:
+            kind, value = ours.recv()
+            if kind == "step":
+                step(value)
+            elif kind == "done":
+                return value
+            else:
+                raise RuntimeError(f"the process of {function.__name__} failed:\n{value}")
+    except EOFError:
+        raise RuntimeError(f"the process of {function.__name__} ended without a result") from None
+    finally:
+        process.join(5)
+        if process.is_alive():
+            process.terminate()
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Loop:
+    """One event loop for all asynchronous paths of a section."""
+
+    def __init__(self) -> None:
+        self._runner = asyncio.Runner()
+
+    def run(self, coroutine: Any) -> Any:
+        return self._runner.run(coroutine)
+
+    def __enter__(self) -> Loop:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._runner.close()
