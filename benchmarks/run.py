@@ -63,7 +63,9 @@ def _run(name: str, progress: Progress, task: Any, arguments: argparse.Namespace
     try:
         section: Section = import_module(f"suite.{name}").run(step, short=arguments.short, **options)
     except ImportError as error:
-        section = Section(name, f"{name}: NOT MEASURED: {error} (pip install -e '.[bench]')", data={"failed": str(error)})
+        section = Section(
+            name, f"{name}: NOT MEASURED: {error} (pip install -e '.[bench]')", data={"failed": str(error)}
+        )
     except Exception as error:  # one section that fails must not cost the others
         title = f"{name}: FAILED: {type(error).__name__}: {error}"
         section = Section(name, title, data={"failed": traceback.format_exc()})
@@ -96,7 +98,9 @@ def main() -> int:
     console.print(f"{facts['machine']}; {facts['python']}, {facts['openssl']}; {facts['mode']} mode", soft_wrap=True)
     missed = sum(row.met is False for section in sections for row in section.rows)
     limits = sum(row.met is not None for section in sections for row in section.rows)
-    console.print(f"{limits - missed} of {limits} targets met. {len(drawn)} plots, results.json, results.md: {arguments.output}")
+    console.print(
+        f"{limits - missed} of {limits} targets met. {len(drawn)} plots, results.json, results.md: {arguments.output}"
+    )
     failed = [section for section in sections if "failed" in section.data]
     for section in failed:
         console.print(section.data["failed"], style="red", markup=False)

@@ -98,4 +98,3 @@ class Async:
             jwks=self._jwks,
             clock=self._clock,
         )
-

@@ -1,2 +1,4 @@
-from pathlib import Path
-def draw(results, output): return []
+
+
+def draw(results, output):
+    return []

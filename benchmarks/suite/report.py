@@ -149,7 +149,13 @@ def terminal_table(sections: list[Section]) -> Table:
         for row in section.rows:
             style = {None: None, True: "green", False: "bold red"}[row.met]
             table.add_row(
-                f"  {row.name}", target(row), number(row.measured, row.unit), spread(row), met(row), row.note, style=style
+                f"  {row.name}",
+                target(row),
+                number(row.measured, row.unit),
+                spread(row),
+                met(row),
+                row.note,
+                style=style,
             )
     return table
 

@@ -9,6 +9,7 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Callable
+from contextlib import suppress
 from random import Random
 from typing import Any
 
@@ -23,18 +24,15 @@ from private_key_jwt import (
     MemoryJWKSCache,
     MemoryReplayStore,
     RegisteredClient,
-    ledgerbee,
 )
 from private_key_jwt.stores import JWKSDocument
-from private_key_jwt.testing import RelyingParty, Tenant
+from private_key_jwt.testing import Tenant
 
 from . import corpus, ours
+from .crowd import Crowd
 from .measuring import Loop, Path, Spread, Step, awaited, calls, frozen, in_own_process, interleave, refusals, rss
 from .measuring import threads as in_threads
 from .report import Row, Section
-
-MEBIBYTE = 2**20
-
 
 # Accept and refuse
 
@@ -59,7 +57,7 @@ def accept(section: Section, step: Step, *, short: bool) -> None:
                 four.renew,
             ),
         ]
-        measured = interleave(paths, corpus.floor(tenant, tokens), 40 if short else 400, 40, step)
+        measured = interleave(paths, corpus.floor(tenant.current_key, tokens), 40 if short else 400, 40, step)
     names = {
         "verify": ("ClientAssertionVerifier.verify, accept", 1.30),
         "async verify": ("AsyncClientAssertionVerifier.verify, accept", 1.35),
@@ -95,7 +93,7 @@ def refuse(section: Section, step: Step, *, short: bool) -> None:
         name: Path(name, run, corpus.in_bulk(lambda _number, make=make: make(), 50))
         for name, make in _refused(tenant).items()
     }
-    floor = corpus.floor(tenant, corpus.tokens(tenant, 200))
+    floor = corpus.floor(tenant.current_key, corpus.tokens(tenant, 200))
     measured = interleave(list(ordinary.values()), floor, 30 if short else 200, 25, step)
     for name, result in measured.items():
         note = f"{result.microseconds.median:.1f} µs"
@@ -131,7 +129,7 @@ def threads(section: Section, step: Step, *, short: bool) -> None:
     tenant = party.tenant()
     count, rounds = (1_000, 5) if short else (3_000, 15)
     tokens = corpus.tokens(tenant, count)
-    items = list(corpus.floor(tenant, tokens).items)
+    items = list(corpus.floor(tenant.current_key, tokens).items)
     subject = ours.Sync([tenant.client()], ours.fetcher(party))
     verify = tenant.current_key.private_key.public_key().verify
     padding, digest = corpus.PKCS1v15(), corpus.SHA256()
@@ -202,7 +200,7 @@ def replay(section: Section, step: Step, *, short: bool) -> None:
         step(f"{live:,} entries")
         run = lambda items, subject=subject: calls(subject.verifier.verify, items)  # noqa: E731
         pair.append(Path(f"{live} entries", run, tokens, renew))
-    measured = interleave(pair, corpus.floor(tenant, tokens), rounds, size, step)
+    measured = interleave(pair, corpus.floor(tenant.current_key, tokens), rounds, size, step)
     base, full = (measured[path.name] for path in pair)
     ratios = [one / two for one, two in zip(full.seconds, base.seconds, strict=True)]
     weights = {live: _bytes_each(live) for live in (few, many)}
@@ -216,44 +214,19 @@ def replay(section: Section, step: Step, *, short: bool) -> None:
 # Registered clients
 
 
-def _population(count: int, moduli: list[Tenant]) -> tuple[dict[str, RegisteredClient], MemoryJWKSCache, list[str]]:
-    """Clients that each have a document and a ``kid`` of their own; the moduli repeat (10^5 would take hours)."""
-    cache = MemoryJWKSCache(count)
-    clients = {}
-    now = time.monotonic()
-    for number in range(count):
-        client = ledgerbee.client(f"portal-tenant{number}", slug=f"tenant{number}")
-        clients[client.client_id] = client
-        key = moduli[number % len(moduli)].current_key.public_jwk() | {"kid": _kid(number)}
-        body = corpus.json.dumps({"keys": [key]}, separators=(",", ":")).encode("ascii")
-        cache.put(str(client.jwks_uri), JWKSDocument(body, now), now)
-    return clients, cache, list(clients)
-
-
-def _kid(number: int) -> str:
-    return f"kid{number:013d}"
-
-
-def _token_of(number: int, moduli: list[Tenant], *, signed: bool = True) -> str:
-    signer = moduli[number % len(moduli)]
-    who = f"portal-tenant{number}"
-    now = int(time.time())
-    claims = signer.claims() | {"iss": who, "sub": who, "iat": now, "exp": now + 300, "jti": str(corpus.uuid4())}
-    header = {"alg": "RS256", "kid": _kid(number)}
-    if signed:
-        return signer.current_key.sign(header, claims)
-    # A signature that no key made: the key is loaded and used for it like for any other.
-    raw = (corpus.json.dumps(part, separators=(",", ":")).encode("ascii") for part in (header, claims))
-    return ".".join((*map(corpus.b64, raw), corpus.b64(b"\x01" * 256)))
-
-
 def population(count: int, samples: int, rounds: int, step: Step) -> dict[str, Any]:
     """Many clients against one, in a process of its own: its memory is theirs."""
-    party = ours.relying_party()
-    moduli = [party.tenant(f"modulus{number}") for number in range(8)]
+    crowd = Crowd()
     policy = AssertionPolicy(audience=corpus.AUDIENCE)
     # Keys are loaded once and must stay fresh for as long as this takes.
     lasting = JWKSPolicy(ttl=86_400)
+
+    def registered(number: int) -> tuple[dict[str, RegisteredClient], MemoryJWKSCache]:
+        cache, now = MemoryJWKSCache(number), time.monotonic()
+        clients = {client.client_id: client for client in map(crowd.client, range(number))}
+        for client in clients.values():
+            cache.put(str(client.jwks_uri), JWKSDocument(crowd.document(client.client_id), now), now)
+        return clients, cache
 
     def verifier(clients: Any, cache: MemoryJWKSCache) -> tuple[Callable[[], None], Callable[[str], object]]:
         jwks = JWKSFetcher(lasting, cache=cache, max_key_sets=2 * len(clients) + 10)
@@ -261,64 +234,61 @@ def population(count: int, samples: int, rounds: int, step: Step) -> dict[str, A
 
         def renew() -> None:
             store = MemoryReplayStore()
-            current[:] = [
-                ClientAssertionVerifier(policy=policy, clients=clients, replay_store=store, jwks=jwks)
-            ]
+            current[:] = [ClientAssertionVerifier(policy=policy, clients=clients, replay_store=store, jwks=jwks)]
 
         renew()
         return renew, lambda token: current[0].verify(token)
 
-    renew_one, verify_one = verifier(*_population(1, moduli)[:2])
-    tokens_one = corpus.in_bulk(lambda _number: _token_of(0, moduli), samples)
+    renew_one, verify_one = verifier(*registered(1))
+    tokens_one = corpus.in_bulk(lambda _number: crowd.token(0), samples)
     for token in tokens_one:
         verify_one(token)
     renew_one()
     gc.collect()
     before = rss()
-    clients, cache, _ = _population(count, moduli)
-    registered = rss()
+    clients, cache = registered(count)
+    with_documents = rss()
     renew_many, verify_many = verifier(clients, cache)
     for number in range(count):
-        try:
-            verify_many(_token_of(number, moduli, signed=False))
-        except InvalidClient:
-            pass
+        with suppress(InvalidClient):
+            verify_many(crowd.unsigned(number))
         if number % 1_000 == 999:
             step(f"{number + 1:,} clients")
     gc.collect()
     after = rss()
     chosen = Random(4).sample(range(count), min(samples, count))
-    tokens_many = corpus.in_bulk(lambda number: _token_of(chosen[number], moduli), len(chosen))
-    tenant = moduli[0]
+    tokens_many = corpus.in_bulk(lambda number: crowd.token(chosen[number]), len(chosen))
     one = Path("1 client", lambda items: calls(verify_one, items), tokens_one, renew_one)
     many = Path(f"{count} clients", lambda items: calls(verify_many, items), tokens_many, renew_many)
-    measured = interleave([one, many], corpus.floor(tenant, corpus.tokens(tenant, 200)), rounds, 40, step)
+    floor = corpus.floor(crowd.keys[0], corpus.in_bulk(lambda _number: crowd.token(0), 200))
+    measured = interleave([one, many], floor, rounds, 40, step)
     return {
         "clients": count,
         "ratios": [
-            big / small
-            for big, small in zip(measured[many.name].seconds, measured[one.name].seconds, strict=True)
+            big / small for big, small in zip(measured[many.name].seconds, measured[one.name].seconds, strict=True)
         ],
         "one": measured[one.name].seconds,
         "many": measured[many.name].seconds,
         "one_to_floor": measured[one.name].ratios,
         "many_to_floor": measured[many.name].ratios,
         "kib_each": (after - before) / count / 1024,
-        "kib_registered": (registered - before) / count / 1024,
+        "kib_registered": (with_documents - before) / count / 1024,
     }
 
 
 def clients(section: Section, step: Step, *, short: bool) -> None:
     """Tenants 1 to 10^5, with their keys cached."""
-    sizes = (10, 1_000) if short else (10, 100, 1_000, 10_000, 100_000)
+    sizes = (1_000,) if short else (10, 100, 1_000, 10_000, 100_000)
     found = {}
     for size in sizes:
-        samples, rounds = (600, 15) if short else (3_000, 80)
+        samples, rounds = (400, 15) if short else (3_000, 80)
         found[size] = in_own_process(population, size, samples, rounds, step=step)
     largest = found[sizes[-1]]
     count = largest["clients"]
     section.rows += [
-        Row.of(f"verify, {count:,} registered clients with cached keys against 1", Spread.of(largest["ratios"]), limit=1.2),
+        Row.of(
+            f"verify, {count:,} registered clients with cached keys against 1", Spread.of(largest["ratios"]), limit=1.2
+        ),
         Row(
             f"memory of a client, {count:,} registered",
             largest["kib_each"],
@@ -338,16 +308,15 @@ def clients(section: Section, step: Step, *, short: bool) -> None:
 # Cold start
 
 
-def _cold_sync(party: RelyingParty, base_url: str, tenants: list[Tenant], requests: int) -> tuple[int, float]:
+def _cold_sync(clients: list[RegisteredClient], tokens: list[str]) -> tuple[int, float]:
     verifier = ClientAssertionVerifier(
         policy=AssertionPolicy(audience=corpus.AUDIENCE),
-        clients=[tenant.client(base_url) for tenant in tenants],
+        clients=clients,
         replay_store=MemoryReplayStore(),
         jwks=JWKSFetcher(JWKSPolicy(allow_http_loopback=True)),
     )
-    tokens = corpus.in_bulk(lambda number: corpus.new_token(tenants[number % len(tenants)]), requests)
     failures: list[BaseException] = []
-    start = threading.Barrier(requests + 1)
+    start = threading.Barrier(len(tokens) + 1)
 
     def work(token: str) -> None:
         start.wait()
@@ -366,11 +335,11 @@ def _cold_sync(party: RelyingParty, base_url: str, tenants: list[Tenant], reques
     return len(failures), time.perf_counter() - began
 
 
-async def _cold_async(base_url: str, tenants: list[Tenant], tokens: list[str]) -> tuple[int, float]:
+async def _cold_async(clients: list[RegisteredClient], tokens: list[str]) -> tuple[int, float]:
     async with AsyncJWKSFetcher(JWKSPolicy(allow_http_loopback=True)) as jwks:
         verifier = AsyncClientAssertionVerifier(
             policy=AssertionPolicy(audience=corpus.AUDIENCE),
-            clients=[tenant.client(base_url) for tenant in tenants],
+            clients=clients,
             replay_store=MemoryReplayStore(),
             jwks=jwks,
         )
@@ -383,18 +352,16 @@ async def _cold_async(base_url: str, tenants: list[Tenant], tokens: list[str]) -
 def cold_start(section: Section, step: Step, *, short: bool) -> None:
     """Concurrent first requests, and how often the publisher (HTTP on loopback) was asked."""
     requests = 1_000
-    party = ours.relying_party()
-    with party.serve() as server:
+    crowd = Crowd()
+    with crowd.serve() as server:
         for number in (1, 100):
-            tenants = [party.tenant(f"cold{each}") for each in range(number)]
-            step(f"{number} clients")
+            clients = [crowd.client(each, server.base_url) for each in range(number)]
+            tokens = corpus.in_bulk(lambda each, number=number: crowd.token(each % number), requests)
             for kind in ("threads", "tasks"):
+                step(f"{number} clients, {kind}")
                 before = server.count
-                if kind == "threads":
-                    failures, seconds = _cold_sync(party, server.base_url, tenants, requests)
-                else:
-                    tokens = corpus.in_bulk(lambda each, of=tenants: corpus.new_token(of[each % len(of)]), requests)
-                    failures, seconds = asyncio.run(_cold_async(server.base_url, tenants, tokens))
+                cold = _cold_sync(clients, tokens) if kind == "threads" else asyncio.run(_cold_async(clients, tokens))
+                failures, seconds = cold
                 fetches = server.count - before
                 title = f"cold start, {requests:,} {kind} at once, {number} client{'s' * (number > 1)}"
                 note = f"{requests - failures:,} accepted in {seconds:.2f} s"
