@@ -21,15 +21,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-try:
-    import matplotlib as _matplotlib
-    import psutil as _psutil
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    import private_key_jwt as _private_key_jwt
-except ImportError as error:
-    sys.exit(f"{error.name} is not installed: pip install -e '.[bench]'")
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from suite import plots, report
 from suite.report import Section
@@ -59,7 +52,7 @@ def _run(name: str, progress: Progress, task: Any, arguments: argparse.Namespace
     def step(text: str) -> None:
         progress.update(task, description=f"{name}: {text}")
 
-    options = {"node": arguments.node} if name == "peers" else {}
+    options = {"node_install": arguments.node} if name == "peers" else {}
     try:
         section: Section = import_module(f"suite.{name}").run(step, short=arguments.short, **options)
     except ImportError as error:

@@ -1,4 +1,2 @@
-
-
 def draw(results, output):
     return []

@@ -40,7 +40,7 @@ class Row:
     """One line of the table. ``limit`` is the target, when there is one; ``at_most`` its direction."""
 
     name: str
-    measured: float
+    measured: float | None
     low: float | None = None
     high: float | None = None
     unit: str = "x"
@@ -54,7 +54,7 @@ class Row:
 
     @property
     def met(self) -> bool | None:
-        if self.limit is None:
+        if self.limit is None or self.measured is None:
             return None
         return self.measured <= self.limit if self.at_most else self.measured >= self.limit
 
@@ -110,8 +110,10 @@ def _processor() -> str:
 # Text of a line
 
 
-def number(value: float, unit: str) -> str:
+def number(value: float | None, unit: str) -> str:
     """A figure with its unit: no more digits than it deserves."""
+    if value is None:
+        return "–"
     if unit in ("fetches", "entries", "requests"):
         return f"{value:,.0f}"
     digits = 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0

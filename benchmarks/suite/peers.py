@@ -1,0 +1,484 @@
+"""Other libraries, in the same run over the same tokens, each set up as its documentation says.
+
+What each one checks is not told from memory: every defect of ``private_key_jwt.testing`` is sent to it.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+
+from private_key_jwt import (
+    AssertionPolicy,
+    ClientAssertionVerifier,
+    JWKSFetcher,
+    JWKSPolicy,
+    MemoryReplayStore,
+    ledgerbee,
+)
+from private_key_jwt.testing import DEFECTS, RelyingParty, SigningKey, Tenant
+
+from . import corpus, node, ours
+from .measuring import Path, Step, calls, interleave
+from .report import Row, Section
+
+LEEWAY = 15
+ALGORITHMS = ["RS256"]
+
+BARE, WHOLE = "bare decode", "whole verification"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One registered client: its public key by value, and where it is published."""
+
+    client_id: str
+    jwk: dict[str, Any]
+    base_url: str
+    jwks_uri: str
+
+    @property
+    def jwks(self) -> dict[str, Any]:
+        return {"keys": [self.jwk]}
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A peer, ready to use: ``check`` raises when it refuses, ``renew`` forgets the used assertions."""
+
+    check: Callable[[str], object]
+    renew: Callable[[], object] = lambda: None
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How a peer is made, and what was chosen in setting it up."""
+
+    name: str
+    package: str
+    what: str
+    make: Callable[[Setting], Peer]
+    setup: str
+
+
+# This library
+
+
+def _ours(setting: Setting) -> Peer:
+    jwks = JWKSFetcher(JWKSPolicy(allow_http_loopback=True))
+    current: list[ClientAssertionVerifier] = []
+
+    def renew() -> None:
+        current[:] = [
+            ClientAssertionVerifier(
+                policy=AssertionPolicy(audience=corpus.AUDIENCE),
+                clients=[ledgerbee.client(setting.client_id, slug="acme", base_url=setting.base_url)],
+                replay_store=MemoryReplayStore(),
+                jwks=jwks,
+            )
+        ]
+
+    renew()
+    return Peer(lambda token: current[0].verify(token), renew)
+
+
+# Bare decode: a key at hand, a token, its claims
+
+
+def _joserfc(setting: Setting) -> Peer:
+    from joserfc import jwk, jwt
+
+    key = jwk.RSAKey.import_key(setting.jwk)
+    return Peer(lambda token: jwt.decode(token, key, algorithms=ALGORITHMS))
+
+
+def _pyjwt(setting: Setting) -> Peer:
+    import jwt
+
+    key = jwt.PyJWK(setting.jwk)
+    return Peer(lambda token: jwt.decode(token, key, algorithms=ALGORITHMS, audience=corpus.AUDIENCE, leeway=LEEWAY))
+
+
+def _authlib_jose(setting: Setting) -> Peer:
+    from authlib.jose import JsonWebKey, JsonWebToken
+
+    # Authlib's OAuth code looks for this module and is slower when it is there: its own measurement must not pay.
+    sys.modules.pop("authlib.jose", None)
+    decoder, key = JsonWebToken(ALGORITHMS), JsonWebKey.import_key(setting.jwk)
+    return Peer(lambda token: decoder.decode(token, key))
+
+
+def _python_jose(setting: Setting) -> Peer:
+    from jose import jwk, jwt
+
+    key = jwk.construct(setting.jwk, "RS256")
+    options = {"leeway": LEEWAY}
+    return Peer(lambda token: jwt.decode(token, key, algorithms=ALGORITHMS, audience=corpus.AUDIENCE, options=options))
+
+
+def _jwcrypto(setting: Setting) -> Peer:
+    from jwcrypto import jwk, jwt
+    from jwcrypto.common import json_decode
+
+    key = jwk.JWK(**setting.jwk)
+    return Peer(lambda token: json_decode(jwt.JWT(jwt=token, key=key, algs=ALGORITHMS, expected_type="JWS").claims))
+
+
+# Whole verifications: client, key, claims, replay
+
+
+class Refused(Exception):
+    """A check written by hand refused."""
+
+
+def _check_by_hand(claims: Mapping[str, Any], client_id: str, used: set[tuple[str, str]]) -> None:
+    if claims["iss"] != client_id or claims["sub"] != client_id:
+        raise Refused("iss, sub")
+    mark = (client_id, claims["jti"])
+    if mark in used:
+        raise Refused("replayed")
+    used.add(mark)
+
+
+def _pyjwk_client(setting: Setting, **options: Any) -> Peer:
+    import jwt
+
+    clients = {setting.client_id: jwt.PyJWKClient(setting.jwks_uri, **options)}
+    used: set[tuple[str, str]] = set()
+    require = {"require": ["iss", "sub", "aud", "exp", "jti"]}
+
+    def check(token: str) -> None:
+        unverified = jwt.decode_complete(token, options={"verify_signature": False})
+        client_id = unverified["payload"]["iss"]
+        key = clients[client_id].get_signing_key(unverified["header"]["kid"])
+        claims = jwt.decode(token, key, algorithms=ALGORITHMS, audience=corpus.AUDIENCE, leeway=LEEWAY, options=require)
+        _check_by_hand(claims, client_id, used)
+
+    return Peer(check, used.clear)
+
+
+def _authlib(setting: Setting) -> Peer:
+    from authlib.oauth2.rfc7523 import JWTBearerClientAssertion
+    from joserfc.jwk import KeySet
+
+    keys = KeySet.import_key_set(setting.jwks)
+    used: dict[str, bool] = {}
+
+    class ClientAssertion(JWTBearerClientAssertion):  # type: ignore[misc]
+        def get_audiences(self) -> list[str]:
+            return [corpus.AUDIENCE]
+
+        def validate_jti(self, claims: Any, jti: str) -> bool:
+            key = f"jti:{claims['sub']}-{jti}"
+            if key in used:
+                return False
+            used[key] = True
+            return True
+
+        def resolve_client_public_key(self, _client: Any) -> Any:
+            return keys
+
+    client = SimpleNamespace(check_endpoint_auth_method=lambda _method, _endpoint: True)
+    find = {setting.client_id: client}.get
+    authenticate = ClientAssertion(leeway=LEEWAY)
+
+    def check(token: str) -> None:
+        request = SimpleNamespace(form=ours.form(token, setting.client_id), client=None)
+        if authenticate(find, request) is None:
+            raise Refused("no client")
+
+    return Peer(check, used.clear)
+
+
+def _idpyoidc(setting: Setting) -> Peer:
+    from idpyoidc.server import Server
+    from idpyoidc.server.client_authn import PrivateKeyJWT
+
+    server = Server(
+        {
+            "issuer": corpus.AUDIENCE,
+            "key_conf": {"key_defs": [{"type": "EC", "crv": "P-256", "use": ["sig"]}]},
+            "endpoint": {
+                "token": {
+                    "path": "token",
+                    "class": "idpyoidc.server.oidc.token.Token",
+                    "kwargs": {"client_authn_method": ["private_key_jwt"]},
+                }
+            },
+            "token_handler_args": {
+                "key_conf": {"key_defs": [{"type": "OCT", "bytes": 24, "use": ["enc"], "kid": "code"}]}
+            },
+            "client_authn_methods": {"private_key_jwt": "idpyoidc.server.client_authn.PrivateKeyJWT"},
+        }
+    )
+    server.context.cdb[setting.client_id] = {"token_endpoint_auth_method": "private_key_jwt"}
+    server.keyjar.import_jwks(setting.jwks, setting.client_id)
+    method = PrivateKeyJWT(server.unit_get)
+
+    def check(token: str) -> None:
+        found = method.verify(request=ours.form(token, setting.client_id))
+        server.context.cdb[found["client_id"]]
+
+    return Peer(check, server.context.jti_db.clear)
+
+
+def _cryptojwt(setting: Setting) -> Peer:
+    from cryptojwt.jwt import JWT
+    from cryptojwt.key_jar import KeyJar
+
+    jar = KeyJar()
+    jar.import_jwks(setting.jwks, setting.client_id)
+    used: set[tuple[str, str]] = set()
+    reader = JWT(jar, skew=LEEWAY, allowed_sign_algs=ALGORITHMS, allowed_max_lifetime=corpus.LIFETIME)
+
+    def check(token: str) -> None:
+        claims = reader.unpack(token)
+        audience = claims["aud"]
+        if "exp" not in claims or corpus.AUDIENCE not in ([audience] if isinstance(audience, str) else audience):
+            raise Refused("aud, exp")
+        _check_by_hand(claims, setting.client_id, used)
+
+    return Peer(check, used.clear)
+
+
+KINDS = (
+    Kind("private-key-jwt", "private-key-jwt", WHOLE, _ours, "as the README says; keys cached by JWKSFetcher"),
+    Kind("joserfc jwt.decode", "joserfc", BARE, _joserfc, "key imported once"),
+    Kind("PyJWT decode", "pyjwt", BARE, _pyjwt, "PyJWK made once; it also checks exp, nbf, iat and aud"),
+    Kind(
+        "Authlib JsonWebToken.decode",
+        "authlib",
+        BARE,
+        _authlib_jose,
+        "key imported once; deprecated in favour of joserfc",
+    ),
+    Kind("python-jose jwt.decode", "python-jose", BARE, _python_jose, "key made once; it also checks exp and aud"),
+    Kind("jwcrypto JWT", "jwcrypto", BARE, _jwcrypto, "key made once; it also checks exp and nbf"),
+    Kind(
+        "PyJWT PyJWKClient + by hand",
+        "pyjwt",
+        WHOLE,
+        _pyjwk_client,
+        "one PyJWKClient for each client, its set cached; iss, sub and a set of used jti by hand",
+    ),
+    Kind(
+        "the same, cache_keys=True",
+        "pyjwt",
+        WHOLE,
+        lambda setting: _pyjwk_client(setting, cache_keys=True),
+        "keys never leave that cache by age",
+    ),
+    Kind(
+        "Authlib JWTBearerClientAssertion",
+        "authlib",
+        WHOLE,
+        _authlib,
+        "keys imported once; validate_jti over a dict, as its documentation sketches over Redis",
+    ),
+    Kind("idpyoidc PrivateKeyJWT", "idpyoidc", WHOLE, _idpyoidc, "keys in its KeyJar by value; its own jti_db"),
+    Kind(
+        "cryptojwt JWT.unpack + by hand", "cryptojwt", WHOLE, _cryptojwt, "KeyJar by value; aud, iss, sub, jti by hand"
+    ),
+)
+
+
+# What they check
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "signature": (
+        "claims_replaced",
+        "foreign_key",
+        "key_embedded_known",
+        "signature_ps256",
+        "signature_rs512",
+        "signature_zeros",
+    ),
+    "alg pinned": ("alg_none", "alg_case", "alg_hs256", "alg_ps256", "alg_absent"),
+    "one spelling of base64url": ("padding", "standard_alphabet", "spare_bits", "line_break"),
+    "no member twice": ("header_twice", "claims_twice", "nested_twice"),
+    "strict JSON": ("header_bom", "header_utf16", "nan", "not_finite", "surrogate", "deep"),
+    "size": ("too_large",),
+    "crit, b64": ("crit", "b64"),
+    "typ": ("typ_access_token", "typ_dpop"),
+    "kid": ("kid_absent", "kid_unknown"),
+    "client = iss = sub": ("iss_absent", "sub_absent", "iss_other", "sub_other", "unknown_client"),
+    "aud": ("aud_absent", "aud_null", "aud_empty", "aud_slash", "aud_token_endpoint"),
+    "sole aud": ("aud_two",),
+    "exp": ("exp_absent", "exp_string", "exp_bool", "expired"),
+    "lifetime": ("exp_far", "iat_old"),
+    "iat, nbf": ("iat_ahead", "nbf_ahead"),
+    "jti": ("jti_absent", "jti_empty", "jti_number"),
+}
+REPLAY, KEY = "replay", "key of 2048 bits"
+
+
+def _verdict(check: Callable[[str], object], token: str) -> str | None:
+    """None when it accepts, or else the name of what it raised."""
+    try:
+        check(token)
+    except Exception as error:  # refused: by design or by accident, its name tells
+        return type(error).__name__
+    return None
+
+
+def _weak() -> SigningKey:
+    return SigningKey("weak", generate_private_key(public_exponent=65_537, key_size=1_024))
+
+
+def verdicts(kind: Kind, tenant: Tenant, setting: Setting) -> dict[str, str | None]:
+    """What it answers to each defect, to a replay, and to a key that is too short."""
+    peer = kind.make(setting)
+    good = corpus.new_token(tenant)
+    if (refused := _verdict(peer.check, good)) is not None:
+        raise AssertionError(f"{kind.name} refuses a good assertion: {refused}")
+    found = {REPLAY: _verdict(peer.check, good)}
+    found |= {name: _verdict(peer.check, defect.make(tenant)) for name, defect in DEFECTS.items()}
+    weak = _weak()
+    weak_setting = Setting(setting.client_id, weak.public_jwk(), setting.base_url, setting.jwks_uri)
+
+    def check_weak(_token: str) -> None:
+        if kind.make is _ours or kind.package == "pyjwt" and kind.what == WHOLE:
+            tenant._published = (weak,)  # these read the published set
+        kind.make(weak_setting).check(tenant.assertion(key=weak))
+
+    found[KEY] = _verdict(check_weak, "")
+    tenant._published = (tenant.current_key,)
+    return found
+
+
+def checks(found: Mapping[str, str | None]) -> dict[str, str]:
+    """By group: ``yes`` when all were refused, ``no`` when none was, else how many."""
+    answers = {}
+    for group, names in (*GROUPS.items(), (REPLAY, (REPLAY,)), (KEY, (KEY,))):
+        refused = sum(found[name] is not None for name in names)
+        answers[group] = "yes" if refused == len(names) else f"{refused}/{len(names)}" if refused else "no"
+    return answers
+
+
+def note(answers: Mapping[str, str]) -> str:
+    missing = [
+        group if answer == "no" else f"{group} ({answer})" for group, answer in answers.items() if answer != "yes"
+    ]
+    return f"does not check: {', '.join(missing)}" if missing else "checks all of these"
+
+
+# Together
+
+
+@contextmanager
+def _world() -> Iterator[tuple[RelyingParty, Tenant, Setting]]:
+    party = ours.relying_party()
+    tenant = party.tenant("acme")
+    with party.serve() as server:
+        uri = ledgerbee.jwks_uri("acme", base_url=server.base_url)
+        yield party, tenant, Setting(tenant.client_id, tenant.current_key.public_jwk(), server.base_url, uri)
+
+
+def _quiet() -> None:
+    for name in ("idpyoidc", "cryptojwt", "authlib", "private_key_jwt"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    # Of Authlib, to use joserfc instead (it is measured beside); and of keys that are weak on purpose.
+    warnings.showwarning = lambda *_args, **_kwargs: None
+
+
+def run(step: Step, *, short: bool, node_install: bool = False) -> Section:
+    """Times and checks of all peers."""
+    section = Section("peers", "Peers, on the same tokens (ratio to the RSA operation)")
+    with _world() as (_, tenant, setting), warnings.catch_warnings():
+        _quiet()
+        answers = {}
+        for kind in KINDS:
+            step(f"checks of {kind.name}")
+            found = verdicts(kind, tenant, setting)
+            answers[kind.name] = checks(found)
+            section.data[kind.name] = {"verdicts": found, "checks": answers[kind.name], "setup": kind.setup}
+        tokens = corpus.tokens(tenant, 400 if short else 2_000)
+        paths = []
+        for kind in KINDS:
+            peer = kind.make(setting)
+            paths.append(
+                Path(kind.name, lambda items, peer=peer: calls(peer.check, items), tokens, peer.renew)  # type: ignore[misc]
+            )
+        floor = corpus.floor(tenant.current_key, tokens)
+        measured = interleave(paths, floor, 8 if short else 100, 40, step)
+        for kind in KINDS:
+            result = measured[kind.name]
+            about = f"{result.microseconds.median:.1f} µs; {note(answers[kind.name])}"
+            section.rows.append(Row.of(f"{kind.what}: {kind.name}", result.ratio, note=about))
+            section.data[kind.name] |= {"ratios": result.ratios, "seconds": result.seconds, "what": kind.what}
+        step("panva/jose")
+        _add_node(section, answers, tenant, setting, tokens, install=node_install, short=short)
+    _add_tables(section, answers)
+    return section
+
+
+def _add_node(
+    section: Section,
+    answers: dict[str, dict[str, str]],
+    tenant: Tenant,
+    setting: Setting,
+    tokens: list[str],
+    *,
+    install: bool,
+    short: bool,
+) -> None:
+    name = "panva/jose jwtVerify, in Node.js"
+    good = corpus.new_token(tenant)
+    weak = _weak()
+    task = {
+        "jwks": setting.jwks,
+        "weak": {"jwks": {"keys": [weak.public_jwk()]}, "token": tenant.assertion(key=weak)},
+        "audience": corpus.AUDIENCE,
+        "client": setting.client_id,
+        "leeway": LEEWAY,
+        "tokens": tokens,
+        "rounds": 30 if short else 150,
+        "size": 40,
+        "sent": {REPLAY: good} | {defect: made.make(tenant) for defect, made in DEFECTS.items()},
+    }
+    try:
+        answer = node.measure(task, install=install)
+    except node.NotMeasured as error:
+        section.rows.append(Row(f"{WHOLE}: {name}", None, note=f"not measured: {error}"))
+        return
+    found = answer["verdicts"]
+    found[KEY] = answer["weak"]
+    answers[name] = checks(found)
+    ratio = node.ratio(answer)
+    about = (
+        f"{node.microseconds(answer):.1f} µs, Node.js {answer['node']}, jose {answer['jose']}; to its own crypto.verify"
+    )
+    section.rows.append(Row.of(f"{WHOLE}: {name}", ratio, note=f"{about}; {note(answers[name])}"))
+    section.data[name] = answer | {"checks": answers[name], "what": WHOLE, "setup": "createLocalJWKSet, one at a time"}
+
+
+def _add_tables(section: Section, answers: dict[str, dict[str, str]]) -> None:
+    groups = list(next(iter(answers.values())))
+    section.data["tables"] = [
+        {
+            "title": "What each refuses (each group is some of the DEFECTS of private_key_jwt.testing, sent to it)",
+            "heads": ["check", *answers],
+            "rows": [[group, *(each[group] for each in answers.values())] for group in groups],
+        },
+        {
+            "title": "How each is set up",
+            "heads": ["peer", "setup"],
+            "rows": [[name, section.data[name]["setup"]] for name in answers],
+        },
+    ]
+    section.notes.append(
+        "a bare decode is given its key and refuses no client, no replay: it is the least that each library must do."
+        " A refusal counts, whatever was raised; what it was stands in results.json."
+    )
+    section.notes.append(
+        f"measured {time.strftime('%Y-%m-%d')}, with leeway {LEEWAY} s and RS256 only, where they can be told."
+    )
