@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 import time
 import traceback
@@ -71,6 +72,7 @@ def main() -> int:
     if arguments.markdown:
         Console(soft_wrap=True).print(report.markdown(json.loads(arguments.markdown.read_text())), markup=False)
         return 0
+    logging.getLogger("private_key_jwt").setLevel(logging.CRITICAL)  # outages are made on purpose here
     facts = report.environment(short=arguments.short)
     names = [name for name in SECTIONS if name in arguments.only]
     sections = []
