@@ -112,7 +112,7 @@ def _world() -> tuple[RelyingParty, Tenant, Callable[[], tuple[ours.Sync, ours.A
 
 def steady(section: Section, *, short: bool) -> None:
     party, tenant, make = _world()
-    count = 1_200 if short else 8_000
+    count = 600 if short else 8_000
     tokens = corpus.tokens(tenant, count)
     for way, result in _steady_ways(make, tokens, corpus.new_token(tenant)).items():
         _add(section, f"steady accept, {way}", result, fetches=None)
@@ -212,7 +212,7 @@ def _in_time(seconds: int, pace: int, burst: Callable[[int], Sequence[str]], wor
 
 def rotation(section: Section, *, short: bool) -> None:
     """Ten minutes under load: a new key at 2:00, the end of the grace window at 5:00, another new key at 7:00."""
-    each = 4 if short else 15
+    each = 3 if short else 15
     for world in _timed_ways():
 
         def burst(now: int, world: _TimedWorld = world) -> list[str]:
@@ -264,8 +264,8 @@ def outage(section: Section, *, short: bool) -> None:
 def tenants(section: Section, *, short: bool) -> None:
     """As many tenants as requests can touch: each first request of one is a fetch, the others find its key."""
     crowd = Crowd()
-    samples = 500 if short else 3_000
-    for number in (1, 10, 100, 1_000) if short else (1, 10, 100, 1_000, 10_000, 100_000):
+    samples = 250 if short else 3_000
+    for number in (1, 100, 1_000) if short else (1, 10, 100, 1_000, 10_000, 100_000):
         clients = [crowd.client(each) for each in range(number)]
         chosen = Random(number).choices(range(number), k=samples)
         tokens = corpus.in_bulk(lambda place, chosen=chosen: crowd.token(chosen[place]), samples)
