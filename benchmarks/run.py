@@ -24,7 +24,6 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
 from suite import plots, report
 from suite.report import Section
 

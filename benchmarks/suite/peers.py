@@ -346,7 +346,7 @@ def verdicts(kind: Kind, tenant: Tenant, setting: Setting) -> dict[str, str | No
     weak_setting = Setting(setting.client_id, weak.public_jwk(), setting.base_url, setting.jwks_uri)
 
     def check_weak(_token: str) -> None:
-        if kind.make is _ours or kind.package == "pyjwt" and kind.what == WHOLE:
+        if kind.make is _ours or (kind.package == "pyjwt" and kind.what == WHOLE):
             tenant._published = (weak,)  # these read the published set
         kind.make(weak_setting).check(tenant.assertion(key=weak))
 

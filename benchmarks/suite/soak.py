@@ -29,7 +29,6 @@ from private_key_jwt import (
     RegisteredClient,
     ledgerbee,
 )
-from private_key_jwt.testing import Tenant
 
 from . import corpus, ours
 from .measuring import Loop, Step, in_own_process, rss
@@ -165,7 +164,7 @@ async def _send_async(verifier: AsyncClientAssertionVerifier, tokens: list[str],
 
 
 def run(step: Step, *, short: bool) -> Section:
-    seconds, lifetime, leeway = (5, 2, 0) if short else (180, 20, 15)
+    seconds, lifetime, leeway = (4, 2, 0) if short else (180, 20, 15)
     found = in_own_process(work, seconds, lifetime, leeway, step=step)
     samples = found["samples"]
     # From when marks have begun to expire, and a little more, there is nothing left that should grow.

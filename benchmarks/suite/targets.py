@@ -94,14 +94,14 @@ def refuse(section: Section, step: Step, *, short: bool) -> None:
         for name, make in _refused(tenant).items()
     }
     floor = corpus.floor(tenant.current_key, corpus.tokens(tenant, 200))
-    measured = interleave(list(ordinary.values()), floor, 30 if short else 200, 25, step)
+    measured = interleave(list(ordinary.values()), floor, 15 if short else 200, 25, step)
     for name, result in measured.items():
         note = f"{result.microseconds.median:.1f} µs"
         section.rows.append(Row.of(f"refused before the key: {name}", result.ratio, limit=0.35, note=note))
         section.data[f"refused: {name}"] = {"ratios": result.ratios, "seconds": result.seconds}
 
     shapes = {name: Path(name, run, [token] * 10) for name, token in corpus.garbage(tenant).items()}
-    garbage = interleave(list(shapes.values()), floor, 6 if short else 40, 10, step)
+    garbage = interleave(list(shapes.values()), floor, 4 if short else 40, 10, step)
     by_cost = sorted(garbage.items(), key=lambda pair: -pair[1].ratio.median)
     worst, result = by_cost[0]
     over = sum(each.ratio.median > 1 for each in garbage.values())
@@ -183,7 +183,7 @@ def _bytes_each(size: int) -> float:
 
 def replay(section: Section, step: Step, *, short: bool) -> None:
     """Whole verifications with few live entries in the store, and with many."""
-    few, many = 1_000, 100_000 if short else 1_000_000
+    few, many = 1_000, 50_000 if short else 1_000_000
     party = ours.relying_party()
     tenant = party.tenant()
     size, rounds = 40, 15 if short else 150
