@@ -11,8 +11,6 @@ their own are started, as the tests do (the ``test`` extra brings them).
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import secrets
 import sqlite3
 import sys
@@ -21,10 +19,8 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
@@ -33,6 +29,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from suite.measuring import threads
+from suite.report import machine_line
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
@@ -64,22 +62,7 @@ class Subject:
 
 def run(call: Call, callers: int, number: int) -> tuple[float, list[float]]:
     """Seconds for ``number`` calls by ``callers`` threads together, and the seconds of each call."""
-    times: list[list[float]] = [[] for _ in range(callers)]
-    start = threading.Barrier(callers)
-
-    def work(mine: list[float]) -> tuple[float, float]:
-        keys = [secrets.token_bytes(32) for _ in range(number // callers)]
-        start.wait()
-        first = time.perf_counter()
-        for key in keys:
-            began = time.perf_counter()
-            call(key)
-            mine.append(time.perf_counter() - began)
-        return first, time.perf_counter()
-
-    with ThreadPoolExecutor(callers) as pool:
-        firsts, lasts = zip(*pool.map(work, times), strict=True)
-    return max(lasts) - min(firsts), [each for mine in times for each in mine]
+    return threads(call, [[secrets.token_bytes(32) for _ in range(number // callers)] for _ in range(callers)])
 
 
 @contextmanager
@@ -312,8 +295,7 @@ def main() -> None:
             verifications(redis_url, number),
             capacity(redis_url, number * 5),
         ]
-    packages = ", ".join(f"{name} {version(name)}" for name in ("private-key-jwt", "redis", "sqlalchemy", "psycopg"))
-    console.print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {packages}")
+    console.print(machine_line("private-key-jwt", "redis", "sqlalchemy", "psycopg"))
     for table in tables:
         console.print(table)
 

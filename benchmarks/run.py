@@ -19,16 +19,33 @@ import sys
 import time
 import traceback
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from suite import plots, report
-from suite.report import Section
+try:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from suite import plots, report
+    from suite.report import Section
+except ImportError as error:
+    sys.exit(f"{error}: pip install -e '.[bench]'")
 
 SECTIONS = {"targets": 3, "peers": 2, "stages": 1, "load": 2, "soak": 3, "http": 2}
 """The sections in their order, each with its share of the time."""
+
+
+_NEEDED = (
+    *("private_key_jwt", "matplotlib", "psutil", "uvicorn", "joserfc"),
+    *("jwt", "authlib", "jose", "jwcrypto", "cryptojwt", "idpyoidc"),
+)
+
+
+def _require() -> None:
+    """Say at once what is not installed: twelve minutes later would be late."""
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        sys.exit(f"not installed: {', '.join(missing)}: pip install -e '.[bench]'")
 
 
 def _arguments() -> argparse.Namespace:
@@ -71,6 +88,7 @@ def main() -> int:
     if arguments.markdown:
         Console(soft_wrap=True).print(report.markdown(json.loads(arguments.markdown.read_text())), markup=False)
         return 0
+    _require()
     logging.getLogger("private_key_jwt").setLevel(logging.CRITICAL)  # outages are made on purpose here
     facts = report.environment(short=arguments.short)
     names = [name for name in SECTIONS if name in arguments.only]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +14,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from private_key_jwt.testing import SigningKey, Tenant
 
-from .measuring import Path, cores
+from .measuring import Path, clock, cores
 
 AUDIENCE = "https://op.example.com"
 LIFETIME = 300
@@ -67,10 +66,10 @@ def floor(key: SigningKey, assertions: list[str]) -> Path:
     items = [(unb64(sig), head.encode("ascii")) for head, _, sig in (token.rpartition(".") for token in assertions)]
 
     def run(block: Any) -> float:
-        began = time.perf_counter()
+        began = clock()
         for signature, signing_input in block:
             verify(signature, signing_input, padding, digest)
-        return time.perf_counter() - began
+        return clock() - began
 
     return Path("public_key.verify", run, items)
 

@@ -128,7 +128,7 @@ def peers(plt: Any, section: dict[str, Any]) -> Any:
 def stages(plt: Any, section: dict[str, Any]) -> Any:
     """One bar, stage upon stage."""
     parts = {name: median(values) * 1e6 for name, values in section["data"]["stages"].items()}
-    figure, axes = plt.subplots(figsize=(9, 2.9))
+    figure, axes = plt.subplots(figsize=(9, 3.2))
     left, total = 0.0, median(section["data"]["whole"]) * 1e6
     for (name, value), color in zip(parts.items(), _STAGES, strict=True):
         width = max(0.0, value)
@@ -141,7 +141,7 @@ def stages(plt: Any, section: dict[str, Any]) -> Any:
     axes.spines["left"].set_visible(False)
     axes.set_xlabel("µs (median)")
     axes.set_title(f"Where the time of one accepted assertion goes: {total:.1f} µs")
-    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.3), ncols=3, frameon=False, fontsize=8)
     return figure
 
 
@@ -184,7 +184,7 @@ def changes(plt: Any, section: dict[str, Any]) -> Any:
         twin = axes.twinx()
         twin.spines["right"].set_visible(True)
         twin.step(at, [point["fetches"] for point in each["line"]], where="post", color="black", label="fetches so far")
-        twin.set_ylim(bottom=0)
+        twin.set_ylim(0, twin.get_ylim()[1] * 1.25)
         twin.set_ylabel("fetches so far")
         top = axes.get_ylim()[1]
         axes.set_ylim(0, top * 1.2)
