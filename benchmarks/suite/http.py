@@ -147,6 +147,7 @@ def _note() -> str:
     return (
         f"uvicorn with {parts} and {loop}, a plain ASGI endpoint, {_CONNECTIONS} keep-alive connections with one"
         f" request each under way, a load generator in a process of its own, all on {cores()} cores: with two workers"
-        " the three share them, and the rate is that of the machine, not of the workers. Each assertion is new. TCP_NODELAY is"
+        " the three share them, and the rate is that of the machine, not of the workers. Each"
+        " assertion is new. TCP_NODELAY is"
         " set on the listening socket: uvicorn leaves it off with several workers, and an answer then takes 44 ms."
     )

@@ -312,6 +312,7 @@ def run(step: Step, *, short: bool) -> Section:
         part(section, short=short)
     section.notes.append(
         f"asyncio: {_TASKS} tasks at once; the time of a request is that of the coroutine, awaited. With several"
-        " threads it holds the wait for the interpreter's lock. Publishers answer without a network; minutes pass by a clock."
+        " threads it holds the wait for the interpreter's lock. Publishers answer without a"
+        " network; minutes pass by a clock."
     )
     return section

@@ -379,6 +379,7 @@ def run(step: Step, *, short: bool) -> Section:
         0,
         "ratios are to `public_key.verify` with the same 2048-bit key over the same tokens, its arguments prepared, in"
         " alternating rounds of one process, in processor time: the median, and the 10th and 90th percentile of the"
-        " rounds. Each accepted token is new to its replay store. Collection of garbage is on; the tokens are out of its sight.",
+        " rounds. Each accepted token is new to its replay store. Collection of garbage is on; the"
+        " tokens are out of its sight.",
     )
     return section
