@@ -86,7 +86,9 @@ def _run(name: str, progress: Progress, task: Any, arguments: argparse.Namespace
 def main() -> int:
     arguments = _arguments()
     if arguments.markdown:
-        Console(soft_wrap=True).print(report.markdown(json.loads(arguments.markdown.read_text())), markup=False)
+        Console(soft_wrap=True).print(
+            report.markdown(json.loads(arguments.markdown.read_text()), brief=True), markup=False
+        )
         return 0
     _require()
     logging.getLogger("private_key_jwt").setLevel(logging.CRITICAL)  # outages are made on purpose here
@@ -103,7 +105,7 @@ def main() -> int:
         results = json.loads(json.dumps(report.as_json(facts, sections)))
         arguments.output.mkdir(parents=True, exist_ok=True)
         (arguments.output / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-        (arguments.output / "results.md").write_text(report.markdown(results))
+        (arguments.output / "results.md").write_text(report.markdown(results, brief=False))
         drawn = plots.draw(results, arguments.output)
     console = Console(width=max(140, Console().width))
     console.print(report.terminal_table(sections))

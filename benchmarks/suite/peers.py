@@ -364,11 +364,15 @@ def checks(found: Mapping[str, str | None]) -> dict[str, str]:
     return answers
 
 
-def note(answers: Mapping[str, str]) -> str:
+def count(answers: Mapping[str, str]) -> str:
+    return f"{sum(answer == 'yes' for answer in answers.values())} of {len(answers)} kinds of check"
+
+
+def lacks(answers: Mapping[str, str]) -> str:
     missing = [
         group if answer == "no" else f"{group} ({answer})" for group, answer in answers.items() if answer != "yes"
     ]
-    return f"does not check: {', '.join(missing)}" if missing else "checks all of these"
+    return f"not: {', '.join(missing)}" if missing else ""
 
 
 # Together
@@ -412,8 +416,9 @@ def run(step: Step, *, short: bool, node_install: bool = False) -> Section:
         measured = interleave(paths, floor, 8 if short else 100, 40, step)
         for kind in KINDS:
             result = measured[kind.name]
-            about = f"{result.microseconds.median:.1f} µs; {note(answers[kind.name])}"
-            section.rows.append(Row.of(f"{kind.what}: {kind.name}", result.ratio, note=about))
+            about = f"{result.microseconds.median:.1f} µs; {count(answers[kind.name])}"
+            row = Row.of(f"{kind.what}: {kind.name}", result.ratio, note=about, detail=lacks(answers[kind.name]))
+            section.rows.append(row)
             section.data[kind.name] |= {"ratios": result.ratios, "seconds": result.seconds, "what": kind.what}
         step("panva/jose")
         _add_node(section, answers, tenant, setting, tokens, install=node_install, short=short)
@@ -455,9 +460,10 @@ def _add_node(
     answers[name] = checks(found)
     ratio = node.ratio(answer)
     about = (
-        f"{node.microseconds(answer):.1f} µs, Node.js {answer['node']}, jose {answer['jose']}; to its own crypto.verify"
+        f"{node.microseconds(answer):.1f} µs, Node.js {answer['node']}, jose {answer['jose']}, to its own"
+        f" crypto.verify; {count(answers[name])}"
     )
-    section.rows.append(Row.of(f"{WHOLE}: {name}", ratio, note=f"{about}; {note(answers[name])}"))
+    section.rows.append(Row.of(f"{WHOLE}: {name}", ratio, note=about, detail=lacks(answers[name])))
     section.data[name] = answer | {"checks": answers[name], "what": WHOLE, "setup": "createLocalJWKSet, one at a time"}
 
 

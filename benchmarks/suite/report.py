@@ -37,7 +37,10 @@ PACKAGES = (
 
 @dataclass(slots=True)
 class Row:
-    """One line of the table. ``limit`` is the target, when there is one; ``at_most`` its direction."""
+    """One line of the table. ``limit`` is the target, when there is one; ``at_most`` its direction.
+
+    detail: more of a note, left out where a table of its own says it.
+    """
 
     name: str
     measured: float | None
@@ -47,6 +50,7 @@ class Row:
     limit: float | None = None
     at_most: bool = True
     note: str = ""
+    detail: str = ""
 
     @classmethod
     def of(cls, name: str, spread: Spread, **rest: Any) -> Row:
@@ -156,14 +160,14 @@ def terminal_table(sections: list[Section]) -> Table:
                 number(row.measured, row.unit),
                 spread(row),
                 met(row),
-                row.note,
+                f"{row.note}; {row.detail}" if row.detail else row.note,
                 style=style,
             )
     return table
 
 
-def markdown(results: dict[str, Any]) -> str:
-    """The tables for the README, out of the JSON: nobody types a figure."""
+def markdown(results: dict[str, Any], *, brief: bool) -> str:
+    """The tables, out of the JSON: nobody types a figure. brief: what the README wants of them."""
     facts = results["environment"]
     packages = ", ".join(f"{name} {found}" for name, found in facts["packages"].items())
     lines = [
@@ -180,7 +184,7 @@ def markdown(results: dict[str, Any]) -> str:
             cells = (row.name, target(row), number(row.measured, row.unit), spread(row), met(row), row.note)
             lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     for section in results["sections"]:
-        for table in section["data"].get("tables", ()):
+        for table in () if brief else section["data"].get("tables", ()):
             lines += ["", f"**{table['title']}**", "", "| " + " | ".join(table["heads"]) + " |"]
             lines.append("|---|" + "--:|" * (len(table["heads"]) - 1))
             lines += ["| " + " | ".join(map(str, cells)) + " |" for cells in table["rows"]]
