@@ -6,6 +6,7 @@ Time moves by the library's ``Clock``, so minutes of a rotation or an outage tak
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
 from collections import Counter
@@ -136,7 +137,7 @@ def _forgery(tenant: Tenant, token: str, number: int) -> str:
         claims["aud"] = "https://another-op.example"
     else:
         header["kid"] = f"made-up-{number}"
-    raw = (corpus.json.dumps(part, separators=(",", ":")).encode("ascii") for part in (header, claims))
+    raw = (json.dumps(part, separators=(",", ":")).encode("ascii") for part in (header, claims))
     return ".".join((*map(corpus.b64, raw), corpus.b64(b"\x01" * 256)))
 
 
@@ -286,7 +287,13 @@ def tenants(section: Section, *, short: bool) -> None:
             "fetches": fetches,
             "cold": percentiles(cold.seconds),
         }
-        _add(section, f"{number:,} tenants, keys cached, 1 thread", result, fetches=fetches, about=f"{touched:,} sent")
+        _add(
+            section,
+            f"{number:,} tenant{'s' * (number > 1)}, keys cached, 1 thread",
+            result,
+            fetches=fetches,
+            about=f"{touched:,} sent",
+        )
 
 
 def _add(section: Section, name: str, result: dict[str, Any], fetches: int | None, about: str = "") -> None:

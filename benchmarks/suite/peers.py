@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -485,6 +484,4 @@ def _add_tables(section: Section, answers: dict[str, dict[str, str]]) -> None:
         "a bare decode is given its key and refuses no client, no replay: it is the least that each library must do."
         " A refusal counts, whatever was raised; what it was stands in results.json."
     )
-    section.notes.append(
-        f"measured {time.strftime('%Y-%m-%d')}, with leeway {LEEWAY} s and RS256 only, where they can be told."
-    )
+    section.notes.append(f"all with RS256 only and, where they can be told, {LEEWAY} s of leeway.")

@@ -11,9 +11,11 @@ from statistics import median
 from types import MappingProxyType
 from typing import Any
 
+from private_key_jwt import AssertionPolicy, RegisteredClient
 from private_key_jwt._core import claims as claims_step
 from private_key_jwt._core import compact
 from private_key_jwt._core import header as header_step
+from private_key_jwt._core.jwk_set import VerificationKey
 from private_key_jwt.verifier import PendingAssertion, VerifiedAssertion
 
 from . import corpus, ours
@@ -24,7 +26,16 @@ from .report import Row, Section
 class _Work:
     """What one verification has found out so far."""
 
-    __slots__ = ("audience", "claims", "client", "header", "jti", "jws", "key", "pending", "policy", "times", "token")
+    audience: str
+    claims: dict[str, Any]
+    client: RegisteredClient
+    header: header_step.Header
+    jti: str
+    jws: compact.CompactJWS
+    key: VerificationKey
+    pending: PendingAssertion
+    policy: AssertionPolicy
+    times: claims_step.Times
 
     def __init__(self, token: str) -> None:
         self.token = token
@@ -116,8 +127,8 @@ def run(step: Step, *, short: bool) -> Section:
             pieces = _one_round(subject.verifier, block)
             subject.renew()
             whole.append(calls(subject.verifier.verify, block) / size)
-            for name, each in pieces.items():
-                seconds[name].append(each)
+            for name, piece in pieces.items():
+                seconds[name].append(piece)
             # What no stage holds: the calls that tie them together. A round of noise can make it negative.
             seconds["rest"].append(whole[-1] - sum(pieces.values()))
             step(f"round {number + 1} of {rounds}")

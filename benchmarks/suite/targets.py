@@ -13,6 +13,9 @@ from contextlib import suppress
 from random import Random
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.hashes import SHA256
+
 from private_key_jwt import (
     AssertionPolicy,
     AsyncClientAssertionVerifier,
@@ -75,7 +78,8 @@ def _refused(tenant: Tenant) -> dict[str, Callable[[], str]]:
         "expired": lambda: corpus.new_token(tenant, iat=int(time.time()) - 120, exp=int(time.time()) - 60),
         "wrong aud": lambda: corpus.new_token(tenant, aud="https://another-op.example.com"),
         "unknown client": lambda: corpus.new_token(tenant, iss="portal-nobody", sub="portal-nobody"),
-        "malformed": lambda: corpus.new_token(tenant)[:-1] + "!",
+        "malformed, a character": lambda: corpus.new_token(tenant)[:-1] + "!",
+        "malformed, claims no JSON": lambda: tenant.defective("claims_not_json"),
     }
 
 
@@ -132,7 +136,7 @@ def threads(section: Section, step: Step, *, short: bool) -> None:
     items = list(corpus.floor(tenant.current_key, tokens).items)
     subject = ours.Sync([tenant.client()], ours.fetcher(party))
     verify = tenant.current_key.private_key.public_key().verify
-    padding, digest = corpus.PKCS1v15(), corpus.SHA256()
+    padding, digest = PKCS1v15(), SHA256()
 
     def halves(call: Callable[[Any], object], each: list[Any]) -> float:
         one, _ = in_threads(call, [each])
