@@ -66,10 +66,11 @@ async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
 
 async def _answer(body: bytes, headers: dict[bytes, bytes]) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
     form = parse_qsl(body.decode("ascii"), keep_blank_values=True)
-    authorization = headers.get(b"authorization")
+    field = headers.get(b"authorization")
+    authorization = None if field is None else field.decode("latin-1")
     if _verify is not None:
         try:
-            verified = await _verify.authenticate(form, authorization and authorization.decode("latin-1"))
+            verified = await _verify.authenticate(form, authorization)
         except AuthenticationError as error:
             refusal = error.to_response()
             told = [(name.lower().encode(), value.encode()) for name, value in refusal.headers.items()]

@@ -59,4 +59,4 @@ def ratio(answer: dict[str, Any]) -> Spread:
 
 
 def microseconds(answer: dict[str, Any]) -> float:
-    return median(answer["seconds"]) * 1e6
+    return float(median(answer["seconds"])) * 1e6

@@ -333,14 +333,14 @@ def _weak() -> SigningKey:
     return SigningKey("weak", generate_private_key(public_exponent=65_537, key_size=1_024))
 
 
-def verdicts(kind: Kind, tenant: Tenant, setting: Setting) -> dict[str, str | None]:
+def verdicts(kind: Kind, tenant: Tenant, setting: Setting, sent: Mapping[str, str]) -> dict[str, str | None]:
     """What it answers to each defect, to a replay, and to a key that is too short."""
     peer = kind.make(setting)
     good = corpus.new_token(tenant)
     if (refused := _verdict(peer.check, good)) is not None:
         raise AssertionError(f"{kind.name} refuses a good assertion: {refused}")
     found = {REPLAY: _verdict(peer.check, good)}
-    found |= {name: _verdict(peer.check, defect.make(tenant)) for name, defect in DEFECTS.items()}
+    found |= {name: _verdict(peer.check, token) for name, token in sent.items()}
     weak = _weak()
     weak_setting = Setting(setting.client_id, weak.public_jwk(), setting.base_url, setting.jwks_uri)
 
@@ -399,9 +399,10 @@ def run(step: Step, *, short: bool, node_install: bool = False) -> Section:
     with _world() as (_, tenant, setting), warnings.catch_warnings():
         _quiet()
         answers = {}
+        sent = {name: defect.make(tenant) for name, defect in DEFECTS.items()}
         for kind in KINDS:
             step(f"checks of {kind.name}")
-            found = verdicts(kind, tenant, setting)
+            found = verdicts(kind, tenant, setting, sent)
             answers[kind.name] = checks(found)
             section.data[kind.name] = {"verdicts": found, "checks": answers[kind.name], "setup": kind.setup}
         tokens = corpus.tokens(tenant, 400 if short else 2_000)

@@ -194,8 +194,8 @@ def run(step: Step, *, short: bool) -> Section:
     ]
     section.data = found | {"slope_kib_per_minute": slope, "steady_from": first["at"]}
     section.notes.append(
-        f"{_BATCH / _PACE:.0f} new assertions a second, each sent twice and once forged, beside unknown kids and clients,"
-        f" other audiences and garbage, half of it through asyncio. They live for {lifetime} s with {leeway} s of leeway,"
-        f" keys rotate each {_ROTATE_EVERY:.0f} s, and a fetched set lives for 10 s."
+        f"{_BATCH / _PACE:.0f} new assertions a second, each sent twice and once forged, beside unknown kids and"
+        f" clients, other audiences and garbage, half of it through asyncio. They live for {lifetime} s with {leeway} s of"
+        f" leeway, keys rotate each {_ROTATE_EVERY:.0f} s, and a fetched set lives for 10 s."
     )
     return section

@@ -105,7 +105,7 @@ def refuse(section: Section, step: Step, *, short: bool) -> None:
         section.data[f"refused: {name}"] = {"ratios": result.ratios, "seconds": result.seconds}
 
     shapes = {name: Path(name, run, [token] * 10) for name, token in corpus.garbage(tenant).items()}
-    garbage = interleave(list(shapes.values()), floor, 4 if short else 40, 10, step)
+    garbage = interleave(list(shapes.values()), floor, 4 if short else 40, 5 if short else 10, step)
     by_cost = sorted(garbage.items(), key=lambda pair: -pair[1].ratio.median)
     worst, result = by_cost[0]
     over = sum(each.ratio.median > 1 for each in garbage.values())
@@ -131,7 +131,7 @@ def threads(section: Section, step: Step, *, short: bool) -> None:
     """The same number of tokens by one thread and by two, alternately; and the bare RSA operation likewise."""
     party = ours.relying_party()
     tenant = party.tenant()
-    count, rounds = (1_000, 5) if short else (3_000, 15)
+    count, rounds = (600, 5) if short else (3_000, 15)
     tokens = corpus.tokens(tenant, count)
     items = list(corpus.floor(tenant.current_key, tokens).items)
     subject = ours.Sync([tenant.client()], ours.fetcher(party))
