@@ -85,7 +85,7 @@ def _bodies(tenant: Tenant, count: int) -> list[bytes]:
 
 
 def run(step: Step, *, short: bool) -> Section:
-    rounds, many, single = (3, 250, 40) if short else (10, 2_000, 300)
+    rounds, many, single = (3, 200, 30) if short else (10, 2_000, 300)
     party = ours.relying_party()
     tenant = party.tenant("acme")
     section = Section("http", "End to end over HTTP (a token endpoint under uvicorn)")

@@ -169,7 +169,7 @@ async def _send_async(verifier: AsyncClientAssertionVerifier, tokens: list[str],
 
 
 def run(step: Step, *, short: bool) -> Section:
-    seconds, lifetime, leeway = (4, 2, 0) if short else (180, 20, 15)
+    seconds, lifetime, leeway = (3, 1, 0) if short else (180, 20, 15)
     found = in_own_process(work, seconds, lifetime, leeway, step=step)
     samples = found["samples"]
     # From when marks have begun to expire, and a little more, there is nothing left that should grow.
@@ -195,7 +195,7 @@ def run(step: Step, *, short: bool) -> Section:
     section.data = found | {"slope_kib_per_minute": slope, "steady_from": first["at"]}
     section.notes.append(
         f"{_BATCH / _PACE:.0f} new assertions a second, each sent twice and once forged, beside unknown kids and"
-        f" clients, other audiences and garbage, half of it through asyncio. They live for {lifetime} s with {leeway} s of"
-        f" leeway, keys rotate each {_ROTATE_EVERY:.0f} s, and a fetched set lives for 10 s."
+        f" clients, other audiences and garbage, half of it through asyncio. They live for {lifetime} s with {leeway} s"
+        f" of leeway, keys rotate each {_ROTATE_EVERY:.0f} s, and a fetched set lives for 10 s."
     )
     return section

@@ -44,7 +44,7 @@ def accept(section: Section, step: Step, *, short: bool) -> None:
     """The accept path: three ways in, each with all checks and a MemoryReplayStore, each token new to its store."""
     party = ours.relying_party()
     tenant = party.tenant()
-    tokens = corpus.tokens(tenant, 600 if short else 2_000)
+    tokens = corpus.tokens(tenant, 400 if short else 2_000)
     forms = [ours.form(token, tenant.client_id) for token in tokens]
     with Loop() as loop:
         one, two = (ours.Sync([tenant.client()], ours.fetcher(party)) for _ in range(2))
@@ -60,7 +60,7 @@ def accept(section: Section, step: Step, *, short: bool) -> None:
                 four.renew,
             ),
         ]
-        measured = interleave(paths, corpus.floor(tenant.current_key, tokens), 40 if short else 400, 40, step)
+        measured = interleave(paths, corpus.floor(tenant.current_key, tokens), 25 if short else 400, 40, step)
     names = {
         "verify": ("ClientAssertionVerifier.verify, accept", 1.30),
         "async verify": ("AsyncClientAssertionVerifier.verify, accept", 1.35),
@@ -187,7 +187,7 @@ def _bytes_each(size: int) -> float:
 
 def replay(section: Section, step: Step, *, short: bool) -> None:
     """Whole verifications with few live entries in the store, and with many."""
-    few, many = 1_000, 50_000 if short else 1_000_000
+    few, many = 1_000, 20_000 if short else 1_000_000
     party = ours.relying_party()
     tenant = party.tenant()
     size, rounds = 40, 15 if short else 150
