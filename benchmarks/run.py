@@ -86,9 +86,11 @@ def _run(name: str, progress: Progress, task: Any, arguments: argparse.Namespace
 def main() -> int:
     arguments = _arguments()
     if arguments.markdown:
-        Console(soft_wrap=True).print(
-            report.markdown(json.loads(arguments.markdown.read_text()), brief=True), markup=False
-        )
+        try:
+            results = json.loads(arguments.markdown.read_text())
+        except (OSError, ValueError) as error:
+            sys.exit(f"{arguments.markdown}: {error}")
+        Console(soft_wrap=True).print(report.markdown(results, brief=True), markup=False, highlight=False)
         return 0
     _require()
     logging.getLogger("private_key_jwt").setLevel(logging.CRITICAL)  # outages are made on purpose here
