@@ -1,6 +1,6 @@
 """All benchmarks in one command.
 
-    python benchmarks/run.py                    everything: about twelve minutes, three of them a soak
+    python benchmarks/run.py                    everything: about ten minutes, three of them a soak
     python benchmarks/run.py --short            the same, scaled down: under a minute
     python benchmarks/run.py --only targets,peers
     python benchmarks/run.py --node             with panva/jose in Node.js, which npm installs for the run
@@ -42,7 +42,7 @@ _NEEDED = (
 
 
 def _require() -> None:
-    """Say at once what is not installed: twelve minutes later would be late."""
+    """Say at once what is not installed: ten minutes later would be late."""
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         sys.exit(f"not installed: {', '.join(missing)}: pip install -e '.[bench]'")

@@ -188,7 +188,7 @@ def markdown(results: dict[str, Any], *, brief: bool) -> str:
             lines += ["", f"**{table['title']}**", "", "| " + " | ".join(table["heads"]) + " |"]
             lines.append("|---|" + "--:|" * (len(table["heads"]) - 1))
             lines += ["| " + " | ".join(map(str, cells)) + " |" for cells in table["rows"]]
-    lines += ["", *(f"- {section['title']}: {note}" for section in results["sections"] for note in section["notes"])]
+    lines += ["", *(f"- {section['name']}: {note}" for section in results["sections"] for note in section["notes"])]
     return "\n".join(lines) + "\n"
 
 
