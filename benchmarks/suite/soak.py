@@ -197,7 +197,7 @@ def run(step: Step, *, short: bool) -> Section:
         f"{_BATCH / _PACE:.0f} new assertions a second, each sent twice and once forged, beside unknown kids and"
         f" clients, other audiences and garbage, half of it through asyncio. They live for {lifetime} s with {leeway} s"
         f" of leeway, keys rotate each {_ROTATE_EVERY:.0f} s, and a fetched set lives for 10 s. Made-up"
-        " kids spend the budget of fetches, so the first assertions under a new key can be refused as `unknown_kid`, until"
-        " the window of 5 s is over."
+        " kids spend the budget of fetches, so the first assertions under a new key can be refused as"
+        " `unknown_kid`, until the window of 5 s is over."
     )
     return section
