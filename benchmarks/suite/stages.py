@@ -15,7 +15,9 @@ from private_key_jwt import AssertionPolicy, RegisteredClient
 from private_key_jwt._core import claims as claims_step
 from private_key_jwt._core import compact
 from private_key_jwt._core import header as header_step
+from private_key_jwt._core.base64url import decode_canonical
 from private_key_jwt._core.jwk_set import VerificationKey
+from private_key_jwt._watch import Watch
 from private_key_jwt.verifier import PendingAssertion, VerifiedAssertion
 
 from . import corpus, ours
@@ -31,11 +33,11 @@ class _Work:
     client: RegisteredClient
     header: header_step.Header
     jti: str
-    jws: compact.CompactJWS
     key: VerificationKey
     pending: PendingAssertion
     policy: AssertionPolicy
-    times: claims_step.Times
+    segments: tuple[bytes, bytes, bytes, bytes]
+    times: tuple[float | None, float]
 
     def __init__(self, token: str) -> None:
         self.token = token
@@ -45,13 +47,13 @@ def _stages(verifier: Any) -> dict[str, Callable[[_Work], None]]:  # noqa: C901 
     policy, now = verifier._policy, verifier._clock
 
     def split(work: _Work) -> None:
-        work.jws = compact.split(work.token, policy.max_assertion_bytes)
+        work.segments = compact.split(work.token, policy.max_assertion_bytes)
 
     def header(work: _Work) -> None:
-        work.header = header_step.parse(work.jws.header)
+        work.header = header_step.parse(work.segments[0])
 
     def payload(work: _Work) -> None:
-        work.claims = claims_step.parse(work.jws.payload)
+        work.claims = claims_step.parse(work.segments[1])
 
     def client(work: _Work) -> None:
         work.client = verifier._find_client(claims_step.identify(work.claims, None))
@@ -65,10 +67,10 @@ def _stages(verifier: Any) -> dict[str, Callable[[_Work], None]]:  # noqa: C901 
         work.jti = claims_step.check_jti(work.claims)
 
     def key(work: _Work) -> None:
-        work.key = verifier._find_key(work.client, work.header)
+        work.key = verifier._jwks.get_key(work.client.jwks_uri, work.header.alg, work.header.kid)
 
     def signature(work: _Work) -> None:
-        if not work.key.verify(work.jws.signature, work.jws.signing_input):
+        if not work.key.verify(decode_canonical(work.segments[2]), work.segments[3]):
             raise AssertionError("the signature does not verify")
 
     def result(work: _Work) -> None:
@@ -77,23 +79,22 @@ def _stages(verifier: Any) -> dict[str, Callable[[_Work], None]]:  # noqa: C901 
             work.header.kid,
             work.jti,
             work.audience,
-            work.times.issued_at,
-            work.times.expires_at,
+            *work.times,
             MappingProxyType(work.claims),
         )
-        work.pending = PendingAssertion(verifier._mark_used, verified, work.policy.leeway)
+        work.pending = PendingAssertion(verifier._mark_used, verified, work.policy.leeway, Watch(None, work.token))
 
     def mark(work: _Work) -> None:
         work.pending.consume()
 
     return {
-        "1 split, base64url": split,
+        "1 size and shape": split,
         "2 header (kept from the last)": header,
-        "3 claims: JSON": payload,
+        "3 claims: base64url, JSON": payload,
         "3 claims: client look-up": client,
         "3 claims: rules, aud, times, jti": rules,
         "4 key look-up": key,
-        "5 RSA": signature,
+        "5 base64url, RSA": signature,
         "6 replay mark": mark,
         "result": result,
     }
