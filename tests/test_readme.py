@@ -2,19 +2,29 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import pytest
 
 import private_key_jwt
-from private_key_jwt import ErrorResponse, InvalidClient, JWKSFetcher, JWKSPolicy, Reason
+from private_key_jwt import (
+    AssertionPolicy,
+    ClientAssertionVerifier,
+    ErrorResponse,
+    InvalidClient,
+    JWKSFetcher,
+    JWKSPolicy,
+    MemoryReplayStore,
+    Reason,
+    events,
+)
 from private_key_jwt.testing import DEFECTS, Clock, RelyingParty
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 # The examples that are files of their own are tested with the integrations.
 _OWN = re.sub(r"<!-- tests/examples/\S+ -->\n+```python\n.*?```", "", README, flags=re.DOTALL)
-EMBED, HOLD = re.findall(r"```python\n(.*?)```", _OWN, re.DOTALL)
+EMBED, HOLD, WATCH = re.findall(r"```python\n(.*?)```", _OWN, re.DOTALL)
 
 
 def test_the_embedding_example_works(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,6 +62,30 @@ def test_the_testing_example_works() -> None:
         names["verifier"].verify(names["broken"])
     assert isinstance(names["clock"], Clock)
     assert len(DEFECTS) == int(re.findall(r"DEFECTS lists (\d+)", README)[0])
+
+
+def test_the_example_of_events_counts_refusals() -> None:
+    names: dict[str, Any] = {}
+    exec(compile(WATCH, "README.md", "exec"), names)
+    relying_party = RelyingParty(audience="https://op.example.com")
+    tenant = relying_party.tenant("acme")
+    with httpx.Client(transport=relying_party.transport) as http:
+        verifier = ClientAssertionVerifier(
+            policy=AssertionPolicy(audience="https://op.example.com"),
+            clients=[tenant.client()],
+            replay_store=MemoryReplayStore(),
+            jwks=JWKSFetcher(http=http, on_event=names["on_event"]),
+            on_event=names["on_event"],
+        )
+        for _ in range(2):
+            with pytest.raises(InvalidClient):
+                verifier.verify(tenant.defective("expired"))
+    assert names["refused"] == {Reason.EXPIRED: 2}
+
+
+def test_every_event_is_named() -> None:
+    told = README.split("## See what happens")[1].split("\n## ")[0]
+    assert all(event.__name__ in told for event in get_args(events.Event))
 
 
 def test_every_reason_is_in_the_error_table() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from typing import Any
 
 import httpx
@@ -18,6 +18,7 @@ from private_key_jwt import (
     AsyncClientAssertionVerifier,
     ClientAssertionVerifier,
     ConfigurationError,
+    InvalidClient,
     MemoryReplayStore,
 )
 from private_key_jwt.integrations import _django_settings as project
@@ -124,13 +125,19 @@ def test_a_verifier_is_made_of_its_parts_once(kind: Any) -> None:
         assert project.verifier(kind) is not verifier
 
 
+async def _awaited(marked: Awaitable[None]) -> None:
+    await marked
+
+
 def test_both_kinds_of_views_share_a_replay_store() -> None:
     django_objects.made.clear()
     with using(parts(REPLAY_STORE=f"{OBJECTS}.make_store")):
         sync = project.verifier(ClientAssertionVerifier)
         twin = project.verifier(AsyncClientAssertionVerifier)
-        assert django_objects.made == [sync._replay_store]
-        assert twin._replay_store._store is sync._replay_store
+    sync._mark(b"one assertion", 2**40, 0)
+    with pytest.raises(InvalidClient, match="replayed"):
+        asyncio.run(_awaited(twin._mark(b"one assertion", 2**40, 0)))
+    assert len(django_objects.made) == 1
 
 
 @pytest.mark.parametrize("store", ["make_store", "store"])
@@ -149,7 +156,10 @@ def test_a_fetcher_may_be_given(jwks: Any) -> None:
 
 def test_a_class_is_called() -> None:
     with using(parts(REPLAY_STORE="private_key_jwt.MemoryReplayStore")):
-        assert isinstance(project.verifier(ClientAssertionVerifier)._replay_store, MemoryReplayStore)
+        mark = project.verifier(ClientAssertionVerifier)._mark
+    mark(b"one assertion", 2**40, 0)
+    with pytest.raises(InvalidClient, match="replayed"):
+        mark(b"one assertion", 2**40, 0)
 
 
 def test_a_whole_verifier_may_be_given() -> None:
