@@ -6,6 +6,7 @@ OpenID Connect Core §9, RFC 7521, RFC 7523. Start with ``ClientAssertionVerifie
 from . import events, ledgerbee
 from ._core.jwk_set import KeySet
 from .clients import RegisteredClient
+from .discovery import client_authentication_metadata
 from .exceptions import (
     AuthenticationError,
     ConfigurationError,
@@ -62,6 +63,7 @@ __all__ = [
     "ReplayStore",
     "TemporarilyUnavailable",
     "VerifiedAssertion",
+    "client_authentication_metadata",
     "events",
     "ledgerbee",
 ]

@@ -7,10 +7,11 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
+from . import _registration
 from ._core import jwk_set
 from ._core.algorithms import ALGORITHMS
 from .exceptions import ConfigurationError, quote
@@ -110,6 +111,25 @@ class RegisteredClient:
             raise ConfigurationError(f"policy must be an AssertionPolicy, not {type(self.policy).__name__}")
         object.__setattr__(self, "signing_algs", _signing_algs(self.signing_algs))
         object.__setattr__(self, "keys", None if self.jwks is None else _read_jwks(self.jwks))
+
+    @classmethod
+    def from_metadata(
+        cls, metadata: Mapping[str, Any], *, require_kid: bool = False, policy: AssertionPolicy | None = None
+    ) -> Self:
+        """The client of a registration (RFC 7591 §2 and §3.2.1, OpenID Connect Registration §2).
+
+        metadata: the client metadata as parsed JSON, with the ``client_id`` that it was given. It must ask for
+            ``private_key_jwt``, and hold exactly one of ``jwks_uri`` and ``jwks``, and keys by value of which one
+            can be used. Without ``token_endpoint_auth_signing_alg`` the client may use every algorithm there is.
+        require_kid, policy: see the class.
+
+        Raises ConfigurationError for what must not be registered; to the client that is RFC 7591 §3.2.2's
+        ``invalid_client_metadata``.
+        """
+        client = cls(**_registration.read(metadata), require_kid=require_kid, policy=policy)
+        if client.keys is not None and not any(member.fault is None for member in client.keys.members):
+            raise ConfigurationError(f"jwks of client {quote(client.client_id)} holds no key that can be used")
+        return client
 
 
 def _signing_algs(algs: object) -> tuple[str, ...]:

@@ -7,6 +7,9 @@
         verifier.verify(tenant.assertion())
         verifier.verify(tenant.defective("expired"))  # raises InvalidClient: DEFECTS["expired"].reason
 
+To pytest all of it is at hand in fixtures: ``private_key_jwt_relying_party``, ``private_key_jwt_server``,
+``private_key_jwt_clock`` and ``private_key_jwt_audience``.
+
 ``ReplayStoreContract`` and ``JWKSCacheContract`` are what stores and caches of your own must pass.
 
 It holds private keys and signs whatever it is asked to: nothing here belongs into a server.
@@ -18,6 +21,7 @@ from ._contracts import JWKSCacheContract, ReplayStoreContract
 from ._defects import DEFECTS, Defect
 from ._keys import SigningKey
 from ._relying_party import RelyingParty
+from ._server import LoopbackServer
 from ._tenant import Tenant
 
 __all__ = [
@@ -26,6 +30,7 @@ __all__ = [
     "Clock",
     "Defect",
     "JWKSCacheContract",
+    "LoopbackServer",
     "RelyingParty",
     "ReplayStoreContract",
     "SigningKey",

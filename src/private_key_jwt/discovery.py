@@ -1,0 +1,43 @@
+"""What an OpenID Provider publishes about client authentication (RFC 8414 §2, OpenID Connect Discovery §3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ._core.algorithms import ALGORITHMS
+from ._registration import METHOD
+from .exceptions import ConfigurationError, quote
+
+_ENDPOINTS = ("token", "revocation", "introspection")
+
+
+def client_authentication_metadata(
+    *, endpoints: Sequence[str] = _ENDPOINTS, other_methods: Sequence[str] = ()
+) -> dict[str, list[str]]:
+    """The members of the provider's metadata that tell clients of ``private_key_jwt``: merge them into yours.
+
+    endpoints: the endpoints you have of ``token``, ``revocation`` and ``introspection``.
+    other_methods: what you take there beside it, such as ``client_secret_basic``; no ``client_secret_jwt``, whose
+        algorithms would have to be told, too.
+
+    For each endpoint: ``{endpoint}_endpoint_auth_methods_supported``, and
+    ``{endpoint}_endpoint_auth_signing_alg_values_supported``, which must be there beside this method and must not
+    hold ``none`` (RFC 8414 §2). Raises ConfigurationError.
+    """
+    _check("endpoints", endpoints)
+    _check("other_methods", other_methods)
+    for endpoint in endpoints:
+        if endpoint not in _ENDPOINTS:
+            raise ConfigurationError(f"endpoints must be of {', '.join(_ENDPOINTS)}, not {quote(endpoint)}")
+    if "client_secret_jwt" in other_methods:
+        raise ConfigurationError("other_methods must not hold 'client_secret_jwt': only you know its algorithms")
+    metadata: dict[str, list[str]] = {}
+    for endpoint in endpoints:
+        metadata[f"{endpoint}_endpoint_auth_methods_supported"] = list(dict.fromkeys((METHOD, *other_methods)))
+        metadata[f"{endpoint}_endpoint_auth_signing_alg_values_supported"] = list(ALGORITHMS)
+    return metadata
+
+
+def _check(name: str, values: object) -> None:
+    if isinstance(values, str) or not isinstance(values, Sequence) or not all(isinstance(each, str) for each in values):
+        raise ConfigurationError(f"{name} must be a sequence of names, not {quote(values)}")
