@@ -31,11 +31,12 @@ def read(metadata: object) -> dict[str, Any]:
         "client_id": members.get("client_id"),
         "jwks_uri": members.get("jwks_uri"),
         "jwks": members.get("jwks"),
-        "signing_algs": _signing_algs(members.get("token_endpoint_auth_signing_alg")),
+        "signing_algs": signing_algs(members.get("token_endpoint_auth_signing_alg")),
     }
 
 
-def _signing_algs(alg: object) -> tuple[str, ...]:
+def signing_algs(alg: object) -> tuple[str, ...]:
+    """The algorithms that a ``token_endpoint_auth_signing_alg`` stands for. Raises ConfigurationError."""
     if alg is None:
         # Omitted, any algorithm that both sides support may be used (OpenID Connect Registration §2).
         return tuple(ALGORITHMS)

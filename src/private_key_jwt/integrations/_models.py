@@ -1,0 +1,39 @@
+"""A framework's model of a client, read as a RegisteredClient.
+
+A model says what client metadata says (RFC 7591 §2), in attributes of the same names or in a mapping
+``client_metadata``. What is absent, None or empty counts as omitted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .._registration import METHOD, signing_algs
+from ..clients import RegisteredClient
+
+
+def _member(model: object, name: str) -> Any:
+    metadata = getattr(model, "client_metadata", None)
+    value = getattr(model, name, None) or (metadata.get(name) if isinstance(metadata, Mapping) else None)
+    return value or None
+
+
+def uses_private_key_jwt(model: object) -> bool:
+    """Whether a client is registered for ``private_key_jwt``: it says so, or says nothing and has keys."""
+    method = _member(model, "token_endpoint_auth_method")
+    if method is not None:
+        return bool(method == METHOD)
+    return any(_member(model, name) is not None for name in ("jwks_uri", "jwks"))
+
+
+def registered_client(client_id: str, model: object) -> RegisteredClient:
+    """The client that a model describes. Without any source of keys it has an empty set: ``no_keys``.
+
+    Raises ConfigurationError for what must not be registered, which a verifier tells as ``client_lookup_failed``.
+    """
+    jwks_uri, jwks = _member(model, "jwks_uri"), _member(model, "jwks")
+    if jwks_uri is None and jwks is None:
+        jwks = {"keys": []}
+    algs = signing_algs(_member(model, "token_endpoint_auth_signing_alg"))
+    return RegisteredClient(client_id, jwks_uri=jwks_uri, jwks=jwks, signing_algs=algs)

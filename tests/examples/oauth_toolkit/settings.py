@@ -1,0 +1,20 @@
+"""The settings that matter here. Yours have more."""
+
+SECRET_KEY = "only to try it out"
+ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
+ROOT_URLCONF = "oauth_toolkit.urls"
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "oauth2_provider",
+    "oauth_toolkit",
+]
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "op.sqlite3"}}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+OAUTH2_PROVIDER_APPLICATION_MODEL = "oauth_toolkit.Application"
+OAUTH2_PROVIDER = {
+    "OAUTH2_VALIDATOR_CLASS": "oauth_toolkit.validators.Validator",
+    "OAUTH2_BACKEND_CLASS": "private_key_jwt.integrations.oauth_toolkit.ClientAssertionBackend",
+    "OAUTH2_TOKEN_ENDPOINT_AUTH_METHODS_SUPPORTED": ["private_key_jwt", "client_secret_basic"],
+}

@@ -1,0 +1,16 @@
+"""Here private_key_jwt comes in."""
+
+from oauth2_provider.oauth2_validators import OAuth2Validator
+
+from private_key_jwt import AssertionPolicy, ClientAssertionVerifier, JWKSFetcher, JWKSPolicy
+from private_key_jwt.integrations.oauth_toolkit import ClientAssertionMixin, applications
+from private_key_jwt.stores import SQLiteReplayStore
+
+
+class Validator(ClientAssertionMixin, OAuth2Validator):
+    client_assertion_verifier = ClientAssertionVerifier(
+        policy=AssertionPolicy(audience="https://op.example.com"),
+        clients=applications,
+        replay_store=SQLiteReplayStore("replay.sqlite3"),
+        jwks=JWKSFetcher(JWKSPolicy(allow_http_loopback=True)),  # to try it out: in production without this line
+    )

@@ -1,0 +1,354 @@
+"""Authlib's authorization server and django-oauth-toolkit, whole, over HTTP."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from authlib.integrations.requests_client import OAuth2Session
+from authlib.oauth2.rfc7523 import PrivateKeyJWT
+from joserfc.jwk import RSAKey
+
+from integrations.authorization_server import PATHS, AuthorizationServer
+from private_key_jwt.testing import Clock, LoopbackServer, RelyingParty, Tenant
+
+ISSUER = "https://op.example.com"
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def relying_party() -> RelyingParty:
+    return RelyingParty(audience=ISSUER, clock=Clock())
+
+
+@pytest.fixture(scope="module")
+def publisher(relying_party: RelyingParty) -> Iterator[LoopbackServer]:
+    with relying_party.serve() as server:
+        yield server
+
+
+class World:
+    """One of the servers, the relying party, and an HTTP client."""
+
+    def __init__(
+        self, example: str, folder: Path, party: RelyingParty, publisher: LoopbackServer, http: httpx.Client
+    ) -> None:
+        self.example, self.folder, self.party, self.publisher, self.http = example, folder, party, publisher, http
+        self.server = AuthorizationServer(example, folder, party.clock())
+
+    def add(self, **metadata: Any) -> Tenant:
+        """A new tenant, registered by its jwks_uri."""
+        tenant = self.party.tenant(f"t{next(_numbers)}")
+        self.server.add(
+            tenant.client_id, **{"jwks_uri": tenant.client(self.publisher.base_url).jwks_uri, **metadata}
+        )
+        return tenant
+
+    def add_with_secret(self, **metadata: Any) -> tuple[str, str]:
+        client_id = f"secretive-{next(_numbers)}"
+        self.server.add(client_id, client_secret="s3cret", **metadata)
+        return client_id, "s3cret"
+
+    def form(self, tenant: Tenant, **changes: Any) -> dict[str, Any]:
+        form = {
+            "grant_type": "client_credentials",
+            "client_assertion_type": ASSERTION_TYPE,
+            "client_assertion": tenant.assertion(),
+            **changes,
+        }
+        return {name: value for name, value in form.items() if value is not None}
+
+    def post(self, form: Any, endpoint: str = "token", **settings: Any) -> httpx.Response:
+        return self.http.post(getattr(self.server, f"{endpoint}_endpoint"), data=form, **settings)
+
+    def issue(self, tenant: Tenant) -> str:
+        response = self.post(self.form(tenant))
+        assert response.status_code == 200, response.text
+        token: str = response.json()["access_token"]
+        return token
+
+
+@pytest.fixture(scope="module", params=sorted(PATHS))
+def world(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    relying_party: RelyingParty,
+    publisher: LoopbackServer,
+) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp(request.param)
+    with httpx.Client(trust_env=False) as http:
+        world = World(request.param, folder, relying_party, publisher, http)
+        with world.server:
+            yield world
+
+
+NO_STORE = {"content-type": "application/json", "cache-control": "no-store", "pragma": "no-cache"}
+INVALID_CLIENT = (
+    401,
+    {"error": "invalid_client", "error_description": "Client authentication failed."},
+    {**NO_STORE, "www-authenticate": 'PrivateKeyJWT error="invalid_client"'},
+)
+INVALID_REQUEST = (
+    400,
+    {
+        "error": "invalid_request",
+        "error_description": "The client authentication parameters of the request are malformed.",
+    },
+    NO_STORE,
+)
+UNAVAILABLE = (
+    503,
+    {
+        "error": "temporarily_unavailable",
+        "error_description": "Client authentication is temporarily unavailable.",
+    },
+    NO_STORE,
+)
+
+
+def assert_answer(response: httpx.Response, expected: tuple[int, dict[str, str], dict[str, str]]) -> None:
+    """RFC 6749 §5.2, byte for byte."""
+    status, body, headers = expected
+    assert (response.status_code, response.text) == (status, json.dumps(body))
+    told = {name: value for name, value in response.headers.items() if name in {*headers, "www-authenticate"}}
+    assert told == headers
+    assert (status == 503) == ("retry-after" in response.headers)
+    if status == 503:
+        assert int(response.headers["retry-after"]) >= 1
+
+
+ENDPOINTS = ("token", "revocation", "introspection")
+
+# What a client sends besides the rest of a valid request, and what every framework answers.
+Send = Callable[["World", Tenant, str], httpx.Response]
+
+
+def _form(world: World, tenant: Tenant, **changes: Any) -> dict[str, Any]:
+    return {"token": "no-such-token", **world.form(tenant, **changes)}
+
+
+def _with(**changes: Any) -> Send:
+    def send(world: World, tenant: Tenant, endpoint: str) -> httpx.Response:
+        return world.post(_form(world, tenant, **changes), endpoint)
+
+    return send
+
+
+def _defective(name: str) -> Send:
+    def send(world: World, tenant: Tenant, endpoint: str) -> httpx.Response:
+        return world.post(_form(world, tenant, client_assertion=tenant.defective(name)), endpoint)
+
+    return send
+
+
+def _replayed(world: World, tenant: Tenant, endpoint: str) -> httpx.Response:
+    form = _form(world, tenant)
+    assert world.post(form, endpoint).status_code == 200
+    return world.post(form, endpoint)
+
+
+def _twice(world: World, tenant: Tenant, endpoint: str) -> httpx.Response:
+    return world.post(_form(world, tenant, client_assertion=[tenant.assertion(), tenant.assertion()]), endpoint)
+
+
+def _with_basic(world: World, tenant: Tenant, endpoint: str) -> httpx.Response:
+    return world.post(_form(world, tenant), endpoint, auth=(tenant.client_id, "s3cret"))
+
+
+def _in_url(world: World, tenant: Tenant, endpoint: str) -> httpx.Response:
+    form = _form(world, tenant)
+    query = {"client_assertion": form.pop("client_assertion"), "client_assertion_type": ASSERTION_TYPE}
+    return world.post(form, endpoint, params=query)
+
+
+def _as_multipart(world: World, tenant: Tenant, endpoint: str) -> httpx.Response:
+    return world.post(_form(world, tenant), endpoint, files={"file": b"x"})
+
+
+def _unpublished(world: World, tenant: Tenant, endpoint: str) -> httpx.Response:
+    tenant.remove_keys()
+    return world.post(_form(world, tenant), endpoint)
+
+
+def _other_client_id(world: World, tenant: Tenant, endpoint: str) -> httpx.Response:
+    return world.post(_form(world, tenant, client_id=world.add().client_id), endpoint)
+
+
+def _unregistered(world: World, tenant: Tenant, endpoint: str) -> httpx.Response:
+    return world.post(_form(world, world.party.tenant(f"t{next(_numbers)}")), endpoint)
+
+
+def _registered_for_a_secret(world: World, tenant: Tenant, endpoint: str) -> httpx.Response:
+    client_id, _ = world.add_with_secret()
+    return world.post(_form(world, tenant, client_assertion=tenant.assertion(iss=client_id, sub=client_id)), endpoint)
+
+
+def _outage(world: World, tenant: Tenant, endpoint: str) -> httpx.Response:
+    world.party.outage = 500
+    try:
+        return world.post(_form(world, tenant), endpoint)
+    finally:
+        world.party.outage = None
+
+
+TABLE: dict[str, tuple[Send, tuple[int, dict[str, str], dict[str, str]]]] = {
+    "replayed": (_replayed, INVALID_CLIENT),
+    "expired": (_defective("expired"), INVALID_CLIENT),
+    "for another server": (_defective("aud_slash"), INVALID_CLIENT),
+    "an unknown kid": (_defective("kid_unknown"), INVALID_CLIENT),
+    "a foreign key": (_defective("foreign_key"), INVALID_CLIENT),
+    "no JWT": (_with(client_assertion="x"), INVALID_CLIENT),
+    "no keys published": (_unpublished, INVALID_CLIENT),
+    "another client_id": (_other_client_id, INVALID_CLIENT),
+    "a client that is not registered": (_unregistered, INVALID_CLIENT),
+    "a client of another method": (_registered_for_a_secret, INVALID_CLIENT),
+    "a NUL in the client_id": (_with(client_assertion=None), INVALID_REQUEST),
+    "no client_assertion": (_with(client_assertion=None), INVALID_REQUEST),
+    "no client_assertion_type": (_with(client_assertion_type=None), INVALID_REQUEST),
+    "another client_assertion_type": (_with(client_assertion_type="x"), INVALID_REQUEST),
+    "an empty client_assertion": (_with(client_assertion=""), INVALID_REQUEST),
+    "two assertions": (_twice, INVALID_REQUEST),
+    "two client_ids": (_with(client_id=["a", "a"]), INVALID_REQUEST),
+    "a client_secret beside it": (_with(client_secret="s3cret"), INVALID_REQUEST),
+    "an Authorization header beside it": (_with_basic, INVALID_REQUEST),
+    "in the URL": (_in_url, INVALID_REQUEST),
+    "in a multipart body": (_as_multipart, INVALID_REQUEST),
+    "keys that cannot be fetched": (_outage, UNAVAILABLE),
+}
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+@pytest.mark.parametrize("sent", TABLE)
+def test_the_answers_on_the_wire_are_the_same_everywhere(world: World, sent: str, endpoint: str) -> None:
+    send, expected = TABLE[sent]
+    assert_answer(send(world, world.add(), endpoint), expected)
+
+
+def test_a_token_is_issued(world: World) -> None:
+    tenant = world.add()
+    response = world.post(world.form(tenant, client_id=tenant.client_id))
+    assert response.status_code == 200, response.text
+    assert response.json()["token_type"] == "Bearer"
+
+
+def test_a_token_is_introspected_and_revoked_by_its_client(world: World) -> None:
+    tenant = world.add()
+    token = world.issue(tenant)
+    form = {"token": token, "grant_type": None}
+    told = world.post(world.form(tenant, **form), "introspection")
+    assert (told.status_code, told.json()["active"], told.json()["client_id"]) == (200, True, tenant.client_id)
+    assert world.post(world.form(world.add(), **form), "revocation").status_code in (200, 400)
+    assert world.post(world.form(tenant, **form), "introspection").json()["active"] is True
+    assert world.post(world.form(tenant, **form), "revocation").status_code == 200
+    assert world.post(world.form(tenant, **form), "introspection").json() == {"active": False}
+
+
+def test_one_assertion_serves_one_endpoint_once(world: World) -> None:
+    tenant = world.add()
+    form = world.form(tenant, token=world.issue(tenant))
+    assert world.post(form, "introspection").status_code == 200
+    for endpoint in ENDPOINTS:
+        assert_answer(world.post(form, endpoint), INVALID_CLIENT)
+
+
+def test_a_new_key_works_at_once_and_the_old_one_while_it_is_published(world: World) -> None:
+    tenant = world.add()
+    world.issue(tenant)
+    old = tenant.current_key
+    tenant.rotate()
+    world.issue(tenant)
+    assert world.post(world.form(tenant, client_assertion=tenant.assertion(key=old))).status_code == 200
+
+
+def test_a_key_that_was_removed_is_refused_300_seconds_later(world: World) -> None:
+    tenant = world.add()
+    world.issue(tenant)
+    old = tenant.current_key
+    tenant.rotate()
+    tenant.end_grace()
+    world.server.advance(301)
+    clock: Any = world.party.clock
+    clock.advance(301)
+    assert_answer(world.post(world.form(tenant, client_assertion=tenant.assertion(key=old))), INVALID_CLIENT)
+    world.issue(tenant)
+
+
+def test_an_outage_ends(world: World) -> None:
+    tenant = world.add()
+    assert_answer(_outage(world, tenant, "token"), UNAVAILABLE)
+    world.issue(tenant)
+    assert _outage(world, tenant, "token").status_code == 200  # the keys are known by now
+
+
+def test_two_workers_share_a_replay_store(world: World) -> None:
+    tenant = world.add()
+    with AuthorizationServer(world.example, world.folder, world.party.clock()) as other:
+        form = world.form(tenant)
+        assert world.http.post(other.token_endpoint, data=form).status_code == 200
+        assert_answer(world.post(form), INVALID_CLIENT)
+        form = world.form(tenant)
+        assert world.post(form).status_code == 200
+        assert_answer(world.http.post(other.token_endpoint, data=form), INVALID_CLIENT)
+
+
+def test_clients_with_a_secret_go_on_as_before(world: World) -> None:
+    client = world.add_with_secret()
+    form = {"grant_type": "client_credentials"}
+    assert world.post(form, auth=client).status_code == 200
+    refused = world.post(form, auth=(client[0], "wrong"))
+    assert (refused.status_code, refused.json()["error"]) == (401, "invalid_client")
+    token = world.post(form, auth=client).json()["access_token"]
+    assert world.post({"token": token}, "introspection", auth=client).json()["active"] is True
+    assert world.post({"token": token}, "revocation", auth=client).status_code == 200
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+def test_a_refused_assertion_is_not_made_good_by_a_secret(world: World, endpoint: str) -> None:
+    client_id, secret = world.add_with_secret()
+    form = _form(world, world.add(), client_assertion="x", client_id=client_id)
+    assert_answer(world.post({**form, "client_secret": secret}, endpoint), INVALID_REQUEST)
+    assert_answer(world.post(form, endpoint, auth=(client_id, secret)), INVALID_REQUEST)
+    assert_answer(world.post(form, endpoint), INVALID_CLIENT)
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+def test_a_client_with_keys_does_not_come_in_without_an_assertion(world: World, endpoint: str) -> None:
+    """Neither with a secret, were there one, nor with an empty one, nor by its name."""
+    for secret in ("s3cret", ""):
+        tenant = world.add(client_secret=secret)
+        form = {"grant_type": "client_credentials", "token": "x"}
+        named = {**form, "client_id": tenant.client_id}
+        answers = [
+            world.post(form, endpoint, auth=(tenant.client_id, secret)),
+            world.post({**named, "client_secret": secret}, endpoint),
+            world.post(named, endpoint),
+        ]
+        assert [answer.status_code in (400, 401) for answer in answers] == [True] * 3
+        assert [answer.json()["error"] for answer in answers] == ["invalid_client"] * 3
+
+
+def _oauth2_client(tenant: Tenant, headers: dict[str, str]) -> OAuth2Session:
+    """Authlib's, as the relying party would run it. It writes the ``jti`` into the claims that it is given."""
+    key = RSAKey.import_key(tenant.current_key.private_key)
+    client = OAuth2Session(tenant.client_id, key, token_endpoint_auth_method="private_key_jwt")
+    client.trust_env = False
+    claims = {"exp": int(tenant.clock() + 60), "iat": int(tenant.clock())}
+    client.register_client_auth_method(PrivateKeyJWT(ISSUER, claims=claims, headers=headers))
+    return client
+
+
+def test_authlib_s_client_gets_a_token_and_revokes_it(world: World) -> None:
+    tenant = world.add()
+    with _oauth2_client(tenant, {"kid": tenant.kid}) as client:
+        token = client.fetch_token(world.server.token_endpoint, grant_type="client_credentials")
+    with _oauth2_client(tenant, {"kid": tenant.kid}) as client:
+        client.revocation_endpoint_auth_method = "private_key_jwt"
+        assert client.revoke_token(world.server.revocation_endpoint, token=token["access_token"]).status_code == 200
+    told = world.post(world.form(tenant, token=token["access_token"]), "introspection")
+    assert told.json() == {"active": False}
