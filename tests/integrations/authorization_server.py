@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
 import os
 import subprocess
 import sys
-import threading
+import traceback
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from socketserver import ThreadingMixIn
 from types import TracebackType
-from typing import Any, Self
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from typing import Any, NamedTuple, Self
 
 import coverage
 
+from integrations import servers
+from private_key_jwt import ClientAssertionVerifier, JWKSFetcher, JWKSPolicy
+from private_key_jwt.testing import Clock
+
 TESTS = Path(__file__).parent.parent
-HOST = "127.0.0.1"
-Add = Callable[..., None]
 
 
 class AuthorizationServer:
@@ -38,7 +40,7 @@ class AuthorizationServer:
             "AUTHLIB_INSECURE_TRANSPORT": "1",
             "COVERAGE_FILE": str(TESTS.parent / ".coverage"),
             "DJANGO_SETTINGS_MODULE": f"{example.removesuffix('_asgi')}.settings",
-            "PYTHONPATH": str(TESTS / "examples"),
+            "PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS / 'examples'}",
             "PYTHONWARNINGS": "",
         }
         with self._error_log.open("w") as log:
@@ -59,7 +61,8 @@ class AuthorizationServer:
     def _tell(self, command: str, **what: Any) -> None:
         assert self._process.stdin is not None
         print(json.dumps([command, what]), file=self._process.stdin, flush=True)
-        assert self._answer() == "done", self.errors()
+        answer = self._answer()
+        assert answer == "done", json.loads(answer)
 
     def errors(self) -> str:
         """What the server wrote to its standard error."""
@@ -71,6 +74,10 @@ class AuthorizationServer:
 
     def advance(self, seconds: float) -> None:
         self._tell("advance", seconds=seconds)
+
+    def call(self, function: str) -> None:
+        """Call ``module:function`` in the server's process."""
+        self._tell("call", function=function)
 
     def __enter__(self) -> Self:
         return self
@@ -93,46 +100,27 @@ PATHS = {
 # The child's side
 
 
-class _ThreadingServer(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
+class _Started(NamedTuple):
+    """An example: its verifier, how a client is registered, and its server."""
+
+    verifier: ClientAssertionVerifier
+    add: Callable[..., None]
+    server: AbstractContextManager[str]
 
 
-class _QuietHandler(WSGIRequestHandler):
-    def log_message(self, *_args: object) -> None:
-        """Standard error is for what goes wrong."""
+def _method(metadata: dict[str, Any]) -> dict[str, str]:
+    return {"token_endpoint_auth_method": "private_key_jwt"} if "jwks_uri" in metadata else {}
 
 
-def _serve_wsgi(application: Any) -> str:
-    server = make_server(HOST, 0, application, _ThreadingServer, _QuietHandler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return f"http://{HOST}:{server.server_port}"
-
-
-def _serve_asgi(application: Any) -> str:
-    import socket
-
-    import uvicorn
-
-    listener = socket.create_server((HOST, 0))
-    server = uvicorn.Server(uvicorn.Config(application, lifespan="off", log_level="warning", ws="none"))
-    threading.Thread(target=server.run, args=([listener],), daemon=True).start()
-    return f"http://{HOST}:{listener.getsockname()[1]}"
-
-
-def _authlib_flask() -> tuple[Any, Add, str]:
+def _authlib_flask() -> _Started:
     example = importlib.import_module("authlib_flask")
     example.Base.metadata.create_all(example.engine)
 
     def add(client_id: str, client_secret: str = "", **metadata: Any) -> None:
-        method = {"token_endpoint_auth_method": "private_key_jwt"} if "jwks_uri" in metadata else {}
-        example.add_client(client_id, client_secret, **method, **metadata)
+        example.add_client(client_id, client_secret, **{**_method(metadata), **metadata})
         example.session.remove()
 
-    from werkzeug.serving import make_server
-
-    server = make_server(HOST, 0, example.app, threaded=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return example.verifier, add, f"http://{HOST}:{server.server_port}"
+    return _Started(example.verifier, add, servers.werkzeug_server(example.app))
 
 
 def _set_up_django() -> None:
@@ -142,60 +130,78 @@ def _set_up_django() -> None:
 
     # Tables straight from the models: the migrations of others are not what is tested, and take their time.
     settings.MIGRATION_MODULES = dict.fromkeys(name.rpartition(".")[2] for name in settings.INSTALLED_APPS)
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # slow ones are slow on purpose
     django.setup()
+    to_stderr = logging.StreamHandler()
+    to_stderr.setLevel(logging.ERROR)
+    logging.getLogger("django.request").addHandler(to_stderr)
     call_command("migrate", run_syncdb=True, verbosity=0)
 
 
-def _authlib_django() -> tuple[Any, Add, str]:
+def _authlib_django() -> _Started:
     _set_up_django()
     from django.core.wsgi import get_wsgi_application
 
     models = importlib.import_module("authlib_django.models")
 
     def add(client_id: str, **metadata: Any) -> None:
-        method = {"token_endpoint_auth_method": "private_key_jwt"} if "jwks_uri" in metadata else {}
-        models.Client.objects.create(client_id=client_id, **{**method, **metadata})
+        models.Client.objects.create(client_id=client_id, **{**_method(metadata), **metadata})
 
     verifier = importlib.import_module("authlib_django.oauth2").verifier
-    return verifier, add, _serve_wsgi(get_wsgi_application())
+    return _Started(verifier, add, servers.wsgi(get_wsgi_application()))
 
 
-def _oauth_toolkit(serve: Callable[[Any], str], interface: str) -> tuple[Any, Add, str]:
+def _oauth_toolkit(*, is_async: bool = False) -> _Started:
     _set_up_django()
-    application = getattr(importlib.import_module(f"django.core.{interface}"), f"get_{interface}_application")()
+    from django.core.asgi import get_asgi_application
+    from django.core.wsgi import get_wsgi_application
+
     models = importlib.import_module("oauth_toolkit.models")
 
     def add(client_id: str, **metadata: Any) -> None:
         kind = {"client_type": "confidential", "authorization_grant_type": "client-credentials"}
         models.Application.objects.create(client_id=client_id, **{**kind, **metadata})
 
-    validator = importlib.import_module("oauth_toolkit.validators").Validator
-    return validator.client_assertion_verifier, add, serve(application)
+    verifier = importlib.import_module("oauth_toolkit.validators").Validator.client_assertion_verifier
+    server = servers.asgi(get_asgi_application(), lifespan="off") if is_async else servers.wsgi(get_wsgi_application())
+    return _Started(verifier, add, server)
 
 
-START: dict[str, Callable[[], tuple[Any, Add, str]]] = {
+START: dict[str, Callable[[], _Started]] = {
     "authlib_flask": _authlib_flask,
     "authlib_django": _authlib_django,
-    "oauth_toolkit": lambda: _oauth_toolkit(_serve_wsgi, "wsgi"),
-    "oauth_toolkit_asgi": lambda: _oauth_toolkit(_serve_asgi, "asgi"),
+    "oauth_toolkit": _oauth_toolkit,
+    "oauth_toolkit_asgi": lambda: _oauth_toolkit(is_async=True),
 }
 
 
-def main(example: str, now: float) -> None:
-    from private_key_jwt import JWKSFetcher, JWKSPolicy
-    from private_key_jwt.testing import Clock
+def _call(function: str) -> None:
+    module, _, name = function.partition(":")
+    getattr(importlib.import_module(module), name)()
 
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def main(example: str, now: float) -> None:
     clock = Clock(now)
-    verifier, add, url = START[example]()
+    started = START[example]()
     # Time moves when the parent says so.
-    verifier._clock = clock
-    verifier._jwks = JWKSFetcher(JWKSPolicy(allow_http_loopback=True), clock=clock)
-    commands: dict[str, Callable[..., None]] = {"add": add, "advance": clock.advance}
-    print(url, flush=True)
-    for line in sys.stdin:
-        command, what = json.loads(line)
-        commands[command](**what)
-        print("done", flush=True)
+    started.verifier._clock = clock
+    started.verifier._jwks = JWKSFetcher(JWKSPolicy(allow_http_loopback=True), clock=clock)
+    commands: dict[str, Callable[..., None]] = {"add": started.add, "advance": clock.advance, "call": _call}
+    with started.server as url:
+        _say(url)
+        for line in sys.stdin:
+            command, what = json.loads(line)
+            try:
+                commands[command](**what)
+            except Exception:
+                _say(json.dumps(traceback.format_exc()))
+            else:
+                _say("done")
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ __all__ = [
     "applications",
 ]
 
-# oauthlib and its errors are untyped, and so are Django and its toolkit.
+# Django, its toolkit and oauthlib are untyped.
 # mypy: disable-error-code="misc"
 
 _ASSERTION = ("client_assertion", "client_assertion_type")
@@ -69,8 +69,8 @@ class ClientNotAuthenticated(OAuth2Error):
 
     @property
     def headers(self) -> dict[str, str]:
-        """All header fields of the answer."""
-        return self.answer.headers
+        """The header fields of the answer. The content type is left to the endpoints, which all set it."""
+        return {name: value for name, value in self.answer.headers.items() if name != "Content-Type"}
 
     @property
     def json(self) -> str:
@@ -114,8 +114,8 @@ class ClientAssertionMixin:
         """See OAuth2Validator; a request with an assertion always is authenticated."""
         if _has_assertion(request):
             return True
-        is_required: bool = super().client_authentication_required(request, *args, **kwargs)  # type: ignore[misc]
-        return is_required or self.uses_private_key_jwt(request.client)
+        is_required: bool = super().client_authentication_required(request, *args, **kwargs)
+        return is_required or self._needs_assertion(request)
 
     def authenticate_client(self, request: Any, *args: Any, **kwargs: Any) -> bool:
         """See OAuth2Validator. Raises ClientNotAuthenticated, which oauthlib sends."""
@@ -123,8 +123,8 @@ class ClientAssertionMixin:
             if _has_assertion(request):
                 self._authenticate_assertion(request)
                 return True
-            is_authenticated: bool = super().authenticate_client(request, *args, **kwargs)  # type: ignore[misc]
-            if self.uses_private_key_jwt(request.client):
+            is_authenticated: bool = super().authenticate_client(request, *args, **kwargs)
+            if self._needs_assertion(request):
                 required(None)
         except AuthenticationError as error:
             raise ClientNotAuthenticated(error) from error
@@ -132,8 +132,12 @@ class ClientAssertionMixin:
 
     def authenticate_client_id(self, client_id: str, request: Any, *args: Any, **kwargs: Any) -> bool:
         """See OAuth2Validator: for public clients only."""
-        is_public: bool = super().authenticate_client_id(client_id, request, *args, **kwargs)  # type: ignore[misc]
-        return is_public and not self.uses_private_key_jwt(request.client)
+        is_public: bool = super().authenticate_client_id(client_id, request, *args, **kwargs)
+        return is_public and not self._needs_assertion(request)
+
+    def _needs_assertion(self, request: Any) -> bool:
+        """Whether a request without an assertion names an application that must send one."""
+        return request.client is not None and self.uses_private_key_jwt(request.client)
 
     def _authenticate_assertion(self, request: Any) -> None:
         check_content_type(request.headers.get("Content-Type"))

@@ -1,0 +1,238 @@
+"""What Authlib's servers can be set up to do, beyond what its example does."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+from authlib.integrations.flask_oauth2 import AuthorizationServer
+from authlib.oauth2.rfc6749 import ClientMixin
+from authlib.oauth2.rfc6749.grants import ClientCredentialsGrant
+from authlib.oauth2.rfc7009 import RevocationEndpoint
+from flask import Flask
+
+from integrations.scenarios import INVALID_CLIENT, TEMPORARILY_UNAVAILABLE, Wire, token_request, wire
+from integrations.servers import werkzeug_server
+from private_key_jwt import AssertionPolicy, ClientAssertionVerifier, MemoryReplayStore, Reason, TemporarilyUnavailable
+from private_key_jwt.integrations.authlib import register_private_key_jwt, registered_clients
+from private_key_jwt.testing import RelyingParty, Tenant
+
+
+class Client(ClientMixin):  # type: ignore[misc]
+    """A client in memory, with methods for each endpoint."""
+
+    def __init__(self, client_id: str, methods: dict[str, str], **members: Any) -> None:
+        self.client_id = client_id
+        self.methods = methods
+        self.__dict__.update(members)
+
+    def get_allowed_scope(self, scope: str) -> str:
+        return ""
+
+    def check_client_secret(self, client_secret: str) -> bool:
+        return client_secret == "s3cret"
+
+    def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
+        return self.methods.get(endpoint, method) == method
+
+    def check_grant_type(self, grant_type: str) -> bool:
+        return True
+
+
+class Grant(ClientCredentialsGrant):  # type: ignore[misc]
+    TOKEN_ENDPOINT_AUTH_METHODS: list[str]
+
+
+class Revocation(RevocationEndpoint):  # type: ignore[misc]
+    CLIENT_AUTH_METHODS: list[str]
+
+    def query_token(self, token: str, token_type_hint: str) -> None:
+        return None
+
+
+class World:
+    """A Flask application around an Authlib server whose clients are in a dictionary."""
+
+    def __init__(self) -> None:
+        self.clients: dict[str, Client] = {}
+        self.asked = 0
+        self.fails_at = 0
+        self.used: list[str] = []
+        app = Flask(__name__)
+        app.config["OAUTH2_ERROR_URIS"] = [("invalid_client", "https://op.example.com/errors")]
+        self.server = AuthorizationServer(app, self.query_client, self.save_token)
+        self.list_methods("client_secret_basic")
+        self.server.register_grant(Grant)
+        self.server.register_endpoint(Revocation)
+        app.post("/token", endpoint="token")(self.server.create_token_response)
+        app.post("/revocation", endpoint="revocation")(lambda: self.server.create_endpoint_response("revocation"))
+        self.app = app
+        self.verifier = ClientAssertionVerifier(
+            policy=AssertionPolicy(audience="https://op.example.com"),
+            clients=registered_clients(self.server),
+            replay_store=MemoryReplayStore(),
+        )
+        register_private_key_jwt(self.server, self.verifier)
+        self.tenant: Tenant = RelyingParty().tenant()
+
+    def query_client(self, client_id: str) -> Client | None:
+        self.asked += 1
+        if self.asked == self.fails_at:
+            raise OSError("the database went away")
+        return self.clients.get(client_id)
+
+    def save_token(self, _token: object, request: Any) -> None:
+        self.used.append(request.auth_method)
+
+    def add(self, methods: dict[str, str] | None = None, **members: Any) -> None:
+        methods = {"token": "private_key_jwt"} if methods is None else methods
+        members = members or {"jwks": self.tenant.document()}
+        self.clients[self.tenant.client_id] = Client(self.tenant.client_id, methods, **members)
+
+    def list_methods(self, *methods: str) -> None:
+        Grant.TOKEN_ENDPOINT_AUTH_METHODS = Revocation.CLIENT_AUTH_METHODS = list(methods)
+
+    def post(self, form: dict[str, str], endpoint: str = "token", **headers: str) -> Any:
+        return self.http.post(f"{self.url}/{endpoint}", data={"token": "x", **form}, headers=headers)
+
+    http: httpx.Client
+    url: str
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    monkeypatch.setenv("AUTHLIB_INSECURE_TRANSPORT", "1")
+    world = World()
+    with werkzeug_server(world.app) as world.url, httpx.Client(trust_env=False) as world.http:
+        yield world
+
+
+def basic(client_id: str) -> str:
+    return "Basic " + base64.b64encode(f"{client_id}:s3cret".encode()).decode()
+
+
+def test_the_server_learns_the_method(world: World) -> None:
+    world.add()
+    assert world.post(token_request(world.tenant.assertion())).status_code == 200
+    assert world.used == ["private_key_jwt"]
+
+
+@pytest.mark.parametrize("endpoint", ["token", "revocation"])
+@pytest.mark.parametrize(
+    "methods", [(), ("none",), ("private_key_jwt",), ("none", "private_key_jwt"), ("private_key_jwt", "none")]
+)
+def test_an_assertion_decides_whatever_methods_are_listed(
+    world: World, methods: tuple[str, ...], endpoint: str
+) -> None:
+    world.list_methods(*methods)
+    world.add()
+    form = token_request(world.tenant.assertion())
+    assert world.post(form, endpoint).status_code == 200
+    assert wire(world.post(form, endpoint)) == INVALID_CLIENT
+
+
+@pytest.mark.parametrize("endpoint", ["token", "revocation"])
+@pytest.mark.parametrize("methods", [("none", "private_key_jwt"), ("private_key_jwt", "none")])
+def test_a_refused_assertion_does_not_make_a_public_client(
+    world: World, methods: tuple[str, ...], endpoint: str
+) -> None:
+    world.list_methods(*methods)
+    world.clients["public"] = Client("public", {"token": "none"})
+    form = {"grant_type": "client_credentials", "client_id": "public"}
+    assert world.post(form, endpoint).status_code == 200
+    assert wire(world.post({**form, **token_request("a.b.c")}, endpoint)) == INVALID_CLIENT
+
+
+@pytest.mark.parametrize("endpoint", ["token", "revocation"])
+def test_where_nothing_else_is_listed_a_request_without_an_assertion_gets_our_answer(
+    world: World, endpoint: str
+) -> None:
+    world.list_methods("private_key_jwt")
+    assert wire(world.post({"grant_type": "client_credentials"}, endpoint)) == INVALID_CLIENT
+
+
+def test_a_client_may_be_registered_for_some_endpoints_only(world: World) -> None:
+    world.add({"token": "private_key_jwt", "revocation": "client_secret_basic"})
+    assert world.post(token_request(world.tenant.assertion())).status_code == 200
+    assert wire(world.post(token_request(world.tenant.assertion()), "revocation")) == INVALID_CLIENT
+
+
+@pytest.mark.parametrize("endpoint", ["token", "revocation"])
+def test_a_model_that_allows_everything_elsewhere_lets_nobody_in_by_a_secret(world: World, endpoint: str) -> None:
+    """As Authlib's mixin for SQLAlchemy does: it knows of the token endpoint only."""
+    form = {"grant_type": "client_credentials"}
+    world.add({"token": "private_key_jwt"})
+    assert world.post(form, endpoint, Authorization=basic(world.tenant.client_id)).json()["error"] == "invalid_client"
+    world.add({"token": "client_secret_basic"})
+    assert world.post(form, endpoint, Authorization=basic(world.tenant.client_id)).status_code == 200
+    world.add({})
+    assert world.post(form, endpoint, Authorization=basic(world.tenant.client_id)).status_code == 200
+
+
+@pytest.mark.parametrize("question", [1, 2])
+def test_a_database_that_fails_is_no_fault_of_the_client(world: World, question: int) -> None:
+    world.add()
+    world.fails_at = question
+    assert wire(world.post(token_request(world.tenant.assertion()))) == TEMPORARILY_UNAVAILABLE
+    assert world.asked == question
+
+
+def test_a_client_that_leaves_in_between_is_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.add()
+    find = world.query_client
+
+    def find_once(client_id: str) -> Client | None:
+        return find(client_id) if not world.asked else None
+
+    monkeypatch.setattr(world.server, "_query_client", find_once)
+    assert wire(world.post(token_request(world.tenant.assertion()))) == INVALID_CLIENT
+
+
+UNUSABLE: dict[str, tuple[dict[str, Any], Wire]] = {
+    "no keys": ({"jwks": None}, INVALID_CLIENT),
+    "both sources": ({"jwks": {"keys": []}, "jwks_uri": "https://c.example/"}, TEMPORARILY_UNAVAILABLE),
+    "another algorithm": (
+        {"jwks_uri": "https://c.example/", "token_endpoint_auth_signing_alg": "ES256"},
+        TEMPORARILY_UNAVAILABLE,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_a_registration_that_cannot_work_lets_nobody_in(world: World, name: str) -> None:
+    members, expected = UNUSABLE[name]
+    world.add(**members)
+    assert wire(world.post(token_request(world.tenant.assertion()))) == expected
+
+
+def test_the_clients_of_a_server_are_those_of_the_method() -> None:
+    known = {
+        "ours": Client("ours", {"token": "private_key_jwt"}, client_metadata={"jwks_uri": "https://c.example/"}),
+        "other": Client("other", {"token": "client_secret_basic"}, jwks_uri="https://c.example/"),
+    }
+    find = registered_clients(SimpleNamespace(query_client=known.get))
+    ours = find("ours")
+    assert ours is not None
+    assert (ours.client_id, ours.jwks_uri) == ("ours", "https://c.example/")
+    assert find("other") is None
+    assert find("nobody") is None
+
+
+def test_the_reason_stays_with_the_error_for_hooks_of_the_server(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+    handle = world.server.handle_error_response
+
+    def keep(request: Any, error: Exception) -> Any:
+        seen.append(error.__cause__)
+        return handle(request, error)
+
+    monkeypatch.setattr(world.server, "handle_error_response", keep)
+    world.add(jwks_uri="https://c.example/", jwks=world.tenant.document())
+    world.post(token_request(world.tenant.assertion()))
+    [error] = seen
+    assert isinstance(error, TemporarilyUnavailable)
+    assert error.reason is Reason.CLIENT_LOOKUP_FAILED

@@ -1,0 +1,80 @@
+"""What django-oauth-toolkit can be set up to do, beyond what its example shows of all servers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from integrations.authorization_server import AuthorizationServer
+from integrations.scenarios import INVALID_CLIENT, TEMPORARILY_UNAVAILABLE, token_request, wire
+from private_key_jwt.testing import RelyingParty, Tenant
+
+CASES = re.findall(r"^def ([a-z]\w+)", (Path(__file__).parent / "toolkit_cases.py").read_text(), re.MULTILINE)
+
+
+class World:
+    def __init__(self, server: AuthorizationServer, party: RelyingParty, base_url: str, http: httpx.Client) -> None:
+        self.server, self.party, self.base_url, self.http = server, party, base_url, http
+
+    def add(self, slug: str, **fields: str) -> Tenant:
+        tenant = self.party.tenant(slug)
+        self.server.add(tenant.client_id, **{"jwks_uri": str(tenant.client(self.base_url).jwks_uri), **fields})
+        return tenant
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    party = RelyingParty()
+    with (
+        party.serve() as publisher,
+        httpx.Client(trust_env=False) as http,
+        AuthorizationServer("oauth_toolkit", tmp_path_factory.mktemp("toolkit"), party.clock()) as server,
+    ):
+        yield World(server, party, publisher.base_url, http)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_in_its_process(world: World, name: str) -> None:
+    world.server.call(f"integrations.toolkit_cases:{name}")
+
+
+def test_a_public_client_without_keys_is_known_by_its_name(world: World) -> None:
+    world.server.add("public", client_type="public")
+    form = {"token": "x", "client_id": "public"}
+    assert world.http.post(world.server.revocation_endpoint, data=form).status_code == 200
+
+
+def test_a_public_client_with_keys_is_not(world: World) -> None:
+    tenant = world.add("public-with-keys", client_type="public")
+    form = {"token": "x", "client_id": tenant.client_id}
+    assert wire(world.http.post(world.server.revocation_endpoint, data=form)) == INVALID_CLIENT
+    form.update(token_request(tenant.assertion()))
+    assert world.http.post(world.server.revocation_endpoint, data=form).status_code == 200
+
+
+def test_the_device_flow_refuses_in_the_same_way(world: World) -> None:
+    tenant = world.add("device", authorization_grant_type="urn:ietf:params:oauth:grant-type:device_code")
+    form = token_request(tenant.defective("expired"), client_id=tenant.client_id)
+    refused = world.http.post(f"{world.server.url}/o/device-authorization/", data=form)
+    assert (refused.status_code, refused.json()) == (INVALID_CLIENT.status, INVALID_CLIENT.body)
+    assert refused.headers["www-authenticate"] == INVALID_CLIENT.headers["www-authenticate"]
+
+
+def test_introspection_goes_on_to_refuse_strangers_in_the_toolkit_s_way(world: World) -> None:
+    assert world.http.post(world.server.introspection_endpoint, data={"token": "x"}).status_code == 403
+
+
+def test_a_registration_that_cannot_work_is_no_fault_of_the_client(world: World) -> None:
+    tenant = world.add("misregistered", jwks_uri="http://client.example/jwks.json")
+    form = token_request(tenant.assertion())
+    assert wire(world.http.post(world.server.token_endpoint, data=form)) == TEMPORARILY_UNAVAILABLE
+
+
+def test_the_metadata_tells_of_the_method(world: World) -> None:
+    metadata = world.http.get(f"{world.server.url}/o/.well-known/oauth-authorization-server").json()
+    for endpoint in ("token", "revocation", "introspection"):
+        assert "private_key_jwt" in metadata[f"{endpoint}_endpoint_auth_methods_supported"]

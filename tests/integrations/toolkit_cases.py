@@ -1,0 +1,95 @@
+"""What must hold inside of a process that runs django-oauth-toolkit: called there by the tests."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from django.test import RequestFactory, override_settings
+from oauth2_provider.models import get_application_model
+from oauth2_provider.oauth2_validators import OAuth2Validator
+from oauth2_provider.settings import oauth2_settings
+from oauth2_provider.views.generic import ClientProtectedResourceView
+from oauthlib.common import Request
+
+from integrations.scenarios import token_request
+from private_key_jwt import (
+    AssertionPolicy,
+    ClientAssertionVerifier,
+    ConfigurationError,
+    InvalidClient,
+    MemoryReplayStore,
+    Reason,
+    RegisteredClient,
+)
+from private_key_jwt.integrations.oauth_toolkit import ClientAssertionMixin, ClientNotAuthenticated
+from private_key_jwt.testing import RelyingParty
+
+
+def a_verifier_and_the_backend_must_be_set() -> None:
+    class NoVerifier(ClientAssertionMixin, OAuth2Validator):  # type: ignore[misc]
+        pass
+
+    class WrongVerifier(ClientAssertionMixin, OAuth2Validator):  # type: ignore[misc]
+        client_assertion_verifier: Any = "x"
+
+    for validator in (NoVerifier, WrongVerifier):
+        with pytest.raises(ConfigurationError, match="client_assertion_verifier"):
+            validator()
+    with override_settings(OAUTH2_PROVIDER={}):
+        oauth2_settings.reload()
+        with pytest.raises(ConfigurationError, match="OAUTH2_BACKEND_CLASS"):
+            _validator(lambda _: None)
+    oauth2_settings.reload()
+
+
+def _validator(clients: Any) -> Any:
+    class Validator(ClientAssertionMixin, OAuth2Validator):  # type: ignore[misc]
+        client_assertion_verifier = ClientAssertionVerifier(
+            policy=AssertionPolicy(audience="https://op.example.com"),
+            clients=clients,
+            replay_store=MemoryReplayStore(),
+        )
+
+    return Validator()
+
+
+def clients_of_one_s_own_must_be_applications_too() -> None:
+    tenant = RelyingParty().tenant("own")
+    validator = _validator([RegisteredClient(tenant.client_id, jwks=tenant.document())])
+
+    def refusal() -> Reason:
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        request = Request("/o/token/", "POST", list(token_request(tenant.assertion()).items()), headers)
+        with pytest.raises(ClientNotAuthenticated) as caught:
+            validator.authenticate_client(request)
+        assert isinstance(caught.value.__cause__, InvalidClient)
+        return caught.value.__cause__.reason
+
+    assert refusal() is Reason.UNKNOWN_CLIENT
+    application = get_application_model().objects.create(
+        client_id=tenant.client_id, client_type="confidential", authorization_grant_type="client-credentials"
+    )
+    assert refusal() is Reason.UNKNOWN_CLIENT
+    application.jwks_uri = "https://client.example/jwks.json"
+    application.save()
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    request = Request("/o/token/", "POST", list(token_request(tenant.assertion()).items()), headers)
+    assert validator.authenticate_client(request) is True
+    assert request.client == application
+
+
+def views_without_the_mixin_let_nobody_in_who_was_refused() -> None:
+    """Not even with an access token beside it: the toolkit would try that next."""
+
+    class View(ClientProtectedResourceView):  # type: ignore[misc]
+        pass
+
+    view = View.as_view()
+    factory = RequestFactory(headers={"Host": "localhost"})
+    form = token_request("a.b.c")
+    assert view(factory.post("/", urlencode(form), content_type="application/x-www-form-urlencoded")).status_code == 403
+    assert view(factory.post("/", form)).status_code == 403
+    assert view(factory.post("/", form, headers={"Authorization": "Bearer x"})).status_code == 403
+    assert view(factory.post("/", {})).status_code == 403
