@@ -113,14 +113,15 @@ def _method(metadata: dict[str, Any]) -> dict[str, str]:
 
 
 def _authlib_flask() -> _Started:
-    example = importlib.import_module("authlib_flask")
-    example.Base.metadata.create_all(example.engine)
+    oauth2 = importlib.import_module("authlib_flask.oauth2")
+    oauth2.create_tables()
 
     def add(client_id: str, client_secret: str = "", **metadata: Any) -> None:
-        example.add_client(client_id, client_secret, **{**_method(metadata), **metadata})
-        example.session.remove()
+        oauth2.add_client(client_id, client_secret, **{**_method(metadata), **metadata})
+        oauth2.session.remove()
 
-    return _Started(example.verifier, add, servers.werkzeug_server(example.app))
+    verifier = importlib.import_module("authlib_flask.client_authentication").verifier
+    return _Started(verifier, add, servers.werkzeug_server(importlib.import_module("authlib_flask.app").app))
 
 
 def _set_up_django() -> None:
@@ -147,7 +148,7 @@ def _authlib_django() -> _Started:
     def add(client_id: str, **metadata: Any) -> None:
         models.Client.objects.create(client_id=client_id, **{**_method(metadata), **metadata})
 
-    verifier = importlib.import_module("authlib_django.oauth2").verifier
+    verifier = importlib.import_module("authlib_django.client_authentication").verifier
     return _Started(verifier, add, servers.wsgi(get_wsgi_application()))
 
 

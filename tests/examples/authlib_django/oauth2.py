@@ -1,12 +1,8 @@
-"""The authorization server. private_key_jwt comes in at the end."""
+"""An authorization server of Authlib's on Django: what you have already."""
 
 from authlib.integrations.django_oauth2 import AuthorizationServer, RevocationEndpoint
 from authlib.oauth2.rfc6749.grants import ClientCredentialsGrant
 from authlib.oauth2.rfc7662 import IntrospectionEndpoint
-
-from private_key_jwt import AssertionPolicy, ClientAssertionVerifier, JWKSFetcher, JWKSPolicy
-from private_key_jwt.integrations.authlib import register_private_key_jwt, registered_clients
-from private_key_jwt.stores import SQLiteReplayStore
 
 from .models import Client, Token
 
@@ -26,11 +22,3 @@ server = AuthorizationServer(Client, Token)
 server.register_grant(ClientCredentialsGrant)
 server.register_endpoint(RevocationEndpoint)
 server.register_endpoint(Introspection)
-
-verifier = ClientAssertionVerifier(
-    policy=AssertionPolicy(audience="https://op.example.com"),
-    clients=registered_clients(server),
-    replay_store=SQLiteReplayStore("replay.sqlite3"),
-    jwks=JWKSFetcher(JWKSPolicy(allow_http_loopback=True)),  # to try it out: in production without this line
-)
-register_private_key_jwt(server, verifier)

@@ -4,7 +4,7 @@ from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from .oauth2 import server
+from .client_authentication import server
 
 
 @csrf_exempt

@@ -9,8 +9,8 @@ from private_key_jwt.stores import SQLiteReplayStore
 
 class Validator(ClientAssertionMixin, OAuth2Validator):
     client_assertion_verifier = ClientAssertionVerifier(
-        policy=AssertionPolicy(audience="https://op.example.com"),
-        clients=applications,
-        replay_store=SQLiteReplayStore("replay.sqlite3"),
+        policy=AssertionPolicy(audience="https://op.example.com"),  # your issuer, exactly
+        clients=applications,  # those that have a jwks_uri
+        replay_store=SQLiteReplayStore("replay.sqlite3"),  # shared by all workers of this host
         jwks=JWKSFetcher(JWKSPolicy(allow_http_loopback=True)),  # to try it out: in production without this line
     )
