@@ -33,12 +33,14 @@ class AuthorizationServer:
 
     def __init__(self, example: str, folder: Path, now: float) -> None:
         self._error_log = folder / f"{os.getpid()}.{id(self)}.log"
-        measured = ["-m", "coverage", "run", f"--rcfile={TESTS.parent / 'pyproject.toml'}"]
-        command = [sys.executable, *(measured if coverage.Coverage.current() else []), __file__, example, repr(now)]
+        measured = coverage.Coverage.current()
+        measure = ["-m", "coverage", "run", f"--rcfile={TESTS.parent / 'pyproject.toml'}"] if measured else []
+        command = [sys.executable, *measure, __file__, example, repr(now)]
+        data_file = str(measured.get_option("run:data_file")) if measured else ""
         environment = {
+            "COVERAGE_FILE": str(Path(data_file).absolute()),
             **os.environ,
             "AUTHLIB_INSECURE_TRANSPORT": "1",
-            "COVERAGE_FILE": str(TESTS.parent / ".coverage"),
             "DJANGO_SETTINGS_MODULE": f"{example.removesuffix('_asgi')}.settings",
             "PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS / 'examples'}",
             "PYTHONWARNINGS": "",

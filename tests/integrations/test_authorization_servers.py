@@ -51,7 +51,7 @@ class World:
     ) -> None:
         self.example, self.folder, self.party, self.publisher, self.http = example, folder, party, publisher, http
         self.server = AuthorizationServer(example, folder, party.clock())
-        self.tenant, self.other = self.add(), self.add()
+        self.tenant = self.add()
 
     def add(self, **metadata: Any) -> Tenant:
         """A new tenant, registered by its jwks_uri."""
@@ -110,13 +110,6 @@ def _with(**changes: Any) -> Send:
     return send
 
 
-def _defective(name: str) -> Send:
-    def send(world: World, tenant: Tenant, endpoint: str) -> httpx.Response:
-        return world.post(_form(world, tenant, client_assertion=tenant.defective(name)), endpoint)
-
-    return send
-
-
 def _replayed(world: World, tenant: Tenant, endpoint: str) -> httpx.Response:
     form = _form(world, tenant)
     assert world.post(form, endpoint).status_code == 200
@@ -125,10 +118,6 @@ def _replayed(world: World, tenant: Tenant, endpoint: str) -> httpx.Response:
 
 def _twice(world: World, tenant: Tenant, endpoint: str) -> httpx.Response:
     return world.post(_form(world, tenant, client_assertion=[tenant.assertion(), tenant.assertion()]), endpoint)
-
-
-def _with_basic(world: World, tenant: Tenant, endpoint: str) -> httpx.Response:
-    return world.post(_form(world, tenant), endpoint, auth=(tenant.client_id, "s3cret"))
 
 
 def _in_url(world: World, tenant: Tenant, endpoint: str) -> httpx.Response:
@@ -145,10 +134,6 @@ def _unpublished(world: World, _tenant: Tenant, endpoint: str) -> httpx.Response
     tenant = world.add()
     tenant.remove_keys()
     return world.post(_form(world, tenant), endpoint)
-
-
-def _other_client_id(world: World, tenant: Tenant, endpoint: str) -> httpx.Response:
-    return world.post(_form(world, tenant, client_id=world.other.client_id), endpoint)
 
 
 def _unregistered(world: World, tenant: Tenant, endpoint: str) -> httpx.Response:
@@ -178,18 +163,12 @@ def _outage(world: World, _tenant: Tenant, endpoint: str) -> httpx.Response:
 
 TABLE: dict[str, tuple[Send, Wire]] = {
     "replayed": (_replayed, INVALID_CLIENT),
-    "expired": (_defective("expired"), INVALID_CLIENT),
-    "a foreign key": (_defective("foreign_key"), INVALID_CLIENT),
     "no keys published": (_unpublished, INVALID_CLIENT),
-    "another client_id": (_other_client_id, INVALID_CLIENT),
     "a client that is not registered": (_unregistered, INVALID_CLIENT),
     "a client of another method": (_registered_for_a_secret, INVALID_CLIENT),
     "a NUL in the client_id": (_nul, INVALID_CLIENT),
-    "no client_assertion": (_with(client_assertion=None), INVALID_REQUEST),
-    "no client_assertion_type": (_with(client_assertion_type=None), INVALID_REQUEST),
     "two assertions": (_twice, INVALID_REQUEST),
     "a client_secret beside it": (_with(client_secret="s3cret"), INVALID_REQUEST),
-    "an Authorization header beside it": (_with_basic, INVALID_REQUEST),
     "in the URL": (_in_url, INVALID_REQUEST),
     "in a multipart body": (_as_multipart, INVALID_REQUEST),
     "keys that cannot be fetched": (_outage, TEMPORARILY_UNAVAILABLE),

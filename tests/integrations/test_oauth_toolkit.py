@@ -74,7 +74,25 @@ def test_a_registration_that_cannot_work_is_no_fault_of_the_client(world: World)
     assert wire(world.http.post(world.server.token_endpoint, data=form)) == TEMPORARILY_UNAVAILABLE
 
 
-def test_the_metadata_tells_of_the_method(world: World) -> None:
-    metadata = world.http.get(f"{world.server.url}/o/.well-known/oauth-authorization-server").json()
+def test_the_metadata_tells_of_the_method_and_its_algorithms(world: World) -> None:
+    told = world.http.get(f"{world.server.url}/o/.well-known/oauth-authorization-server")
+    metadata = told.json()
     for endpoint in ("token", "revocation", "introspection"):
-        assert "private_key_jwt" in metadata[f"{endpoint}_endpoint_auth_methods_supported"]
+        methods = metadata[f"{endpoint}_endpoint_auth_methods_supported"]
+        assert methods == ["private_key_jwt", "client_secret_basic"]
+        assert metadata[f"{endpoint}_endpoint_auth_signing_alg_values_supported"] == ["RS256"]
+    assert metadata["issuer"] == f"{world.server.url}/o"
+    assert told.headers["access-control-allow-origin"] == "*"
+
+
+def test_other_grants_authenticate_in_the_same_way(world: World) -> None:
+    """The token endpoint asks the validator in two ways, by the grant."""
+    tenant = world.add("other-grants", authorization_grant_type="authorization-code")
+    for grant in (
+        {"grant_type": "authorization_code", "code": "x"},
+        {"grant_type": "refresh_token", "refresh_token": "x"},
+    ):
+        form = {**token_request(tenant.assertion()), **grant}
+        unknown = world.http.post(world.server.token_endpoint, data=form)
+        assert (unknown.status_code, unknown.json()["error"]) == (400, "invalid_grant")
+        assert wire(world.http.post(world.server.token_endpoint, data=form)) == INVALID_CLIENT

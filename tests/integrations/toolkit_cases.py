@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from django.conf import settings
 from django.test import RequestFactory, override_settings
 from oauth2_provider.models import get_application_model
 from oauth2_provider.oauth2_validators import OAuth2Validator
@@ -23,7 +25,11 @@ from private_key_jwt import (
     Reason,
     RegisteredClient,
 )
-from private_key_jwt.integrations.oauth_toolkit import ClientAssertionMixin, ClientNotAuthenticated
+from private_key_jwt.integrations.oauth_toolkit import (
+    ClientAssertionMixin,
+    ClientNotAuthenticated,
+    ConnectDiscoveryInfoView,
+)
 from private_key_jwt.testing import RelyingParty
 
 
@@ -93,3 +99,18 @@ def views_without_the_mixin_let_nobody_in_who_was_refused() -> None:
     assert view(factory.post("/", form)).status_code == 403
     assert view(factory.post("/", form, headers={"Authorization": "Bearer x"})).status_code == 403
     assert view(factory.post("/", {})).status_code == 403
+
+
+def the_provider_configuration_tells_the_algorithms_where_it_tells_the_method() -> None:
+    request = RequestFactory(headers={"Host": "localhost"}).get("/")
+
+    def told(*methods: str) -> Any:
+        provider = {"OIDC_ENABLED": True, "OIDC_TOKEN_ENDPOINT_AUTH_METHODS_SUPPORTED": list(methods)}
+        with override_settings(OAUTH2_PROVIDER={**settings.OAUTH2_PROVIDER, **provider}):
+            oauth2_settings.reload()
+            metadata = json.loads(ConnectDiscoveryInfoView.as_view()(request).content)
+        oauth2_settings.reload()
+        return metadata.get("token_endpoint_auth_signing_alg_values_supported")
+
+    assert told("private_key_jwt", "client_secret_basic") == ["RS256"]
+    assert told("client_secret_basic") is None

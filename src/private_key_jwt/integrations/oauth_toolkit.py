@@ -8,9 +8,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+from .._registration import METHOD
 from ..clients import RegisteredClient
+from ..discovery import client_authentication_metadata
 from ..exceptions import AuthenticationError, ConfigurationError, InvalidClient, InvalidRequest, Reason, quote
 from ..verifier import ClientAssertionVerifier
 from . import _models
@@ -18,11 +21,11 @@ from ._extra import needs
 from ._request import Answer, answer, check_content_type, check_query, required
 
 with needs("django-oauth-toolkit"):
-    from django.http import HttpResponse
+    from django.http import HttpResponse, JsonResponse
+    from oauth2_provider import views
     from oauth2_provider.models import get_application_model
     from oauth2_provider.oauth2_backends import OAuthLibCore
     from oauth2_provider.settings import oauth2_settings
-    from oauth2_provider.views import IntrospectTokenView as _IntrospectTokenView
     from oauthlib.oauth2 import OAuth2Error
 
 __all__ = [
@@ -30,7 +33,9 @@ __all__ = [
     "ClientAssertionMixin",
     "ClientAssertionViewMixin",
     "ClientNotAuthenticated",
+    "ConnectDiscoveryInfoView",
     "IntrospectTokenView",
+    "OAuthServerMetadataView",
     "applications",
 ]
 
@@ -220,5 +225,28 @@ class ClientAssertionViewMixin:
         return HttpResponse(wire.body, status=wire.status, headers=wire.headers)
 
 
-class IntrospectTokenView(ClientAssertionViewMixin, _IntrospectTokenView):
-    """The toolkit's introspection endpoint (RFC 7662); its URL stands before ``oauth2_provider.urls``."""
+class IntrospectTokenView(ClientAssertionViewMixin, views.IntrospectTokenView):
+    """The toolkit's introspection endpoint (RFC 7662). Its URL stands before ``oauth2_provider.urls``."""
+
+
+class _MetadataMixin:
+    """Tells the algorithms of the method where a setting of the toolkit's tells the method (RFC 8414 §2)."""
+
+    def get(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        """See View."""
+        told = super().get(request, *args, **kwargs)
+        metadata = json.loads(told.content)
+        for endpoint in ("token", "revocation", "introspection"):
+            if METHOD in metadata.get(f"{endpoint}_endpoint_auth_methods_supported", ()):
+                algs = f"{endpoint}_endpoint_auth_signing_alg_values_supported"
+                metadata[algs] = client_authentication_metadata(endpoints=[endpoint])[algs]
+        cors = {name: value for name, value in told.headers.items() if name.startswith("Access-Control-")}
+        return JsonResponse(metadata, headers=cors)
+
+
+class OAuthServerMetadataView(_MetadataMixin, views.OAuthServerMetadataView):
+    """The toolkit's authorization server metadata (RFC 8414). Its URL stands before ``oauth2_provider.urls``."""
+
+
+class ConnectDiscoveryInfoView(_MetadataMixin, views.ConnectDiscoveryInfoView):
+    """The toolkit's provider configuration (OpenID Connect Discovery). Its URL stands before the toolkit's."""
