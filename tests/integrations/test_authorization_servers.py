@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
@@ -26,37 +27,48 @@ from integrations.scenarios import (
     token_request,
     wire,
 )
-from private_key_jwt.testing import Clock, LoopbackServer, RelyingParty, Tenant
+from private_key_jwt.testing import Clock, RelyingParty, Tenant
 
 ISSUER = "https://op.example.com"
 _numbers = itertools.count()
 
 
-@pytest.fixture(scope="module")
-def relying_party() -> RelyingParty:
-    return RelyingParty(audience=ISSUER, clock=Clock())
+class Running(NamedTuple):
+    """One of the servers, with a clock of its own, and a client that publishes its keys all the time."""
+
+    example: str
+    folder: Path
+    clock: Clock
+    server: AuthorizationServer
+    tenant: Tenant
 
 
-@pytest.fixture(scope="module")
-def publisher(relying_party: RelyingParty) -> Iterator[LoopbackServer]:
-    with relying_party.serve() as server:
-        yield server
+@pytest.fixture(scope="module", params=sorted(PATHS))
+def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    folder, clock = tmp_path_factory.mktemp(request.param), Clock()
+    party = RelyingParty(audience=ISSUER, clock=clock)
+    tenant = party.tenant("usual")
+    with party.serve() as publisher, AuthorizationServer(request.param, folder, clock()) as server:
+        server.add(tenant.client_id, jwks_uri=str(tenant.client(publisher.base_url).jwks_uri))
+        yield Running(request.param, folder, clock, server, tenant)
 
 
 class World:
-    """One of the servers, the relying party, and an HTTP client."""
+    """A running server, a relying party for one test, so that its keys can be used again, and an HTTP client."""
 
-    def __init__(
-        self, example: str, folder: Path, party: RelyingParty, publisher: LoopbackServer, http: httpx.Client
-    ) -> None:
-        self.example, self.folder, self.party, self.publisher, self.http = example, folder, party, publisher, http
-        self.server = AuthorizationServer(example, folder, party.clock())
-        self.tenant = self.add()
+    def __init__(self, running: Running, http: httpx.Client) -> None:
+        self.example, self.folder, self.clock, self.server, self.tenant = running
+        self.http = http
+        self.party = RelyingParty(audience=ISSUER, clock=self.clock)
+        self._base_url = ""
+        self.stack = ExitStack()
 
     def add(self, **metadata: Any) -> Tenant:
         """A new tenant, registered by its jwks_uri."""
+        if not self._base_url:
+            self._base_url = self.stack.enter_context(self.party.serve()).base_url
         tenant = self.party.tenant(f"t{next(_numbers)}")
-        self.server.add(tenant.client_id, **{"jwks_uri": tenant.client(self.publisher.base_url).jwks_uri, **metadata})
+        self.server.add(tenant.client_id, **{"jwks_uri": tenant.client(self._base_url).jwks_uri, **metadata})
         return tenant
 
     def add_with_secret(self, **metadata: Any) -> tuple[str, str]:
@@ -79,18 +91,17 @@ class World:
         return token
 
 
-@pytest.fixture(scope="module", params=sorted(PATHS))
-def world(
-    request: pytest.FixtureRequest,
-    tmp_path_factory: pytest.TempPathFactory,
-    relying_party: RelyingParty,
-    publisher: LoopbackServer,
-) -> Iterator[World]:
-    folder = tmp_path_factory.mktemp(request.param)
+@pytest.fixture(scope="module")
+def http() -> Iterator[httpx.Client]:
     with httpx.Client(trust_env=False) as http:
-        world = World(request.param, folder, relying_party, publisher, http)
-        with world.server:
-            yield world
+        yield http
+
+
+@pytest.fixture
+def world(running: Running, http: httpx.Client) -> Iterator[World]:
+    world = World(running, http)
+    with world.stack:
+        yield world
 
 
 ENDPOINTS = ("token", "revocation", "introspection")
@@ -273,8 +284,7 @@ def test_a_key_that_was_removed_is_refused_300_seconds_later(world: World) -> No
     tenant.rotate()
     tenant.end_grace()
     world.server.advance(301)
-    clock: Any = world.party.clock
-    clock.advance(301)
+    world.clock.advance(301)
     assert wire(world.post(world.form(tenant, client_assertion=tenant.assertion(key=old)))) == INVALID_CLIENT
     world.issue(tenant)
 
@@ -288,7 +298,7 @@ def test_an_outage_ends(world: World) -> None:
 
 def test_two_workers_share_a_replay_store(world: World) -> None:
     tenant = world.add()
-    with AuthorizationServer(world.example, world.folder, world.party.clock()) as other:
+    with AuthorizationServer(world.example, world.folder, world.clock()) as other:
         form = world.form(tenant)
         assert world.http.post(other.token_endpoint, data=form).status_code == 200
         assert wire(world.post(form)) == INVALID_CLIENT

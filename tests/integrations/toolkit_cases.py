@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 from django.conf import settings
+from django.db import connection
 from django.test import RequestFactory, override_settings
-from oauth2_provider.models import get_application_model
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from oauth2_provider.models import get_access_token_model, get_application_model
 from oauth2_provider.oauth2_validators import OAuth2Validator
 from oauth2_provider.settings import oauth2_settings
 from oauth2_provider.views.generic import ClientProtectedResourceView
@@ -29,6 +33,7 @@ from private_key_jwt.integrations.oauth_toolkit import (
     ClientAssertionMixin,
     ClientNotAuthenticated,
     ConnectDiscoveryInfoView,
+    applications,
 )
 from private_key_jwt.testing import RelyingParty
 
@@ -97,8 +102,33 @@ def views_without_the_mixin_let_nobody_in_who_was_refused() -> None:
     form = token_request("a.b.c")
     assert view(factory.post("/", urlencode(form), content_type="application/x-www-form-urlencoded")).status_code == 403
     assert view(factory.post("/", form)).status_code == 403
-    assert view(factory.post("/", form, headers={"Authorization": "Bearer x"})).status_code == 403
+    token = get_access_token_model().objects.create(
+        token="t", scope="read", expires=timezone.now() + timedelta(hours=1)
+    )
+    bearer = {"Authorization": f"Bearer {token.token}"}
+    assert view(factory.post("/", form, headers=bearer)).status_code == 403
     assert view(factory.post("/", {})).status_code == 403
+    assert view(factory.post("/", {}, headers=bearer)).status_code == 405  # let in, to a view without methods
+
+
+def an_application_with_keys_is_not_known_by_its_name() -> None:
+    """Whatever else an endpoint asks first."""
+    create = get_application_model().objects.create
+    kind = {"client_type": "public", "authorization_grant_type": "client-credentials"}
+    create(client_id="by-name", **kind)
+    create(client_id="by-key", jwks_uri="https://client.example/jwks.json", **kind)
+    validator = _validator(lambda _: None)
+    assert validator.authenticate_client_id("by-name", Request("/")) is True
+    assert validator.authenticate_client_id("by-key", Request("/")) is False
+    assert validator.authenticate_client_id("nobody", Request("/")) is False
+
+
+def no_database_is_asked_for_what_some_cannot_take() -> None:
+    with CaptureQueriesContext(connection) as queries:
+        assert applications("a\0b") is None
+        assert len(queries) == 0
+        assert applications("nobody") is None
+        assert len(queries) == 1
 
 
 def the_provider_configuration_tells_the_algorithms_where_it_tells_the_method() -> None:
