@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, Self
 
 import coverage
 
-from integrations import servers
+from integrations import uvicorn_server, werkzeug_server, wsgiref_server
 from private_key_jwt import ClientAssertionVerifier, JWKSFetcher, JWKSPolicy
 from private_key_jwt.testing import Clock
 
@@ -123,7 +123,7 @@ def _authlib_flask() -> _Started:
         oauth2.session.remove()
 
     verifier = importlib.import_module("authlib_flask.client_authentication").verifier
-    return _Started(verifier, add, servers.werkzeug_server(importlib.import_module("authlib_flask.app").app))
+    return _Started(verifier, add, werkzeug_server.serve(importlib.import_module("authlib_flask.app").app))
 
 
 def _set_up_django() -> None:
@@ -151,7 +151,7 @@ def _authlib_django() -> _Started:
         models.Client.objects.create(client_id=client_id, **{**_method(metadata), **metadata})
 
     verifier = importlib.import_module("authlib_django.client_authentication").verifier
-    return _Started(verifier, add, servers.wsgi(get_wsgi_application()))
+    return _Started(verifier, add, wsgiref_server.serve(get_wsgi_application()))
 
 
 def _oauth_toolkit(*, is_async: bool = False) -> _Started:
@@ -166,7 +166,11 @@ def _oauth_toolkit(*, is_async: bool = False) -> _Started:
         models.Application.objects.create(client_id=client_id, **{**kind, **metadata})
 
     verifier = importlib.import_module("oauth_toolkit.validators").Validator.client_assertion_verifier
-    server = servers.asgi(get_asgi_application(), lifespan="off") if is_async else servers.wsgi(get_wsgi_application())
+    server = (
+        uvicorn_server.serve(get_asgi_application(), lifespan="off")
+        if is_async
+        else wsgiref_server.serve(get_wsgi_application())
+    )
     return _Started(verifier, add, server)
 
 

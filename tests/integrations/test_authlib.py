@@ -15,8 +15,8 @@ from authlib.oauth2.rfc6749.grants import ClientCredentialsGrant
 from authlib.oauth2.rfc7009 import RevocationEndpoint
 from flask import Flask
 
+from integrations import werkzeug_server
 from integrations.scenarios import INVALID_CLIENT, TEMPORARILY_UNAVAILABLE, Wire, token_request, wire
-from integrations.servers import werkzeug_server
 from private_key_jwt import AssertionPolicy, ClientAssertionVerifier, MemoryReplayStore, Reason, TemporarilyUnavailable
 from private_key_jwt.integrations.authlib import register_private_key_jwt, registered_clients
 from private_key_jwt.testing import RelyingParty, Tenant
@@ -107,7 +107,7 @@ class World:
 def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setenv("AUTHLIB_INSECURE_TRANSPORT", "1")
     world = World()
-    with werkzeug_server(world.app) as world.url, httpx.Client(trust_env=False) as world.http:
+    with werkzeug_server.serve(world.app) as world.url, httpx.Client(trust_env=False) as world.http:
         yield world
 
 
