@@ -17,7 +17,15 @@ from flask import Flask
 
 from integrations import werkzeug_server
 from integrations.scenarios import INVALID_CLIENT, TEMPORARILY_UNAVAILABLE, Wire, token_request, wire
-from private_key_jwt import AssertionPolicy, ClientAssertionVerifier, MemoryReplayStore, Reason, TemporarilyUnavailable
+from private_key_jwt import (
+    AssertionPolicy,
+    AsyncClientAssertionVerifier,
+    ClientAssertionVerifier,
+    ConfigurationError,
+    MemoryReplayStore,
+    Reason,
+    TemporarilyUnavailable,
+)
 from private_key_jwt.integrations.authlib import register_private_key_jwt, registered_clients
 from private_key_jwt.testing import RelyingParty, Tenant
 
@@ -113,6 +121,19 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
 def basic(client_id: str) -> str:
     return "Basic " + base64.b64encode(f"{client_id}:s3cret".encode()).decode()
+
+
+def test_what_cannot_be_registered_is_named() -> None:
+    verifier: dict[str, Any] = {
+        "policy": AssertionPolicy(audience="https://op.example.com"),
+        "clients": [],
+        "replay_store": MemoryReplayStore(),
+    }
+    with pytest.raises(ConfigurationError, match="server must be of AuthorizationServer, not Flask"):
+        register_private_key_jwt(Flask(__name__), ClientAssertionVerifier(**verifier))
+    asynchronous: Any = AsyncClientAssertionVerifier(**verifier)
+    with pytest.raises(ConfigurationError, match="verifier must be of ClientAssertionVerifier, not Async"):
+        register_private_key_jwt(AuthorizationServer(), asynchronous)
 
 
 def test_the_server_learns_the_method(world: World) -> None:

@@ -1,7 +1,7 @@
 """``private_key_jwt`` for Authlib's ``AuthorizationServer``, on Flask and on Django.
 
-    verifier = ClientAssertionVerifier(..., clients=registered_clients(server))
-    register_private_key_jwt(server, verifier)
+verifier = ClientAssertionVerifier(..., clients=registered_clients(server))
+register_private_key_jwt(server, verifier)
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from urllib.parse import urlsplit
 from .._adapters import lookup_failed
 from .._registration import METHOD
 from ..clients import RegisteredClient
-from ..exceptions import AuthenticationError, InvalidClient, Reason, quote
+from ..exceptions import AuthenticationError, ConfigurationError, InvalidClient, Reason, quote
 from ..verifier import ClientAssertionVerifier, VerifiedAssertion
 from ._extra import needs
 from ._models import registered_client
 from ._request import answer, check_content_type, check_query, required
 
 with needs("authlib"):
-    from authlib.oauth2 import OAuth2Error
+    from authlib.oauth2 import AuthorizationServer, OAuth2Error
 
 __all__ = ["ClientNotAuthenticated", "register_private_key_jwt", "registered_clients"]
 
@@ -45,14 +45,19 @@ def registered_clients(server: Any) -> Callable[[str], RegisteredClient | None]:
 def register_private_key_jwt(server: Any, verifier: ClientAssertionVerifier) -> None:
     """Let the clients of an Authlib server authenticate with ``private_key_jwt``, at all of its endpoints.
 
-    server: an AuthorizationServer of Flask or Django, or one of your own that has ``form``, ``headers`` and ``uri``
-        in its requests. Token, revocation, introspection and device authorization endpoints ask it for the client.
+    server: an AuthorizationServer of Flask or Django, or one of your own whose requests have ``form``, ``headers``
+        and ``uri``. Token, revocation, introspection and device authorization endpoints ask it for the client.
     verifier: its ``clients`` are mostly ``registered_clients(server)``.
 
     A request with a client assertion is decided by the assertion alone, whatever methods a grant or endpoint lists;
     those lists go on to govern requests without one. A client whose model tells ``private_key_jwt`` for the token
     endpoint, and not also the method that it came with, is not let in by that other method at any endpoint.
+
+    Raises ConfigurationError.
     """
+    for name, value, kind in (("server", server, AuthorizationServer), ("verifier", verifier, ClientAssertionVerifier)):
+        if not isinstance(value, kind):
+            raise ConfigurationError(f"{name} must be of {kind.__name__}, not {type(value).__name__}")
     authenticate_otherwise = server.authenticate_client
 
     def authenticate_client(request: Any, methods: Sequence[str], endpoint: str = "token") -> Any:
