@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import fields
 from typing import Any
 
@@ -331,3 +332,22 @@ def test_without_a_handler_all_goes_on_alike(scene: Scene) -> None:
         pending.consume()
     with pytest.raises(InvalidClient, match="malformed"):
         verifier.begin("")
+
+
+def test_a_fetch_has_the_context_of_the_request_that_began_it(scene: Scene) -> None:
+    request: ContextVar[str] = ContextVar("request", default="none")
+    told: list[tuple[type, str]] = []
+    scene.on_event = lambda event: told.append((type(event), request.get()))
+    verifier = scene.verifier()
+    request.set("first")
+    verifier.verify(scene.tenant.assertion())
+    scene.tenant.rotate()
+    request.set("second")
+    verifier.verify(scene.tenant.assertion())
+    assert told == [
+        (KeysFetched, "first"),
+        (AssertionAccepted, "first"),
+        (KeysFetched, "second"),
+        (KeyAdded, "second"),
+        (AssertionAccepted, "second"),
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -193,8 +194,10 @@ class JWKSFetcher(_Fetcher["Future[None]"]):
         deadline = time.monotonic() + self.policy.timeout
         flight, is_new = self._state.board(jwks_uri, wish, deadline, _uncancellable, self._is_timely, ahead=ahead)
         if is_new and isinstance(flight, Flight):
+            # As a task has it, so that a fetch is traced and logged as a part of the request that began it.
+            context = contextvars.copy_context()
             try:
-                threading.Thread(target=self._fly, args=(flight,), name="jwks-fetch", daemon=True).start()
+                threading.Thread(target=context.run, args=(self._fly, flight), name="jwks-fetch", daemon=True).start()
             except RuntimeError as error:  # the process may start no more threads
                 self._land(flight, Outcome(Landing.FAILED, str(error)))
         return flight
