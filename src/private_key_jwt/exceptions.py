@@ -144,8 +144,8 @@ class InvalidRequest(AuthenticationError):
     }
 
 
-# The line of the recipe at which each of these stops.
-_UNDECIDED = {
+# The reasons that are ours, and the line of the recipe at which each of them stops.
+UNDECIDED = {
     Reason.CLIENT_LOOKUP_FAILED: "client",
     Reason.JWKS_UNAVAILABLE: "key",
     Reason.REPLAY_STORE_UNAVAILABLE: "replay",
@@ -166,7 +166,7 @@ class TemporarilyUnavailable(AuthenticationError):
     }
 
     def __init__(self, reason: Reason, detail: str, retry_after: float = 5) -> None:
-        super().__init__(reason, detail, _UNDECIDED.get(reason))
+        super().__init__(reason, detail, UNDECIDED.get(reason))
         self.args = (reason, self.detail, retry_after)
         self.retry_after = max(1, math.ceil(retry_after))
 

@@ -1,0 +1,240 @@
+"""Metrics and spans for OpenTelemetry, of what the verifiers and the fetchers tell.
+
+    telemetry = OpenTelemetryEvents()
+    verifier = ClientAssertionVerifier(..., jwks=JWKSFetcher(on_event=telemetry), on_event=telemetry)
+
+Names and units are after the semantic conventions; what is ours begins with ``private_key_jwt.``:
+
+    metric                                   unit       attributes
+    private_key_jwt.verification.duration    s          private_key_jwt.outcome (accepted, refused, unavailable),
+                                                        private_key_jwt.reason, error.type
+    private_key_jwt.jwks.fetch.duration      s          error.type
+    private_key_jwt.jwks.key.changes         {change}   private_key_jwt.key.change (added, removed)
+    private_key_jwt.jwks.spent_budgets       {budget}
+    private_key_jwt.jwks.stale_uses          {use}
+    private_key_jwt.store.failures           {failure}  private_key_jwt.store.name (replay_store, jwks_cache)
+
+A histogram counts, too: there is no other count of assertions or fetches. ``private_key_jwt.reason`` is the Reason of
+every refusal. ``error.type`` is there, and the status of a span is ERROR, for what is the server's fault only: to
+refuse an assertion is what a verifier is for, and strangers must not be able to raise anybody's error rate.
+
+The spans are ``verify client_assertion`` (INTERNAL) and ``fetch JWK Set`` (CLIENT), children of the span that was
+current when the assertion or the fetch came. What has no duration is an event on the current span, when there is one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..events import (
+    AssertionAccepted,
+    AssertionRefused,
+    Event,
+    FetchBudgetSpent,
+    FetchFailed,
+    KeyAdded,
+    KeyRemoved,
+    KeysFetched,
+    StaleKeysServed,
+    StoreFailed,
+)
+from ..exceptions import UNDECIDED, ConfigurationError, Reason
+from ..policy import check_flag
+from ._extra import needs
+
+with needs("otel"):
+    from opentelemetry.metrics import MeterProvider, get_meter
+    from opentelemetry.trace import SpanKind, Status, StatusCode, TracerProvider, get_current_span, get_tracer
+
+__all__ = ["OpenTelemetryEvents"]
+
+_SCOPE = "private_key_jwt"
+_CLIENT_ID = "private_key_jwt.client_id"
+_KID = "private_key_jwt.kid"
+
+# Seconds. A verification with a known key takes some 50 µs, one that waits for a store or a fetch up to seconds.
+_VERIFICATION_BUCKETS = (
+    *(25e-6, 50e-6, 75e-6, 100e-6, 250e-6, 500e-6),
+    *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+)
+# Those of the semantic conventions for http.client.request.duration.
+_FETCH_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+
+Attributes = dict[str, str | int | float]
+
+
+class OpenTelemetryEvents:
+    """A function for ``on_event=`` of the verifiers and the fetchers. Thread-safe.
+
+    meter_provider, tracer_provider: where metrics and spans go; the global ones, which may be set later, unless given.
+    by_client: tell clients apart in metrics, too: assertions by ``private_key_jwt.client_id``, what concerns a
+        ``jwks_uri`` by ``server.address`` and ``server.port``. That is a time series for each, and for each reason of
+        each: leave it off where anybody can register a client.
+
+    Nothing that an unauthenticated sender chose becomes an attribute of a metric. Spans have ``client_id`` (of a
+    registered client), ``kid`` (escaped and cut), ``check``, ``jti_hash`` and the matched ``audience``, each after
+    ``private_key_jwt.``; and ``url.full`` of a fetch. Without an SDK all of it comes to nothing.
+
+    Raises ConfigurationError.
+    """
+
+    def __init__(
+        self,
+        *,
+        meter_provider: MeterProvider | None = None,
+        tracer_provider: TracerProvider | None = None,
+        by_client: bool = False,
+    ) -> None:
+        _check_provider("meter_provider", meter_provider, MeterProvider)
+        _check_provider("tracer_provider", tracer_provider, TracerProvider)
+        check_flag("by_client", by_client)
+        self._by_client = by_client
+        self._tracer = get_tracer(_SCOPE, tracer_provider=tracer_provider)
+        meter = get_meter(_SCOPE, meter_provider=meter_provider)
+        self._verifications = meter.create_histogram(
+            "private_key_jwt.verification.duration",
+            "s",
+            "Duration of the verification of client assertions.",
+            explicit_bucket_boundaries_advisory=_VERIFICATION_BUCKETS,
+        )
+        self._fetches = meter.create_histogram(
+            "private_key_jwt.jwks.fetch.duration",
+            "s",
+            "Duration of the fetches of JWK Sets.",
+            explicit_bucket_boundaries_advisory=_FETCH_BUCKETS,
+        )
+        self._key_changes = meter.create_counter(
+            "private_key_jwt.jwks.key.changes", "{change}", "Usable keys that were published or left their set."
+        )
+        self._spent_budgets = meter.create_counter(
+            "private_key_jwt.jwks.spent_budgets", "{budget}", "How often the fetch budget of a jwks_uri was spent."
+        )
+        self._stale_uses = meter.create_counter(
+            "private_key_jwt.jwks.stale_uses", "{use}", "How often keys past their ttl were used."
+        )
+        self._store_failures = meter.create_counter(
+            "private_key_jwt.store.failures", "{failure}", "Failures of the replay store and of the cache of JWK Sets."
+        )
+        self._tell: Mapping[type, Callable[[Any], None]] = {
+            AssertionAccepted: self._accepted,
+            AssertionRefused: self._refused,
+            KeysFetched: self._fetched,
+            FetchFailed: self._fetch_failed,
+            FetchBudgetSpent: self._budget_spent,
+            StaleKeysServed: self._stale_served,
+            KeyAdded: self._key_added,
+            KeyRemoved: self._key_removed,
+            StoreFailed: self._store_failed,
+        }
+
+    def __call__(self, event: Event) -> None:
+        """Tell of an event."""
+        self._tell[type(event)](event)
+
+    # Assertions
+
+    def _accepted(self, event: AssertionAccepted) -> None:
+        outcome: Attributes = {"private_key_jwt.outcome": "accepted"}
+        self._verified(event, outcome, {"private_key_jwt.audience": event.audience})
+
+    def _refused(self, event: AssertionRefused) -> None:
+        outcome: Attributes = {
+            "private_key_jwt.outcome": "unavailable" if event.reason in UNDECIDED else "refused",
+            "private_key_jwt.reason": event.reason.value,
+        }
+        if event.reason in UNDECIDED:
+            outcome["error.type"] = event.reason.value
+        self._verified(event, outcome, _known({"private_key_jwt.check": event.check}))
+
+    def _verified(self, event: AssertionAccepted | AssertionRefused, outcome: Attributes, findings: Attributes) -> None:
+        client = _known({_CLIENT_ID: event.client_id})
+        self._verifications.record(event.duration, outcome | client if self._by_client else outcome)
+        names = _known({_KID: event.kid, "private_key_jwt.jti_hash": event.jti_hash})
+        attributes = {**outcome, **findings, **client, **names}
+        self._span("verify client_assertion", SpanKind.INTERNAL, event.duration, attributes)
+
+    # Fetches
+
+    def _fetched(self, event: KeysFetched) -> None:
+        self._fetches.record(event.duration, self._publisher(event.jwks_uri))
+        attributes: Attributes = {
+            "private_key_jwt.jwks.members": event.members,
+            "private_key_jwt.jwks.usable": event.usable,
+        }
+        self._span("fetch JWK Set", SpanKind.CLIENT, event.duration, {**_url(event.jwks_uri), **attributes})
+
+    def _fetch_failed(self, event: FetchFailed) -> None:
+        error: Attributes = {"error.type": Reason.JWKS_UNAVAILABLE.value}
+        self._fetches.record(event.duration, {**error, **self._publisher(event.jwks_uri)})
+        attributes = {**_url(event.jwks_uri), **error}
+        self._span("fetch JWK Set", SpanKind.CLIENT, event.duration, attributes, event.detail)
+
+    def _budget_spent(self, event: FetchBudgetSpent) -> None:
+        self._spent_budgets.add(1, self._publisher(event.jwks_uri))
+        _note("fetch_budget_spent", {"url.full": event.jwks_uri, "private_key_jwt.retry_after": event.retry_after})
+
+    def _stale_served(self, event: StaleKeysServed) -> None:
+        self._stale_uses.add(1, self._publisher(event.jwks_uri))
+        _note("stale_keys_served", {"url.full": event.jwks_uri, "private_key_jwt.jwks.age": event.age})
+
+    # Keys and stores
+
+    def _key_added(self, event: KeyAdded) -> None:
+        self._key_changed(event, "added")
+
+    def _key_removed(self, event: KeyRemoved) -> None:
+        self._key_changed(event, "removed")
+
+    def _key_changed(self, event: KeyAdded | KeyRemoved, change: str) -> None:
+        self._key_changes.add(1, {"private_key_jwt.key.change": change, **self._publisher(event.jwks_uri)})
+        _note(f"key_{change}", {"url.full": event.jwks_uri, **_known({_KID: event.kid})})
+
+    def _store_failed(self, event: StoreFailed) -> None:
+        store: Attributes = {"private_key_jwt.store.name": event.store}
+        self._store_failures.add(1, store)
+        _note("store_failed", {**store, "private_key_jwt.store.error": event.error})
+
+    # What all are told by
+
+    def _publisher(self, jwks_uri: str) -> Attributes:
+        return _server(jwks_uri) if self._by_client else {}
+
+    def _span(
+        self, name: str, kind: SpanKind, duration: float, attributes: Attributes, detail: str | None = None
+    ) -> None:
+        """A span that has just ended, after so many seconds."""
+        end = time.time_ns()
+        start = end - round(duration * 1e9)
+        span = self._tracer.start_span(name, kind=kind, attributes=attributes, start_time=start)
+        if "error.type" in attributes:
+            span.set_status(Status(StatusCode.ERROR, detail))
+        span.end(end)
+
+
+def _check_provider(name: str, provider: object, kind: type) -> None:
+    if provider is not None and not isinstance(provider, kind):
+        raise ConfigurationError(f"{name} must be a {kind.__name__} of OpenTelemetry, not {type(provider).__name__}")
+
+
+def _known(attributes: Mapping[str, str | None]) -> Attributes:
+    """Those that have a value: an attribute of OpenTelemetry cannot be None."""
+    return {name: value for name, value in attributes.items() if value is not None}
+
+
+def _server(jwks_uri: str) -> Attributes:
+    url = urlsplit(jwks_uri)
+    return {"server.address": url.hostname or "", "server.port": url.port or (443 if url.scheme == "https" else 80)}
+
+
+def _url(jwks_uri: str) -> Attributes:
+    return {"url.full": jwks_uri, **_server(jwks_uri)}
+
+
+def _note(name: str, attributes: Attributes) -> None:
+    # A refresh in the background outlives the request that began it, and its span.
+    span = get_current_span()
+    if span.is_recording():
+        span.add_event(f"private_key_jwt.{name}", attributes)

@@ -1,0 +1,629 @@
+"""What OpenTelemetry's own SDK gets to see of real verifications."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from opentelemetry.metrics import NoOpMeterProvider
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.trace import NoOpTracerProvider, SpanKind, StatusCode
+
+from edges import Edge
+from private_key_jwt import (
+    AssertionPolicy,
+    AuthenticationError,
+    ConfigurationError,
+    InvalidClient,
+    InvalidRequest,
+    JWKSPolicy,
+    MemoryReplayStore,
+    Reason,
+    RegisteredClient,
+    TemporarilyUnavailable,
+)
+from private_key_jwt._core.replay import replay_key
+from private_key_jwt.events import AssertionRefused, Event, KeyAdded, KeysFetched, log_events
+from private_key_jwt.integrations.otel import OpenTelemetryEvents
+from private_key_jwt.testing import DEFECTS, Clock, RelyingParty
+
+AUDIENCE = "https://op.example.com"
+VERIFIED = "private_key_jwt.verification.duration"
+FETCHED = "private_key_jwt.jwks.fetch.duration"
+Point = dict[str, Any]
+
+
+class Telemetry:
+    """The SDK, in memory."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.reader = InMemoryMetricReader()
+        self.exporter = InMemorySpanExporter()
+        self.meter_provider = MeterProvider([self.reader])
+        self.tracer_provider = TracerProvider()
+        self.tracer_provider.add_span_processor(SimpleSpanProcessor(self.exporter))
+        self.tracer = self.tracer_provider.get_tracer("server")
+        self.on_event = OpenTelemetryEvents(
+            meter_provider=self.meter_provider, tracer_provider=self.tracer_provider, **settings
+        )
+
+    def metrics(self) -> dict[str, Any]:
+        """All metrics by their names."""
+        data = self.reader.get_metrics_data()
+        scopes = [scope for resource in data.resource_metrics for scope in resource.scope_metrics] if data else []
+        return {metric.name: metric for scope in scopes for metric in scope.metrics}
+
+    def points(self, name: str) -> list[tuple[Point, int]]:
+        """The attributes of each time series of a metric, and its count."""
+        metric = self.metrics().get(name)
+        points = metric.data.data_points if metric else []
+        return [(dict(point.attributes), getattr(point, "count", None) or point.value) for point in points]
+
+    def attribute_sets(self) -> int:
+        return sum(len(metric.data.data_points) for metric in self.metrics().values())
+
+    def spans(self, name: str) -> list[ReadableSpan]:
+        """Finished spans of this name, oldest first."""
+        return [span for span in self.exporter.get_finished_spans() if span.name == name]
+
+    def shutdown(self) -> None:
+        self.meter_provider.shutdown()
+        self.tracer_provider.shutdown()
+
+
+class Scene:
+    """A relying party over HTTP, and verifiers that tell OpenTelemetry."""
+
+    def __init__(self, edge: Edge, clock: Clock, base_url: str, party: RelyingParty, telemetry: Telemetry) -> None:
+        self.edge, self.clock, self.base_url, self.party, self.telemetry = edge, clock, base_url, party, telemetry
+        self.tenant = party.tenant("acme")
+        self.on_event = telemetry.on_event
+
+    def verifier(self, *, store: Any = None, clients: Any = None, cache: Any = None, **settings: Any) -> Any:
+        policy = JWKSPolicy(allow_http_loopback=True, **settings)
+        return self.edge.verifier(
+            policy=AssertionPolicy(audience=AUDIENCE),
+            clients=clients or [self.tenant.client(self.base_url)],
+            replay_store=MemoryReplayStore() if store is None else store,
+            jwks=self.edge.fetcher(policy, clock=self.clock, on_event=self.on_event, cache=cache),
+            clock=self.clock,
+            on_event=self.on_event,
+        )
+
+    @property
+    def jwks_uri(self) -> str:
+        return self.tenant.client(self.base_url).jwks_uri or ""
+
+    @property
+    def port(self) -> int:
+        return int(self.base_url.split(":")[2].split("/")[0])
+
+
+@pytest.fixture
+def telemetry() -> Iterator[Telemetry]:
+    telemetry = Telemetry()
+    yield telemetry
+    telemetry.shutdown()
+
+
+@pytest.fixture
+def scene(edge: Edge, clock: Clock, telemetry: Telemetry) -> Iterator[Scene]:
+    party = RelyingParty(audience=AUDIENCE, clock=clock)
+    with party.serve() as server:
+        yield Scene(edge, clock, server.base_url, party, telemetry)
+
+
+def attributes(span: ReadableSpan) -> Point:
+    return dict(span.attributes or {})
+
+
+# Assertions
+
+
+def test_an_accepted_assertion_is_a_point_and_a_span(scene: Scene) -> None:
+    verified = scene.verifier().verify(scene.tenant.assertion())
+    assert scene.telemetry.points(VERIFIED) == [({"private_key_jwt.outcome": "accepted"}, 1)]
+    (span,) = scene.telemetry.spans("verify client_assertion")
+    assert attributes(span) == {
+        "private_key_jwt.outcome": "accepted",
+        "private_key_jwt.client_id": scene.tenant.client_id,
+        "private_key_jwt.kid": scene.tenant.kid,
+        "private_key_jwt.jti_hash": replay_key(verified.client_id, verified.jti).hex(),
+        "private_key_jwt.audience": AUDIENCE,
+    }
+    assert (span.kind, span.status.status_code, span.parent) == (SpanKind.INTERNAL, StatusCode.UNSET, None)
+    assert span.instrumentation_scope is not None
+    assert span.instrumentation_scope.name == "private_key_jwt"
+
+
+def test_a_refusal_has_its_reason_and_is_no_error_of_the_server(scene: Scene) -> None:
+    verifier = scene.verifier()
+    reasons = set()
+    for name in DEFECTS:
+        scene.telemetry.exporter.clear()
+        with pytest.raises(InvalidClient) as caught:
+            verifier.verify(scene.tenant.defective(name))
+        told = {"private_key_jwt.outcome": "refused", "private_key_jwt.reason": caught.value.reason.value}
+        reasons.add(caught.value.reason.value)
+        (span,) = scene.telemetry.spans("verify client_assertion")
+        assert told.items() <= attributes(span).items(), name
+        assert attributes(span).get("private_key_jwt.check") == caught.value.check, name
+        assert "error.type" not in attributes(span), name
+        assert span.status.status_code is StatusCode.UNSET, name
+    points = scene.telemetry.points(VERIFIED)
+    assert {point["private_key_jwt.reason"] for point, _ in points} == reasons
+    assert sum(count for _, count in points) == len(DEFECTS)
+    assert all(point.keys() == {"private_key_jwt.outcome", "private_key_jwt.reason"} for point, _ in points)
+
+
+def test_a_replay_is_told_with_the_hash_of_its_first_use(scene: Scene) -> None:
+    verifier, assertion = scene.verifier(), scene.tenant.assertion()
+    verifier.verify(assertion)
+    with pytest.raises(InvalidClient):
+        verifier.verify(assertion)
+    first, second = map(attributes, scene.telemetry.spans("verify client_assertion"))
+    assert second["private_key_jwt.reason"] == "replayed"
+    assert second["private_key_jwt.check"] == "replay"
+    assert second["private_key_jwt.jti_hash"] == first["private_key_jwt.jti_hash"]
+    assert "private_key_jwt.audience" not in second
+
+
+def test_a_malformed_token_request_is_a_refusal(scene: Scene) -> None:
+    with pytest.raises(InvalidRequest):
+        scene.verifier().authenticate({"client_assertion": scene.tenant.assertion()})
+    (span,) = scene.telemetry.spans("verify client_assertion")
+    assert attributes(span) == {
+        "private_key_jwt.outcome": "refused",
+        "private_key_jwt.reason": "invalid_request",
+    }
+
+
+class BrokenStore:
+    """A replay store that fails."""
+
+    def add(self, key: bytes, expires_at: float, now: float) -> bool:
+        raise OSError("no route")
+
+
+def full_store() -> MemoryReplayStore:
+    store = MemoryReplayStore(max_entries=1)
+    store.add(b"another", 2**53, 0)
+    return store
+
+
+def failing_lookup(client_id: str) -> RegisteredClient:
+    raise OSError("no route")
+
+
+@pytest.mark.parametrize(
+    ("reason", "settings", "outage"),
+    [
+        (Reason.REPLAY_STORE_UNAVAILABLE, lambda: {"store": BrokenStore()}, None),
+        (Reason.REPLAY_STORE_FULL, lambda: {"store": full_store()}, None),
+        (Reason.CLIENT_LOOKUP_FAILED, lambda: {"clients": failing_lookup}, None),
+        (Reason.JWKS_UNAVAILABLE, dict, 500),
+    ],
+)
+def test_what_is_our_fault_is_an_error(
+    scene: Scene, reason: Reason, settings: Callable[[], dict[str, Any]], outage: int | None
+) -> None:
+    scene.party.outage = outage
+    with pytest.raises(TemporarilyUnavailable):
+        scene.verifier(**settings()).verify(scene.tenant.assertion())
+    told = {
+        "private_key_jwt.outcome": "unavailable",
+        "private_key_jwt.reason": reason.value,
+        "error.type": reason.value,
+    }
+    assert scene.telemetry.points(VERIFIED) == [(told, 1)]
+    (span,) = scene.telemetry.spans("verify client_assertion")
+    assert told.items() <= attributes(span).items()
+    assert span.status.status_code is StatusCode.ERROR
+
+
+def test_every_reason_has_one_outcome(telemetry: Telemetry) -> None:
+    for reason in Reason:
+        telemetry.on_event(
+            AssertionRefused(reason=reason, check=None, client_id=None, kid=None, jti_hash=None, duration=0.001)
+        )
+    points = [point for point, _ in telemetry.points(VERIFIED)]
+    ours = {reason for reason in Reason if TemporarilyUnavailable(reason, "").check}
+    assert {point["private_key_jwt.reason"] for point in points} == set(Reason)
+    assert {point["private_key_jwt.reason"] for point in points if "error.type" in point} == ours
+    assert {point["private_key_jwt.outcome"] for point in points} == {"refused", "unavailable"}
+
+
+# Fetches
+
+
+def test_a_fetch_is_a_point_and_a_client_span(scene: Scene) -> None:
+    scene.verifier().verify(scene.tenant.assertion())
+    assert scene.telemetry.points(FETCHED) == [({}, 1)]
+    (span,) = scene.telemetry.spans("fetch JWK Set")
+    assert attributes(span) == {
+        "url.full": scene.jwks_uri,
+        "server.address": "127.0.0.1",
+        "server.port": scene.port,
+        "private_key_jwt.jwks.members": 1,
+        "private_key_jwt.jwks.usable": 1,
+    }
+    assert (span.kind, span.status.status_code) == (SpanKind.CLIENT, StatusCode.UNSET)
+
+
+def test_a_fetch_that_fails_is_an_error_that_says_why(scene: Scene) -> None:
+    scene.party.outage = 500
+    with pytest.raises(TemporarilyUnavailable):
+        scene.verifier().verify(scene.tenant.assertion())
+    assert scene.telemetry.points(FETCHED) == [({"error.type": "jwks_unavailable"}, 1)]
+    (span,) = scene.telemetry.spans("fetch JWK Set")
+    assert attributes(span) == {
+        "url.full": scene.jwks_uri,
+        "server.address": "127.0.0.1",
+        "server.port": scene.port,
+        "error.type": "jwks_unavailable",
+    }
+    assert (span.kind, span.status.status_code) == (SpanKind.CLIENT, StatusCode.ERROR)
+    assert span.status.description == "expected HTTP status 200, got 500"
+
+
+@pytest.mark.parametrize(
+    ("jwks_uri", "address", "port"),
+    [
+        ("https://rp.example/jwks", "rp.example", 443),
+        ("https://rp.example:8443/jwks", "rp.example", 8_443),
+        ("http://[::1]/jwks", "::1", 80),
+    ],
+)
+def test_a_port_that_a_url_leaves_out_is_that_of_its_scheme(
+    telemetry: Telemetry, jwks_uri: str, address: str, port: int
+) -> None:
+    telemetry.on_event(KeysFetched(jwks_uri=jwks_uri, members=1, usable=1, duration=0.1))
+    (span,) = telemetry.spans("fetch JWK Set")
+    assert (attributes(span)["server.address"], attributes(span)["server.port"]) == (address, port)
+
+
+# What happens beside them, within a request
+
+
+def test_spans_are_children_of_the_one_that_is_current(scene: Scene) -> None:
+    verifier = scene.verifier()
+    with scene.telemetry.tracer.start_as_current_span("POST /token") as request:
+        verifier.verify(scene.tenant.assertion())
+    (fetch,), (verify,) = map(scene.telemetry.spans, ("fetch JWK Set", "verify client_assertion"))
+    (whole,) = scene.telemetry.spans("POST /token")
+    for span in (fetch, verify):
+        assert span.parent == request.get_span_context()
+        assert whole.start_time is not None
+        assert whole.end_time is not None
+        assert span.end_time is not None
+        assert whole.start_time <= (span.start_time or 0) <= span.end_time <= whole.end_time
+
+
+def test_a_span_ends_now_and_is_as_long_as_it_took(telemetry: Telemetry) -> None:
+    before = time.time_ns()
+    telemetry.on_event(KeysFetched(jwks_uri="https://rp.example/jwks", members=1, usable=1, duration=1.25))
+    (span,) = telemetry.spans("fetch JWK Set")
+    assert span.start_time is not None
+    assert span.end_time is not None
+    assert span.end_time - span.start_time == 1_250_000_000
+    assert before <= span.end_time <= time.time_ns()
+
+
+def events_of(scene: Scene, name: str) -> list[tuple[str, Point]]:
+    (span,) = scene.telemetry.spans(name)
+    return [(event.name, dict(event.attributes or {})) for event in span.events]
+
+
+def test_keys_that_come_and_go_are_counted_and_noted(scene: Scene) -> None:
+    verifier = scene.verifier()
+    verifier.verify(scene.tenant.assertion())
+    old = scene.tenant.kid
+    scene.tenant.rotate()
+    scene.tenant.end_grace()
+    with scene.telemetry.tracer.start_as_current_span("POST /token"):
+        verifier.verify(scene.tenant.assertion())
+    assert scene.telemetry.points("private_key_jwt.jwks.key.changes") == [
+        ({"private_key_jwt.key.change": "added"}, 1),
+        ({"private_key_jwt.key.change": "removed"}, 1),
+    ]
+    assert events_of(scene, "POST /token") == [
+        ("private_key_jwt.key_added", {"url.full": scene.jwks_uri, "private_key_jwt.kid": scene.tenant.kid}),
+        ("private_key_jwt.key_removed", {"url.full": scene.jwks_uri, "private_key_jwt.kid": old}),
+    ]
+
+
+def test_a_key_without_a_kid_has_none(telemetry: Telemetry) -> None:
+    with telemetry.tracer.start_as_current_span("POST /token"):
+        telemetry.on_event(KeyAdded(jwks_uri="https://rp.example/jwks", kid=None))
+    (span,) = telemetry.spans("POST /token")
+    assert [dict(event.attributes or {}) for event in span.events] == [{"url.full": "https://rp.example/jwks"}]
+
+
+def test_a_spent_budget_is_counted_and_noted(scene: Scene) -> None:
+    verifier = scene.verifier()
+    with scene.telemetry.tracer.start_as_current_span("POST /token"):
+        for number in range(9):
+            with pytest.raises(InvalidClient):
+                verifier.verify(scene.tenant.assertion(header={"kid": f"made-up-{number}"}))
+    assert scene.telemetry.points("private_key_jwt.jwks.spent_budgets") == [({}, 1)]
+    assert events_of(scene, "POST /token") == [
+        (
+            "private_key_jwt.fetch_budget_spent",
+            {"url.full": scene.jwks_uri, "private_key_jwt.retry_after": pytest.approx(30)},
+        )
+    ]
+
+
+def test_the_use_of_stale_keys_is_counted_and_noted(scene: Scene) -> None:
+    verifier = scene.verifier(stale_if_error=60)
+    verifier.verify(scene.tenant.assertion())
+    scene.party.outage = 500
+    scene.clock.advance(310)
+    with scene.telemetry.tracer.start_as_current_span("POST /token"):
+        verifier.verify(scene.tenant.assertion())
+    assert scene.telemetry.points("private_key_jwt.jwks.stale_uses") == [({}, 1)]
+    assert events_of(scene, "POST /token") == [
+        ("private_key_jwt.stale_keys_served", {"url.full": scene.jwks_uri, "private_key_jwt.jwks.age": 310})
+    ]
+
+
+def test_a_store_that_fails_is_counted_and_noted(scene: Scene) -> None:
+    with scene.telemetry.tracer.start_as_current_span("POST /token"):
+        with pytest.raises(TemporarilyUnavailable):
+            scene.verifier(store=BrokenStore()).verify(scene.tenant.assertion())
+    assert scene.telemetry.points("private_key_jwt.store.failures") == [
+        ({"private_key_jwt.store.name": "replay_store"}, 1)
+    ]
+    assert events_of(scene, "POST /token") == [
+        (
+            "private_key_jwt.store_failed",
+            {"private_key_jwt.store.name": "replay_store", "private_key_jwt.store.error": "OSError: 'no route'"},
+        )
+    ]
+
+
+class BrokenCache:
+    """A shared cache that cannot be read."""
+
+    in_process = True
+
+    def get(self, jwks_uri: str, now: float) -> None:
+        raise ConnectionError("gone")
+
+    def put(self, jwks_uri: str, document: Any, now: float) -> None: ...
+
+    def claim(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
+        return True
+
+
+def test_a_cache_that_fails_is_told_apart_from_a_replay_store(scene: Scene) -> None:
+    scene.verifier(cache=BrokenCache()).verify(scene.tenant.assertion())
+    assert scene.telemetry.points("private_key_jwt.store.failures") == [
+        ({"private_key_jwt.store.name": "jwks_cache"}, 1)
+    ]
+
+
+def test_what_comes_after_the_end_of_a_span_is_not_noted_on_it(
+    telemetry: Telemetry, caplog: pytest.LogCaptureFixture
+) -> None:
+    with telemetry.tracer.start_as_current_span("POST /token") as request:
+        request.end()
+        telemetry.on_event(KeyAdded(jwks_uri="https://rp.example/jwks", kid="k"))
+        assert caplog.text == ""
+    assert telemetry.points("private_key_jwt.jwks.key.changes") == [({"private_key_jwt.key.change": "added"}, 1)]
+
+
+def test_a_trace_that_is_not_sampled_stays_so(telemetry: Telemetry) -> None:
+    unsampled = TracerProvider(sampler=ALWAYS_OFF).get_tracer("server")
+    with unsampled.start_as_current_span("POST /token"):
+        telemetry.on_event(KeysFetched(jwks_uri="https://rp.example/jwks", members=1, usable=1, duration=1))
+    assert telemetry.spans("fetch JWK Set") == []
+    assert telemetry.points(FETCHED) == [({}, 1)]
+
+
+# Names and cardinality
+
+
+def test_names_and_units_are_after_the_semantic_conventions(scene: Scene) -> None:
+    verifier = scene.verifier(stale_if_error=60)
+    verifier.verify(scene.tenant.assertion())
+    scene.tenant.rotate()
+    for number in range(3):
+        with pytest.raises(InvalidClient):
+            verifier.verify(scene.tenant.assertion(header={"kid": f"made-up-{number}"}))
+    scene.party.outage = 500
+    scene.clock.advance(310)
+    verifier.verify(scene.tenant.assertion())
+    with pytest.raises(TemporarilyUnavailable):
+        scene.verifier(store=BrokenStore(), clients=[client_by_value(scene)]).verify(scene.tenant.assertion())
+    metrics = scene.telemetry.metrics()
+    assert {name: metric.unit for name, metric in metrics.items()} == {
+        "private_key_jwt.verification.duration": "s",
+        "private_key_jwt.jwks.fetch.duration": "s",
+        "private_key_jwt.jwks.key.changes": "{change}",
+        "private_key_jwt.jwks.spent_budgets": "{budget}",
+        "private_key_jwt.jwks.stale_uses": "{use}",
+        "private_key_jwt.store.failures": "{failure}",
+    }
+    assert all(metric.description for metric in metrics.values())
+
+
+def client_by_value(scene: Scene) -> RegisteredClient:
+    return scene.tenant.client(scene.base_url, jwks_uri=None, jwks=scene.tenant.document())
+
+
+def test_durations_fall_into_buckets_that_tell_them_apart(telemetry: Telemetry) -> None:
+    for duration in (40e-6, 80e-6, 0.002, 0.2, 2):
+        telemetry.on_event(
+            AssertionRefused(
+                reason=Reason.EXPIRED, check=None, client_id=None, kid=None, jti_hash=None, duration=duration
+            )
+        )
+    (point,) = telemetry.metrics()[VERIFIED].data.data_points
+    assert max(point.bucket_counts) == 1
+    assert (point.explicit_bounds[0], point.explicit_bounds[-1]) == (25e-6, 5)
+    telemetry.on_event(KeysFetched(jwks_uri="https://rp.example/jwks", members=1, usable=1, duration=0.06))
+    (point,) = telemetry.metrics()[FETCHED].data.data_points
+    assert (point.explicit_bounds[0], point.explicit_bounds[-1]) == (0.005, 10)
+
+
+def flood(scene: Scene, verifier: Any, count: int) -> None:
+    """Assertions of strangers: made-up kids, clients, audiences and jtis."""
+    for number in range(count):
+        for changes in (
+            {"header": {"kid": f"stranger-{number}"}},
+            {"iss": f"stranger-{number}", "sub": f"stranger-{number}"},
+            {"aud": f"https://stranger-{number}.example"},
+            {"jti": f"stranger-{number}", "exp": 1},
+        ):
+            with suppress(AuthenticationError):
+                verifier.verify(scene.tenant.assertion(**changes))
+
+
+@pytest.mark.parametrize("by_client", [False, True])
+def test_a_flood_of_strangers_adds_no_time_series(edge: Edge, clock: Clock, by_client: bool) -> None:
+    telemetry = Telemetry(by_client=by_client)
+    party = RelyingParty(audience=AUDIENCE, clock=clock)
+    with party.serve() as server:
+        scene = Scene(edge, clock, server.base_url, party, telemetry)
+        verifier = scene.verifier()
+        flood(scene, verifier, 3)
+        before = telemetry.attribute_sets()
+        flood(scene, verifier, 30)
+        assert telemetry.attribute_sets() == before
+    told = [point for name in telemetry.metrics() for point, _ in telemetry.points(name)]
+    assert "stranger" not in str(told)
+    assert scene.tenant.kid not in str(told)
+    telemetry.shutdown()
+
+
+def test_clients_are_told_apart_in_metrics_on_demand_only(edge: Edge, clock: Clock) -> None:
+    telemetry = Telemetry(by_client=True)
+    party = RelyingParty(audience=AUDIENCE, clock=clock)
+    with party.serve() as server:
+        scene = Scene(edge, clock, server.base_url, party, telemetry)
+        verifier = scene.verifier()
+        verifier.verify(scene.tenant.assertion())
+        with pytest.raises(InvalidClient):
+            verifier.verify(scene.tenant.assertion(iss="stranger", sub="stranger"))
+        assert telemetry.points(VERIFIED) == [
+            ({"private_key_jwt.outcome": "accepted", "private_key_jwt.client_id": scene.tenant.client_id}, 1),
+            ({"private_key_jwt.outcome": "refused", "private_key_jwt.reason": "unknown_client"}, 1),
+        ]
+        assert telemetry.points(FETCHED) == [({"server.address": "127.0.0.1", "server.port": scene.port}, 1)]
+    telemetry.shutdown()
+
+
+def test_no_span_holds_an_assertion_or_a_claim_of_a_stranger(scene: Scene) -> None:
+    verifier = scene.verifier()
+    for name in DEFECTS:
+        scene.telemetry.exporter.clear()
+        assertion = scene.tenant.defective(name)
+        with scene.telemetry.tracer.start_as_current_span("POST /token"), pytest.raises(InvalidClient):
+            verifier.verify(assertion)
+        told = "\n".join(span.to_json() for span in scene.telemetry.exporter.get_finished_spans())
+        assert not [part for part in assertion.split(".") if part and part in told], name
+        (span,) = scene.telemetry.spans("verify client_assertion")
+        assert attributes(span).get("private_key_jwt.client_id") in (None, scene.tenant.client_id), name
+        assert "private_key_jwt.audience" not in attributes(span), name
+        assert AUDIENCE not in told, name
+
+
+def test_a_strangers_claims_stay_out_of_spans(scene: Scene) -> None:
+    verifier = scene.verifier()
+    flood(scene, verifier, 2)
+    told = [attributes(span) for span in scene.telemetry.exporter.get_finished_spans()]
+    for values in told:
+        strange = {name for name, value in values.items() if "stranger" in str(value)}
+        assert strange <= {"private_key_jwt.kid"}  # escaped and cut, for whoever looks for it
+    assert any("stranger" in str(values) for values in told)
+
+
+# Set-up
+
+
+def test_without_an_sdk_nothing_comes_of_it(edge: Edge, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    no_op = OpenTelemetryEvents(meter_provider=NoOpMeterProvider(), tracer_provider=NoOpTracerProvider())
+    for on_event in (OpenTelemetryEvents(), no_op):
+        party = RelyingParty(audience=AUDIENCE, clock=clock)
+        with party.serve() as server:
+            verifier = edge.verifier(
+                policy=AssertionPolicy(audience=AUDIENCE),
+                clients=[party.tenant("acme").client(server.base_url)],
+                replay_store=MemoryReplayStore(),
+                jwks=edge.fetcher(clock=clock, on_event=on_event),
+                clock=clock,
+                on_event=on_event,
+            )
+            assertion = party.tenant("acme").assertion()
+            assert verifier.verify(assertion)
+            with pytest.raises(InvalidClient, match="replayed"):
+                verifier.verify(assertion)
+            party.outage = 500
+            clock.advance(310)
+            with pytest.raises(TemporarilyUnavailable):
+                verifier.verify(party.tenant("acme").assertion())
+    assert caplog.records == [record for record in caplog.records if record.name != "private_key_jwt"]
+
+
+def test_a_no_op_provider_leaves_the_current_span_alone(telemetry: Telemetry) -> None:
+    on_event = OpenTelemetryEvents(tracer_provider=NoOpTracerProvider(), meter_provider=NoOpMeterProvider())
+    with telemetry.tracer.start_as_current_span("POST /token") as request:
+        on_event(KeysFetched(jwks_uri="https://rp.example/jwks", members=1, usable=1, duration=1))
+        assert request.is_recording()
+
+
+def test_several_handlers_are_called_one_after_the_other(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    def on_event(event: Event) -> None:
+        log_events(event)
+        scene.telemetry.on_event(event)
+
+    scene.on_event = on_event  # type: ignore[assignment]
+    with caplog.at_level("DEBUG", "private_key_jwt"):
+        scene.verifier().verify(scene.tenant.assertion())
+    assert "AssertionAccepted" in caplog.text
+    assert scene.telemetry.points(VERIFIED) == [({"private_key_jwt.outcome": "accepted"}, 1)]
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("meter_provider", "otlp"), ("tracer_provider", MeterProvider), ("by_client", 1)]
+)
+def test_a_wrong_setting_is_named(setting: str, value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=setting):
+        OpenTelemetryEvents(**{setting: value})
+
+
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "private_key_jwt.integrations.otel"
+    monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "opentelemetry.metrics", None)  # what the import system takes for absent
+    with pytest.raises(ConfigurationError, match=r"pip install 'private-key-jwt\[otel\]'"):
+        import_module(name)
+
+
+def test_it_needs_no_sdk() -> None:
+    code = "import sys, private_key_jwt.integrations.otel; print('opentelemetry.sdk' in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "False"
+
+
+def test_the_example_tells_the_console() -> None:
+    example = Path(__file__).parent.parent / "examples" / "otel_events.py"
+    told = subprocess.run(
+        [sys.executable, example.name], cwd=example.parent, capture_output=True, text=True, check=True
+    )
+    for expected in ("verify client_assertion", "fetch JWK Set", VERIFIED, FETCHED, "audience_mismatch"):
+        assert f'"{expected}"' in told.stdout
+    assert "INFO:private_key_jwt:AssertionRefused: reason=audience_mismatch" in told.stderr
