@@ -58,7 +58,7 @@ class Scene:
         return self.edge.verifier(
             policy=AssertionPolicy(audience=AUDIENCE),
             clients=[self.tenant.client(self.base_url)],
-            replay_store=store or MemoryReplayStore(),
+            replay_store=MemoryReplayStore() if store is None else store,
             jwks=self.edge.fetcher(policy, clock=self.clock, on_event=self.on_event),
             clock=self.clock,
             on_event=self.on_event,

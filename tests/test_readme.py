@@ -1,6 +1,8 @@
 """What the README says is run here."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, get_args
 
@@ -24,7 +26,7 @@ from private_key_jwt.testing import DEFECTS, Clock, RelyingParty
 README = (Path(__file__).parent.parent / "README.md").read_text()
 # The examples that are files of their own are tested with the integrations.
 _OWN = re.sub(r"<!-- tests/examples/\S+ -->\n+```python\n.*?```", "", README, flags=re.DOTALL)
-EMBED, HOLD, WATCH = re.findall(r"```python\n(.*?)```", _OWN, re.DOTALL)
+EMBED, HOLD, FIXTURES, REGISTER, WATCH = re.findall(r"```python\n(.*?)```", _OWN, re.DOTALL)
 
 
 def test_the_embedding_example_works(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,6 +83,18 @@ def test_the_example_of_events_counts_refusals() -> None:
             with pytest.raises(InvalidClient):
                 verifier.verify(tenant.defective("expired"))
     assert names["refused"] == {Reason.EXPIRED: 2}
+
+
+def test_the_example_of_a_registration_holds() -> None:
+    exec(compile(REGISTER, "README.md", "exec"), {})
+
+
+def test_the_example_of_the_fixtures_takes_them(tmp_path: Path) -> None:
+    client = "import pytest\n\n\n@pytest.fixture\ndef client():\n    return None\n\n\n"
+    (tmp_path / "test_example.py").write_text(client + FIXTURES)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "1 passed" in told.stdout
 
 
 def test_every_event_is_named() -> None:

@@ -95,7 +95,7 @@ _STORE_REASONS = (Reason.REPLAY_STORE_UNAVAILABLE, Reason.REPLAY_STORE_FULL)
 
 
 def not_found(client: object, client_id: str) -> AuthenticationError:
-    """Why a look-up has not answered with the client: unknown_client (its fault) or client_lookup_failed (ours)."""
+    """Why a look-up has not answered with the client: unknown_client (its fault) or clientlookup_failed (ours)."""
     if client is None or isinstance(client, RegisteredClient):
         # A database that compares without case answers with another client than it was asked for.
         return InvalidClient(Reason.UNKNOWN_CLIENT, f"no client is registered as {quote(client_id)}", "client")
@@ -104,7 +104,7 @@ def not_found(client: object, client_id: str) -> AuthenticationError:
     )
 
 
-def _lookup_failed(error: Exception) -> TemporarilyUnavailable:
+def lookup_failed(error: Exception) -> TemporarilyUnavailable:
     return TemporarilyUnavailable(Reason.CLIENT_LOOKUP_FAILED, f"the look-up raised {told(error)}")
 
 
@@ -145,7 +145,7 @@ def sync_clients(clients: Clients) -> Callable[[str], RegisteredClient]:
         try:
             client = look_up(client_id)
         except Exception as error:  # the user's code: whatever it raises, nobody is let in
-            raise _lookup_failed(error) from error
+            raise lookup_failed(error) from error
         if isinstance(client, RegisteredClient) and client.client_id == client_id:
             return client
         raise not_found(client, client_id)
@@ -189,7 +189,7 @@ def async_clients(clients: AsyncClients) -> Callable[[str], Awaitable[Registered
         try:
             client = await look_up(client_id)
         except Exception as error:  # the user's code: whatever it raises, nobody is let in
-            raise _lookup_failed(error) from error
+            raise lookup_failed(error) from error
         if isinstance(client, RegisteredClient) and client.client_id == client_id:
             return client
         raise not_found(client, client_id)
