@@ -41,6 +41,8 @@ def test_the_defaults_of_a_jwks_policy() -> None:
         "max_bytes": 65_536,
         "max_keys": 64,
         "allow_http_loopback": False,
+        "allow_ports": (443,),
+        "allow_private_hosts": (),
     }
 
 
@@ -82,6 +84,14 @@ JWKS: list[tuple[str, list[Any]]] = [
     ("max_bytes", [*NOT_INTEGERS, 255, 16_777_217]),
     ("max_keys", [*NOT_INTEGERS, 0, 1_025]),
     ("allow_http_loopback", NOT_FLAGS),
+    ("allow_ports", [(), [], "443", 443, None, ["443"], [0], [65_536], [443, True], [443.0]]),
+    (
+        "allow_private_hosts",
+        [
+            *("idp.internal", None, 1, [""], [1], [b"idp.internal"], ["IDP.internal"], ["https://idp.internal"]),
+            *(["idp.internal:8443"], ["[fd00::1]"], ["10.0.0.1/8"], ["10.0.0.0/33"], ["10.0"], ["*.x"], ["пример"]),
+        ],
+    ),
 ]
 
 
@@ -104,6 +114,16 @@ def test_the_bounds_themselves_are_allowed() -> None:
     AssertionPolicy(audience=OP, leeway=300, max_lifetime=86_400, max_assertion_bytes=1_048_576)
     JWKSPolicy(ttl=1, unknown_kid_burst=1, unknown_kid_window=1, empty_ttl=1, refresh_ahead=1, timeout=0.01)
     JWKSPolicy(ttl=86_400, unknown_kid_burst=100, unknown_kid_window=3_600, stale_if_error=3_600, timeout=60)
+
+
+def test_lists_of_where_to_fetch_are_copied() -> None:
+    ports, hosts = [443, 8_443], ["idp.internal", "10.1.0.0/16", "fd00::1"]
+    policy = JWKSPolicy(allow_ports=ports, allow_private_hosts=hosts)
+    ports.append(22)
+    hosts.append("0.0.0.0/0")
+    assert policy.allow_ports == (443, 8_443)
+    assert policy.allow_private_hosts == ("idp.internal", "10.1.0.0/16", "fd00::1")
+    assert hash(policy)
 
 
 def test_an_audience_has_no_default() -> None:

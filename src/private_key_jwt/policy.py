@@ -5,15 +5,21 @@ Both are immutable and validated once, here, so that nothing has to be checked a
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
 from typing import Literal, get_args
 
 from .exceptions import ConfigurationError, quote
 
 AudienceRule = Literal["string", "sole", "member"]
 
+Network = IPv4Network | IPv6Network
+
 _DAY = 86_400
+_HOST_NAME = re.compile(r"(?=.*[a-z])[a-z0-9._-]{1,253}")  # a network, and no name, is what is all digits
 
 
 def check_number(name: str, value: object, low: float, high: float) -> None:
@@ -113,7 +119,14 @@ class JWKSPolicy:
     timeout: the whole of one fetch (over 0, to 60): name look-up, connect, headers and body.
     max_bytes: the most that a document may hold (256 to 16,777,216 bytes, after decompression).
     max_keys: the most members that a JWK Set may have (1 to 1,024).
-    allow_http_loopback: take plain ``http`` for a literal loopback address or ``localhost``. For tests.
+    allow_http_loopback: take plain ``http``, and any port, for a literal loopback address or ``localhost``. For
+        tests.
+    allow_ports: the ports (1 to 65,535) that a ``jwks_uri`` may name.
+    allow_private_hosts: where keys may be fetched inside of your own network: names of hosts in lower case,
+        addresses, or networks (``"idp.internal"``, ``"10.1.0.0/16"``). By default no connection is made to an
+        address that is not on the Internet (RFC 6890): loopback, private, shared, link-local and the like, decided
+        on the address that is connected to. What no key set is ever at stays refused: metadata services of
+        clouds, multicast, and addresses that hide another one.
 
     Raises ConfigurationError, which names the field.
     """
@@ -128,6 +141,8 @@ class JWKSPolicy:
     max_bytes: int = 65_536
     max_keys: int = 64
     allow_http_loopback: bool = False
+    allow_ports: Sequence[int] = (443,)
+    allow_private_hosts: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         check_number("ttl", self.ttl, 1, _DAY)
@@ -140,3 +155,33 @@ class JWKSPolicy:
         check_integer("max_bytes", self.max_bytes, 256, 16_777_216)
         check_integer("max_keys", self.max_keys, 1, 1_024)
         check_flag("allow_http_loopback", self.allow_http_loopback)
+        for port in _sequence("allow_ports", self.allow_ports):
+            check_integer("allow_ports", port, 1, 65_535)
+        if not self.allow_ports:
+            raise ConfigurationError("allow_ports must not be empty")
+        for host in _sequence("allow_private_hosts", self.allow_private_hosts):
+            read_private_host(host)
+        # What the caller passed may be a list: it must not be able to change under a running fetcher.
+        object.__setattr__(self, "allow_ports", tuple(self.allow_ports))
+        object.__setattr__(self, "allow_private_hosts", tuple(self.allow_private_hosts))
+
+
+def _sequence(name: str, value: object) -> Sequence[object]:
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence):
+        raise ConfigurationError(f"{name} must be a sequence, not {quote(value)}")
+    return value
+
+
+def read_private_host(value: object) -> str | Network:
+    """A host of ``allow_private_hosts``: its name, or the network that it is in. Raises ConfigurationError."""
+    if isinstance(value, str):
+        if _HOST_NAME.fullmatch(value):
+            return value
+        try:
+            return ipaddress.ip_network(value)
+        except ValueError:
+            pass
+    raise ConfigurationError(
+        "allow_private_hosts must hold names in lower case, addresses or networks,"
+        f" without a scheme or a port, not {quote(value)}"
+    )

@@ -2,29 +2,24 @@
 
 import asyncio
 import gzip
-import ipaddress
 import json
 import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
+from certificates import certificate
 from edges import LOOPBACK, Edge
 from loopback import Publisher, http, trickle
 from private_key_jwt import ConfigurationError, JWKSFetcher, JWKSPolicy, Reason, TemporarilyUnavailable
 from private_key_jwt._core.response import FetchFailed
 from private_key_jwt.fetcher import _http
-from support import jwk, private_key
+from support import jwk
 
 SHORT = JWKSPolicy(allow_http_loopback=True, timeout=0.3)
 KEYS = json.dumps({"keys": [jwk()]}).encode()
@@ -263,36 +258,6 @@ def test_a_transport_that_dawdles_between_chunks_is_given_up(publisher: Publishe
 
 
 # TLS
-
-
-def certificate(tmp_path: Path, host: str) -> tuple[ssl.SSLContext, Path]:
-    """A server's context with a self-signed certificate for a host, and the file that trusts it."""
-    key = private_key(9)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
-    try:
-        subject: x509.GeneralName = x509.IPAddress(ipaddress.ip_address(host))
-    except ValueError:
-        subject = x509.DNSName(host)
-    now = datetime.now(UTC)
-    cert = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([subject]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, SHA256())
-    )
-    trusted = tmp_path / "cert.pem"
-    trusted.write_bytes(cert.public_bytes(Encoding.PEM))
-    secret = tmp_path / "key.pem"
-    secret.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(trusted, secret)
-    return server, trusted
 
 
 @pytest.fixture(params=["127.0.0.1", "another.example"])

@@ -1,7 +1,8 @@
 """One GET of one JWK Set, sync and async, on a client of our own or on the user's.
 
 Whatever the client is set to do: no redirect is followed, no cookie or credential is sent, the certificate
-must have been verified, and the whole takes no longer than the policy's timeout.
+must have been verified, the address connected to is one that the policy allows, and the whole takes no
+longer than the policy's timeout.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import contextlib
 import socket
 import ssl
 import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from functools import cache
 from typing import Any
 from urllib.request import getproxies
@@ -20,8 +23,10 @@ import httpx
 from .._core.response import FetchFailed, ResponseReader
 from ..exceptions import ConfigurationError
 from ..policy import JWKSPolicy
+from ._destination import Destination
 
 _CONNECTED = (".connect_tcp.complete", ".connect_unix_socket.complete", ".start_tls.complete")
+_ANY_ADDRESS: Sequence[str | None] = (None,)
 
 
 @cache
@@ -42,8 +47,13 @@ def check_client(http: object, kind: type) -> None:
         )
 
 
-def _request(url: str, policy: JWKSPolicy, *, forced: bool) -> httpx.Request:
-    """A request that owes nothing to a client's defaults: not its headers, cookies, parameters or timeouts."""
+def _request(
+    destination: Destination, policy: JWKSPolicy, trace: object, *, forced: bool, address: str | None, connect: float
+) -> httpx.Request:
+    """A request that owes nothing to a client's defaults: not its headers, cookies, parameters or timeouts.
+
+    address: which of the host's to connect to, in at most ``connect`` seconds; None leaves it to the client.
+    """
     # A connection of its own: one that is taken from a pool does not tell the watchdog of its socket.
     headers = {
         "Accept": "application/jwk-set+json, application/json",
@@ -52,25 +62,43 @@ def _request(url: str, policy: JWKSPolicy, *, forced: bool) -> httpx.Request:
     }
     if forced:
         headers["Cache-Control"] = "no-cache"
-    timeout = httpx.Timeout(policy.timeout).as_dict()
-    request = httpx.Request("GET", url, headers=headers, extensions={"timeout": timeout})
-    if request.url.scheme == "http" and not policy.allow_http_loopback:
-        raise FetchFailed("plain http needs JWKSPolicy(allow_http_loopback=True)")
-    return request
+    extensions = {"timeout": httpx.Timeout(policy.timeout, connect=connect).as_dict(), "trace": trace}
+    url = destination.url
+    if address is not None:
+        # Who is asked for, in TLS and in HTTP, is the host all the same.
+        headers["Host"] = url.netloc.decode("ascii")
+        extensions["sni_hostname"] = destination.host
+        url = url.copy_with(host=address)
+    return httpx.Request("GET", url, headers=headers, extensions=extensions)
 
 
-def _check_verified(response: httpx.Response) -> None:
-    """The connection's own word that TLS was verified; a client of the user's may have been told not to."""
+def _attempts(
+    destination: Destination, policy: JWKSPolicy, trace: object, addresses: Sequence[str | None], *, forced: bool
+) -> Iterator[tuple[httpx.Request, bool]]:
+    """A request for each address, and whether it is the last; those to come share the time that is left."""
+    deadline = time.monotonic() + policy.timeout
+    for left in range(len(addresses), 0, -1):
+        connect = max((deadline - time.monotonic()) / left, 0.001)
+        request = _request(destination, policy, trace, forced=forced, address=addresses[-left], connect=connect)
+        yield request, left == 1
+
+
+def _check_connection(response: httpx.Response, destination: Destination) -> None:
+    """The connection's own word that it is one to trust; a client of the user's may have been told otherwise."""
     stream = response.extensions.get("network_stream")
-    if response.request.url.scheme != "https" or stream is None:
+    if stream is None:
+        return
+    if not destination.is_connected:
+        destination.check_peer(stream)
+    if response.request.url.scheme != "https":
         return
     tls = stream.get_extra_info("ssl_object")
     if tls is None or tls.context.verify_mode is not ssl.CERT_REQUIRED or not tls.context.check_hostname:
         raise FetchFailed("the TLS certificate was not verified")
 
 
-def _reader(response: httpx.Response, policy: JWKSPolicy) -> ResponseReader:
-    _check_verified(response)
+def _reader(response: httpx.Response, destination: Destination, policy: JWKSPolicy) -> ResponseReader:
+    _check_connection(response, destination)
     headers = response.headers
     if response.is_stream_consumed:
         # A transport that answers from memory has decoded the body already.
@@ -119,20 +147,42 @@ class _Watchdog:
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
+def _trace(destination: Destination, watchdog: _Watchdog) -> Callable[[str, dict[str, Any]], None]:
+    def trace(event: str, info: dict[str, Any]) -> None:
+        watchdog.trace(event, info)
+        refusal = destination.refusal(event, info)
+        if refusal is not None:
+            info["return_value"].close()
+            raise refusal
+
+    return trace
+
+
+def _trace_async(destination: Destination) -> Callable[[str, dict[str, Any]], Coroutine[Any, Any, None]]:
+    async def trace(event: str, info: dict[str, Any]) -> None:
+        refusal = destination.refusal(event, info)
+        if refusal is not None:
+            await info["return_value"].aclose()
+            raise refusal
+
+    return trace
+
+
 def get(http: httpx.Client | None, url: str, policy: JWKSPolicy, *, forced: bool) -> bytes:
     """Fetch the document. Raises FetchFailed, whatever went wrong."""
-    request = _request(url, policy, forced=forced)
     with _Watchdog(policy.timeout) as watchdog:
-        request.extensions["trace"] = watchdog.trace
         try:
+            destination = Destination(httpx.URL(url), policy)
+            trace = _trace(destination, watchdog)
             with contextlib.ExitStack() as stack:
-                client = http
+                client, addresses = http, _ANY_ADDRESS
                 if client is None:
+                    addresses = destination.resolve()
                     client = httpx.Client(verify=_ssl_context(), trust_env=False)
                     stack.enter_context(client)
-                response = client.send(request, stream=True, auth=None, follow_redirects=False)
+                response = _send(client, destination, _attempts(destination, policy, trace, addresses, forced=forced))
                 stack.callback(response.close)
-                reader = _reader(response, policy)
+                reader = _reader(response, destination, policy)
                 chunks = [response.content] if response.is_stream_consumed else response.iter_raw()
                 for chunk in chunks:
                     reader.feed(chunk)
@@ -149,18 +199,33 @@ def get(http: httpx.Client | None, url: str, policy: JWKSPolicy, *, forced: bool
     return body
 
 
+def _send(
+    client: httpx.Client, destination: Destination, attempts: Iterator[tuple[httpx.Request, bool]]
+) -> httpx.Response:
+    while True:
+        request, is_last = next(attempts)
+        try:
+            return client.send(request, stream=True, auth=None, follow_redirects=False)
+        except (httpx.ConnectError, httpx.ConnectTimeout):
+            if is_last or destination.is_connected:  # it was TLS that failed, and would at another address
+                raise
+
+
 async def aget(http: httpx.AsyncClient | None, url: str, policy: JWKSPolicy, *, forced: bool) -> bytes:
     """Fetch the document. Raises FetchFailed, whatever went wrong."""
-    request = _request(url, policy, forced=forced)
     try:
+        destination = Destination(httpx.URL(url), policy)
+        trace = _trace_async(destination)
         async with asyncio.timeout(policy.timeout), contextlib.AsyncExitStack() as stack:
-            client = http
+            client, addresses = http, _ANY_ADDRESS
             if client is None:
+                addresses = await destination.resolve_async()
                 client = httpx.AsyncClient(verify=_ssl_context(), trust_env=False)
                 await stack.enter_async_context(client)
-            response = await client.send(request, stream=True, auth=None, follow_redirects=False)
+            attempts = _attempts(destination, policy, trace, addresses, forced=forced)
+            response = await _send_async(client, destination, attempts)
             stack.push_async_callback(response.aclose)
-            reader = _reader(response, policy)
+            reader = _reader(response, destination, policy)
             if response.is_stream_consumed:
                 reader.feed(response.content)
             else:
@@ -173,6 +238,18 @@ async def aget(http: httpx.AsyncClient | None, url: str, policy: JWKSPolicy, *, 
         raise _timed_out(policy) from None
     except Exception as error:
         raise _failed(error, policy) from None
+
+
+async def _send_async(
+    client: httpx.AsyncClient, destination: Destination, attempts: Iterator[tuple[httpx.Request, bool]]
+) -> httpx.Response:
+    while True:
+        request, is_last = next(attempts)
+        try:
+            return await client.send(request, stream=True, auth=None, follow_redirects=False)
+        except (httpx.ConnectError, httpx.ConnectTimeout):
+            if is_last or destination.is_connected:
+                raise
 
 
 def _failed(error: Exception, policy: JWKSPolicy) -> FetchFailed:
