@@ -77,10 +77,12 @@ def _attempts(
 ) -> Iterator[tuple[httpx.Request, bool]]:
     """A request for each address, and whether it is the last; those to come share the time that is left."""
     deadline = time.monotonic() + policy.timeout
-    for left in range(len(addresses), 0, -1):
+    left = len(addresses)
+    while True:
         connect = max((deadline - time.monotonic()) / left, 0.001)
         request = _request(destination, policy, trace, forced=forced, address=addresses[-left], connect=connect)
         yield request, left == 1
+        left -= 1
 
 
 def _check_connection(response: httpx.Response, destination: Destination) -> None:
