@@ -1,0 +1,65 @@
+"""The catalogue of hostile inputs: every row, sync and async, with the reason that it must get."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from edges import AsyncEdge, Edge, SyncEdge
+from hostile import assertions, key_sets, replays  # noqa: F401 - each adds its rows
+from hostile.elsewhere import ELSEWHERE, IDS, NOT_OURS
+from hostile.tally import Tally
+from hostile.world import ACCEPTED, ROWS, World, is_as_expected, outcome
+from loopback import Publisher
+from private_key_jwt.testing import Clock
+
+EDGES = {"sync": SyncEdge, "async": AsyncEdge}
+TESTS = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize(
+    ("number", "edge"),
+    [pytest.param(number, edge, id=f"{number}-{name}") for number in ROWS for name, edge in EDGES.items()],
+    indirect=["edge"],
+)
+def test_row(
+    number: str,
+    edge: Edge,
+    publisher: Publisher,
+    clock: Clock,
+    tally: Tally,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    row = ROWS[number]
+    world = World(edge, publisher, clock, monkeypatch, tmp_path)
+    tried = 0
+    for expected, attempt in row.cases(world):
+        told = outcome(attempt)
+        tried += 1
+        as_expected = is_as_expected(told, expected)
+        tally.add(
+            row.attack_class,
+            accepted=told == ACCEPTED and not as_expected,
+            foreign=told.startswith("foreign"),
+            surprising=not as_expected,
+        )
+        assert as_expected, f"{row.text}, case {tried}: expected {expected}, got {told}"
+    assert tried
+
+
+def test_every_row_is_tested_or_explained() -> None:
+    places = [set(ROWS), set(ELSEWHERE), set(NOT_OURS)]
+    assert sorted(number for place in places for number in place) == sorted(IDS)
+
+
+@pytest.mark.parametrize("number", ELSEWHERE)
+def test_what_is_tested_elsewhere_is_there(number: str) -> None:
+    for place in ELSEWHERE[number]:
+        path, _, name = place.partition("::")
+        names = {
+            node.name for node in ast.walk(ast.parse((TESTS / path).read_text())) if isinstance(node, ast.FunctionDef)
+        }
+        assert name in names, place
