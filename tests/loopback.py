@@ -49,7 +49,7 @@ class Publisher:
         self._free = threading.Event()
         self._free.set()
         self._arrived = threading.Condition()
-        self._tls = tls
+        self.tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
@@ -59,7 +59,7 @@ class Publisher:
         return len(self.requests)
 
     def uri(self, path: str = "/jwks.json", host: str = "127.0.0.1") -> str:
-        return f"http{'s' if self._tls else ''}://{host}:{self._listener.getsockname()[1]}{path}"
+        return f"http{'s' if self.tls else ''}://{host}:{self._listener.getsockname()[1]}{path}"
 
     def hold(self) -> None:
         """Let requests come and answers wait, until ``release``."""
@@ -95,7 +95,7 @@ class Publisher:
     def _serve(self, raw: socket.socket) -> None:
         with contextlib.suppress(OSError), raw:
             raw.settimeout(10)
-            connection = self._tls.wrap_socket(raw, server_side=True) if self._tls else raw
+            connection = self.tls.wrap_socket(raw, server_side=True) if self.tls else raw
             with connection:
                 request = b""
                 while b"\r\n\r\n" not in request:

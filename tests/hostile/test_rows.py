@@ -42,6 +42,7 @@ def test_row(
         as_expected = is_as_expected(told, expected)
         tally.add(
             row.attack_class,
+            valid=expected == ACCEPTED,
             accepted=told == ACCEPTED and not as_expected,
             foreign=told.startswith("foreign"),
             surprising=not as_expected,
