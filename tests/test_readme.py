@@ -113,8 +113,6 @@ def test_the_defaults_table_names_real_settings() -> None:
     assert named <= settings
     assert settings - named <= {"audience", "audiences", "leeway", "max_bytes", "max_keys", "timeout", "ttl"} | {
         "allow_http_loopback",
-        "allow_ports",
-        "allow_private_hosts",
         "require_iat",
         "require_kid",
         "require_typ",
