@@ -28,6 +28,7 @@ BUDGET = {
     "16 KiB without a dot": (400, 30, 3.0),
     "16 KiB that end wrong": (400, 30, 3.0),
     "16 KiB with spare bits": (500, 30, 3.0),
+    "1 MiB, and somebody watches": (400, 30, 1.0),
 }
 
 

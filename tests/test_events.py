@@ -310,8 +310,14 @@ def test_events_below_the_level_are_not_even_written(scene: Scene, caplog: pytes
 
 
 def test_on_event_must_be_a_function(edge: Edge) -> None:
-    with pytest.raises(ConfigurationError, match="on_event"):
-        edge.fetcher(on_event="log")
+    async def nobody_awaits(event: Event) -> None: ...
+
+    class NobodyAwaits:
+        async def __call__(self, event: Event) -> None: ...
+
+    for wrong in ("log", nobody_awaits, NobodyAwaits()):
+        with pytest.raises(ConfigurationError, match="on_event"):
+            edge.fetcher(on_event=wrong)
     with pytest.raises(ConfigurationError, match="on_event"):
         edge.verifier(
             policy=AssertionPolicy(audience=AUDIENCE), clients=[], replay_store=MemoryReplayStore(), on_event=1

@@ -16,7 +16,7 @@ from private_key_jwt import (
     Reason,
     TemporarilyUnavailable,
 )
-from private_key_jwt.exceptions import quote
+from private_key_jwt.exceptions import quote, told
 
 ERRORS: list[AuthenticationError] = [
     InvalidClient(Reason.EXPIRED, "expired 42 s ago", "exp"),
@@ -69,11 +69,11 @@ def test_an_answer_can_be_changed_without_changing_the_next() -> None:
     assert ERRORS[0].to_response().body
 
 
-@pytest.mark.parametrize(("seconds", "told"), [(0, 1), (-5, 1), (0.1, 1), (1, 1), (1.1, 2), (30, 30)])
-def test_retry_after_is_in_whole_seconds(seconds: float, told: int) -> None:
+@pytest.mark.parametrize(("seconds", "whole"), [(0, 1), (-5, 1), (0.1, 1), (1, 1), (1.1, 2), (30, 30)])
+def test_retry_after_is_in_whole_seconds(seconds: float, whole: int) -> None:
     error = TemporarilyUnavailable(Reason.JWKS_UNAVAILABLE, "x", seconds)
-    assert error.retry_after == told
-    assert error.to_response().headers["Retry-After"] == str(told)
+    assert error.retry_after == whole
+    assert error.to_response().headers["Retry-After"] == str(whole)
 
 
 @pytest.mark.parametrize("error", ERRORS)
@@ -144,3 +144,12 @@ def test_every_error_is_public() -> None:
     kinds: list[type] = [PrivateKeyJWTError, ConfigurationError, *(type(error) for error in ERRORS)]
     for kind in kinds:
         assert getattr(private_key_jwt, kind.__name__) is kind
+
+
+def test_an_exception_whose_text_raises_is_told_by_its_name() -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no text")
+
+    assert told(Mute()) == "Mute"
+    assert told(OSError("a\nb")) == r"OSError: 'a\nb'"

@@ -342,7 +342,7 @@ def test_a_function_that_answers_with_another_client_is_not_believed(op: OpenIDP
     assert reason(lambda: verifier.verify(assertion)) is Reason.UNKNOWN_CLIENT
 
 
-@pytest.mark.parametrize("answer", ["portal-acme", 0, {}, KeyError("portal-acme"), OSError("down")])
+@pytest.mark.parametrize("answer", [StopIteration(), "portal-acme", 0, {}, KeyError("portal-acme"), OSError("down")])
 def test_a_look_up_that_fails_is_ours(op: OpenIDProvider, answer: Any) -> None:
     def look_up(_client_id: str) -> Any:
         if isinstance(answer, Exception):
@@ -386,7 +386,9 @@ def test_keys_by_value(op: OpenIDProvider, keys: Any, kid: str, expected: Reason
 # Stores
 
 
-@pytest.mark.parametrize("answer", [None, 1, 0, "True", [], OSError("down"), TimeoutError(), ZeroDivisionError()])
+@pytest.mark.parametrize(
+    "answer", [StopIteration(), None, 1, 0, "True", [], OSError("down"), TimeoutError(), ZeroDivisionError()]
+)
 def test_a_store_that_cannot_tell_accepts_nothing(op: OpenIDProvider, answer: Any) -> None:
     """Law 7."""
 

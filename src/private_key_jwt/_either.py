@@ -23,7 +23,14 @@ def awaited(call: Callable[..., Any], *, in_process: bool) -> Callable[..., Awai
         return await result if hasattr(result, "__await__") else result
 
     async def in_a_thread(*args: Any) -> Any:
-        result = await asyncio.to_thread(call, *args)
+        result = await asyncio.to_thread(_without_stop_iteration, call, *args)
         return await result if hasattr(result, "__await__") else result
 
     return at_once if in_process else in_a_thread
+
+
+def _without_stop_iteration(call: Callable[..., Any], *args: Any) -> Any:
+    try:
+        return call(*args)
+    except StopIteration as error:  # a Future cannot hold one, and on CPython 3.11 nobody is told: the wait has no end
+        raise RuntimeError("StopIteration") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import perf_counter
-from typing import get_args
+from typing import Any, get_args
 
 from ._core import claims as claims_step
 from ._core import compact, replay, token_request
@@ -14,6 +14,7 @@ from .events import AssertionAccepted, AssertionRefused, OnEvent, StoreFailed, e
 from .exceptions import AuthenticationError, InvalidRequest, Reason, told
 
 _CHECKS = get_args(Check)
+_AFTER_HEADER = frozenset(_CHECKS[_CHECKS.index("header") + 1 :])
 _AFTER_CLIENT = frozenset(_CHECKS[_CHECKS.index("client") + 1 :])
 _STORE_REASONS = (Reason.REPLAY_STORE_UNAVAILABLE, Reason.REPLAY_STORE_FULL)
 
@@ -79,14 +80,17 @@ def _cause(error: AuthenticationError) -> str:
     return str(error.reason) if error.__cause__ is None else told(error.__cause__)
 
 
-def _known(assertion: object, check: str | None) -> tuple[str | None, str | None, str | None]:
+def _known(assertion: Any, check: str | None) -> tuple[str | None, str | None, str | None]:
     """``kid``, client_id and hash of the ``jti`` of what was refused at ``check``, as far as they can be told.
 
-    It is read a second time here: to hand out what each step found would cost every assertion that is accepted.
+    It is read a second time here: to hand out what each step found would cost every assertion that is accepted. What
+    was refused for its size or shape is not: refusing that must stay as cheap as it was.
     """
     kid = client_id = None
+    if check not in _AFTER_HEADER:
+        return kid, client_id, None
     try:
-        header, claims, _, _ = compact.split(assertion, 1_048_576)  # type: ignore[arg-type]
+        header, claims, _, _ = compact.split(assertion, len(assertion))
         kid = header_step.parse(header).kid
         if check not in _AFTER_CLIENT:  # what it says of itself is a stranger's claim
             return kid, None, None

@@ -130,7 +130,7 @@ OnEvent = Callable[[Event], None]
 
 _LEVELS: dict[type, int] = {
     AssertionAccepted: logging.DEBUG,
-    AssertionRefused: logging.INFO,
+    AssertionRefused: logging.WARNING,
     KeysFetched: logging.DEBUG,
     FetchFailed: logging.WARNING,
     FetchBudgetSpent: logging.WARNING,
@@ -147,7 +147,10 @@ def escaped(text: str | None) -> str | None:
 
 
 def log_events(event: Event) -> None:
-    """Log an event to ``private_key_jwt``: ``extra`` has its name as ``event``, and its fields."""
+    """Log an event to ``private_key_jwt``: ``extra`` has its name as ``event``, and its fields.
+
+    What went well is DEBUG, keys that come and go are INFO, what did not is WARNING, and a store that failed ERROR.
+    """
     level = _LEVELS[type(event)]
     if logger.isEnabledFor(level):
         extra = {field.name: getattr(event, field.name) for field in fields(event)}

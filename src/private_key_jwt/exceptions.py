@@ -80,7 +80,10 @@ def quote(value: object) -> str:
 
 def told(error: BaseException) -> str:
     """What somebody else's code raised, made safe for one line of a log."""
-    return f"{type(error).__name__}: {quote(str(error))}"
+    try:
+        return f"{type(error).__name__}: {quote(str(error))}"
+    except Exception:  # an exception whose text raises
+        return type(error).__name__
 
 
 class PrivateKeyJWTError(Exception):

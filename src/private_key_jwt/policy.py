@@ -5,6 +5,7 @@ Both are immutable and validated once, here, so that nothing has to be checked a
 
 from __future__ import annotations
 
+import inspect
 import ipaddress
 import re
 from collections.abc import Sequence
@@ -45,8 +46,12 @@ def check_flag(name: str, value: object) -> None:
 
 def check_handler(on_event: object) -> None:
     """Refuse anything but None or a function. Raises ConfigurationError."""
-    if on_event is not None and not callable(on_event):
+    if on_event is None:
+        return
+    if not callable(on_event):
         raise ConfigurationError(f"on_event must be a function of one event, not {type(on_event).__name__}")
+    if inspect.iscoroutinefunction(on_event) or inspect.iscoroutinefunction(type(on_event).__call__):
+        raise ConfigurationError("on_event must not be a coroutine function: nobody would await it")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

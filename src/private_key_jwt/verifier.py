@@ -85,6 +85,7 @@ class ClientAssertionVerifier:
         self._clock = clock
         self._on_event = on_event
         self._find_client = adapt.sync_clients(clients)
+        self._replay_store = replay_store
         self._mark = adapt.sync_store(replay_store)
         self._own_jwks = JWKSFetcher(on_event=on_event) if jwks is None else None
         self._jwks = adapt.sync_fetcher(self._own_jwks or jwks)
@@ -238,6 +239,7 @@ class AsyncClientAssertionVerifier:
         self._clock = clock
         self._on_event = on_event
         self._find_client = adapt.async_clients(clients)
+        self._replay_store = replay_store
         self._mark = adapt.async_store(replay_store)
         self._own_jwks = AsyncJWKSFetcher(on_event=on_event) if jwks is None else None
         self._jwks = adapt.async_fetcher(self._own_jwks or jwks)

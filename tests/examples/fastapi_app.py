@@ -12,6 +12,7 @@ from private_key_jwt import (
     JWKSPolicy,
     MemoryReplayStore,
     VerifiedAssertion,
+    events,
     ledgerbee,
 )
 from private_key_jwt.integrations.fastapi import ClientAuthentication
@@ -37,5 +38,6 @@ app = create_app(
         clients=[ledgerbee.client("portal-acme", slug="acme", base_url=SIMULATOR or ledgerbee.BASE_URL)],
         replay_store=MemoryReplayStore(),  # several workers must share one
         jwks=AsyncJWKSFetcher(JWKSPolicy(allow_http_loopback=True)) if SIMULATOR else None,
+        on_event=events.log_events,  # why somebody is refused: a warning of the logger "private_key_jwt"
     )
 )

@@ -14,6 +14,7 @@ from private_key_jwt import (
     JWKSFetcher,
     JWKSPolicy,
     MemoryReplayStore,
+    events,
     ledgerbee,
 )
 from private_key_jwt.integrations import TokenRequest, answer, required
@@ -47,6 +48,7 @@ app = create_app(
         clients=[ledgerbee.client("portal-acme", slug="acme", base_url=SIMULATOR or ledgerbee.BASE_URL)],
         replay_store=MemoryReplayStore(),  # several workers must share one
         jwks=JWKSFetcher(JWKSPolicy(allow_http_loopback=True)) if SIMULATOR else None,
+        on_event=events.log_events,  # why somebody is refused: a warning of the logger "private_key_jwt"
     )
 )
 

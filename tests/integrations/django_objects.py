@@ -36,6 +36,11 @@ def make_async_verifier() -> AsyncClientAssertionVerifier:
     return AsyncClientAssertionVerifier(policy=AssertionPolicy(audience="a"), clients=[client], replay_store=store)
 
 
+def make_async_verifier_alone() -> AsyncClientAssertionVerifier:
+    policy = AssertionPolicy(audience="a")
+    return AsyncClientAssertionVerifier(policy=policy, clients=[client], replay_store=MemoryReplayStore())
+
+
 def make_nothing() -> None:
     return None
 

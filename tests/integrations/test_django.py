@@ -21,6 +21,7 @@ from private_key_jwt import (
     InvalidClient,
     MemoryReplayStore,
 )
+from private_key_jwt.events import log_events
 from private_key_jwt.integrations import _django_settings as project
 from private_key_jwt.integrations.django import client_authentication
 from private_key_jwt.testing import Tenant
@@ -116,11 +117,13 @@ KINDS = pytest.mark.parametrize("kind", [ClientAssertionVerifier, AsyncClientAss
 @KINDS
 def test_a_verifier_is_made_of_its_parts_once(kind: Any) -> None:
     given = parts(LEEWAY=5, MAX_LIFETIME=60, AUDIENCE_RULE="string", WORKERS=1, CLOCK="time.time")
+    given["ON_EVENT"] = "private_key_jwt.events.log_events"
     with using(given | {"JWKS": {"TTL": 60, "ALLOW_HTTP_LOOPBACK": True}}):
         verifier = project.verifier(kind)
         assert project.verifier(kind) is verifier
         assert isinstance(verifier, kind)
         assert (verifier._policy.leeway, verifier._policy.audience_rule) == (5, "string")
+        assert verifier._on_event is verifier._jwks._state._on_event is log_events
     with using(given):
         assert project.verifier(kind) is not verifier
 
@@ -160,6 +163,13 @@ def test_a_class_is_called() -> None:
     mark(b"one assertion", 2**40, 0)
     with pytest.raises(InvalidClient, match="replayed"):
         mark(b"one assertion", 2**40, 0)
+
+
+def test_whole_verifiers_must_share_a_store_that_lives_in_the_process() -> None:
+    with using({"VERIFIER": f"{OBJECTS}.verifier", "ASYNC_VERIFIER": f"{OBJECTS}.make_async_verifier_alone"}):
+        project.verifier(ClientAssertionVerifier)
+        with pytest.raises(ConfigurationError, match="must share a replay store"):
+            project.verifier(AsyncClientAssertionVerifier)
 
 
 def test_a_whole_verifier_may_be_given() -> None:

@@ -66,3 +66,12 @@ def test_what_must_not_be_registered_is_no_client(members: dict[str, Any]) -> No
 )
 def test_who_must_authenticate_with_private_key_jwt(model: Any, members: dict[str, Any], expected: bool) -> None:
     assert uses_private_key_jwt(model(**members)) is expected
+
+
+def test_a_model_that_says_the_same_is_read_once() -> None:
+    """Importing keys takes milliseconds, and strangers may ask for a client as often as they like."""
+    client = registered_client("c", as_attributes(jwks=KEYS))
+    assert registered_client("c", as_attributes(jwks={"keys": [jwk()]})) is client
+    assert registered_client("d", as_attributes(jwks=KEYS)) is not client
+    assert registered_client("c", as_attributes(jwks={"keys": []})).jwks == {"keys": []}
+    assert registered_client("c", as_attributes(jwks_uri=URI)).jwks is None

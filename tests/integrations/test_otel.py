@@ -626,4 +626,4 @@ def test_the_example_tells_the_console() -> None:
     )
     for expected in ("verify client_assertion", "fetch JWK Set", VERIFIED, FETCHED, "audience_mismatch"):
         assert f'"{expected}"' in told.stdout
-    assert "INFO:private_key_jwt:AssertionRefused: reason=audience_mismatch" in told.stderr
+    assert "WARNING:private_key_jwt:AssertionRefused: reason=audience_mismatch" in told.stderr

@@ -99,7 +99,7 @@ def test_the_answer_tells_no_reason(served: Served) -> None:
 def test_only_a_post_authenticates(served: Served, method: str) -> None:
     tenant = served.usual
     form = token_request(tenant.assertion())
-    assert served.http.request(method, served.url, data=form).status_code in (401, 405)
+    assert served.http.request(method, served.url, data=form).status_code in (400, 405)
     # It was not even used up.
     assert wire(served.http.post(served.url, data=form)) == issued_to(tenant.client_id)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 import httpx
 import pytest
@@ -156,3 +157,20 @@ def test_the_lifespan_closes_the_fetcher_that_is_the_verifiers_own(tenant: Tenan
     with uvicorn_server.serve(starlette_app.create_app(verifier)):
         assert not verifier._jwks._closed  # type: ignore[union-attr]
     assert verifier._jwks._closed  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("rest", ["scope=x;client_id=victim;client_secret=zz", "client_id=&scope=%3B", "scope"])
+def test_an_endpoint_reads_the_form_that_was_authenticated(
+    verifier: AsyncClientAssertionVerifier, tenant: Tenant, rest: str
+) -> None:
+    """Some releases of Starlette's parser also split at a semicolon: it must not read the body a second time."""
+
+    async def token(request: Request) -> Response:
+        client = await starlette.authenticate(verifier, request)
+        return JSONResponse({"client": client and client.client_id, "form": list((await request.form()).multi_items())})
+
+    body = f"{urlencode(token_request(tenant.assertion()))}&{rest}"
+    app = Starlette(routes=[Route("/token", token, methods=["POST"])])
+    answer = post(app, content=body, headers={"Content-Type": "application/x-www-form-urlencoded"}).json()
+    assert answer["client"] == tenant.client_id
+    assert [tuple(pair) for pair in answer["form"]] == parse_qsl(body, keep_blank_values=True)

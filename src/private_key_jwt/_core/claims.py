@@ -108,8 +108,8 @@ def check_audience(claims: Claims, policy: AssertionPolicy) -> str:
         if value in policy.audiences:
             return value
     near = {value.rstrip("/") for value in values} & {value.rstrip("/") for value in policy.audiences}
-    hint = "the same but for a slash at the end; " if near else ""
-    raise _audience_mismatch(aud, hint + " or ".join(sorted(map(quote, policy.audiences))))
+    hint = "; only the slash at the end differs" if near else ""
+    raise _audience_mismatch(aud, " or ".join(sorted(map(quote, policy.audiences))) + hint)
 
 
 def _audience_mismatch(aud: object, expected: str) -> InvalidClient:

@@ -7,6 +7,7 @@ from dataclasses import fields
 from threading import RLock
 from typing import Any, TypeVar
 
+from .._either import is_in_process
 from ..exceptions import ConfigurationError, quote
 from ..fetcher import AsyncJWKSFetcher, JWKSFetcher
 from ..policy import AssertionPolicy, JWKSPolicy
@@ -32,7 +33,7 @@ _WHOLE = {ClientAssertionVerifier: "VERIFIER", AsyncClientAssertionVerifier: "AS
 _POLICY = _fields(AssertionPolicy)
 _JWKS_POLICY = _fields(JWKSPolicy)
 _REQUIRED = ("AUDIENCE", "CLIENTS", "REPLAY_STORE")
-_PARTS = (*_POLICY, "CLIENTS", "REPLAY_STORE", "JWKS", "CLOCK", "WORKERS")
+_PARTS = (*_POLICY, "CLIENTS", "REPLAY_STORE", "JWKS", "CLOCK", "WORKERS", "ON_EVENT")
 
 
 def _wrong(text: str) -> ConfigurationError:
@@ -104,18 +105,26 @@ class Project:
         made = _made(name, self._given[name], lambda found: isinstance(found, kind))
         if not isinstance(made, kind):
             raise _wrong(f"{name} must give a {kind.__name__}, not {quote(made)}")
+        self._check_shared(made._replay_store)  # noqa: SLF001
         return made
+
+    def _check_shared(self, store: object) -> None:
+        first = self._once("REPLAY_STORE", lambda: store)
+        if first is not store and is_in_process(first) and is_in_process(store):
+            raise _wrong(
+                f"{' and '.join(_WHOLE.values())} must share a replay store: each would accept an assertion once"
+            )
 
     def _of_parts(self, kind: type[Verifier]) -> Verifier:
         store = self._once("REPLAY_STORE", self._replay_store)
         parts: dict[str, Any] = {
             name.lower(): _imported(name, self._given[name])
-            for name in ("CLIENTS", "CLOCK", "WORKERS")
+            for name in ("CLIENTS", "CLOCK", "WORKERS", "ON_EVENT")
             if name in self._given
         }
         try:
             if "JWKS" in self._given:
-                parts["jwks"] = self._jwks(kind)
+                parts["jwks"] = self._jwks(kind, parts.get("on_event"))
             policy = AssertionPolicy(**{_POLICY[name]: self._given[name] for name in self._given if name in _POLICY})
             return kind(policy=policy, replay_store=store, **parts)
         except ConfigurationError as error:
@@ -124,13 +133,14 @@ class Project:
     def _replay_store(self) -> Any:
         return _made("REPLAY_STORE", self._given["REPLAY_STORE"], lambda found: hasattr(found, "add"))
 
-    def _jwks(self, kind: type) -> Any:
+    def _jwks(self, kind: type, on_event: Any) -> Any:
         given = self._given["JWKS"]
         if not isinstance(given, Mapping):
             return _made("JWKS", given, lambda found: hasattr(found, "get_key"))
         _check_keys(given, _JWKS_POLICY, " of JWKS")
         policy = JWKSPolicy(**{_JWKS_POLICY[name]: value for name, value in given.items()})
-        return JWKSFetcher(policy) if kind is ClientAssertionVerifier else AsyncJWKSFetcher(policy)
+        fetcher = JWKSFetcher if kind is ClientAssertionVerifier else AsyncJWKSFetcher
+        return fetcher(policy, on_event=on_event)
 
 
 _lock = RLock()

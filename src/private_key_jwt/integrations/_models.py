@@ -7,7 +7,11 @@ A model says what client metadata says (RFC 7591 §2), in attributes of the same
 from __future__ import annotations
 
 from collections.abc import Mapping
+from hashlib import sha256
+from threading import Lock
 from typing import Any
+
+from cachetools import LRUCache, cached
 
 from .._registration import METHOD, signing_algs
 from ..clients import RegisteredClient
@@ -36,4 +40,15 @@ def registered_client(client_id: str, model: object) -> RegisteredClient:
     if jwks_uri is None and jwks is None:
         jwks = {"keys": []}
     algs = signing_algs(_member(model, "token_endpoint_auth_signing_alg"))
+    return _registered(client_id, jwks_uri, jwks, algs)
+
+
+def _key(client_id: str, jwks_uri: object, jwks: object, algs: tuple[str, ...]) -> bytes:
+    return sha256(repr((client_id, jwks_uri, jwks, algs)).encode("utf-8", "backslashreplace")).digest()
+
+
+# Importing keys takes milliseconds, and a model is asked for before anything of its client is proved: the last 1,024
+# are kept, each for as long as its model says the same.
+@cached(LRUCache(1_024), key=_key, lock=Lock())
+def _registered(client_id: str, jwks_uri: Any, jwks: Any, algs: tuple[str, ...]) -> RegisteredClient:
     return RegisteredClient(client_id, jwks_uri=jwks_uri, jwks=jwks, signing_algs=algs)

@@ -39,7 +39,8 @@ MAX_BODY = 65_536
 
 _MAX_PARAMETERS = 1_000
 _MEDIA_TYPE = "application/x-www-form-urlencoded"
-_BODY_ONLY = ("client_assertion", "client_assertion_type", "client_secret")
+_BODY_ONLY = ("client_assertion", "client_assertion_type", "client_id", "client_secret")
+_MAX_DIGITS = 20  # of a Content-Length
 
 
 class Answer(NamedTuple):
@@ -125,9 +126,9 @@ class TokenRequest:
     def __post_init__(self) -> None:
         check_query(self.query)
         length = self.content_length or "0"
-        if not (length.isascii() and length.isdecimal()):
-            raise _invalid(f"expected a Content-Length of digits, got {quote(length)}")
-        self.check_size(int(length[:20]))
+        if not (length.isascii() and length.isdecimal() and len(length) <= _MAX_DIGITS):
+            raise _invalid(f"expected a Content-Length of at most {_MAX_DIGITS} digits, got {quote(length)}")
+        self.check_size(int(length))
 
     @classmethod
     def from_wsgi(cls, environ: Mapping[str, Any], max_body: int = MAX_BODY) -> Self:
@@ -185,15 +186,16 @@ class TokenRequest:
             if not message.get("more_body", False):
                 return bytes(body)
 
-    def form(self, body: bytes) -> Form:
+    def form(self, body: bytes) -> list[tuple[str, str]]:
         """The parameters in a body, repeats included; none in an empty one.
 
-        Raises InvalidRequest: a body that is too large, no form, not in UTF-8, or of more than 1,000 parameters.
+        Raises InvalidRequest: a body that is too large, not sent by POST, no form, not in UTF-8, or of more than 1,000
+        parameters.
         """
         self.check_size(len(body))
-        if not body or self.method != "POST":
+        if not body:
             return []
-        check_content_type(self.content_type)
+        self._check_form()
         try:
             return parse_qsl(
                 body.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=_MAX_PARAMETERS
@@ -203,10 +205,16 @@ class TokenRequest:
 
     def parsed(self, form: Form) -> Form:
         """A form that the framework has read before, because something else asked for it. Raises InvalidRequest."""
-        if not form or self.method != "POST":
+        if not form:
             return []
-        check_content_type(self.content_type)
+        self._check_form()
         return form
+
+    def _check_form(self) -> None:
+        # Frameworks differ in what they take for a POST. What is read here as no form must not be one to an endpoint.
+        if self.method != "POST":
+            raise _invalid(f"expected a form sent by POST, got it by {quote(self.method)}")
+        check_content_type(self.content_type)
 
 
 def check_settings(verifier: object, kind: type, *, optional: object, max_body: object) -> None:

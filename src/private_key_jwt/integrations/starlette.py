@@ -24,6 +24,7 @@ from ._extra import needs
 from ._request import MAX_BODY, TokenRequest, answer, check_settings, expected, unreadable
 
 with needs("starlette"):
+    from starlette.datastructures import FormData
     from starlette.requests import Request
     from starlette.responses import Response
 
@@ -61,7 +62,10 @@ async def _form(request: Request, token_request: TokenRequest) -> Form:
         raise
     except Exception as error:  # a client that went away, a limit of the framework's own
         raise unreadable(error) from error
-    return token_request.form(body)
+    form = token_request.form(body)
+    # What an endpoint reads is what was authenticated here: parsers of forms differ, over time also in one library.
+    request._form = FormData(list[tuple[str, Any]](form))  # noqa: SLF001
+    return form
 
 
 async def _body(request: Request, token_request: TokenRequest) -> bytes:
