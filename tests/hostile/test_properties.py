@@ -39,6 +39,9 @@ from private_key_jwt.fetcher._destination import Destination
 from private_key_jwt.testing import Clock
 from support import OP, jwk, private_key, sign
 
+# Thousands of examples: traced for coverage they take minutes, and find nothing more.
+pytestmark = pytest.mark.no_cover
+
 PHASES = (Phase.explicit, Phase.generate, Phase.shrink)
 FIXED = settings(derandomize=True, database=None, deadline=None, phases=PHASES)
 NOW = 1_700_000_000
