@@ -22,7 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Literal
 
-from .exceptions import Reason, quote
+from .exceptions import Reason, one_line, quote
 
 logger = logging.getLogger("private_key_jwt")
 
@@ -154,7 +154,8 @@ def log_events(event: Event) -> None:
     level = _LEVELS[type(event)]
     if logger.isEnabledFor(level):
         extra = {field.name: getattr(event, field.name) for field in fields(event)}
-        text = " ".join(f"{name}={value}" for name, value in extra.items())
+        # A client_id is one that is registered, and may hold a line break all the same.
+        text = " ".join(f"{name}={one_line(str(value))}" for name, value in extra.items())
         name = type(event).__name__
         logger.log(level, "%s: %s", name, text, extra={"event": name, **extra})
 

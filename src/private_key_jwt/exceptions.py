@@ -78,6 +78,11 @@ def quote(value: object) -> str:
     return f"{text[:_QUOTED_HEAD]}...{text[_QUOTED_HEAD + 3 - _QUOTED_LENGTH :]}"
 
 
+def one_line(text: str) -> str:
+    """A text that somebody else had a hand in, as one line of printable ASCII; what is so already stays as it is."""
+    return text if text.isascii() and text.isprintable() else ascii(text)[1:-1]
+
+
 def told(error: BaseException) -> str:
     """What somebody else's code raised, made safe for one line of a log."""
     try:

@@ -81,17 +81,15 @@ def _report_core(console: Console, results: Sequence[tuple[Mutant, Outcome]], mi
     for path in [*dict.fromkeys(mutant.path for mutant, _ in results), ""]:
         own = [(mutant, outcome) for mutant, outcome in results if path in ("", mutant.path)]
         killed = [outcome for _, outcome in own if outcome.killed]
-        by_core = [outcome for outcome in killed if outcome.colour == "timeout" or "tests/core/" in outcome.test]
+        by_core = [outcome for outcome in killed if outcome.test in ("", "importing") or "tests/core/" in outcome.test]
         known = [mutant for mutant, outcome in own if not outcome.killed and mutant.name in EQUIVALENT]
         left = len(own) - len(killed) - len(known)
         name = Path(path).stem or "all"
         table.add_row(name, *map(str, (len(own), len(by_core), len(killed) - len(by_core), len(known), left)))
     console.print(table)
-    for mutant in survivors:
-        console.print(f"SURVIVED {mutant.path}:{mutant.line}  {mutant.name}", markup=False, highlight=False)
     for mutant, outcome in results:
         if outcome.killed and mutant.name in EQUIVALENT:
-            console.print(f"NOT EQUIVALENT {mutant.name}: {outcome.test}", markup=False, highlight=False)
+            console.print(f"NOT EQUIVALENT {mutant.name}: {outcome.test}", markup=False, soft_wrap=True)
     if missing:
         console.print(f"{missing} were not tried: the time was up")
     return not survivors and not missing
@@ -132,6 +130,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     deadline = time.monotonic() + options.seconds
     for result in _each(_try_mutant, jobs, options.workers):
         results.append(result)
+        mutant, outcome = result
+        if not outcome.killed and mutant.name not in EQUIVALENT:
+            console.print(f"SURVIVED {mutant.path}:{mutant.line}  {mutant.name}", markup=False, soft_wrap=True)
         if time.monotonic() >= deadline:
             break
     return 0 if _report_core(console, results, len(jobs) - len(results)) else 1

@@ -116,8 +116,8 @@ LAWS = [
         2,
         "a failed fetch gives its claim back",
         _FLOW,
-        "        return Outcome(Landing.FAILED, str(error))\n",
-        "        state.give_back(flight.jwks_uri)\n        return Outcome(Landing.FAILED, str(error))\n",
+        "        return Outcome(Landing.FAILED, one_line(str(error)))",
+        "        state.give_back(flight.jwks_uri)\n        return Outcome(Landing.FAILED, one_line(str(error)))",
         f"{_OF_FETCHING}failed_fetches_count_too",
     ),
     Breach(

@@ -94,6 +94,8 @@ class Tree:
             failed = pipe.read(_LAST_WORDS).decode().split("\n")[0] if status is not None else ""
         if status is None:
             return Outcome("timeout")
+        if status == pytest.ExitCode.USAGE_ERROR:  # what tests/conftest.py imports cannot be imported
+            return Outcome("red", "importing")
         assert status == 0 or failed, f"pytest ended with {status}, and no test has failed"
         return Outcome("red" if status else "green", failed)
 

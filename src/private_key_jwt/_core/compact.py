@@ -69,4 +69,6 @@ def loads(segment: bytes, name: Check) -> dict[str, Any]:
             strict_json.check_beginning(decode_canonical(segment[:_GLANCE]))
         return strict_json.loads_object(decode_canonical(segment))
     except ValueError as error:
-        raise _malformed(name, f"the {name}: {error}") from None
+        fault = str(error)
+    # Not within the except: what hangs on that error, suppressed or not, holds the whole text.
+    raise _malformed(name, f"the {name}: {fault}")

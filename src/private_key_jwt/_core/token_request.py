@@ -34,7 +34,11 @@ def _pairs(form: Any) -> Iterable[tuple[Any, Any]]:
 
 def _text(value: Any) -> str:
     if isinstance(value, bytes):
-        value = value.decode("utf-8")
+        # Not strictly: an error of the decoder's would hold the whole value, and ours would carry it along.
+        text = value.decode("utf-8", "replace")
+        if text.encode("utf-8") != value:
+            raise _invalid("expected parameters in UTF-8")
+        value = text
     if not isinstance(value, str):
         raise _invalid(f"expected parameters of text, got {type(value).__name__}")
     return value

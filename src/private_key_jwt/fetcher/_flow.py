@@ -15,7 +15,7 @@ from .._core.jwk_set import KeySet, VerificationKey
 from .._core.response import FetchFailed
 from ..clients import check_jwks_uri
 from ..events import KeysFetched, StaleKeysServed
-from ..exceptions import Reason, TemporarilyUnavailable
+from ..exceptions import Reason, TemporarilyUnavailable, one_line
 from ..stores import JWKSDocument
 from ._state import FetchState, Flight, Landing, Outcome, Wish, logger
 
@@ -162,7 +162,7 @@ def refresh(state: FetchState[Any], flight: Flight[Any]) -> Generator[RefreshSte
         body: bytes = yield Get()
         keys = jwk_set.loads_key_set(body, state.policy.max_keys)
     except (FetchFailed, ValueError) as error:
-        return Outcome(Landing.FAILED, str(error))
+        return Outcome(Landing.FAILED, one_line(str(error)))  # httpx quotes a Location that is no URL
     _report(state, flight.jwks_uri, keys, state.clock() - sent_at)
     state.adopt(flight.jwks_uri, Entry(keys, sent_at, flight.number, digest=hash(body)))
     yield WriteCache(JWKSDocument(body, sent_at))

@@ -20,6 +20,7 @@ from cachetools import FIFOCache, TLRUCache
 from .._after_fork import mend_after_fork
 from .._core.freshness import Budget, Entry
 from ..events import Event, FetchBudgetSpent, FetchFailed, KeyAdded, KeyRemoved, OnEvent, StoreFailed, emit, escaped
+from ..exceptions import one_line
 from ..policy import JWKSPolicy
 
 logger = logging.getLogger("private_key_jwt")
@@ -233,7 +234,7 @@ class FetchState(Generic[Handle]):
             self.tell(
                 FetchFailed(
                     jwks_uri=flight.jwks_uri,
-                    detail=ascii(outcome.detail)[1:-1][:_DETAIL_LENGTH],
+                    detail=one_line(outcome.detail)[:_DETAIL_LENGTH],
                     duration=self.clock() - flight.begun_at,
                 )
             )
