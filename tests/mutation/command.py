@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,8 +23,9 @@ from mutation.mutants import Mutant, mutants
 from mutation.trees import ROOT, Outcome, Tree, warm_up
 
 CORE = "src/private_key_jwt/_core"
-# What is asked next when the tests of the core itself see nothing.
+# What is asked next, with --wider, when the tests of the core itself see nothing.
 _WIDER = ["tests/test_fuzz.py", "tests/test_verifier.py", "tests/fetcher/test_fetching.py", "tests/test_events.py"]
+_CORE_TESTS = ["tests/core"]
 _TIMEOUT = 60.0
 
 Job = TypeVar("Job")
@@ -35,12 +37,12 @@ def _begin(places: multiprocessing.queues.Queue[str]) -> None:
     _tree = Tree(Path(places.get()))
 
 
-def _try_mutant(mutant: Mutant) -> tuple[Mutant, Outcome]:
+def _try_mutant(mutant: Mutant, wider: Sequence[str] = ()) -> tuple[Mutant, Outcome]:
     own = f"tests/core/test_{Path(mutant.path).stem}.py"
     tests = [own] if (ROOT / own).exists() else []
     outcome = Outcome("green")
     with _tree.changed(mutant.path, mutant.source):
-        for stage in (tests, ["tests/core"], _WIDER):
+        for stage in (tests, _CORE_TESTS, wider):
             if stage and not outcome.killed:
                 outcome = _tree.run(stage, _TIMEOUT)
     return mutant, outcome
@@ -117,6 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("modules", nargs="*", help="modules of _core/; all unless given")
     parser.add_argument("--laws", action="store_true", help="break each law of the design, and see its test go red")
+    parser.add_argument("--wider", action="store_true", help="ask the tests of the verifiers, too: slow")
     parser.add_argument("--seconds", type=float, default=3_600, help="begin no mutant after so long")
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args(arguments)
@@ -125,10 +128,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0 if _laws(console, options.workers) else 1
     jobs, results = _core(options.modules), []
     nothing = replace(jobs[0], source=(ROOT / jobs[0].path).read_text())
-    ((_, unbroken),) = _each(_try_mutant, [nothing], 1)
+    attempt = partial(_try_mutant, wider=_WIDER if options.wider else ())
+    ((_, unbroken),) = _each(attempt, [nothing], 1)
     assert not unbroken.killed, f"red without a mutation: {unbroken.test}"
     deadline = time.monotonic() + options.seconds
-    for result in _each(_try_mutant, jobs, options.workers):
+    for result in _each(attempt, jobs, options.workers):
         results.append(result)
         mutant, outcome = result
         if not outcome.killed and mutant.name not in EQUIVALENT:

@@ -5,6 +5,7 @@ Each run is a fork of one process that has imported everything but this project:
 
 from __future__ import annotations
 
+import compileall
 import contextlib
 import os
 import shutil
@@ -70,6 +71,8 @@ class Tree:
             shutil.copytree(ROOT / name, place / name, ignore=ignore)
         for name in ("pyproject.toml", "README.md"):
             shutil.copy(ROOT / name, place)
+        # What is not mutated is compiled once. A mutant has a later time than this, and is compiled anew.
+        compileall.compile_dir(place, quiet=1)
 
     @contextlib.contextmanager
     def changed(self, path: str, text: str) -> Iterator[None]:
@@ -108,7 +111,17 @@ class Tree:
             sink = os.open(os.devnull, os.O_WRONLY)
             os.dup2(sink, 1)
             os.dup2(sink, 2)
-            settings = ["-x", "-q", "-p", "no:cacheprovider", "-o", "addopts=--import-mode=importlib"]
+            settings = [
+                "-x",
+                "-q",
+                "--assert=plain",
+                "-p",
+                "no:cacheprovider",
+                "-p",
+                "no:cov",
+                "-o",
+                "addopts=--import-mode=importlib",
+            ]
             settings += ["-W", "ignore:Module already imported"]  # by warm_up
             status = pytest.main([*settings, *tests], plugins=[_FirstFailure(pipe)])
         except BaseException:

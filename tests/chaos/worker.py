@@ -1,0 +1,144 @@
+"""A worker of an authorization server, to be killed: ``worker.py settings`` (JSON).
+
+It reads ``number assertion`` from its standard input, verifies, and writes ``[number, reason]`` at once: the reason is
+``accepted``, that of an error of ours, or ``foreign …`` for any other exception.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import queue
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from private_key_jwt import (
+    AssertionPolicy,
+    AsyncClientAssertionVerifier,
+    AsyncJWKSFetcher,
+    AuthenticationError,
+    ClientAssertionVerifier,
+    JWKSFetcher,
+    JWKSPolicy,
+    RegisteredClient,
+)
+
+Settings = dict[str, Any]
+
+
+def _store(settings: Settings) -> Any:
+    from private_key_jwt import stores
+
+    url, is_async = settings["store"], settings["async"]
+    if url.startswith("redis:"):
+        return (stores.AsyncRedisReplayStore if is_async else stores.RedisReplayStore).from_url(url, timeout=1.0)
+    if url.startswith("postgresql:"):
+        return _sql_store(url, is_async=is_async)
+    return stores.SQLiteReplayStore(url, timeout=1.0)  # serves both kinds
+
+
+def _sql_store(url: str, *, is_async: bool) -> Any:
+    from sqlalchemy import create_engine, make_url
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    from private_key_jwt import stores
+
+    driver = make_url(url).set(drivername="postgresql+asyncpg" if is_async else "postgresql+psycopg")
+    if is_async:
+        return stores.AsyncSQLAlchemyReplayStore(create_async_engine(driver, pool_timeout=1), timeout=1.0)
+    engine = create_engine(driver, pool_timeout=1, connect_args={"connect_timeout": 2, "tcp_user_timeout": 2000})
+    return stores.SQLAlchemyReplayStore(engine, timeout=1.0)
+
+
+def _verifier(settings: Settings) -> Any:
+    policy = JWKSPolicy(allow_http_loopback=True, **settings["jwks"])
+    common = {
+        "policy": AssertionPolicy(audience=settings["audience"]),
+        "clients": [RegisteredClient(settings["client_id"], jwks_uri=settings["jwks_uri"])],
+        "replay_store": _store(settings),
+        "workers": settings["workers"],
+    }
+    if settings["async"]:
+        return AsyncClientAssertionVerifier(jwks=AsyncJWKSFetcher(policy), **common)
+    return ClientAssertionVerifier(jwks=JWKSFetcher(policy), **common)
+
+
+def _tell(number: str, reason: str) -> None:
+    # One write of less than PIPE_BUF bytes: whole, or not at all when the process is killed.
+    os.write(1, f"{json.dumps([int(number), reason[:300]])}\n".encode())
+
+
+def _reason(error: BaseException) -> str:
+    return str(error.reason) if isinstance(error, AuthenticationError) else f"foreign {error!r}"
+
+
+def _requests() -> Iterator[list[str]]:
+    for line in sys.stdin:
+        yield line.split()
+
+
+def _serve(settings: Settings) -> None:
+    verifier = _verifier(settings)
+    waiting: queue.SimpleQueue[list[str]] = queue.SimpleQueue()
+
+    def work() -> None:
+        while True:
+            number, assertion = waiting.get()
+            try:
+                verifier.verify(assertion)
+            except BaseException as error:
+                _tell(number, _reason(error))
+            else:
+                _tell(number, "accepted")
+
+    for _ in range(settings["threads"]):
+        threading.Thread(target=work, daemon=True).start()
+    _tell("-1", "ready")
+    for request in _requests():
+        waiting.put(request)
+
+
+async def _serve_async(settings: Settings) -> None:
+    verifier = _verifier(settings)
+    turns = asyncio.Semaphore(settings["threads"])
+    tasks: set[asyncio.Task[None]] = set()
+    loop = asyncio.get_running_loop()
+
+    async def work(number: str, assertion: str) -> None:
+        async with turns:
+            try:
+                await verifier.verify(assertion)
+            except BaseException as error:
+                _tell(number, _reason(error))
+            else:
+                _tell(number, "accepted")
+
+    def begin(request: list[str]) -> None:
+        task = loop.create_task(work(*request))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    def read() -> None:
+        for request in _requests():
+            loop.call_soon_threadsafe(begin, request)
+
+    _tell("-1", "ready")
+    await asyncio.to_thread(read)
+
+
+def main() -> None:
+    """Serve until the standard input ends."""
+    settings = json.loads(sys.argv[1])
+    logging.basicConfig(level=logging.ERROR)  # that a fetch fails is known; what is an error should not happen
+    if settings["async"]:
+        asyncio.run(_serve_async(settings))
+    else:
+        _serve(settings)
+
+
+if __name__ == "__main__":
+    main()
