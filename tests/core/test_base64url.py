@@ -60,6 +60,15 @@ def test_a_canonical_segment_is_seen_without_decoding_it(data: bytes) -> None:
     assert not base64url.is_canonical(segment + b"A" * (1 - len(segment) % 4 + 4))
 
 
+def test_each_last_character_is_seen() -> None:
+    alphabet = base64.b64encode(bytes(range(256)) * 3).rstrip(b"=")
+    for length in range(1, 9):
+        for last in set(alphabet):
+            segment = b"A" * (length - 1) + bytes([last])
+            value = base64.b64decode(segment + b"=" * (-length % 4)) if length % 4 != 1 else b""
+            assert base64url.is_canonical(segment) is (base64.b64encode(value).rstrip(b"=") == segment), segment
+
+
 def test_what_is_foreign_is_marked() -> None:
     every = bytes(range(256))
     ours = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."

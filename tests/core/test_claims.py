@@ -48,6 +48,18 @@ def test_iss_and_sub_are_required_strings(name: str) -> None:
         assert refusal(step.identify, claims(**{name: value}), None) == (Reason.INVALID_CLAIM, name)
 
 
+class EqualsAll:
+    def __eq__(self, _other: object) -> bool:
+        return True
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def test_a_client_id_that_says_it_equals_everything_is_no_string() -> None:
+    anything: Any = EqualsAll()
+    assert refusal(step.identify, claims(), anything) == (Reason.CLIENT_MISMATCH, "client_id")
+
+
 def test_iss_and_sub_must_be_equal() -> None:
     assert refusal(step.identify, claims(sub="client-2"), None) == (Reason.CLIENT_MISMATCH, "sub")
     assert refusal(step.identify, claims(iss="client-2"), "client-1") == (Reason.CLIENT_MISMATCH, "sub")
@@ -140,6 +152,31 @@ def test_an_audience_is_a_string_or_a_list_of_strings(rule: Any) -> None:
         assert refusal(step.check_audience, claims(aud=aud), policy) == (Reason.INVALID_CLAIM, "aud")
 
 
+@pytest.mark.parametrize(
+    ("rule", "aud", "detail"),
+    [
+        (
+            "sole",
+            "https://as.example/",
+            f"got '{OP}/', expected the same but for a slash at the end; '{OP}' or '{OP}/t'",
+        ),
+        ("sole", "https://x.example", f"got 'https://x.example', expected '{OP}' or '{OP}/t'"),
+        ("string", "https://x.example", f"got 'https://x.example', expected '{OP}' or '{OP}/t'"),
+        ("string", [OP], f"got ['{OP}'], expected a string, not a list"),
+        ("sole", [OP, OP], f"got ['{OP}', '{OP}'], expected a single audience"),
+    ],
+)
+def test_a_wrong_audience_is_told_with_what_was_expected(rule: Any, aud: Any, detail: str) -> None:
+    with pytest.raises(InvalidClient) as caught:
+        step.check_audience(claims(aud=aud), AssertionPolicy(audience=[OP, f"{OP}/t"], audience_rule=rule))
+    assert caught.value.detail == detail
+
+
+def test_a_slash_at_our_end_is_seen_too() -> None:
+    with pytest.raises(InvalidClient, match="the same but for a slash"):
+        step.check_audience(claims(aud=OP), AssertionPolicy(audience=f"{OP}/"))
+
+
 def test_two_long_audiences_that_differ_at_the_end_are_told_apart() -> None:
     ours = "https://login.example-identity-provider.com/tenants/0f8fad5b-d9cb-469f-a165-70867728950e/v2.0"
     for theirs, told in ((f"{ours}/", "slash at the end"), (f"{ours[:-1]}1", "v2.1'"), (f"x{ours[1:]}", "'xttps")):
@@ -226,6 +263,28 @@ def test_an_expired_assertion_says_by_how_much() -> None:
     with pytest.raises(InvalidClient) as caught:
         times(exp=NOW - 42, iat=UNSET)
     assert caught.value.detail == "expired 42 s ago, leeway 15 s: is the sender's clock slow?"
+
+
+@pytest.mark.parametrize(
+    ("changes", "detail"),
+    [
+        ({"exp": NOW + 400}, "expected exp at most 300 s ahead (leeway 15 s), got 400 s"),
+        ({"iat": NOW - 300}, "expected exp at most 300 s after iat (leeway 15 s), got 360 s"),
+        ({"iat": NOW + 42}, "iat is 42 s ahead, leeway 15 s: is the sender's clock fast?"),
+        ({"nbf": NOW + 42}, "nbf is 42 s ahead, leeway 15 s: is the sender's clock fast?"),
+        ({"iat": NOW + 12, "exp": NOW + 5}, "expected iat not after exp, and it is 7 s after it"),
+        ({"nbf": NOW + 12, "exp": NOW + 5}, "expected nbf not after exp, and it is 7 s after it"),
+    ],
+)
+def test_a_time_out_of_bounds_is_told_in_seconds(changes: dict[str, Any], detail: str) -> None:
+    with pytest.raises(InvalidClient) as caught:
+        times(**changes)
+    assert caught.value.detail == detail
+
+
+@pytest.mark.parametrize("name", ["iat", "nbf"])
+def test_a_time_may_be_that_of_the_expiry(name: str) -> None:
+    assert times(**{name: NOW + 10, "exp": NOW + 10})[1] == NOW + 10
 
 
 # Which one
