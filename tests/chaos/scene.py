@@ -28,7 +28,7 @@ class Scene:
     def __init__(self, store: str, directory: Path, workers: int, scale: float) -> None:
         self.scale = scale
         ttl, window = max(1.0, 4 * scale), max(1.0, 3 * scale)
-        self.ledger = Ledger(Limits(ttl=ttl, window=window, fetch_timeout=2, store_timeout=1))
+        self.ledger = Ledger(Limits(ttl=ttl, window=window, fetch_timeout=2, store_timeout=3))
         self.store = STORES[store](directory)
         self.jwks = JWKSServer(directory)
         self._keys: list[SigningKey] = []

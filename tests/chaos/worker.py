@@ -29,16 +29,18 @@ from private_key_jwt import (
 
 Settings = dict[str, Any]
 
+_TIMEOUT = 3  # seconds of a store: a busy machine is no outage
+
 
 def _store(settings: Settings) -> Any:
     from private_key_jwt import stores
 
     url, is_async = settings["store"], settings["async"]
     if url.startswith("redis:"):
-        return (stores.AsyncRedisReplayStore if is_async else stores.RedisReplayStore).from_url(url, timeout=1.0)
+        return (stores.AsyncRedisReplayStore if is_async else stores.RedisReplayStore).from_url(url, timeout=_TIMEOUT)
     if url.startswith("postgresql:"):
         return _sql_store(url, is_async=is_async)
-    return stores.SQLiteReplayStore(url, timeout=1.0)  # serves both kinds
+    return stores.SQLiteReplayStore(url, timeout=_TIMEOUT)  # serves both kinds
 
 
 def _sql_store(url: str, *, is_async: bool) -> Any:
@@ -49,9 +51,10 @@ def _sql_store(url: str, *, is_async: bool) -> Any:
 
     driver = make_url(url).set(drivername="postgresql+asyncpg" if is_async else "postgresql+psycopg")
     if is_async:
-        return stores.AsyncSQLAlchemyReplayStore(create_async_engine(driver, pool_timeout=1), timeout=1.0)
-    engine = create_engine(driver, pool_timeout=1, connect_args={"connect_timeout": 2, "tcp_user_timeout": 2000})
-    return stores.SQLAlchemyReplayStore(engine, timeout=1.0)
+        return stores.AsyncSQLAlchemyReplayStore(create_async_engine(driver, pool_timeout=_TIMEOUT), timeout=_TIMEOUT)
+    limits = {"connect_timeout": _TIMEOUT, "tcp_user_timeout": 1_000 * _TIMEOUT}
+    engine = create_engine(driver, pool_timeout=_TIMEOUT, connect_args=limits)
+    return stores.SQLAlchemyReplayStore(engine, timeout=_TIMEOUT)
 
 
 def _verifier(settings: Settings) -> Any:

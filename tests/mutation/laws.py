@@ -195,7 +195,7 @@ LAWS = [
         f"{_SRC}/_core/response.py",
         "        if status != 200:\n",
         "        if status is None:\n",
-        f"{_OF_FETCHING}a_bad_answer_never_replaces_good_keys",
+        "tests/core/test_response.py::test_only_status_200_is_an_answer",
     ),
     Breach(
         5,
