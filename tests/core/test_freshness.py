@@ -57,6 +57,68 @@ def test_what_to_do_with_what_is_known(
         assert decision.reason is reason
 
 
+EPOCH = 1_000.0
+
+
+def test_ages_count_and_not_times() -> None:
+    def action(age: float, kid: str = "k1", **changes: Any) -> Action:
+        return freshness.decide(Entry(FULL, EPOCH, 1, **changes), "RS256", kid, EPOCH + age, POLICY).action
+
+    assert [action(age) for age in (0, 239.9, 240, 299.9, 300)] == [
+        Action.USE,
+        Action.USE,
+        Action.USE_AND_REFRESH,
+        Action.USE_AND_REFRESH,
+        Action.REFRESH,
+    ]
+    assert action(299.9, refresh_ahead_tried=True) is Action.USE
+    assert action(0, "k2") is Action.REFRESH
+
+
+@pytest.mark.parametrize(
+    ("kid", "age", "tried", "quiet"),
+    [
+        ("k1", 0, False, True),
+        ("k1", 239.9, False, True),
+        ("k1", 240, False, False),
+        ("k1", 240, True, True),
+        ("k1", 299.9, True, True),
+        ("k1", 300, True, False),
+        ("k2", 0, False, False),
+    ],
+)
+def test_a_key_is_quiet_when_nothing_is_to_be_done(kid: str, age: float, tried: bool, quiet: bool) -> None:
+    entry = Entry(FULL, EPOCH, 1, refresh_ahead_tried=tried)
+    key = freshness.quiet_key(entry, "RS256", kid, EPOCH + age, POLICY)
+    assert key is (FULL.usable[0] if quiet else None)
+
+
+def test_staleness_counts_ages_and_not_times() -> None:
+    tolerant = JWKSPolicy(stale_if_error=60)
+
+    def allowed(age: float, failed: float) -> bool:
+        return freshness.stale_allowed(Entry(FULL, EPOCH, 1, failed_at=EPOCH + failed), EPOCH + age, tolerant)
+
+    assert allowed(359.9, 330)
+    assert not allowed(359.9, 329.9)
+    assert not allowed(360, 360)
+
+
+def test_a_budget_counts_ages_and_not_times() -> None:
+    budget = Budget()
+    assert [budget.claim(EPOCH + age, POLICY) for age in (0, 10, 20, 30, 30.1)] == [True, True, False, True, False]
+    assert budget.wait(EPOCH + 31, POLICY) == pytest.approx(9)
+    assert not budget.idle(EPOCH + 59.9, POLICY)
+    assert budget.idle(EPOCH + 60, POLICY)
+
+
+def test_a_spent_budget_is_told_of_once_until_a_claim_is_granted() -> None:
+    budget = Budget()
+    assert [budget.tell(), budget.tell()] == [True, False]
+    assert budget.claim(EPOCH, POLICY)
+    assert [budget.tell(), budget.tell()] == [True, False]
+
+
 def test_refresh_ahead_can_be_turned_off() -> None:
     decision = freshness.decide(Entry(FULL, 0, 1), "RS256", "k1", 299.9, JWKSPolicy(refresh_ahead=1))
     assert decision.action is Action.USE

@@ -92,6 +92,10 @@ def _report_core(console: Console, results: Sequence[tuple[Mutant, Outcome]], mi
     for mutant, outcome in results:
         if outcome.killed and mutant.name in EQUIVALENT:
             console.print(f"NOT EQUIVALENT {mutant.name}: {outcome.test}", markup=False, soft_wrap=True)
+    tried = {Path(mutant.path).stem for mutant, _ in results}
+    for name in EQUIVALENT.keys() - {mutant.name for mutant, _ in results}:
+        if name.partition(".")[0] in tried and not missing:
+            console.print(f"NO LONGER MADE {name}", markup=False, soft_wrap=True)
     if missing:
         console.print(f"{missing} were not tried: the time was up")
     return not survivors and not missing
