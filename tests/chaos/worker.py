@@ -49,11 +49,13 @@ def _sql_store(url: str, *, is_async: bool) -> Any:
 
     from private_key_jwt import stores
 
+    # Without a ping, each connection that was pooled before an outage refuses once after it, whenever that is.
+    pool = {"pool_timeout": _TIMEOUT, "pool_pre_ping": True}
     driver = make_url(url).set(drivername="postgresql+asyncpg" if is_async else "postgresql+psycopg")
     if is_async:
-        return stores.AsyncSQLAlchemyReplayStore(create_async_engine(driver, pool_timeout=_TIMEOUT), timeout=_TIMEOUT)
+        return stores.AsyncSQLAlchemyReplayStore(create_async_engine(driver, **pool), timeout=_TIMEOUT)
     limits = {"connect_timeout": _TIMEOUT, "tcp_user_timeout": 1_000 * _TIMEOUT}
-    engine = create_engine(driver, pool_timeout=_TIMEOUT, connect_args=limits)
+    engine = create_engine(driver, connect_args=limits, **pool)
     return stores.SQLAlchemyReplayStore(engine, timeout=_TIMEOUT)
 
 

@@ -160,6 +160,7 @@ def test_an_audience_is_a_string_or_a_list_of_strings(rule: Any) -> None:
             "https://as.example/",
             f"got '{OP}/', expected the same but for a slash at the end; '{OP}' or '{OP}/t'",
         ),
+        ("sole", f"{OP}X", f"got '{OP}X', expected '{OP}' or '{OP}/t'"),
         ("sole", "https://x.example", f"got 'https://x.example', expected '{OP}' or '{OP}/t'"),
         ("string", "https://x.example", f"got 'https://x.example', expected '{OP}' or '{OP}/t'"),
         ("string", [OP], f"got ['{OP}'], expected a string, not a list"),
@@ -173,8 +174,10 @@ def test_a_wrong_audience_is_told_with_what_was_expected(rule: Any, aud: Any, de
 
 
 def test_a_slash_at_our_end_is_seen_too() -> None:
-    with pytest.raises(InvalidClient, match="the same but for a slash"):
-        step.check_audience(claims(aud=OP), AssertionPolicy(audience=f"{OP}/"))
+    for ours, told in ((f"{OP}/", True), (f"{OP}X", False)):
+        with pytest.raises(InvalidClient) as caught:
+            step.check_audience(claims(aud=OP), AssertionPolicy(audience=ours))
+        assert ("the same but for a slash" in caught.value.detail) is told
 
 
 def test_two_long_audiences_that_differ_at_the_end_are_told_apart() -> None:

@@ -90,3 +90,21 @@ def test_what_begins_wrong_is_refused_by_its_beginning(raw: bytes, monkeypatch: 
         loaded(raw)
     assert (caught.value.reason, caught.value.check) == (Reason.MALFORMED, "claims")
     assert decoded == [256]
+
+
+@pytest.mark.parametrize(
+    ("assertion", "got"),
+    [
+        ("a", "1"),
+        ("a.b", "2"),
+        ("a..c", "one that is empty"),
+        ("a.b.c.d", "4"),
+        ("a.b.c.d.e", "5 (a JWE has five)"),
+        ("a.b.c.d.e.f", "6 or more"),
+        ("." * 999, "6 or more"),
+    ],
+)
+def test_the_number_of_segments_is_told(assertion: str, got: str) -> None:
+    with pytest.raises(InvalidClient) as caught:
+        compact.split(assertion, 16_384)
+    assert caught.value.detail == f"expected three non-empty segments, got {got}"
