@@ -35,3 +35,8 @@ def test_a_key_has_32_bytes_whatever_the_jti_holds() -> None:
 def test_a_mark_outlives_the_assertion_on_every_clock_within_leeway() -> None:
     assert retain_until(100, 15) == 131
     assert retain_until(100.5, 0) == 101.5
+
+
+def test_keys_stay_what_they_are_from_release_to_release() -> None:
+    # While a new release is rolled out, old and new workers share one store: another key would be a second use.
+    assert replay_key("client-1", "j1").hex() == "ac6b5c11609b2fa1b6b1b26cbbd82c6009ecab2e59cf8146c945fb7b1f30525c"
