@@ -90,3 +90,28 @@ def test_an_endless_modulus_is_not_even_decoded() -> None:
 def test_what_cryptography_refuses_is_a_value_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rsa, "check_exponent", lambda e: None)
     refused("not an RSA key", e=integer(4))
+
+
+def test_the_small_primes_are_all_the_odd_ones_below_752() -> None:
+    sieve = [number for number in range(3, 752) if all(number % other for other in range(2, number))]
+    assert list(rsa._SMALL_PRIMES) == sieve
+    assert [prime for prime, _ in rsa._ROCA] == [prime for prime in sieve if prime <= 167]
+
+
+@pytest.mark.parametrize("factor", range(1, 20, 2))
+def test_each_modulus_of_the_flawed_generator_is_refused(factor: int) -> None:
+    primorial = math.prod(prime for prime, _ in rsa._ROCA)
+    n = pow(65_537, 1_000 + factor, primorial) + primorial * 2 * (2 ** (2_047 - primorial.bit_length()) + factor)
+    n += primorial if n % 2 == 0 else 0
+    with pytest.raises(ValueError, match=r"ROCA|small prime"):
+        rsa.check_modulus(n)
+
+
+@pytest.mark.parametrize(("characters", "fits"), [(2_728, True), (2_732, False)])
+def test_leading_zero_octets_are_tolerated_up_to_twice_the_size(characters: int, fits: bool) -> None:
+    spelled = b64(N.to_bytes(characters // 4 * 3, "big"))
+    assert len(spelled) == characters
+    if fits:
+        assert rsa.import_rsa(jwk(n=spelled)).public_numbers().n == N
+    else:
+        refused("too long", n=spelled)
