@@ -193,3 +193,10 @@ def test_a_refusal_names_the_kid_for_the_log(reason: Reason) -> None:
     assert refusal.reason is reason
     assert r"'k\n1'" in refusal.detail
     assert "without kid" in jwk_set.refusal(reason, None).detail
+
+
+@pytest.mark.parametrize("name", ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"])
+def test_each_private_member_makes_a_key_unusable(name: str) -> None:
+    (member,) = keys(jwk(**{name: "AQAB"})).members
+    assert member.key is None
+    assert member.fault == f"PRIVATE members are published: {name}"
