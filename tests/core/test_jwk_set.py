@@ -200,3 +200,10 @@ def test_each_private_member_makes_a_key_unusable(name: str) -> None:
     (member,) = keys(jwk(**{name: "AQAB"})).members
     assert member.key is None
     assert member.fault == f"PRIVATE members are published: {name}"
+
+
+def test_keys_are_the_same_when_what_is_published_is() -> None:
+    one, other = (found(keys(jwk()), "k1") for _ in range(2))
+    assert one is not other
+    assert one == other  # a refreshed set tells of no key that came or went
+    assert "verify" not in repr(one)
