@@ -287,7 +287,8 @@ def test_a_time_out_of_bounds_is_told_in_seconds(changes: dict[str, Any], detail
 
 @pytest.mark.parametrize("name", ["iat", "nbf"])
 def test_a_time_may_be_that_of_the_expiry(name: str) -> None:
-    assert times(**{name: NOW + 10, "exp": NOW + 10})[1] == NOW + 10
+    changes: dict[str, Any] = {name: NOW + 10, "exp": NOW + 10}
+    assert times(**changes)[1] == NOW + 10
 
 
 # Which one
