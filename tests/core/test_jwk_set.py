@@ -207,3 +207,8 @@ def test_keys_are_the_same_when_what_is_published_is() -> None:
     assert one is not other
     assert one == other  # a refreshed set tells of no key that came or went
     assert "verify" not in repr(one)
+
+
+@pytest.mark.parametrize("odd", [None, 1, "d", ["d"], [1]])
+def test_what_is_no_object_has_no_private_members(odd: Any) -> None:
+    assert jwk_set.private_members(odd) == []
