@@ -158,7 +158,7 @@ def test_an_audience_is_a_string_or_a_list_of_strings(rule: Any) -> None:
         (
             "sole",
             "https://as.example/",
-            f"got '{OP}/', expected the same but for a slash at the end; '{OP}' or '{OP}/t'",
+            f"got '{OP}/', expected '{OP}' or '{OP}/t'; only the slash at the end differs",
         ),
         ("sole", f"{OP}X", f"got '{OP}X', expected '{OP}' or '{OP}/t'"),
         ("sole", "https://x.example", f"got 'https://x.example', expected '{OP}' or '{OP}/t'"),
@@ -177,7 +177,7 @@ def test_a_slash_at_our_end_is_seen_too() -> None:
     for ours, told in ((f"{OP}/", True), (f"{OP}X", False)):
         with pytest.raises(InvalidClient) as caught:
             step.check_audience(claims(aud=OP), AssertionPolicy(audience=ours))
-        assert ("the same but for a slash" in caught.value.detail) is told
+        assert ("only the slash at the end differs" in caught.value.detail) is told
 
 
 def test_two_long_audiences_that_differ_at_the_end_are_told_apart() -> None:

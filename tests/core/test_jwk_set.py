@@ -212,3 +212,7 @@ def test_keys_are_the_same_when_what_is_published_is() -> None:
 @pytest.mark.parametrize("odd", [None, 1, "d", ["d"], [1]])
 def test_what_is_no_object_has_no_private_members(odd: Any) -> None:
     assert jwk_set.private_members(odd) == []
+
+
+def test_a_member_that_is_no_object_says_so() -> None:
+    assert [member.fault for member in keys(1, None, "x", []).members] == ["no JSON object"] * 4
