@@ -216,3 +216,21 @@ def test_what_is_no_object_has_no_private_members(odd: Any) -> None:
 
 def test_a_member_that_is_no_object_says_so() -> None:
     assert [member.fault for member in keys(1, None, "x", []).members] == ["no JSON object"] * 4
+
+
+@pytest.mark.parametrize(
+    ("reason", "kid", "detail"),
+    [
+        (Reason.UNKNOWN_KID, "k", "kid 'k': not in the client's key set"),
+        (Reason.AMBIGUOUS_KEY, None, "an assertion without kid: several keys fit, and exactly one must"),
+        (
+            Reason.NO_KEYS,
+            "k",
+            "kid 'k': the client's key set is empty (LedgerBee: is its slug right, has it a signing key?)",
+        ),
+        (Reason.UNUSABLE_KEY, "k", "kid 'k': no usable key of that name (`private-key-jwt jwks` shows the faults)"),
+    ],
+)
+def test_a_refusal_says_what_to_look_at(reason: Reason, kid: str | None, detail: str) -> None:
+    error = jwk_set.refusal(reason, kid)
+    assert (error.reason, error.detail, error.check) == (reason, detail, "key")
