@@ -220,16 +220,16 @@ def test_only_white_space_may_stand_around_an_object() -> None:
         byte = bytes([number])
         for raw in (b"{}" + byte, byte + b"{}"):
             if byte in b" \t\n\r":
-                assert strict_json.loads_object(raw) == {}
+                assert loads_object(raw) == {}
             else:
                 with pytest.raises(ValueError, match=r"not|follows"):
-                    strict_json.loads_object(raw)
+                    loads_object(raw)
 
 
 def test_many_digits_elsewhere_do_not_change_what_an_integer_may_be() -> None:
     many = f'"note":"{"7" * 40}","fraction":0.{"1" * 40}'
     for digits in ("5", "-5", "9" * 20, "-" + "9" * 20):
-        assert strict_json.loads_object(f'{{{many},"n":{digits}}}'.encode())["n"] == int(digits)
+        assert loads_object(f'{{{many},"n":{digits}}}'.encode())["n"] == int(digits)
     for digits in ("9" * 21, "-" + "9" * 21):
         with pytest.raises(ValueError, match="more than 20 digits"):
-            strict_json.loads_object(f'{{{many},"n":{digits}}}'.encode())
+            loads_object(f'{{{many},"n":{digits}}}'.encode())
