@@ -166,9 +166,11 @@ def sync_store(store: ReplayStore) -> Callable[[bytes, float, float], None]:
     if inspect.iscoroutinefunction(store.add):
         raise ConfigurationError("replay_store is asynchronous: take AsyncClientAssertionVerifier")
 
+    add = store.add
+
     def mark(key: bytes, retain_until: float, now: float) -> None:
         try:
-            added = store.add(key, retain_until, now)
+            added = add(key, retain_until, now)
         except Exception as error:  # the user's code: whatever it raises, nobody is let in
             raise _store_failed(error) from error
         if added is not True:

@@ -347,7 +347,7 @@ def test_a_name_that_leads_inward_gets_no_byte(
 ) -> None:
     Names(monkeypatch, **{HOST: ["127.0.0.1"]})
     told = outcome(edge.fetcher(server.policy("another.example"), **settings()), server.uri)
-    assert told == "refused to connect to 127.0.0.1: it is loopback (RFC 1122 §3.2.1.3, RFC 4291 §2.5.3)"
+    assert told == "refused to connect to 127.0.0.1: it is loopback (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.3)"
     assert server.named == []
     assert server.publisher.count == 0
 
