@@ -180,7 +180,7 @@ def outcome(attempt: Attempt) -> str:
         return NOBODY if attempt() == NOBODY else ACCEPTED
     except AuthenticationError as error:
         assert len(error.detail) <= 200
-        assert error.detail.isascii() or "§" in error.detail
+        assert error.detail.isascii()
         assert error.detail.isprintable()
         return error.reason
     except ConfigurationError:
