@@ -10,10 +10,11 @@ import ipaddress
 import json
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache, partial
 from typing import Any, NamedTuple
 
+import coverage
 import httpx
 import pytest
 from hypothesis import Phase, assume, given, settings
@@ -39,12 +40,22 @@ from private_key_jwt.fetcher._destination import Destination
 from private_key_jwt.testing import Clock
 from support import OP, jwk, private_key, sign
 
-# Thousands of examples: traced for coverage they take minutes, and find nothing more.
-pytestmark = pytest.mark.no_cover
-
 PHASES = (Phase.explicit, Phase.generate, Phase.shrink)
 FIXED = settings(derandomize=True, database=None, deadline=None, phases=PHASES)
 NOW = 1_700_000_000
+
+
+@pytest.fixture(autouse=True)
+def _untraced() -> Iterator[None]:
+    """Thousands of examples: traced for coverage they take minutes, and find nothing more."""
+    running = coverage.Coverage.current()
+    if running is not None:
+        running.stop()
+    yield
+    if running is not None:
+        running.start()
+
+
 KIDS = ("a", "b")
 KEYS = {kid: jwk(private_key(number), kid=kid) for number, kid in enumerate(KIDS)}
 
