@@ -494,7 +494,7 @@ def test_a_late_answer_is_nobody_elses(edge: Edge, proxy: Proxy) -> None:
 
 def test_the_answer_to_a_cancelled_add_is_nobody_elses(proxy: Proxy) -> None:
     async def check() -> None:
-        store = AsyncRedisReplayStore.from_url(proxy.url + "?max_connections=1", timeout=0.2)
+        store = AsyncRedisReplayStore.from_url(proxy.url + "?max_connections=1", timeout=1)
         known = fresh_key()
         assert await store.add(known, NOW + 100, NOW)
         for _ in range(20):
