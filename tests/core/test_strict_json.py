@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from private_key_jwt._core.strict_json import MAX_DEPTH, loads_object
+from private_key_jwt._core.strict_json import MAX_DEPTH, check_beginning, loads_object
 
 
 def nested(levels: int, opening: str = "[", closing: str = "]") -> bytes:
@@ -109,6 +109,19 @@ def test_the_outer_object_is_level_one(brackets: str) -> None:
     too_deep = ('{"a":' + opening * (levels + 1) + innermost + brackets[1] * (levels + 1) + "}").encode()
     with pytest.raises(ValueError, match="32 levels"):
         loads_object(too_deep)
+
+
+def test_no_beginning_of_an_object_is_refused() -> None:
+    deepest = b'{"b":[[],[]],"a":' + b'{"a":' * 30 + b'[""]' + b"}" * 31
+    loads_object(deepest)
+    for end in range(len(deepest)):
+        check_beginning(deepest[:end])
+
+
+def test_a_beginning_that_no_object_has_is_refused() -> None:
+    for text in (b"[1", b"  1", b"\x00", nested(MAX_DEPTH + 2)[: -MAX_DEPTH - 2]):
+        with pytest.raises(ValueError, match=r"not a JSON object|levels"):
+            check_beginning(text)
 
 
 def test_depth_is_found_wherever_it_stands() -> None:

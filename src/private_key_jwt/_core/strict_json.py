@@ -22,7 +22,8 @@ _BACKSLASH = ord("\\")
 # A string, closed or not: were an open one no match, the search would begin again at each quote within it.
 _STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-_STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # as signed bytes: one level in, one level out
+_ONE_KIND = bytes.maketrans(b"{}", b"[]")
+_STEPS = bytes.maketrans(b"[]", b"\x01\xff")  # as signed bytes: one level in, one level out
 _BLOCK = 256
 
 
@@ -43,14 +44,18 @@ def _constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
 
 
-def _scanner(parse_int: Callable[[str], int] | None) -> Callable[[str, int], tuple[Any, int]]:
-    decoder: Any = json.JSONDecoder(parse_int=parse_int, parse_float=_number, parse_constant=_constant)
+def _scanner(
+    parse_int: Callable[[str], int] | None = None, object_hook: Callable[[dict[str, Any]], object] | None = None
+) -> Callable[[str, int], tuple[Any, int]]:
+    decoder: Any = json.JSONDecoder(
+        parse_int=parse_int, parse_float=_number, parse_constant=_constant, object_hook=object_hook
+    )
     scan: Callable[[str, int], tuple[Any, int]] = decoder.scan_once
     return scan
 
 
 # Asking a function of ours about each integer costs more than the rest of a number: only where there are long ones.
-_scan, _scan_carefully = _scanner(None), _scanner(_integer)
+_scan, _scan_carefully = _scanner(), _scanner(_integer)
 _encoder = json.JSONEncoder(ensure_ascii=False, check_circular=False)
 _TOO_MANY_DIGITS = b"0" * (MAX_DIGITS + 1)
 _OUTLINE = bytes.maketrans(b"{123456789", b"[000000000")  # one sign for what opens a level, one for each digit
@@ -61,13 +66,14 @@ def _outside_strings(raw: bytes) -> bytes:
     return _STRINGS.sub(b"", raw) if _BACKSLASH in raw else b"".join(raw.split(b'"')[::2])
 
 
-def _check_depth(raw: bytes) -> None:
-    brackets = _outside_strings(raw).translate(None, _NOT_BRACKETS)
-    steps = memoryview(brackets.translate(_STEPS)).cast("b")
-    depth = 0
+def _check_depth(raw: bytes, deepest: int) -> None:
+    brackets = _outside_strings(raw).translate(_ONE_KIND, _NOT_BRACKETS)
+    # Without its innermost pairs, which are the most of a wide text, it is less deep by exactly one level.
+    steps = memoryview(brackets.replace(b"[]", b"").translate(_STEPS)).cast("b")
+    depth = 1
     for start in range(0, len(steps), _BLOCK):
         levels = list(accumulate(steps[start : start + _BLOCK], initial=depth))
-        if max(levels) > MAX_DEPTH:
+        if max(levels) > deepest:
             raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
         depth = levels[-1]
 
@@ -76,14 +82,15 @@ def check_beginning(raw: bytes) -> None:
     """Refuse what can be seen to hold no object of ours by its first bytes. Raises ValueError."""
     if raw.lstrip(_WHITE_SPACE_BYTES)[:1] not in (b"{", b""):
         raise ValueError("not a JSON object")
-    _outline(raw)
+    # The pair that is innermost may not be closed yet: that one level is left to the whole text.
+    _outline(raw, MAX_DEPTH + 1)
 
 
-def _outline(raw: bytes) -> bytes:
+def _outline(raw: bytes, deepest: int = MAX_DEPTH) -> bytes:
     outline = raw.translate(_OUTLINE)
     # With few brackets, in strings or not, there is no level to count; with too many left open nothing to parse.
     if outline.count(b"[") > MAX_DEPTH:
-        _check_depth(raw)
+        _check_depth(raw, deepest)
     return outline
 
 
@@ -107,9 +114,9 @@ def loads_object(raw: bytes) -> dict[str, Any]:
             raise ValueError("not a JSON object")
         # As many commas as there are between its members: then none was lost, and nothing within has two of them.
         if text.count(",") != len(value) - 1:
-            _check_members(raw, value)
+            _check_members(raw, text, value)
         if _BACKSLASH in raw and "\\u" in text:
-            _written(value)
+            _check_surrogates(value)
     except RecursionError:  # whoever called was deep down already
         raise ValueError("nested too deep for the stack that is left") from None
     except StopIteration:
@@ -119,16 +126,19 @@ def loads_object(raw: bytes) -> dict[str, Any]:
     return value
 
 
-def _check_members(raw: bytes, value: dict[str, Any]) -> None:
-    # Python's parser keeps the last of several members of one name: fewer than the colons that were there. Whether some
-    # of the colons stand in objects within, or are lost, is seen when the value is written again.
+def _check_members(raw: bytes, text: str, value: dict[str, Any]) -> None:
+    # Python's parser keeps the last of several members of one name: fewer than the colons that were there. Where some
+    # of the colons stand in objects within, those are asked for, each as it is closed.
     colons = _outside_strings(raw).count(b":")
-    if colons != len(value) and colons != _outside_strings(_written(value)).count(b":"):
-        raise ValueError("a member stands twice")
+    if colons != len(value):
+        objects: list[dict[str, Any]] = []
+        _scanner(object_hook=objects.append)(text, 0)
+        if colons != sum(map(len, objects)):
+            raise ValueError("a member stands twice")
 
 
-def _written(value: dict[str, Any]) -> bytes:
+def _check_surrogates(value: dict[str, Any]) -> None:
     try:
-        return _encoder.encode(value).encode("utf-8")
+        _encoder.encode(value).encode("utf-8")
     except UnicodeEncodeError:  # it would surface in a store or a log
         raise ValueError("a lone surrogate") from None

@@ -12,7 +12,7 @@ ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 Form = Mapping[str, Any] | Iterable[tuple[str, Any]]
 
 # Only these must be unique: RFC 8707 §2 repeats `resource`.
-_NAMES = ("client_assertion", "client_assertion_type", "client_id", "client_secret")
+_NAMES = frozenset(("client_assertion", "client_assertion_type", "client_id", "client_secret"))
 
 
 def _invalid(detail: str) -> InvalidRequest:
@@ -44,6 +44,13 @@ def _text(value: Any) -> str:
     return value
 
 
+def _texts(value: Any) -> list[str]:
+    if type(value) is str:
+        return [value]
+    values = value if isinstance(value, (list, tuple)) else (value,)
+    return [_text(each) for each in values if each is not None]
+
+
 def _client_parameters(form: Any) -> dict[str, list[str]]:
     if isinstance(form, str | bytes):
         raise _invalid("expected parsed parameters, got the text of a body: urllib.parse.parse_qsl makes pairs of it")
@@ -51,9 +58,10 @@ def _client_parameters(form: Any) -> dict[str, list[str]]:
     try:
         for name, value in _pairs(form):
             key = name if type(name) is str else _text(name)
-            if key in _NAMES and value is not None:
-                values = value if isinstance(value, (list, tuple)) else (value,)
-                found.setdefault(key, []).extend([_text(each) for each in values if each is not None])
+            if key in found:
+                found[key] += _texts(value)
+            elif key in _NAMES:
+                found[key] = _texts(value)
     except InvalidRequest:
         raise
     except Exception as error:  # whatever a form raises that is none, or that cannot be read

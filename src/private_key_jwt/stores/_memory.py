@@ -72,19 +72,20 @@ class MemoryReplayStore:
                 raise TemporarilyUnavailable(
                     Reason.REPLAY_STORE_FULL, f"{self._max_entries} marks are live: raise max_entries"
                 )
-            self._remember(key, expires_at)
+            number = math.ceil(expires_at)
+            second = self._seconds.get(number)
+            if second is None:
+                second = self._begin(number, key)
+            else:
+                second.keys.append(key)
+            self._expiry[key] = second.end if second.end == expires_at else expires_at
             return True
 
-    def _remember(self, key: bytes, expires_at: float) -> None:
-        number = math.ceil(expires_at)
-        second = self._seconds.get(number)
-        if second is None:
-            # With its key in it from the start: a signal or a fork may come between any two of these lines.
-            second = self._seconds[number] = _Second(float(number), [key])
-            heapq.heappush(self._order, number)
-        else:
-            second.keys.append(key)
-        self._expiry[key] = second.end if second.end == expires_at else expires_at
+    def _begin(self, number: int, key: bytes) -> _Second:
+        # With its key in it from the start: a signal or a fork may come between any two of these lines.
+        second = self._seconds[number] = _Second(float(number), [key])
+        heapq.heappush(self._order, number)
+        return second
 
     def _forget_expired(self, now: float) -> None:
         for _ in range(_FORGET_PER_ADD):
