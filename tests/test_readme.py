@@ -23,7 +23,8 @@ from private_key_jwt import (
 )
 from private_key_jwt.testing import DEFECTS, Clock, RelyingParty
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
 # The examples that are files of their own are tested with the integrations.
 _OWN = re.sub(r"<!-- tests/examples/\S+ -->\n+```python\n.*?```", "", README, flags=re.DOTALL)
 EMBED, WATCH, REGISTER, HOLD, FIXTURES = re.findall(r"```python\n(.*?)```", _OWN, re.DOTALL)
@@ -124,3 +125,13 @@ def test_the_first_two_sh_blocks_are_one_command_each() -> None:
     assert demo.count("\n") == tests.count("\n") == 1
     assert demo.strip().endswith("private-key-jwt demo")
     assert "pytest" in tests
+
+
+@pytest.mark.parametrize("page", ["README.md", "tests/examples/README.md"])
+def test_every_link_leads_to_a_heading_or_a_file(page: str) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", (ROOT / page).read_text()):
+        name, _, anchor = target.partition("#")
+        found = (ROOT / page).parent / name if name else ROOT / page
+        assert found.exists(), target
+        headings = re.findall(r"^#+ (.+)$", found.read_text(), re.MULTILINE) if anchor else [""]
+        assert anchor in {heading.lower().replace(" ", "-") for heading in headings}, target

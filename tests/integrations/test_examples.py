@@ -1,4 +1,4 @@
-"""The examples are what the README shows, and run as they say."""
+"""The examples are what the two READMEs show, and run as they say."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from integrations.scenarios import INVALID_CLIENT, issued_to, token_request, wir
 from private_key_jwt.testing import RelyingParty
 
 FOLDER = Path(__file__).parent.parent / "examples"
-README = (FOLDER.parent.parent / "README.md").read_text()
-SHOWN = re.findall(r"<!-- tests/examples/(\S+) -->\n+```python\n(.*?)```", README, re.DOTALL)
+READMES = "".join((folder / "README.md").read_text() for folder in (FOLDER.parent.parent, FOLDER))
+SHOWN = re.findall(r"<!-- tests/examples/(\S+) -->\n+```python\n(.*?)```", READMES, re.DOTALL)
 EXAMPLES = sorted(path.name for path in FOLDER.glob("*_app.py"))
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_the_readme_shows_the_example_once(example: str) -> None:
+def test_one_readme_shows_the_example(example: str) -> None:
     assert [name for name, _ in SHOWN].count(example) == 1
 
 
-def test_what_the_readme_shows_of_examples_is_what_is_run() -> None:
+def test_what_the_readmes_show_of_examples_is_what_is_run() -> None:
     assert [name for name, text in SHOWN if text != (FOLDER / name).read_text()] == []
 
 
