@@ -95,7 +95,7 @@ _STORE_REASONS = (Reason.REPLAY_STORE_UNAVAILABLE, Reason.REPLAY_STORE_FULL)
 
 
 def not_found(client: object, client_id: str) -> AuthenticationError:
-    """Why a look-up has not answered with the client: unknown_client (its fault) or clientlookup_failed (ours)."""
+    """Why a look-up has not answered with the client: unknown_client (its fault) or client_lookup_failed (ours)."""
     if client is None or isinstance(client, RegisteredClient):
         # A database that compares without case answers with another client than it was asked for.
         return InvalidClient(Reason.UNKNOWN_CLIENT, f"no client is registered as {quote(client_id)}", "client")
