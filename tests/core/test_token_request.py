@@ -1,6 +1,7 @@
 """The client parameters of a token request, whatever kind of form carries them."""
 
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -13,10 +14,13 @@ FORM = {"grant_type": "authorization_code", "client_assertion_type": ASSERTION_T
 
 
 class Lists(dict[str, list[str]]):
-    """A form like Django's and Werkzeug's."""
+    """A form like Django's and Werkzeug's, whose items hold one value of a repeated parameter."""
+
+    def items(self) -> Any:
+        return [(name, values[-1]) for name, values in super().items()]
 
     def lists(self) -> Any:
-        return self.items()
+        return super().items()
 
 
 class GetList:
@@ -35,6 +39,7 @@ def lists(form: dict[str, str]) -> dict[str, list[str]]:
 
 KINDS: dict[str, Callable[[Any], Any]] = {
     "mapping": dict,
+    "mapping that is no dict": MappingProxyType,
     "mapping of lists": lists,
     "mapping of bytes": lambda form: {name.encode(): value.encode() for name, value in form.items()},
     "pairs": lambda form: list(form.items()),
@@ -53,6 +58,14 @@ def test_every_kind_of_form_is_read(kind: str) -> None:
     assert read(form({"grant_type": "x", "client_id": "c"}), None) is None
     with pytest.raises(InvalidRequest):
         read(form(FORM | {"client_secret": "s"}), None)
+
+
+def test_the_assertion_type_is_that_of_rfc_7523() -> None:
+    form = {
+        "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+        "client_assertion": "a.b.c",
+    }
+    assert read(form, None) == ("a.b.c", None)
 
 
 def repeated(name: str) -> list[tuple[str, str]]:
@@ -125,6 +138,18 @@ def test_a_malformed_request_is_refused(form: Any) -> None:
     assert caught.value.reason is Reason.INVALID_REQUEST
 
 
+@pytest.mark.parametrize("body", ["", b"", "client_assertion=a.b.c", b"client_assertion=a.b.c"])
+def test_a_body_that_is_not_parsed_is_no_form_not_even_an_empty_one(body: Any) -> None:
+    with pytest.raises(InvalidRequest, match="text of a body"):
+        read(body, None)
+
+
+def test_bytes_that_are_no_utf_8_are_told_of_without_the_error_that_holds_them() -> None:
+    with pytest.raises(InvalidRequest, match="UTF-8") as caught:
+        read(FORM | {"client_assertion": b"secret\xff"}, None)
+    assert caught.value.__context__ is None
+
+
 @pytest.mark.parametrize("authorization", ["Basic Y2xpZW50OnNlY3JldA==", "Bearer x", " ", ""])
 def test_one_way_of_authentication(authorization: str) -> None:
     with pytest.raises(InvalidRequest, match="Authorization"):
@@ -155,3 +180,4 @@ def test_an_empty_client_id_counts_as_absent() -> None:
 
 def test_parameters_that_are_none_are_absent() -> None:
     assert read(FORM | {"client_id": None, "client_secret": None}, None) == ("a.b.c", None)
+    assert read(FORM | {"client_id": [None], "client_secret": [None]}, None) == ("a.b.c", None)
