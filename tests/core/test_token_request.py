@@ -41,6 +41,7 @@ KINDS: dict[str, Callable[[Any], Any]] = {
     "mapping": dict,
     "mapping that is no dict": MappingProxyType,
     "mapping of lists": lists,
+    "mapping of tuples": lambda form: {name: (value,) for name, value in form.items()},
     "mapping of bytes": lambda form: {name.encode(): value.encode() for name, value in form.items()},
     "pairs": lambda form: list(form.items()),
     "iterator of pairs": lambda form: iter(form.items()),
@@ -81,7 +82,8 @@ def test_a_client_parameter_stands_once(name: str) -> None:
     values: dict[str, list[str]] = {}
     for key, value in pairs:
         values.setdefault(key, []).append(value)
-    forms: list[Any] = [pairs, values, Lists(values), GetList(values), httpx.QueryParams(values)]
+    tuples = {key: tuple(each) for key, each in values.items()}
+    forms: list[Any] = [pairs, values, tuples, Lists(values), GetList(values), httpx.QueryParams(values)]
     for form in forms:
         with pytest.raises(InvalidRequest, match=f"expected {name} once, got it 2 times"):
             read(form, None)
@@ -136,6 +138,12 @@ def test_a_malformed_request_is_refused(form: Any) -> None:
     with pytest.raises(InvalidRequest) as caught:
         read(form, None)
     assert caught.value.reason is Reason.INVALID_REQUEST
+
+
+@pytest.mark.parametrize(("form", "kind"), [(FORM | {"client_id": 1}, "int"), ({None: "x"}, "NoneType")])
+def test_what_is_no_text_is_told_by_its_type(form: Any, kind: str) -> None:
+    with pytest.raises(InvalidRequest, match=f"expected parameters of text, got {kind}"):
+        read(form, None)
 
 
 @pytest.mark.parametrize("body", ["", b"", "client_assertion=a.b.c", b"client_assertion=a.b.c"])
