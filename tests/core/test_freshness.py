@@ -140,7 +140,7 @@ def test_stale_keys_are_capped() -> None:
     assert allowed(359.9, tolerant, 330)
     assert not allowed(359.9, tolerant, 329.9)
     assert not allowed(360, tolerant, 360)
-    assert not freshness.stale_allowed(Entry(FULL, 0, 1), 300, tolerant)
+    assert freshness.stale_allowed(Entry(FULL, 0, 1), 300, tolerant) is False
 
 
 def test_a_budget_is_a_sliding_window() -> None:

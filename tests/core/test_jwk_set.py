@@ -59,6 +59,8 @@ ODD_MEMBERS: dict[str, Any] = {
     "kid null": jwk(kid=None),
     "kid empty": jwk(kid=""),
     "kid of 257 bytes": jwk(kid="k" * 257),
+    "kid of 129 characters and 258 bytes": jwk(kid="é" * 129),
+    "kid a lone surrogate": jwk(kid="\ud800"),
 } | {f"private {name}": jwk(**{name: "AA"}) for name in jwk_set.PRIVATE_MEMBERS}
 
 
@@ -135,6 +137,13 @@ def test_a_set_says_how_many_keys_are_usable() -> None:
     assert repr(keys(jwk(), jwk(use="enc"))) == "<KeySet: 1 of 2 usable>"
 
 
+def test_a_set_does_not_change_with_what_it_was_made_of() -> None:
+    members = jwk_set.read_member(jwk())
+    key_set = KeySet(members)
+    members.clear()
+    assert len(key_set.members) == len(key_set.usable) == 1
+
+
 def test_an_empty_set_has_no_keys() -> None:
     assert found(keys(), "k1") is Reason.NO_KEYS
 
@@ -184,6 +193,20 @@ def test_faults_say_what_is_wrong_and_quote_nothing_secret() -> None:
     assert "c2VjcmV0" not in member.fault
     [member] = keys(jwk(use="\x1b[31m\nred")).members
     assert member.fault == r"use is '\x1b[31m\nred', not sig"
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"kty": "EC"}, "kty is 'EC', not RSA"),
+        ({"alg": "PS256"}, "alg is 'PS256', not RS256"),
+        ({"key_ops": ["sign"]}, "key_ops does not hold verify"),
+        ({"kid": ""}, "kid is no string, or empty"),
+        ({"kid": "k" * 257}, "kid has more than 256 bytes"),
+    ],
+)
+def test_a_fault_says_what_was_expected(changes: dict[str, Any], fault: str) -> None:
+    assert [member.fault for member in keys(jwk(**changes)).members] == [fault]
 
 
 @pytest.mark.parametrize("reason", [Reason.UNKNOWN_KID, Reason.NO_KEYS, Reason.UNUSABLE_KEY, Reason.AMBIGUOUS_KEY])

@@ -28,12 +28,15 @@ def read(*chunks: bytes, status: int = 200, **headers: str) -> bytes:
         "application/json; charset=utf-8",
         'application/json;charset="UTF-8"',
         "application/json; charset=utf8; profile=x",
+        " application/json ; charset =utf-8 ",
         "application/jwk-set+json",
         "application/jwk-set+json; charset=UTF-8",
     ],
 )
 def test_json_is_taken(content_type: str) -> None:
-    assert read(BODY[:5], BODY[5:], content_type=content_type) == BODY
+    body = read(BODY[:5], BODY[5:], content_type=content_type)
+    assert body == BODY
+    assert type(body) is bytes  # its hash tells one document from another
 
 
 @pytest.mark.parametrize(
@@ -44,6 +47,7 @@ def test_json_is_taken(content_type: str) -> None:
         "text/plain",
         "application/jwk-set+jwt",
         "application/json; charset=latin-1",
+        "application/json; charset =latin-1",
         "application/jso",
         "application/json; charset=Xutf-8",
         "application/json; charset=",
@@ -75,6 +79,16 @@ def test_the_cap_is_a_byte_exact() -> None:
 def test_gzip_is_read() -> None:
     packed = gzip.compress(BODY)
     assert read(*(packed[i : i + 1] for i in range(len(packed))), **GZIP) == BODY
+
+
+@pytest.mark.parametrize("encoding", ["identity", "Identity", " identity "])
+def test_a_body_that_is_not_encoded_may_say_so(encoding: str) -> None:
+    assert read(BODY, content_encoding=encoding, content_type="application/json") == BODY
+
+
+@pytest.mark.parametrize("encoding", ["GZIP", " gzip "])
+def test_a_content_coding_has_no_case_and_no_white_space(encoding: str) -> None:
+    assert read(gzip.compress(BODY), content_encoding=encoding, content_type="application/json") == BODY
 
 
 def test_gzip_may_look_back_as_far_as_it_can() -> None:

@@ -1,6 +1,7 @@
 """The client parameters of a token request, whatever kind of form carries them."""
 
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -13,10 +14,13 @@ FORM = {"grant_type": "authorization_code", "client_assertion_type": ASSERTION_T
 
 
 class Lists(dict[str, list[str]]):
-    """A form like Django's and Werkzeug's."""
+    """A form like Django's and Werkzeug's, whose items hold one value of a repeated parameter."""
+
+    def items(self) -> Any:
+        return [(name, values[-1]) for name, values in super().items()]
 
     def lists(self) -> Any:
-        return self.items()
+        return super().items()
 
 
 class GetList:
@@ -35,7 +39,9 @@ def lists(form: dict[str, str]) -> dict[str, list[str]]:
 
 KINDS: dict[str, Callable[[Any], Any]] = {
     "mapping": dict,
+    "mapping that is no dict": MappingProxyType,
     "mapping of lists": lists,
+    "mapping of tuples": lambda form: {name: (value,) for name, value in form.items()},
     "mapping of bytes": lambda form: {name.encode(): value.encode() for name, value in form.items()},
     "pairs": lambda form: list(form.items()),
     "iterator of pairs": lambda form: iter(form.items()),
@@ -55,6 +61,14 @@ def test_every_kind_of_form_is_read(kind: str) -> None:
         read(form(FORM | {"client_secret": "s"}), None)
 
 
+def test_the_assertion_type_is_that_of_rfc_7523() -> None:
+    form = {
+        "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+        "client_assertion": "a.b.c",
+    }
+    assert read(form, None) == ("a.b.c", None)
+
+
 def repeated(name: str) -> list[tuple[str, str]]:
     pairs = list((FORM | {"client_id": "c", "client_secret": "s"}).items())
     return [pair for pair in pairs if pair[0] != "client_secret" or name == "client_secret"] + [
@@ -68,7 +82,8 @@ def test_a_client_parameter_stands_once(name: str) -> None:
     values: dict[str, list[str]] = {}
     for key, value in pairs:
         values.setdefault(key, []).append(value)
-    forms: list[Any] = [pairs, values, Lists(values), GetList(values), httpx.QueryParams(values)]
+    tuples = {key: tuple(each) for key, each in values.items()}
+    forms: list[Any] = [pairs, values, tuples, Lists(values), GetList(values), httpx.QueryParams(values)]
     for form in forms:
         with pytest.raises(InvalidRequest, match=f"expected {name} once, got it 2 times"):
             read(form, None)
@@ -125,6 +140,24 @@ def test_a_malformed_request_is_refused(form: Any) -> None:
     assert caught.value.reason is Reason.INVALID_REQUEST
 
 
+@pytest.mark.parametrize(("form", "kind"), [(FORM | {"client_id": 1}, "int"), ({None: "x"}, "NoneType")])
+def test_what_is_no_text_is_told_by_its_type(form: Any, kind: str) -> None:
+    with pytest.raises(InvalidRequest, match=f"expected parameters of text, got {kind}"):
+        read(form, None)
+
+
+@pytest.mark.parametrize("body", ["", b"", "client_assertion=a.b.c", b"client_assertion=a.b.c"])
+def test_a_body_that_is_not_parsed_is_no_form_not_even_an_empty_one(body: Any) -> None:
+    with pytest.raises(InvalidRequest, match="text of a body"):
+        read(body, None)
+
+
+def test_bytes_that_are_no_utf_8_are_told_of_without_the_error_that_holds_them() -> None:
+    with pytest.raises(InvalidRequest, match="UTF-8") as caught:
+        read(FORM | {"client_assertion": b"secret\xff"}, None)
+    assert caught.value.__context__ is None
+
+
 @pytest.mark.parametrize("authorization", ["Basic Y2xpZW50OnNlY3JldA==", "Bearer x", " ", ""])
 def test_one_way_of_authentication(authorization: str) -> None:
     with pytest.raises(InvalidRequest, match="Authorization"):
@@ -155,3 +188,4 @@ def test_an_empty_client_id_counts_as_absent() -> None:
 
 def test_parameters_that_are_none_are_absent() -> None:
     assert read(FORM | {"client_id": None, "client_secret": None}, None) == ("a.b.c", None)
+    assert read(FORM | {"client_id": [None], "client_secret": [None]}, None) == ("a.b.c", None)

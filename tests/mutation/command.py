@@ -131,6 +131,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.laws:
         return 0 if _laws(console, options.workers) else 1
     jobs, results = _core(options.modules), []
+    if not jobs:
+        parser.error(f"nothing to change in {', '.join(options.modules)}")
     nothing = replace(jobs[0], source=(ROOT / jobs[0].path).read_text())
     attempt = partial(_try_mutant, wider=_WIDER if options.wider else ())
     ((_, unbroken),) = _each(attempt, [nothing], 1)
