@@ -130,6 +130,16 @@ def test_depth_is_found_wherever_it_stands() -> None:
         loads_object(b'{"a": [' + wide + b"[" * 40 + b"]" * 40 + b"," + wide + b"1]}")
 
 
+@pytest.mark.parametrize("wide", range(105, 131))
+def test_depth_is_counted_on_from_block_to_block(wide: int) -> None:
+    def text(levels: int) -> bytes:
+        return b'{"a":[' + b"[[]]," * wide + b"[" * (levels - 2) + b"]" * (levels - 2) + b"]}"
+
+    loads_object(text(MAX_DEPTH))
+    with pytest.raises(ValueError, match="levels"):
+        loads_object(text(MAX_DEPTH + 1))
+
+
 COSTLY = {
     "an open string of quotes": b'{"a":"' + b"[" * 33 + b'",  "b":"' + b'\\"' * 5_900,
     "quotes and backslashes": b'{"a":"' + b"[" * 33 + b'",  "b":"\\' + b'"\\' * 5_900,
