@@ -112,8 +112,9 @@ class AuthenticationError(PrivateKeyJWTError):
     _body: ClassVar[dict[str, str]]
 
     def __init__(self, reason: Reason, detail: str, check: str | None = None) -> None:
-        detail = detail if len(detail) <= _DETAIL_LENGTH else detail[: _DETAIL_LENGTH - 3] + "..."
-        super().__init__(reason, detail, check)
+        if len(detail) > _DETAIL_LENGTH:
+            detail = detail[: _DETAIL_LENGTH - 3] + "..."
+        self.args = (reason, detail, check)
         self.reason = reason
         self.detail = detail
         self.check = check

@@ -160,7 +160,7 @@ def check_times(claims: Claims, policy: AssertionPolicy, now: float) -> tuple[fl
 def _ahead(check: Check, seconds: float, leeway: float) -> InvalidClient:
     return InvalidClient(
         Reason.NOT_YET_VALID,
-        f"{check} is {seconds:.0f} s ahead, leeway {leeway:g} s: is the sender's clock fast?",
+        f"{check} is {seconds:.0f} s ahead, leeway {leeway} s: is the sender's clock fast?",
         check,
     )
 
@@ -174,7 +174,7 @@ def check_not_expired(exp: float, leeway: float, now: float) -> None:
     if not exp > now - leeway:  # and so a clock that gives no number lets nobody in
         raise InvalidClient(
             Reason.EXPIRED,
-            f"expired {now - exp:.0f} s ago, leeway {leeway:g} s: is the sender's clock slow?",
+            f"expired {now - exp:.0f} s ago, leeway {leeway} s: is the sender's clock slow?",
             "exp",
         )
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..exceptions import InvalidClient, Reason
-from . import base64url, strict_json
-from .base64url import decode_canonical, is_canonical
+from . import strict_json
+from .base64url import FOREIGN, decode_canonical, is_canonical, to_standard
 from .checks import Check
 
 _NAMES: tuple[Check, Check, Check] = ("header", "claims", "signature")
@@ -34,8 +34,8 @@ def split(assertion: str | bytes, max_bytes: int) -> tuple[bytes, bytes, bytes, 
         if not assertion.isascii():
             raise _foreign()
         assertion = assertion.encode("ascii")
-    standard = base64url.to_standard(assertion)
-    if base64url.FOREIGN in standard:
+    standard = to_standard(assertion)
+    if FOREIGN in standard:
         raise _foreign()
     segments = standard.split(b".", _MOST_TOLD)
     if len(segments) != 3 or not all(segments):

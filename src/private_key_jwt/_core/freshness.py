@@ -70,7 +70,7 @@ def quiet_key(entry: Entry, alg: str, kid: str | None, now: float, policy: JWKSP
     if now - entry.fetched_at >= quiet:
         return None
     found = entry.keys.find(alg, kid)
-    return None if isinstance(found, Reason) else found
+    return found if isinstance(found, VerificationKey) else None
 
 
 def decide(entry: Entry | None, alg: str, kid: str | None, now: float, policy: JWKSPolicy) -> Decision:

@@ -102,10 +102,10 @@ def loads_object(raw: bytes) -> dict[str, Any]:
     surrogates, and anything but white space around the object.
     """
     try:
-        text = raw.decode("utf-8").strip(_WHITE_SPACE)
+        text = raw.decode().strip(_WHITE_SPACE)
     except UnicodeDecodeError:
         raise ValueError("not UTF-8") from None
-    scan = _scan_carefully if _TOO_MANY_DIGITS in _outline(raw) else _scan
+    scan = _scan if _outline(raw).find(_TOO_MANY_DIGITS) < 0 else _scan_carefully
     try:
         value, end = scan(text, 0)
         if end != len(text):
