@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import certifi
 import httpx
 import pytest
 
@@ -315,11 +314,11 @@ class Server:
 
 
 @pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+def server(tmp_path: Path) -> Iterator[Server]:
     server = Server(tmp_path)
-    # The certificates that the platform trusts.
-    monkeypatch.setattr(certifi, "where", lambda: str(server.trusted))
     _http._ssl_context.cache_clear()
+    # Added to what a fetch trusts: where httpx looks for certificates, and when, differs between its versions.
+    _http._ssl_context().load_verify_locations(server.trusted)
     yield server
     _http._ssl_context.cache_clear()
     server.publisher.close()

@@ -112,7 +112,9 @@ def test_a_loop_that_was_closed_with_a_fetch_under_way_blocks_nobody(publisher: 
     assert _state._in_flight._count == taken
     for task in left_behind:
         task._log_destroy_pending = False  # type: ignore[attr-defined]
-        task.get_coro().close()
+        work = task.get_coro()
+        assert work is not None
+        work.close()
 
 
 def test_a_refresh_ahead_that_is_cancelled_with_its_loop_lands(publisher: Publisher) -> None:

@@ -173,7 +173,7 @@ def test_hosts_whose_clocks_differ_agree_on_what_is_live(edge: Edge, url: str, p
 
 
 def test_one_of_64_callers_wins(edge: Edge, url: str, prefix: str) -> None:
-    store = replay_store(edge, url, prefix=prefix)
+    store = replay_store(edge, url, prefix=prefix, timeout=10)  # who wins is asked, not how fast
     for _ in range(5):
         key = fresh_key()
         answers = edge.together([lambda key=key: store.add(key, NOW + 100, NOW)] * 64)  # type: ignore[misc]
@@ -181,7 +181,7 @@ def test_one_of_64_callers_wins(edge: Edge, url: str, prefix: str) -> None:
 
 
 def test_more_callers_than_connections_take_turns(edge: Edge, url: str, prefix: str) -> None:
-    store = replay_store(edge, url + "?max_connections=2", prefix=prefix)
+    store = replay_store(edge, url + "?max_connections=2", prefix=prefix, timeout=10)
     assert edge.together([lambda: store.add(fresh_key(), NOW + 100, NOW)] * 32) == [True] * 32
 
 
