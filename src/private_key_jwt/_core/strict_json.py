@@ -105,7 +105,7 @@ def loads_object(raw: bytes) -> dict[str, Any]:
         text = raw.decode().strip(_WHITE_SPACE)
     except UnicodeDecodeError:
         raise ValueError("not UTF-8") from None
-    scan = _scan if _outline(raw).find(_TOO_MANY_DIGITS) < 0 else _scan_carefully
+    scan = _scan_carefully if _TOO_MANY_DIGITS in _outline(raw) else _scan
     try:
         value, end = scan(text, 0)
         if end != len(text):
