@@ -53,7 +53,7 @@ def _stages(verifier: Any) -> dict[str, Callable[[_Work], None]]:  # noqa: C901 
         work.header = header_step.parse(work.segments[0])
 
     def payload(work: _Work) -> None:
-        work.claims = claims_step.parse(work.segments[1])
+        work.claims = compact.loads(work.segments[1], "claims")
 
     def client(work: _Work) -> None:
         work.client = verifier._find_client(claims_step.identify(work.claims, None))

@@ -94,7 +94,7 @@ def _known(assertion: Any, check: str | None) -> tuple[str | None, str | None, s
         kid = header_step.parse(header).kid
         if check not in _AFTER_CLIENT:  # what it says of itself is a stranger's claim
             return kid, None, None
-        values = claims_step.parse(claims)
+        values = compact.loads(claims, "claims")
         client_id = claims_step.identify(values, None)
         return kid, client_id, replay.replay_key(client_id, claims_step.check_jti(values)).hex()
     except AuthenticationError:

@@ -141,7 +141,7 @@ class ClientAssertionVerifier:
         # 2. Header: what is true of it for every client.
         header = header_step.parse(header_segment)
         # 3. Claims: who, what this client may do, for whom, when, and which one.
-        claims = claims_step.parse(claims_segment)
+        claims = compact.loads(claims_segment, "claims")
         client = self._find_client(claims_step.identify(claims, client_id))
         policy = client.policy or self._policy
         claims_step.check_client_rules(header, policy, client.signing_algs, require_kid=client.require_kid)
@@ -281,7 +281,7 @@ class AsyncClientAssertionVerifier:
         # 2. Header: what is true of it for every client.
         header = header_step.parse(header_segment)
         # 3. Claims: who, what this client may do, for whom, when, and which one.
-        claims = claims_step.parse(claims_segment)
+        claims = compact.loads(claims_segment, "claims")
         client = await self._find_client(claims_step.identify(claims, client_id))
         policy = client.policy or self._policy
         claims_step.check_client_rules(header, policy, client.signing_algs, require_kid=client.require_kid)

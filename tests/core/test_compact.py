@@ -76,6 +76,12 @@ def test_an_object_of_any_length_is_loaded() -> None:
         assert loaded(b'{"a": "' + b"[" * length + b'"}') == {"a": "[" * length}
 
 
+def test_what_is_no_object_is_refused_by_the_name_of_its_segment() -> None:
+    with pytest.raises(InvalidClient) as caught:
+        loaded(b"[]")
+    assert (caught.value.reason, caught.value.check) == (Reason.MALFORMED, "claims")
+
+
 @pytest.mark.parametrize("raw", [b"[" * 12_000, b'{"a":' * 2_000, b"x" * 12_000, b"[" + b" " * 12_000 + b"]"])
 def test_what_begins_wrong_is_refused_by_its_beginning(raw: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """Decoding the whole would cost more than an RSA verification."""

@@ -7,6 +7,8 @@ canonical can be seen there without decoding it.
 from __future__ import annotations
 
 from binascii import a2b_base64
+from collections.abc import Callable
+from operator import methodcaller
 
 _STANDARD = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _OURS = _STANDARD.replace(b"+", b"-").replace(b"/", b"_")
@@ -25,14 +27,16 @@ _LAST = (_STANDARD, b"", _STANDARD[::16], _STANDARD[::4])
 _PADDING = (b"", b"", b"==", b"=")
 
 
-def to_standard(text: bytes) -> bytes:
-    """Segments and the dots between them in the standard alphabet, without padding; see FOREIGN."""
-    return text.translate(_TABLE)
+to_standard: Callable[[bytes], bytes] = methodcaller("translate", _TABLE)
+"""Segments and the dots between them in the standard alphabet, without padding; see FOREIGN."""
 
 
-def is_canonical(segment: bytes) -> bool:
-    """Whether a segment in the standard alphabet, not empty and without FOREIGN, is the one spelling of its value."""
-    return segment[-1] in _LAST[len(segment) % 4]
+def is_canonical(*segments: bytes) -> bool:
+    """Whether segments in the standard alphabet, none empty or with FOREIGN, are each the one spelling of its value."""
+    for segment in segments:  # noqa: SIM110 - a generator would cost more than what it looks at
+        if segment[-1] not in _LAST[len(segment) % 4]:
+            return False
+    return True
 
 
 def decode_canonical(segment: bytes) -> bytes:

@@ -7,7 +7,6 @@ from typing import Any
 
 from ..exceptions import InvalidClient, Reason, quote
 from ..policy import AssertionPolicy
-from . import compact
 from .checks import Check
 from .header import CLIENT_AUTHENTICATION_TYP, Header
 
@@ -25,11 +24,6 @@ def _invalid(check: Check, detail: str) -> InvalidClient:
 
 def _missing(check: Check) -> InvalidClient:
     return InvalidClient(Reason.MISSING_CLAIM, f"expected the claim {check}, and it is absent", check)
-
-
-def parse(segment: bytes) -> Claims:
-    """The claims out of their segment. Raises InvalidClient: malformed."""
-    return compact.loads(segment, "claims")
 
 
 def _no_string(claims: Claims, check: Check) -> InvalidClient:
@@ -160,7 +154,7 @@ def check_times(claims: Claims, policy: AssertionPolicy, now: float) -> tuple[fl
 def _ahead(check: Check, seconds: float, leeway: float) -> InvalidClient:
     return InvalidClient(
         Reason.NOT_YET_VALID,
-        f"{check} is {seconds:.0f} s ahead, leeway {leeway} s: is the sender's clock fast?",
+        f"{check} is {seconds:.0f} s ahead, leeway {leeway:g} s: is the sender's clock fast?",
         check,
     )
 
@@ -174,7 +168,7 @@ def check_not_expired(exp: float, leeway: float, now: float) -> None:
     if not exp > now - leeway:  # and so a clock that gives no number lets nobody in
         raise InvalidClient(
             Reason.EXPIRED,
-            f"expired {now - exp:.0f} s ago, leeway {leeway} s: is the sender's clock slow?",
+            f"expired {now - exp:.0f} s ago, leeway {leeway:g} s: is the sender's clock slow?",
             "exp",
         )
 

@@ -41,7 +41,7 @@ def split(assertion: str | bytes, max_bytes: int) -> tuple[bytes, bytes, bytes, 
     if len(segments) != 3 or not all(segments):
         raise _wrong_segments(segments)
     header, claims, signature = segments
-    if not (is_canonical(header) and is_canonical(claims) and is_canonical(signature)):
+    if not is_canonical(header, claims, signature):
         raise _not_canonical(segments)
     return header, claims, signature, assertion[: -1 - len(signature)]
 

@@ -47,17 +47,16 @@ class Member:
 class KeySet:
     """The keys of one document, ready for look-up. Immutable."""
 
-    __slots__ = ("_by_kid", "_without_kid", "members")
+    __slots__ = ("_by_header", "members")
 
     def __init__(self, members: Sequence[Member]) -> None:
         self.members = tuple(members)
-        self._by_kid: dict[tuple[str, str], VerificationKey | Reason] = {}
-        self._without_kid: dict[str, VerificationKey | Reason] = {}
+        self._by_header: dict[tuple[str, str | None], VerificationKey | Reason] = {}
         for alg in ALGORITHMS:
             usable = [m.key for m in members if m.key is not None and m.key.alg == alg]
-            self._without_kid[alg] = _only(usable) if members else Reason.NO_KEYS
+            self._by_header[alg, None] = _only(usable) if members else Reason.NO_KEYS
             for kid in {m.kid for m in members if m.kid is not None}:
-                self._by_kid[alg, kid] = _only([key for key in usable if key.kid == kid])
+                self._by_header[alg, kid] = _only([key for key in usable if key.kid == kid])
 
     def __repr__(self) -> str:
         return f"<KeySet: {len(self.usable)} of {len(self.members)} usable>"
@@ -72,9 +71,7 @@ class KeySet:
 
         Without a ``kid`` there must be exactly one usable key (OpenID Connect Core §10.1).
         """
-        if kid is None:
-            return self._without_kid[alg]
-        return self._by_kid.get((alg, kid)) or (Reason.UNKNOWN_KID if self.members else Reason.NO_KEYS)
+        return self._by_header.get((alg, kid)) or (Reason.UNKNOWN_KID if self.members else Reason.NO_KEYS)
 
 
 def _only(keys: Sequence[VerificationKey]) -> VerificationKey | Reason:

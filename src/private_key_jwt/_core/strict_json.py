@@ -83,15 +83,7 @@ def check_beginning(raw: bytes) -> None:
     if raw.lstrip(_WHITE_SPACE_BYTES)[:1] not in (b"{", b""):
         raise ValueError("not a JSON object")
     # The pair that is innermost may not be closed yet: that one level is left to the whole text.
-    _outline(raw, MAX_DEPTH + 1)
-
-
-def _outline(raw: bytes, deepest: int = MAX_DEPTH) -> bytes:
-    outline = raw.translate(_OUTLINE)
-    # With few brackets, in strings or not, there is no level to count; with too many left open nothing to parse.
-    if outline.count(b"[") > MAX_DEPTH:
-        _check_depth(raw, deepest)
-    return outline
+    _check_depth(raw, MAX_DEPTH + 1)
 
 
 def loads_object(raw: bytes) -> dict[str, Any]:
@@ -105,7 +97,11 @@ def loads_object(raw: bytes) -> dict[str, Any]:
         text = raw.decode().strip(_WHITE_SPACE)
     except UnicodeDecodeError:
         raise ValueError("not UTF-8") from None
-    scan = _scan_carefully if _TOO_MANY_DIGITS in _outline(raw) else _scan
+    outline = raw.translate(_OUTLINE)
+    # With few brackets, in strings or not, there is no level to count; with too many left open nothing to parse.
+    if outline.count(b"[") > MAX_DEPTH:
+        _check_depth(raw, MAX_DEPTH)
+    scan = _scan_carefully if _TOO_MANY_DIGITS in outline else _scan
     try:
         value, end = scan(text, 0)
         if end != len(text):

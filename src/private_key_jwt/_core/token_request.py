@@ -45,8 +45,6 @@ def _text(value: Any) -> str:
 
 
 def _texts(value: Any) -> list[str]:
-    if type(value) is str:
-        return [value]
     values = value if isinstance(value, (list, tuple)) else (value,)
     return [_text(each) for each in values if each is not None]
 
@@ -58,10 +56,9 @@ def _client_parameters(form: Any) -> dict[str, list[str]]:
     try:
         for name, value in _pairs(form):
             key = name if type(name) is str else _text(name)
-            if key in found:
-                found[key] += _texts(value)
-            elif key in _NAMES:
-                found[key] = _texts(value)
+            if key in _NAMES:
+                values = [value] if type(value) is str else _texts(value)
+                found[key] = found[key] + values if key in found else values
     except InvalidRequest:
         raise
     except Exception as error:  # whatever a form raises that is none, or that cannot be read
