@@ -74,8 +74,8 @@ class Flight(Generic[Handle]):
     outcome: Outcome | None = field(default=None)
 
 
-class _InFlight:
-    """The fetches under way in this process, over all fetchers: a bound on threads, sockets and memory."""
+class InFlight:
+    """What is under way in this process, over all fetchers: a bound on threads, sockets and memory."""
 
     def __init__(self) -> None:
         self.after_fork_in_child()
@@ -86,17 +86,19 @@ class _InFlight:
         self._count = 0
 
     def enter(self) -> bool:
+        """Take a place, or answer False."""
         with self._lock:
             free = self._count < MAX_FETCHES_IN_FLIGHT
             self._count += free
             return free
 
     def leave(self) -> None:
+        """Give the place back."""
         with self._lock:
             self._count -= 1
 
 
-_in_flight = _InFlight()
+_in_flight = InFlight()
 
 
 class FetchState(Generic[Handle]):
