@@ -238,6 +238,43 @@ def test_a_fault_of_our_own_lands_the_flight(
     assert fetcher.get_key(publisher.uri(), "RS256", "k1").kid == "k1"
 
 
+class StopsOnce(MemoryJWKSCache):
+    """A cache whose first read raises what is no Exception."""
+
+    def __init__(self, error: type[BaseException]) -> None:
+        super().__init__()
+        self._errors = [error]
+
+    def get(self, jwks_uri: str, now: float) -> Any:
+        if self._errors:
+            raise self._errors.pop()
+        return super().get(jwks_uri, now)
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError, SystemExit, KeyboardInterrupt])
+def test_what_ends_a_thread_lands_its_flight(publisher: Publisher, error: type[BaseException]) -> None:
+    taken = _state._in_flight._count
+    fetcher = JWKSFetcher(LOOPBACK, cache=StopsOnce(error))
+    assert detail(lambda: fetcher.get_key(publisher.uri(), "RS256", "k1")) == f"unexpected {error.__name__}"
+    assert _state._in_flight._count == taken
+    assert fetcher.get_key(publisher.uri(), "RS256", "k1").kid == "k1"
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+def test_what_stops_an_event_loop_that_goes_on_lands_its_flight(
+    publisher: Publisher, error: type[BaseException]
+) -> None:
+    taken = _state._in_flight._count
+    fetcher = AsyncJWKSFetcher(LOOPBACK, cache=StopsOnce(error))
+    with contextlib.closing(asyncio.new_event_loop()) as loop:
+        asking = loop.create_task(fetcher.get_key(publisher.uri(), "RS256", "k1"))
+        with pytest.raises(error):
+            loop.run_until_complete(asking)
+        assert detail(lambda: loop.run_until_complete(asking)) == f"unexpected {error.__name__}"
+        assert _state._in_flight._count == taken
+        assert loop.run_until_complete(fetcher.get_key(publisher.uri(), "RS256", "k1")).kid == "k1"
+
+
 def test_fetches_in_flight_are_capped_over_the_process(
     edge: Edge, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
