@@ -273,6 +273,13 @@ def test_what_is_sent_owes_nothing_to_a_client_or_the_environment(
         assert "accept-encoding: identity\r\n" in request.lower()
 
 
+def test_the_users_client_keeps_no_cookie_of_a_publisher(edge: Edge, publisher: Publisher) -> None:
+    publisher.answer = http(KEYS, headers="".join(f"Set-Cookie: c{number}=x; Path=/\r\n" for number in range(100)))
+    client = edge.http_client(cookies={"theirs": "kept"})
+    assert outcome(edge.fetcher(http=client), publisher.uri()) == "k1"
+    assert dict(client.cookies) == {"theirs": "kept"}
+
+
 def test_the_users_client_follows_no_redirect(edge: Edge, publisher: Publisher) -> None:
     publisher.answer = http(status="302 Found", headers="Location: /elsewhere.json\r\n")
     assert "302" in outcome(edge.fetcher(http=edge.http_client(follow_redirects=True)), publisher.uri())
