@@ -208,6 +208,26 @@ def test_a_cache_that_hangs_once_blocks_its_jwks_uri_for_a_window_at_the_most(ed
         cache.free.set()
 
 
+def test_a_fetch_that_hangs_past_its_deadline_holds_on_to_nobody_who_comes_then(publisher: Publisher) -> None:
+    cache = HangsOnce()
+
+    async def ask() -> None:
+        with pytest.raises(TemporarilyUnavailable, match="has not ended in time"):
+            await fetcher.get_key_async(publisher.uri(), "RS256", "k1")
+
+    async def run() -> int:
+        await ask()
+        await asyncio.gather(*(ask() for _ in range(100)))
+        (flight,) = fetcher._state.flights()
+        return len(flight.handle._done_callbacks)  # type: ignore[attr-defined]
+
+    with JWKSFetcher(JWKSPolicy(allow_http_loopback=True, timeout=0.2), cache=cache) as fetcher:
+        try:
+            assert asyncio.run(run()) == 1
+        finally:
+            cache.free.set()
+
+
 # Threads
 
 

@@ -163,6 +163,8 @@ class JWKSFetcher(_Fetcher["Future[None]"]):
     async def _wait_async(self, flight: Flight[Future[None]] | Outcome, deadline: float) -> Outcome:
         if isinstance(flight, Outcome):
             return flight
+        if time.monotonic() >= min(deadline, flight.deadline):
+            return flight.outcome or _OVERDUE  # whoever waits for it in vain is held by it until it lands
         return await _land_or_time_out(flight, asyncio.wrap_future(flight.handle), deadline)
 
     def close(self) -> None:
