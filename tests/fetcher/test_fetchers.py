@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import threading
 from typing import Any
 
@@ -14,6 +15,7 @@ from loopback import Publisher, http
 from private_key_jwt import (
     AsyncJWKSFetcher,
     ConfigurationError,
+    InvalidClient,
     JWKSFetcher,
     JWKSPolicy,
     MemoryJWKSCache,
@@ -21,6 +23,7 @@ from private_key_jwt import (
     TemporarilyUnavailable,
 )
 from private_key_jwt.fetcher import _state
+from private_key_jwt.stores import JWKSDocument
 from support import jwk
 
 
@@ -226,6 +229,34 @@ def test_a_fetch_that_hangs_past_its_deadline_holds_on_to_nobody_who_comes_then(
             assert asyncio.run(run()) == 1
         finally:
             cache.free.set()
+
+
+class AnswersLate(HangsOnce):
+    """A cache whose first read hangs, and then finds a document that is newer than any."""
+
+    def get(self, jwks_uri: str, now: float) -> Any:
+        late = not self.free.is_set()
+        found = super().get(jwks_uri, now)
+        return JWKSDocument(json.dumps({"keys": [jwk()]}).encode() + b" ", 1e9) if late and found else found
+
+
+def test_a_fetch_that_hung_gives_back_no_claim_but_its_own(publisher: Publisher) -> None:
+    """Law 2: of a hung fetch and three after it two may be sent within a window."""
+    cache, now = AnswersLate(), 0.0
+    policy = JWKSPolicy(allow_http_loopback=True, timeout=0.2, unknown_kid_window=1)
+    with JWKSFetcher(policy, cache=cache, clock=lambda: now) as fetcher, freeze_time() as frozen:
+        assert reason(lambda: fetcher.get_key(publisher.uri(), "RS256", "k1")) is Reason.JWKS_UNAVAILABLE
+        (hung,) = (thread for thread in threading.enumerate() if thread.name == "jwks-fetch")
+        frozen.tick(10)
+        now = 10.0
+        assert fetcher.get_key(publisher.uri(), "RS256", "k1").kid == "k1"
+        now = 10.6
+        cache.free.set()
+        hung.join(10)
+        for kid in ("a", "b", "c"):
+            with pytest.raises(InvalidClient):
+                fetcher.get_key(publisher.uri(), "RS256", kid)
+    assert publisher.count == 2
 
 
 # Threads

@@ -241,10 +241,10 @@ class FetchState(Generic[Handle]):
                 )
             )
 
-    def give_back(self, jwks_uri: str) -> None:
-        """Undo the newest claim: its flight sent nothing."""
+    def give_back(self, flight: Flight[Handle]) -> None:
+        """Undo the claim of a flight that sent nothing."""
         with self._lock:
-            self._budget(jwks_uri, self.clock()).give_back()
+            self._budget(flight.jwks_uri, self.clock()).give_back(flight.begun_at)
 
     def flights(self) -> list[Flight[Handle]]:
         """All flights under way."""
