@@ -152,10 +152,19 @@ def test_a_budget_is_a_sliding_window() -> None:
 
 def test_a_claim_that_sent_nothing_is_given_back() -> None:
     budget = Budget()
-    budget.give_back()
+    budget.give_back(0)
     assert [budget.claim(0, POLICY) for _ in range(3)] == [True, True, False]
-    budget.give_back()
+    budget.give_back(0)
     assert [budget.claim(0, POLICY) for _ in range(2)] == [True, False]
+
+
+def test_a_claim_is_given_back_and_not_a_later_one() -> None:
+    budget = Budget()
+    assert [budget.claim(now, POLICY) for now in (0, 10)] == [True, True]
+    budget.give_back(0)
+    assert [budget.claim(now, POLICY) for now in (30, 39.9, 40)] == [True, False, True]
+    budget.give_back(10)
+    assert not budget.claim(59.9, POLICY)
 
 
 def test_a_budget_with_room_needs_no_wait() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import threading
 from typing import Any
 
@@ -14,6 +15,7 @@ from loopback import Publisher, http
 from private_key_jwt import (
     AsyncJWKSFetcher,
     ConfigurationError,
+    InvalidClient,
     JWKSFetcher,
     JWKSPolicy,
     MemoryJWKSCache,
@@ -21,6 +23,7 @@ from private_key_jwt import (
     TemporarilyUnavailable,
 )
 from private_key_jwt.fetcher import _state
+from private_key_jwt.stores import JWKSDocument
 from support import jwk
 
 
@@ -208,6 +211,54 @@ def test_a_cache_that_hangs_once_blocks_its_jwks_uri_for_a_window_at_the_most(ed
         cache.free.set()
 
 
+def test_a_fetch_that_hangs_past_its_deadline_holds_on_to_nobody_who_comes_then(publisher: Publisher) -> None:
+    cache = HangsOnce()
+
+    async def ask() -> None:
+        with pytest.raises(TemporarilyUnavailable, match="has not ended in time"):
+            await fetcher.get_key_async(publisher.uri(), "RS256", "k1")
+
+    async def run() -> int:
+        await ask()
+        await asyncio.gather(*(ask() for _ in range(100)))
+        (flight,) = fetcher._state.flights()
+        return len(flight.handle._done_callbacks)  # type: ignore[attr-defined]
+
+    with JWKSFetcher(JWKSPolicy(allow_http_loopback=True, timeout=0.2), cache=cache) as fetcher:
+        try:
+            assert asyncio.run(run()) == 1
+        finally:
+            cache.free.set()
+
+
+class AnswersLate(HangsOnce):
+    """A cache whose first read hangs, and then finds a document that is newer than any."""
+
+    def get(self, jwks_uri: str, now: float) -> Any:
+        late = not self.free.is_set()
+        found = super().get(jwks_uri, now)
+        return JWKSDocument(json.dumps({"keys": [jwk()]}).encode() + b" ", 1e9) if late and found else found
+
+
+def test_a_fetch_that_hung_gives_back_no_claim_but_its_own(publisher: Publisher) -> None:
+    """Law 2: of a hung fetch and three after it two may be sent within a window."""
+    cache, now = AnswersLate(), 0.0
+    policy = JWKSPolicy(allow_http_loopback=True, timeout=0.2, unknown_kid_window=1)
+    with JWKSFetcher(policy, cache=cache, clock=lambda: now) as fetcher, freeze_time() as frozen:
+        assert reason(lambda: fetcher.get_key(publisher.uri(), "RS256", "k1")) is Reason.JWKS_UNAVAILABLE
+        (hung,) = (thread for thread in threading.enumerate() if thread.name == "jwks-fetch")
+        frozen.tick(10)
+        now = 10.0
+        assert fetcher.get_key(publisher.uri(), "RS256", "k1").kid == "k1"
+        now = 10.6
+        cache.free.set()
+        hung.join(10)
+        for kid in ("a", "b", "c"):
+            with pytest.raises(InvalidClient):
+                fetcher.get_key(publisher.uri(), "RS256", kid)
+    assert publisher.count == 2
+
+
 # Threads
 
 
@@ -236,6 +287,43 @@ def test_a_fault_of_our_own_lands_the_flight(
         assert detail(lambda: fetcher.get_key(publisher.uri(), "RS256", "k1")) == "unexpected ZeroDivisionError"
     assert "ZeroDivisionError" in caplog.text
     assert fetcher.get_key(publisher.uri(), "RS256", "k1").kid == "k1"
+
+
+class StopsOnce(MemoryJWKSCache):
+    """A cache whose first read raises what is no Exception."""
+
+    def __init__(self, error: type[BaseException]) -> None:
+        super().__init__()
+        self._errors = [error]
+
+    def get(self, jwks_uri: str, now: float) -> Any:
+        if self._errors:
+            raise self._errors.pop()
+        return super().get(jwks_uri, now)
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError, SystemExit, KeyboardInterrupt])
+def test_what_ends_a_thread_lands_its_flight(publisher: Publisher, error: type[BaseException]) -> None:
+    taken = _state._in_flight._count
+    fetcher = JWKSFetcher(LOOPBACK, cache=StopsOnce(error))
+    assert detail(lambda: fetcher.get_key(publisher.uri(), "RS256", "k1")) == f"unexpected {error.__name__}"
+    assert _state._in_flight._count == taken
+    assert fetcher.get_key(publisher.uri(), "RS256", "k1").kid == "k1"
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+def test_what_stops_an_event_loop_that_goes_on_lands_its_flight(
+    publisher: Publisher, error: type[BaseException]
+) -> None:
+    taken = _state._in_flight._count
+    fetcher = AsyncJWKSFetcher(LOOPBACK, cache=StopsOnce(error))
+    with contextlib.closing(asyncio.new_event_loop()) as loop:
+        asking = loop.create_task(fetcher.get_key(publisher.uri(), "RS256", "k1"))
+        with pytest.raises(error):
+            loop.run_until_complete(asking)
+        assert detail(lambda: loop.run_until_complete(asking)) == f"unexpected {error.__name__}"
+        assert _state._in_flight._count == taken
+        assert loop.run_until_complete(fetcher.get_key(publisher.uri(), "RS256", "k1")).kid == "k1"
 
 
 def test_fetches_in_flight_are_capped_over_the_process(

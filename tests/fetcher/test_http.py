@@ -5,6 +5,7 @@ import gzip
 import json
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,9 +17,16 @@ import pytest
 from certificates import certificate
 from edges import LOOPBACK, Edge
 from loopback import Publisher, http, trickle
-from private_key_jwt import ConfigurationError, JWKSFetcher, JWKSPolicy, Reason, TemporarilyUnavailable
+from private_key_jwt import (
+    AsyncJWKSFetcher,
+    ConfigurationError,
+    JWKSFetcher,
+    JWKSPolicy,
+    Reason,
+    TemporarilyUnavailable,
+)
 from private_key_jwt._core.response import FetchFailed
-from private_key_jwt.fetcher import _http
+from private_key_jwt.fetcher import _destination, _http, _state
 from support import jwk
 
 SHORT = JWKSPolicy(allow_http_loopback=True, timeout=0.3)
@@ -102,6 +110,87 @@ def test_a_name_server_that_hangs_holds_nobody_past_the_deadline(
     publisher.closing.set()
 
 
+HUNG = [f"https://hung-{number}.example/jwks.json" for number in range(40)]
+
+
+@pytest.fixture
+def hung(publisher: Publisher, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Until the publisher closes, no name server answers for any of ``HUNG``."""
+    look_up = socket.getaddrinfo
+
+    def hang(host: Any, *args: Any, **kwargs: Any) -> Any:
+        if str(host).startswith("hung-"):
+            publisher.closing.wait(10)
+            raise socket.gaierror(socket.EAI_AGAIN, "no answer")
+        return look_up(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    yield
+    publisher.closing.set()
+    for thread in threading.enumerate():
+        if thread.name == "jwks-look-up":
+            thread.join(10)
+
+
+@pytest.mark.usefixtures("hung")
+def test_name_servers_that_hang_delay_no_other_tenant(edge: Edge, publisher: Publisher) -> None:
+    publisher.keys = [jwk()]
+    fetcher = edge.fetcher(JWKSPolicy(allow_http_loopback=True, timeout=1))
+    waiting = edge.begin([lambda uri=uri: outcome(fetcher, uri) for uri in HUNG])  # type: ignore[misc]
+    started = time.monotonic()
+    assert waiting().count("k1") == 0
+    assert time.monotonic() - started < 4
+    assert outcome(fetcher, publisher.uri()) == "k1"
+    publisher.closing.set()
+
+
+@pytest.mark.usefixtures("hung")
+def test_name_servers_that_hang_keep_neither_the_pool_of_an_event_loop_nor_its_end(publisher: Publisher) -> None:
+    async def ask() -> None:
+        async with AsyncJWKSFetcher(SHORT) as fetcher:
+            asking = [fetcher.get_key(uri, "RS256", "k1") for uri in HUNG]
+            answers = await asyncio.gather(*asking, return_exceptions=True)
+            assert {type(answer) for answer in answers} == {TemporarilyUnavailable}
+            async with asyncio.timeout(1):
+                assert await asyncio.to_thread(lambda: "free") == "free"
+
+    started = time.monotonic()
+    asyncio.run(ask())
+    assert time.monotonic() - started < 4
+
+
+@pytest.mark.usefixtures("hung")
+def test_look_ups_that_hang_are_capped_over_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_state, "MAX_FETCHES_IN_FLIGHT", _destination._look_ups._count + 2)
+
+    async def ask(uri: str) -> str:
+        with pytest.raises(TemporarilyUnavailable) as caught:
+            await AsyncJWKSFetcher(SHORT).get_key(uri, "RS256", "k1")
+        return caught.value.detail.rpartition(" (")[0]
+
+    async def told() -> list[str]:
+        return [await ask(uri) for uri in HUNG[:3]]
+
+    *late, refused = asyncio.run(told())
+    assert not any("too many" in detail for detail in late)
+    assert refused == "too many look-ups of names are under way"
+
+
+def test_a_look_up_for_which_no_thread_can_start_is_a_failed_fetch(
+    publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    taken = _destination._look_ups._count
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(TemporarilyUnavailable, match="can't start new thread"):
+            asyncio.run(AsyncJWKSFetcher(SHORT).get_key(publisher.uri(), "RS256", "k1"))
+    assert _destination._look_ups._count == taken
+    assert publisher.count == 0
+
+
 # Size and shape
 
 
@@ -182,6 +271,13 @@ def test_what_is_sent_owes_nothing_to_a_client_or_the_environment(
         assert "connection: close\r\n" in request.lower()
         assert request.startswith("GET /jwks.json HTTP/1.1\r\n")
         assert "accept-encoding: identity\r\n" in request.lower()
+
+
+def test_the_users_client_keeps_no_cookie_of_a_publisher(edge: Edge, publisher: Publisher) -> None:
+    publisher.answer = http(KEYS, headers="".join(f"Set-Cookie: c{number}=x; Path=/\r\n" for number in range(100)))
+    client = edge.http_client(cookies={"theirs": "kept"})
+    assert outcome(edge.fetcher(http=client), publisher.uri()) == "k1"
+    assert dict(client.cookies) == {"theirs": "kept"}
 
 
 def test_the_users_client_follows_no_redirect(edge: Edge, publisher: Publisher) -> None:

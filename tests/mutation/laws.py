@@ -117,7 +117,7 @@ LAWS = [
         "a failed fetch gives its claim back",
         _FLOW,
         "        return Outcome(Landing.FAILED, one_line(str(error)))",
-        "        state.give_back(flight.jwks_uri)\n        return Outcome(Landing.FAILED, one_line(str(error)))",
+        "        state.give_back(flight)\n        return Outcome(Landing.FAILED, one_line(str(error)))",
         f"{_OF_FETCHING}failed_fetches_count_too",
     ),
     Breach(

@@ -1,5 +1,8 @@
 """Replay marks in one process."""
 
+import contextlib
+import functools
+import linecache
 import random
 import sys
 import threading
@@ -7,11 +10,14 @@ import time
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from types import FrameType
+from typing import Any
 
 import pytest
 
 import children
 from private_key_jwt import ConfigurationError, MemoryReplayStore, Reason, TemporarilyUnavailable
+from private_key_jwt.stores import _memory
 
 
 def refused(call: Callable[[], object]) -> Reason:
@@ -128,6 +134,51 @@ def test_an_add_that_was_interrupted_breaks_nothing(monkeypatch: pytest.MonkeyPa
             store.add(b"b", 60, 0)
     for now in (10, 55, 65, 1_000, 10**6):
         assert store.add(b"%d" % now, now + 1_000, now)
+
+
+def interrupted(call: Callable[[], object], at: int) -> bool:
+    """Whether ``call`` came to the store's line of that number, and was interrupted there."""
+    passed = 0
+
+    def trace(frame: FrameType, event: str, _arg: object) -> Any:
+        nonlocal passed
+        if frame.f_code.co_filename != _memory.__file__:
+            return None
+        # No signal is handled within a `with` line but before the lock is taken or after it is free.
+        if event == "line" and not linecache.getline(_memory.__file__, frame.f_lineno).lstrip().startswith("with "):
+            passed += 1
+            if passed == at:
+                raise KeyboardInterrupt
+        return trace
+
+    def run() -> None:
+        sys.settrace(trace)  # of this thread only
+        with contextlib.suppress(KeyboardInterrupt):
+            call()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    return passed >= at
+
+
+def test_an_add_that_was_interrupted_at_any_line_forgets_what_it_should_and_nothing_else() -> None:
+    for line in range(1, 200):
+        store = MemoryReplayStore()
+        for key, expires_at in ((b"a", 50), (b"b", 60), (b"c", 60), (b"live", 500)):
+            assert store.add(key, expires_at, 0)
+        if not interrupted(functools.partial(store.add, b"new", 300, 100), line):
+            break
+        for number in range(10):
+            assert store.add(b"%d" % number, 400, 100)
+        assert not store.add(b"live", 500, 100)
+        # Set back before what was forgotten: nobody can tell.
+        for key in (b"a", b"b", b"c"):
+            assert refused(functools.partial(store.add, key, 50, 0)) is Reason.REPLAY_STORE_UNAVAILABLE
+        for number in range(20):
+            assert store.add(b"x%d" % number, 2_000, 1_000)
+        assert len(store) == 20
+    assert line > 30
 
 
 @pytest.mark.parametrize("bound", [0, -1, 1.5, "x", None, True])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import deque
 from dataclasses import dataclass
@@ -124,10 +125,10 @@ class Budget:
         first, self._told = not self._told, True
         return first
 
-    def give_back(self) -> None:
-        """Undo the newest claim."""
-        if self._claims:
-            self._claims.pop()
+    def give_back(self, claimed_at: float) -> None:
+        """Undo a claim, unless it has left the window already: others have claimed since, and keep theirs."""
+        with contextlib.suppress(ValueError):
+            self._claims.remove(claimed_at)
 
     def wait(self, now: float, policy: JWKSPolicy) -> float:
         """Seconds until the next claim can succeed."""

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, NamedTuple
 
@@ -19,6 +21,7 @@ from .._core.response import FetchFailed
 from ..clients import is_loopback
 from ..exceptions import quote
 from ..policy import JWKSPolicy, Network, read_private_host
+from ._state import InFlight
 
 # How many addresses of each family are tried: a name may have hundreds, and each try is a connection.
 _TRIES = 2
@@ -124,12 +127,14 @@ class Destination:
 
     def resolve(self) -> list[str]:
         """The addresses to try, in order. Every address of the host must be allowed, tried or not."""
-        return self._choose(socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM))
+        return self._choose(self._look_up())
 
     async def resolve_async(self) -> list[str]:
         """``resolve``, off the event loop."""
-        loop = asyncio.get_running_loop()
-        return self._choose(await loop.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM))
+        return self._choose(await _aside(self._look_up))
+
+    def _look_up(self) -> list[Any]:
+        return socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
 
     def _choose(self, found: Iterable[Any]) -> list[str]:
         chosen: dict[int, list[str]] = {}
@@ -171,6 +176,37 @@ class Destination:
         except (OSError, TypeError, ValueError, LookupError):
             raise FetchFailed("the address that was connected to is not known") from None
         self._check(address)
+
+
+# A look-up that hangs cannot be ended, and outlives its fetch: it keeps its place for as long.
+_look_ups = InFlight()
+
+
+async def _aside(look_up: Callable[[], list[Any]]) -> list[Any]:
+    """What ``look_up`` gives, from a thread of its own.
+
+    The event loop's pool has a few threads for everything: name servers that hang would take them from all other
+    tenants, from clients and stores that are called there, and the loop would wait for them at its end.
+    """
+    found: Future[list[Any]] = Future()
+    found.set_running_or_notify_cancel()
+
+    def run() -> None:
+        try:
+            found.set_result(look_up())
+        except Exception as error:
+            found.set_exception(error)
+        finally:
+            _look_ups.leave()
+
+    if not _look_ups.enter():
+        raise FetchFailed("too many look-ups of names are under way")
+    try:
+        threading.Thread(target=run, name="jwks-look-up", daemon=True).start()
+    except RuntimeError:  # the process may start no more threads
+        _look_ups.leave()
+        raise
+    return await asyncio.wrap_future(found)
 
 
 def _literal(host: str) -> IPv4Address | IPv6Address | None:

@@ -93,7 +93,7 @@ class _Fetcher(ABC, Generic[Handle]):
     def _cache_failed(self, error: Exception) -> None:
         self._state.cache_failed(told(error))
 
-    def _unexpected(self, flight: Flight[Handle], error: Exception) -> Outcome:
+    def _unexpected(self, flight: Flight[Handle], error: BaseException) -> Outcome:
         logger.error("refreshing %s failed unexpectedly", flight.jwks_uri, exc_info=error)
         return Outcome(Landing.FAILED, f"unexpected {type(error).__name__}")
 
@@ -163,6 +163,8 @@ class JWKSFetcher(_Fetcher["Future[None]"]):
     async def _wait_async(self, flight: Flight[Future[None]] | Outcome, deadline: float) -> Outcome:
         if isinstance(flight, Outcome):
             return flight
+        if time.monotonic() >= min(deadline, flight.deadline):
+            return flight.outcome or _OVERDUE  # whoever waits for it in vain is held by it until it lands
         return await _land_or_time_out(flight, asyncio.wrap_future(flight.handle), deadline)
 
     def close(self) -> None:
@@ -221,7 +223,7 @@ class JWKSFetcher(_Fetcher["Future[None]"]):
                     step = flow.send(answer)
         except StopIteration as end:
             self._land(flight, end.value)
-        except Exception as error:  # a flight that never lands would keep its place for ever
+        except BaseException as error:  # a flight that never lands would keep its place for ever
             self._land(flight, self._unexpected(flight, error))
 
     def _perform(self, flight: Flight[Future[None]], step: RefreshStep) -> object:
@@ -349,7 +351,12 @@ class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
 
     def _land(self, flight: Flight[asyncio.Future[None]], task: asyncio.Task[Outcome]) -> None:
         self._tasks.discard(task)
-        self._state.land(flight, _CANCELLED if task.cancelled() else task.result())
+        if task.cancelled():
+            outcome = _CANCELLED
+        else:
+            error = task.exception()  # one that stopped the event loop, which may go on all the same
+            outcome = task.result() if error is None else self._unexpected(flight, error)
+        self._state.land(flight, outcome)
         flight.handle.set_result(None)
 
     async def _perform(self, flight: Flight[asyncio.Future[None]], step: RefreshStep) -> object:

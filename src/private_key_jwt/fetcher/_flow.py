@@ -171,7 +171,7 @@ def refresh(state: FetchState[Any], flight: Flight[Any]) -> Generator[RefreshSte
 
 def _shared(state: FetchState[Any], flight: Flight[Any]) -> Outcome:
     # Nothing was fetched here, so nothing of this process's own budget is used up.
-    state.give_back(flight.jwks_uri)
+    state.give_back(flight)
     return _DONE
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 from urllib.request import getproxies
 
 import httpx
@@ -24,6 +25,8 @@ from .._core.response import FetchFailed, ResponseReader
 from ..exceptions import ConfigurationError
 from ..policy import JWKSPolicy
 from ._destination import Destination
+
+Http = TypeVar("Http", httpx.Client, httpx.AsyncClient)
 
 _CONNECTED = (".connect_tcp.complete", ".connect_unix_socket.complete", ".start_tls.complete")
 _ANY_ADDRESS: Sequence[str | None] = (None,)
@@ -45,6 +48,16 @@ def check_client(http: object, kind: type) -> None:
         raise ConfigurationError(
             "http takes proxies from the environment: build it with trust_env=False, and with proxy= if you want one"
         )
+
+
+def _apart(http: Http) -> Http:
+    """A client with the user's connections and settings, and a cookie jar of its own, for one fetch.
+
+    httpx keeps what an answer sets: in the user's jar a publisher could pile up as much as it likes.
+    """
+    client = copy.copy(http)
+    client.cookies = httpx.Cookies()
+    return client
 
 
 def _request(
@@ -177,8 +190,9 @@ def get(http: httpx.Client | None, url: str, policy: JWKSPolicy, *, forced: bool
             destination = Destination(httpx.URL(url), policy)
             trace = _trace(destination, watchdog)
             with contextlib.ExitStack() as stack:
-                client, addresses = http, _ANY_ADDRESS
-                if client is None:
+                if http is not None:
+                    client, addresses = _apart(http), _ANY_ADDRESS
+                else:
                     addresses = destination.resolve()
                     client = httpx.Client(verify=_ssl_context(), trust_env=False)
                     stack.enter_context(client)
@@ -219,8 +233,9 @@ async def aget(http: httpx.AsyncClient | None, url: str, policy: JWKSPolicy, *, 
         destination = Destination(httpx.URL(url), policy)
         trace = _trace_async(destination)
         async with asyncio.timeout(policy.timeout), contextlib.AsyncExitStack() as stack:
-            client, addresses = http, _ANY_ADDRESS
-            if client is None:
+            if http is not None:
+                client, addresses = _apart(http), _ANY_ADDRESS
+            else:
                 addresses = await destination.resolve_async()
                 client = httpx.AsyncClient(verify=_ssl_context(), trust_env=False)
                 await stack.enter_async_context(client)

@@ -17,7 +17,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from cachetools import FIFOCache, TLRUCache
 
-from .._after_fork import mend_after_fork
+from .._after_fork import mend_after_fork, rebuilt
 from .._core.freshness import Budget, Entry
 from ..events import Event, FetchBudgetSpent, FetchFailed, KeyAdded, KeyRemoved, OnEvent, StoreFailed, emit, escaped
 from ..exceptions import one_line
@@ -74,8 +74,8 @@ class Flight(Generic[Handle]):
     outcome: Outcome | None = field(default=None)
 
 
-class _InFlight:
-    """The fetches under way in this process, over all fetchers: a bound on threads, sockets and memory."""
+class InFlight:
+    """What is under way in this process, over all fetchers: a bound on threads, sockets and memory."""
 
     def __init__(self) -> None:
         self.after_fork_in_child()
@@ -86,17 +86,19 @@ class _InFlight:
         self._count = 0
 
     def enter(self) -> bool:
+        """Take a place, or answer False."""
         with self._lock:
             free = self._count < MAX_FETCHES_IN_FLIGHT
             self._count += free
             return free
 
     def leave(self) -> None:
+        """Give the place back."""
         with self._lock:
             self._count -= 1
 
 
-_in_flight = _InFlight()
+_in_flight = InFlight()
 
 
 class FetchState(Generic[Handle]):
@@ -112,9 +114,6 @@ class FetchState(Generic[Handle]):
         self._entries: FIFOCache[str, Entry] = FIFOCache(max_key_sets)
         self._budgets: dict[str, Budget] = {}
         self._sweep_at = _MIN_BUDGETS_SWEPT
-        self._unknown: TLRUCache[tuple[str, str | None], float] = TLRUCache(
-            _MAX_UNKNOWN_KIDS, ttu=lambda _key, until, _now: until, timer=clock
-        )
         self.begun = 0
         """The number of the newest flight: what begins later, begins after whoever reads this now."""
         self.after_fork_in_child()
@@ -124,6 +123,11 @@ class FetchState(Generic[Handle]):
         """The threads that fetched, and those that held the lock, are not in this process."""
         self._lock = threading.Lock()
         self._flights: dict[str, Flight[Handle]] = {}
+        self._entries = rebuilt(self._entries)
+        # Not kept: while it is changed its clock stands still, and would for ever. Budgets bound what is asked again.
+        self._unknown: TLRUCache[tuple[str, str | None], float] = TLRUCache(
+            _MAX_UNKNOWN_KIDS, ttu=lambda _key, until, _now: until, timer=self.clock
+        )
 
     def tell(self, event: Event) -> None:
         """Tell whoever watches. Not with the lock held: what he does is his."""
@@ -239,10 +243,10 @@ class FetchState(Generic[Handle]):
                 )
             )
 
-    def give_back(self, jwks_uri: str) -> None:
-        """Undo the newest claim: its flight sent nothing."""
+    def give_back(self, flight: Flight[Handle]) -> None:
+        """Undo the claim of a flight that sent nothing."""
         with self._lock:
-            self._budget(jwks_uri, self.clock()).give_back()
+            self._budget(flight.jwks_uri, self.clock()).give_back(flight.begun_at)
 
     def flights(self) -> list[Flight[Handle]]:
         """All flights under way."""

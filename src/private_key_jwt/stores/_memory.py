@@ -81,10 +81,12 @@ class MemoryReplayStore:
             self._expiry[key] = second.end if second.end == expires_at else expires_at
             return True
 
+    # A signal handler may raise between any two of these lines, and a fork may come there. So a number may stand in the
+    # order twice, or without its second; never may a second be without its number, for then nobody would forget it.
+
     def _begin(self, number: int, key: bytes) -> _Second:
-        # With its key in it from the start: a signal or a fork may come between any two of these lines.
-        second = self._seconds[number] = _Second(float(number), [key])
         heapq.heappush(self._order, number)
+        second = self._seconds[number] = _Second(float(number), [key])
         return second
 
     def _forget_expired(self, now: float) -> None:
@@ -92,15 +94,20 @@ class MemoryReplayStore:
             if not self._order or self._order[0] > now:
                 return
             number = self._order[0]
-            second = self._seconds[number]
-            key = second.keys.pop()
-            # A key that was added anew after it expired may stand twice; its later mark is not this one's.
-            if self._expiry.get(key, math.inf) <= second.end:
-                del self._expiry[key]
-                self._forgotten_until = max(self._forgotten_until, second.end)
-            if not second.keys:
-                del self._seconds[number]
+            second = self._seconds.get(number)
+            if second is not None and second.keys:
+                self._forget(second)
+            if second is None or not second.keys:
+                self._seconds.pop(number, None)
                 heapq.heappop(self._order)
+
+    def _forget(self, second: _Second) -> None:
+        key = second.keys[-1]
+        # A key that was added anew after it expired may stand twice; its later mark is not this one's.
+        if self._expiry.get(key, math.inf) <= second.end:
+            self._forgotten_until = max(self._forgotten_until, second.end)
+            del self._expiry[key]
+        second.keys.pop()
 
     def _warn_of_fork(self) -> None:
         self._forked = False
