@@ -166,6 +166,13 @@ def test_a_wrong_audience_is_told_with_what_was_expected(rule: Any, aud: Any, de
     assert caught.value.detail == detail
 
 
+def test_accepted_audiences_are_told_in_one_order_whatever_that_of_a_set_is() -> None:
+    audiences = [f"{OP}/{letter}" for letter in "abcdef"]
+    with pytest.raises(InvalidClient) as caught:
+        step.check_audience(claims(), AssertionPolicy(audience=audiences[::-1]))
+    assert caught.value.detail.endswith(" or ".join(f"'{audience}'" for audience in audiences))
+
+
 def test_a_slash_at_our_end_is_seen_too() -> None:
     for ours, told in ((f"{OP}/", True), (f"{OP}X", False)):
         with pytest.raises(InvalidClient) as caught:

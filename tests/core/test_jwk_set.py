@@ -180,6 +180,13 @@ def test_other_members_of_a_document_are_ignored() -> None:
     assert len(jwk_set.loads_key_set(json.dumps({"keys": [jwk()], "x": 1}).encode(), 64).members) == 1
 
 
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_the_members_of_a_document_are_a_list_of_their_own(kind: Any) -> None:
+    document = {"keys": kind([1])}
+    jwk_set.read_document(document, 64).append(2)
+    assert jwk_set.read_document(document, 64) == [1]
+
+
 def test_too_many_keys_refuse_the_document() -> None:
     assert len(keys(*[1] * 64).members) == 64
     with pytest.raises(ValueError, match="at most 64 keys"):

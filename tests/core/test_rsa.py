@@ -4,6 +4,8 @@ import math
 from typing import Any
 
 import pytest
+from joserfc.errors import InvalidKeyTypeError
+from joserfc.jwk import RSAKey
 
 from private_key_jwt._core import rsa
 from support import b64, integer, jwk, private_key
@@ -90,6 +92,16 @@ def test_an_endless_modulus_is_not_even_decoded() -> None:
 def test_what_cryptography_refuses_is_a_value_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rsa, "check_exponent", lambda e: None)
     refused("not an RSA key", e=integer(4))
+
+
+def test_what_joserfc_refuses_is_a_value_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None of its errors is one, and a key that raises another would cost the whole set."""
+
+    def refuse(_members: object) -> None:
+        raise InvalidKeyTypeError
+
+    monkeypatch.setattr(RSAKey, "import_key", refuse)
+    refused("not an RSA key: InvalidKeyTypeError")
 
 
 def test_the_small_primes_are_all_the_odd_ones_below_752() -> None:

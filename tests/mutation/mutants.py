@@ -33,6 +33,25 @@ _OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
     ast.BitAnd: ast.BitOr,
     ast.BitXor: ast.BitOr,
 }
+# What answers with the like of what it was called on, or given: without it, the code may still run.
+_METHODS = {
+    "strip",
+    "lstrip",
+    "rstrip",
+    "lower",
+    "upper",
+    "removeprefix",
+    "removesuffix",
+    "replace",
+    "translate",
+    "encode",
+    "decode",
+    "copy",
+    "items",
+    "multi_items",
+    "lists",
+}
+_BUILTINS = {"tuple", "list", "set", "frozenset", "dict", "bytes", "str", "int", "float", "sorted", "all", "any"}
 # What only writes the text of an error: its wording is no rule.
 _WORDING = {
     "_malformed",
@@ -76,6 +95,16 @@ def _with(field: str, value: object) -> Callable[[ast.AST], ast.AST]:
     return change
 
 
+def _without(place: int, *fields: str) -> Callable[[ast.AST], ast.AST]:
+    def change(node: ast.AST) -> ast.AST:
+        for field in fields:
+            values = getattr(node, field)
+            setattr(node, field, [*values[:place], *values[place + 1 :]])
+        return node
+
+    return change
+
+
 def _compare(node: ast.Compare) -> Iterator[Callable[[ast.AST], ast.AST]]:
     for place, operator in enumerate(node.ops):
         for other in _COMPARISONS[type(operator)]:
@@ -102,6 +131,25 @@ def _constant(node: ast.Constant) -> Iterator[Callable[[ast.AST], ast.AST]]:
         yield _with("value", value + b"X")
 
 
+def _call(node: ast.Call) -> Iterator[Callable[[ast.AST], ast.AST]]:
+    match node:
+        case ast.Call(func=ast.Attribute(value=whole, attr=name)) if name in _METHODS:
+            yield _replaced(whole)
+        case ast.Call(func=ast.Name(id=name), args=[whole], keywords=[]) if name in _BUILTINS:
+            yield _replaced(whole)
+    for place, keyword in enumerate(node.keywords):
+        # Without a flag is what the other value of the flag is: that one is made anyway.
+        if not (isinstance(keyword.value, ast.Constant) and isinstance(keyword.value.value, bool)):
+            yield _without(place, "keywords")
+
+
+def _display(node: ast.Tuple | ast.List | ast.Set | ast.Dict) -> Iterator[Callable[[ast.AST], ast.AST]]:
+    if isinstance(node, ast.Dict):
+        yield from (_without(place, "keys", "values") for place in range(len(node.keys)))
+    elif not isinstance(getattr(node, "ctx", None), ast.Store):  # a target: one name less can never be unpacked
+        yield from (_without(place, "elts") for place in range(len(node.elts)))
+
+
 def _of_expressions(node: ast.AST) -> Iterator[Callable[[ast.AST], ast.AST]]:
     match node:
         case ast.Compare():
@@ -114,6 +162,10 @@ def _of_expressions(node: ast.AST) -> Iterator[Callable[[ast.AST], ast.AST]]:
             yield _replaced(node.operand)
         case ast.BinOp() | ast.AugAssign() if type(node.op) in _OPERATORS:
             yield _with("op", _OPERATORS[type(node.op)]())
+        case ast.Call():
+            yield from _call(node)
+        case ast.Tuple() | ast.List() | ast.Set() | ast.Dict():
+            yield from _display(node)
 
 
 def _of_statements(node: ast.AST) -> Iterator[Callable[[ast.AST], ast.AST]]:
@@ -142,7 +194,10 @@ def _skipped(node: ast.AST, field: str, child: ast.AST) -> bool:
         return True
     if isinstance(node, ast.Call) and _is_name(node.func, _WORDING):
         return isinstance(child, ast.Constant) and " " in str(child.value)
-    return isinstance(node, ast.Subscript) and _is_name(node.value, {"Literal"})
+    if isinstance(node, ast.Subscript):
+        # The types within a type, and keys of several parts: what has fewer is nowhere.
+        return _is_name(node.value, {"Literal"}) or isinstance(child, ast.Tuple)
+    return False
 
 
 def _walk(node: ast.AST, scope: tuple[str, ...]) -> Iterator[tuple[ast.AST, str, int | None, ast.AST, tuple[str, ...]]]:

@@ -42,3 +42,23 @@ def test_a_mutant_is_one_mistake_and_has_a_name_of_its_own() -> None:
     assert len(made) > 10
     assert len({mutant.name for mutant in made}) == len({mutant.source for mutant in made}) == len(made)
     assert ast.unparse(ast.parse(source)) not in {mutant.source for mutant in made}
+
+
+@pytest.mark.parametrize(
+    ("source", "made"),
+    [
+        ("x.strip().lower()", {"x.strip()", "x.lower()"}),
+        ("x.send()", set()),
+        ("tuple(x)", {"x"}),
+        ("tuple(x, y)", set()),
+        ("[x, *y]", {"[x]", "[*y]"}),
+        ("{x: y, **z}", {"{**z}", "{x: y}"}),
+        ("x, y = z", set()),
+        ("x: dict[str, int] = Box[str, int](z)", set()),
+        ("f(x, key=y, **z)", {"f(x, **z)", "f(x, key=y)"}),
+        ("f(x, strict=True)", {"f(x, strict=False)"}),
+    ],
+)
+def test_what_is_wrapped_listed_or_named_is_left_out(source: str, made: set[str]) -> None:
+    mutant_sources = {mutant.source for mutant in mutants("module.py", source)}
+    assert mutant_sources - {"pass"} == made
