@@ -17,7 +17,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from cachetools import FIFOCache, TLRUCache
 
-from .._after_fork import mend_after_fork
+from .._after_fork import mend_after_fork, rebuilt
 from .._core.freshness import Budget, Entry
 from ..events import Event, FetchBudgetSpent, FetchFailed, KeyAdded, KeyRemoved, OnEvent, StoreFailed, emit, escaped
 from ..exceptions import one_line
@@ -114,9 +114,6 @@ class FetchState(Generic[Handle]):
         self._entries: FIFOCache[str, Entry] = FIFOCache(max_key_sets)
         self._budgets: dict[str, Budget] = {}
         self._sweep_at = _MIN_BUDGETS_SWEPT
-        self._unknown: TLRUCache[tuple[str, str | None], float] = TLRUCache(
-            _MAX_UNKNOWN_KIDS, ttu=lambda _key, until, _now: until, timer=clock
-        )
         self.begun = 0
         """The number of the newest flight: what begins later, begins after whoever reads this now."""
         self.after_fork_in_child()
@@ -126,6 +123,11 @@ class FetchState(Generic[Handle]):
         """The threads that fetched, and those that held the lock, are not in this process."""
         self._lock = threading.Lock()
         self._flights: dict[str, Flight[Handle]] = {}
+        self._entries = rebuilt(self._entries)
+        # Not kept: while it is changed its clock stands still, and would for ever. Budgets bound what is asked again.
+        self._unknown: TLRUCache[tuple[str, str | None], float] = TLRUCache(
+            _MAX_UNKNOWN_KIDS, ttu=lambda _key, until, _now: until, timer=self.clock
+        )
 
     def tell(self, event: Event) -> None:
         """Tell whoever watches. Not with the lock held: what he does is his."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from cachetools import LRUCache, cached
 
+from .._after_fork import mend_after_fork
 from .._registration import METHOD, signing_algs
 from ..clients import RegisteredClient
 
@@ -40,15 +41,30 @@ def registered_client(client_id: str, model: object) -> RegisteredClient:
     if jwks_uri is None and jwks is None:
         jwks = {"keys": []}
     algs = signing_algs(_member(model, "token_endpoint_auth_signing_alg"))
-    return _registered(client_id, jwks_uri, jwks, algs)
+    return _registered.get(client_id, jwks_uri, jwks, algs)
 
 
 def _key(client_id: str, jwks_uri: object, jwks: object, algs: tuple[str, ...]) -> bytes:
     return sha256(repr((client_id, jwks_uri, jwks, algs)).encode("utf-8", "backslashreplace")).digest()
 
 
-# Importing keys takes milliseconds, and a model is asked for before anything of its client is proved: the last 1,024
-# are kept, each for as long as its model says the same.
-@cached(LRUCache(1_024), key=_key, lock=Lock())
-def _registered(client_id: str, jwks_uri: Any, jwks: Any, algs: tuple[str, ...]) -> RegisteredClient:
+def _register(client_id: str, jwks_uri: Any, jwks: Any, algs: tuple[str, ...]) -> RegisteredClient:
     return RegisteredClient(client_id, jwks_uri=jwks_uri, jwks=jwks, signing_algs=algs)
+
+
+class _Registered:
+    """Importing keys takes milliseconds, and a model is asked for before anything of its client is proved.
+
+    So the last 1,024 are kept, each for as long as its model says the same.
+    """
+
+    def __init__(self) -> None:
+        self.after_fork_in_child()
+        mend_after_fork(self)
+
+    def after_fork_in_child(self) -> None:
+        """A thread that held the lock is not in this process."""
+        self.get = cached(LRUCache(1_024), key=_key, lock=Lock())(_register)
+
+
+_registered = _Registered()

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from cachetools import FIFOCache
 
-from .._after_fork import mend_after_fork
+from .._after_fork import mend_after_fork, rebuilt
 from ..policy import JWKSPolicy, check_integer
 from ._protocol import JWKSDocument
 
@@ -29,6 +29,7 @@ class MemoryJWKSCache:
     def after_fork_in_child(self) -> None:
         """A thread that held the lock is not in this process."""
         self._lock = threading.Lock()
+        self._documents = rebuilt(self._documents)
 
     def get(self, jwks_uri: str, now: float) -> JWKSDocument | None:  # it keeps this process's clock
         """The newest document known, or None."""
