@@ -9,7 +9,7 @@ from private_key_jwt.stores import SQLiteReplayStore
 
 class Validator(ClientAssertionMixin, OAuth2Validator):
     client_assertion_verifier = ClientAssertionVerifier(
-        policy=AssertionPolicy(audience="https://op.example.com"),  # your issuer, exactly: see your metadata
+        policy=AssertionPolicy(audience="https://op.example.com"),  # what `simulate` sends; yours is your issuer
         clients=applications,  # those that have a jwks_uri
         replay_store=SQLiteReplayStore("replay.sqlite3"),  # shared by all workers of this host
         jwks=JWKSFetcher(JWKSPolicy(allow_http_loopback=True)),  # to try it out: in production without this line
