@@ -1,11 +1,14 @@
 """How the model of a client is read, whatever framework it belongs to."""
 
+import signal
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+import children
 from private_key_jwt import ConfigurationError, RegisteredClient
+from private_key_jwt.integrations import _models
 from private_key_jwt.integrations._models import registered_client, uses_private_key_jwt
 from support import jwk
 
@@ -75,3 +78,14 @@ def test_a_model_that_says_the_same_is_read_once() -> None:
     assert registered_client("d", as_attributes(jwks=KEYS)) is not client
     assert registered_client("c", as_attributes(jwks={"keys": []})).jwks == {"keys": []}
     assert registered_client("c", as_attributes(jwks_uri=URI)).jwks is None
+
+
+def test_a_lock_held_at_the_fork_is_free_in_the_child() -> None:
+    def check() -> bool:
+        signal.alarm(10)  # it ends a child that waits for good
+        return registered_client("c", as_attributes(jwks_uri=URI)).jwks_uri == URI
+
+    lock = _models._registered.get.cache_lock
+    assert lock is not None
+    with lock:
+        assert children.holds(check)
