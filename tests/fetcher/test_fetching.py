@@ -270,7 +270,9 @@ def test_idle_budgets_are_forgotten(case: Case) -> None:
     state = getattr(case.fetcher, "subject", case.fetcher)._state
 
     def board(number: int) -> None:
-        flight, _ = state.board(f"https://{number}", Wish("RS256", None, False), 0, lambda: None, lambda _: True)
+        flight, _ = state.board(
+            f"https://{number}", Wish("RS256", None, forced=False, known=None), 0, lambda: None, lambda _: True
+        )
         state.land(flight, Outcome(Landing.DONE, ""))
 
     for number in range(3_000):

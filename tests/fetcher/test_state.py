@@ -13,8 +13,8 @@ from private_key_jwt import JWKSPolicy, MemoryJWKSCache
 from private_key_jwt._core.freshness import Entry
 from private_key_jwt._core.jwk_set import key_set
 from private_key_jwt.events import log_events
-from private_key_jwt.fetcher import _state
-from private_key_jwt.fetcher._state import FetchState, Flight, Landing, Outcome, Wish
+from private_key_jwt.fetcher import _flow, _state
+from private_key_jwt.fetcher._state import DONE, FetchState, Flight, Landing, Outcome, Wish
 from private_key_jwt.stores import JWKSDocument
 from private_key_jwt.testing import Clock
 from support import jwk, private_key
@@ -22,8 +22,7 @@ from support import jwk, private_key
 URI = "https://op.example/jwks.json"
 OLD = key_set({"keys": [jwk(kid="old")]}, 64)
 NEW = key_set({"keys": [jwk(private_key(1), kid="new")]}, 64)
-WISH = Wish("RS256", "k1", forced=False)
-DONE = Outcome(Landing.DONE, "")
+WISH = Wish("RS256", "k1", forced=False, known=None)
 
 
 @pytest.fixture
@@ -52,6 +51,18 @@ def test_a_late_answer_never_overwrites_a_newer_one(state: FetchState[None], fir
     assert state.entry(URI) is first
     state.adopt(URI, Entry(OLD, 3, 3))
     assert state.entry(URI) == Entry(OLD, 3, 3)
+
+
+def test_no_second_fetch_begins_for_a_set_that_has_come_meanwhile(state: FetchState[None]) -> None:
+    """Between the look at what is known and the fetch that it asks for, another's fetch may land."""
+    flow = _flow.find_key(state, URI, "RS256", "new")
+    step = next(flow)
+    state.adopt(URI, Entry(NEW, 0, 1))
+    outcome, is_new = state.board(URI, step.wish, 0, lambda: None, lambda _: True)
+    assert (outcome, is_new, state.flights()) == (DONE, False, [])
+    with pytest.raises(StopIteration) as found:
+        flow.send(DONE)
+    assert found.value.value.kid == "new"
 
 
 def test_one_flight_a_jwks_uri_is_under_way(state: FetchState[None]) -> None:

@@ -17,9 +17,8 @@ from ..clients import check_jwks_uri
 from ..events import KeysFetched, StaleKeysServed
 from ..exceptions import Reason, TemporarilyUnavailable, one_line
 from ..stores import JWKSDocument
-from ._state import FetchState, Flight, Landing, Outcome, Wish, logger
+from ._state import DONE, FetchState, Flight, Landing, Outcome, Wish, logger
 
-_DONE = Outcome(Landing.DONE, "")
 _SPENT_ELSEWHERE = Outcome(Landing.SPENT, "the fetch budget is spent, by others who share the cache")
 _NONE_ELSEWHERE = Outcome(Landing.FAILED, "no answer to others who share the cache, and they have spent the budget")
 
@@ -60,13 +59,13 @@ def find_key(
         entry = state.entry(jwks_uri)
         decision = decide(entry, alg, kid, now, state.policy)
         if decision.action is Action.USE_AND_REFRESH:
-            yield RefreshAhead(Wish(alg, kid, forced=False))
+            yield RefreshAhead(Wish(alg, kid, forced=False, known=entry))
         if decision.key is not None:
             return decision.key
         fresh = None if decision.reason is Reason.JWKS_UNAVAILABLE else entry
         if fresh is not None:
             _check_last_word(state, jwks_uri, kid, fresh, decision, arrived)
-        outcome = yield Refresh(Wish(alg, kid, forced=fresh is not None))
+        outcome = yield Refresh(Wish(alg, kid, forced=fresh is not None, known=entry))
         if outcome.landing is Landing.DONE:
             continue
         if fresh is not None:
@@ -111,7 +110,7 @@ def renew(state: FetchState[Any], jwks_uri: str) -> Generator[Refresh | RefreshA
     check_jwks_uri(jwks_uri)
     arrived = state.begun
     while True:
-        outcome = yield Refresh(Wish(None, None, forced=True))
+        outcome = yield Refresh(Wish(None, None, forced=True, known=state.entry(jwks_uri)))
         if outcome.landing is not Landing.DONE:
             raise unavailable(jwks_uri, outcome)
         entry = state.entry(jwks_uri)
@@ -166,13 +165,13 @@ def refresh(state: FetchState[Any], flight: Flight[Any]) -> Generator[RefreshSte
     _report(state, flight.jwks_uri, keys, state.clock() - sent_at)
     state.adopt(flight.jwks_uri, Entry(keys, sent_at, flight.number, digest=hash(body)))
     yield WriteCache(JWKSDocument(body, sent_at))
-    return _DONE
+    return DONE
 
 
 def _shared(state: FetchState[Any], flight: Flight[Any]) -> Outcome:
     # Nothing was fetched here, so nothing of this process's own budget is used up.
     state.give_back(flight)
-    return _DONE
+    return DONE
 
 
 def _await_others(state: FetchState[Any], flight: Flight[Any]) -> Generator[RefreshStep, Any, Outcome]:
@@ -207,8 +206,8 @@ def _adopt_shared(state: FetchState[Any], flight: Flight[Any], document: JWKSDoc
     if now - fetched_at >= lifetime(keys, state.policy):
         return None
     state.adopt(flight.jwks_uri, Entry(keys, fetched_at, 0, digest=hash(document.body)))
-    alg, kid, forced = flight.wish
-    return not forced or (alg is not None and look_up(keys, alg, kid).key is not None)
+    wish = flight.wish
+    return not wish.forced or (wish.alg is not None and look_up(keys, wish.alg, wish.kid).key is not None)
 
 
 def _report(state: FetchState[Any], jwks_uri: str, keys: KeySet, duration: float) -> None:

@@ -50,12 +50,19 @@ class Outcome(NamedTuple):
     retry_after: float = 5
 
 
+DONE = Outcome(Landing.DONE, "")
+
+
 class Wish(NamedTuple):
-    """What a refresh is for: the header it must serve (None: none), and whether caches are to be passed by."""
+    """What a refresh is for: the header it must serve (None: none), and whether caches are to be passed by.
+
+    ``known`` is the set that was found wanting.
+    """
 
     alg: str | None
     kid: str | None
     forced: bool
+    known: Entry | None
 
 
 @dataclass(slots=True, eq=False)
@@ -199,6 +206,9 @@ class FetchState(Generic[Handle]):
             flight = self._flights.get(jwks_uri)
             if flight is not None and can_join(flight):
                 return flight, False
+            if self.entry(jwks_uri) is not wish.known:
+                # A flight has landed since: what it brought is to be looked at, before another is begun for the same.
+                return DONE, False
             budget = self._budget(jwks_uri, now)
             if not _in_flight.enter():
                 return Outcome(Landing.REFUSED, f"{MAX_FETCHES_IN_FLIGHT} fetches are under way"), False
