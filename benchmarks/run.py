@@ -1,6 +1,6 @@
 """All benchmarks in one command.
 
-    python benchmarks/run.py                    everything: about ten minutes, three of them a soak
+    python benchmarks/run.py                    everything: about six minutes, three of them a soak
     python benchmarks/run.py --short            the same, scaled down: under a minute
     python benchmarks/run.py --only targets,peers
     python benchmarks/run.py --node             with panva/jose in Node.js, which npm installs for the run
