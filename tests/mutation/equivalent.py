@@ -43,7 +43,6 @@ EQUIVALENT: dict[str, str] = {
     "strict_json.module: set(b'[]{}')  ->  [b'[]{}' = b'[]{}X']": "a letter outside of strings is no JSON anyway",
     "token_request._client_parameters: name if type(name) is str else _text(name)  ->  name if False else _text(name)": "_text gives text back as it is: costs time only",
     "token_request._pairs: if type(form) is dict:  ->  if False:": "a short cut: a dict has none of the methods asked for next, and is a Mapping at the end",
-    "token_request._texts: if type(value) is str:  ->  if False:": "a short cut: what follows gives the same list",
     "token_request.module: frozenset(('client_assertion', 'client_assertion_type', 'client_id', 'client_secret'))  ->  ('client_assertion', 'client_assertion_type', 'client_id', 'client_secret')": "costs time only: the names are the same, and their order tells nothing",
     "token_request.read: assertions[0]  ->  [0 = -1]": "more than one value has been refused by then",
     "token_request.read: assertions[0]  ->  [0 = -1]  (2)": "more than one value has been refused by then",
