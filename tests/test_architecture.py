@@ -22,7 +22,7 @@ LAYERS = [
     {"_core"},
     {"events"},
     {"_registration"},
-    {"discovery", "clients", "_after_fork", "_either"},
+    {"discovery", "clients", "_after_fork", "_either", "_http_client"},
     {"ledgerbee"},
     {"stores"},
     {"fetcher"},

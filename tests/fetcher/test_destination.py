@@ -19,9 +19,16 @@ from certificates import certificate
 from edges import LOOPBACK, Edge
 from loopback import Publisher, http
 from names import Names
-from private_key_jwt import InvalidClient, JWKSPolicy, Reason, RegisteredClient, TemporarilyUnavailable, ledgerbee
+from private_key_jwt import (
+    InvalidClient,
+    JWKSPolicy,
+    Reason,
+    RegisteredClient,
+    TemporarilyUnavailable,
+    _http_client,
+    ledgerbee,
+)
 from private_key_jwt._core.response import FetchFailed
-from private_key_jwt.fetcher import _http
 from private_key_jwt.fetcher._destination import _KINDS, Destination
 from support import jwk
 
@@ -316,11 +323,11 @@ class Server:
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
     server = Server(tmp_path)
-    _http._ssl_context.cache_clear()
+    _http_client.ssl_context.cache_clear()
     # Added to what a fetch trusts: where httpx looks for certificates, and when, differs between its versions.
-    _http._ssl_context().load_verify_locations(server.trusted)
+    _http_client.ssl_context().load_verify_locations(server.trusted)
     yield server
-    _http._ssl_context.cache_clear()
+    _http_client.ssl_context.cache_clear()
     server.publisher.close()
 
 

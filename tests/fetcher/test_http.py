@@ -26,6 +26,7 @@ from private_key_jwt import (
     TemporarilyUnavailable,
 )
 from private_key_jwt._core.response import FetchFailed
+from private_key_jwt._http_client import Watchdog
 from private_key_jwt.fetcher import _destination, _http, _state
 from support import jwk
 
@@ -400,8 +401,8 @@ def test_a_slow_tls_publisher_is_given_up(publisher: Publisher, tmp_path: Path) 
 
 
 def test_a_socket_that_opens_after_the_deadline_is_shut_at_once(publisher: Publisher) -> None:
-    watchdog = _http._Watchdog(10)
-    watchdog.bite()
+    watchdog = Watchdog(10)
+    watchdog.expire()
     with socket.create_connection(("127.0.0.1", int(publisher.uri().split(":")[2].split("/")[0]))) as opened:
 
         class Stream:

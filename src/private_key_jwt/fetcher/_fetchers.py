@@ -18,6 +18,7 @@ from .._core.freshness import quiet_key
 from .._core.jwk_set import KeySet, VerificationKey
 from .._core.response import FetchFailed
 from .._either import awaited, is_in_process
+from .._http_client import check_client
 from ..events import OnEvent, log_events
 from ..exceptions import ConfigurationError, told
 from ..policy import JWKSPolicy, check_handler, check_integer
@@ -135,7 +136,7 @@ class JWKSFetcher(_Fetcher["Future[None]"]):
         max_key_sets: int = 10_000,
         on_event: OnEvent | None = None,
     ) -> None:
-        _http.check_client(http, httpx.Client)
+        check_client(http, httpx.Client)
         super().__init__(policy, cache, clock, max_key_sets, on_event)
         self._http = http
 
@@ -270,7 +271,7 @@ class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
         max_key_sets: int = 10_000,
         on_event: OnEvent | None = None,
     ) -> None:
-        _http.check_client(http, httpx.AsyncClient)
+        check_client(http, httpx.AsyncClient)
         super().__init__(policy, cache, clock, max_key_sets, on_event)
         self._http = http
         self._tasks: set[asyncio.Task[Outcome]] = set()

@@ -9,55 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import copy
-import socket
-import ssl
-import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from functools import cache
-from typing import Any, TypeVar
-from urllib.request import getproxies
+from typing import Any
 
 import httpx
 
 from .._core.response import FetchFailed, ResponseReader
-from ..exceptions import ConfigurationError
+from .._http_client import Watchdog, is_tls_verified, ssl_context, without_cookies
 from ..policy import JWKSPolicy
 from ._destination import Destination
 
-Http = TypeVar("Http", httpx.Client, httpx.AsyncClient)
-
-_CONNECTED = (".connect_tcp.complete", ".connect_unix_socket.complete", ".start_tls.complete")
 _ANY_ADDRESS: Sequence[str | None] = (None,)
-
-
-@cache
-def _ssl_context() -> ssl.SSLContext:
-    # Loading the certificates takes tens of milliseconds: once a process, not once a fetch.
-    return httpx.create_ssl_context(trust_env=False)
-
-
-def check_client(http: object, kind: type) -> None:
-    """Refuse a client that would send what no fetch may send. Raises ConfigurationError."""
-    if http is None:
-        return
-    if not isinstance(http, kind):
-        raise ConfigurationError(f"http must be an httpx.{kind.__name__}, not {type(http).__name__}")
-    if getattr(http, "trust_env", False) and getproxies():
-        raise ConfigurationError(
-            "http takes proxies from the environment: build it with trust_env=False, and with proxy= if you want one"
-        )
-
-
-def _apart(http: Http) -> Http:
-    """A client with the user's connections and settings, and a cookie jar of its own, for one fetch.
-
-    httpx keeps what an answer sets: in the user's jar a publisher could pile up as much as it likes.
-    """
-    client = copy.copy(http)
-    client.cookies = httpx.Cookies()
-    return client
 
 
 def _request(
@@ -107,8 +70,7 @@ def _check_connection(response: httpx.Response, destination: Destination) -> Non
         destination.check_peer(stream)
     if response.request.url.scheme != "https":
         return
-    tls = stream.get_extra_info("ssl_object")
-    if tls is None or tls.context.verify_mode is not ssl.CERT_REQUIRED or not tls.context.check_hostname:
+    if not is_tls_verified(stream):
         raise FetchFailed("the TLS certificate was not verified")
 
 
@@ -125,44 +87,7 @@ def _timed_out(policy: JWKSPolicy) -> FetchFailed:
     return FetchFailed(f"no complete answer within {policy.timeout:g} s")
 
 
-class _Watchdog:
-    """Ends a blocking fetch at its deadline by shutting down its socket.
-
-    httpx bounds each read, so a byte a second holds a reader for ever; headers are read where no code of
-    ours runs. Another thread can end that: it shuts down the socket, and the read returns.
-    """
-
-    def __init__(self, timeout: float) -> None:
-        self.has_bitten = False
-        self._stream: Any = None
-        self._timer = threading.Timer(timeout, self.bite)
-        self._timer.daemon = True
-
-    def __enter__(self) -> _Watchdog:
-        self._timer.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._timer.cancel()
-
-    def trace(self, event: str, info: dict[str, Any]) -> None:
-        """httpx's trace extension: it tells of each new connection."""
-        if event.endswith(_CONNECTED):
-            self._stream = info["return_value"]
-            if self.has_bitten:
-                self.bite()
-
-    def bite(self) -> None:
-        """End the fetch, wherever it is."""
-        self.has_bitten = True
-        sock = self._stream and self._stream.get_extra_info("socket")
-        if isinstance(sock, socket.socket):
-            with contextlib.suppress(OSError):
-                # Not SSLSocket's own shutdown: that takes the TLS state away from under the reader.
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)
-
-
-def _trace(destination: Destination, watchdog: _Watchdog) -> Callable[[str, dict[str, Any]], None]:
+def _trace(destination: Destination, watchdog: Watchdog) -> Callable[[str, dict[str, Any]], None]:
     def trace(event: str, info: dict[str, Any]) -> None:
         watchdog.trace(event, info)
         refusal = destination.refusal(event, info)
@@ -185,16 +110,16 @@ def _trace_async(destination: Destination) -> Callable[[str, dict[str, Any]], Co
 
 def get(http: httpx.Client | None, url: str, policy: JWKSPolicy, *, forced: bool) -> bytes:
     """Fetch the document. Raises FetchFailed, whatever went wrong."""
-    with _Watchdog(policy.timeout) as watchdog:
+    with Watchdog(policy.timeout) as watchdog:
         try:
             destination = Destination(httpx.URL(url), policy)
             trace = _trace(destination, watchdog)
             with contextlib.ExitStack() as stack:
                 if http is not None:
-                    client, addresses = _apart(http), _ANY_ADDRESS
+                    client, addresses = without_cookies(http), _ANY_ADDRESS
                 else:
                     addresses = destination.resolve()
-                    client = httpx.Client(verify=_ssl_context(), trust_env=False)
+                    client = httpx.Client(verify=ssl_context(), trust_env=False)
                     stack.enter_context(client)
                 response = _send(client, destination, _attempts(destination, policy, trace, addresses, forced=forced))
                 stack.callback(response.close)
@@ -202,15 +127,15 @@ def get(http: httpx.Client | None, url: str, policy: JWKSPolicy, *, forced: bool
                 chunks = [response.content] if response.is_stream_consumed else response.iter_raw()
                 for chunk in chunks:
                     reader.feed(chunk)
-                    if watchdog.has_bitten:
+                    if watchdog.has_expired:
                         raise _timed_out(policy)
                 body = reader.finish()
         except FetchFailed:
             raise
         except Exception as error:
-            raise (_timed_out(policy) if watchdog.has_bitten else _failed(error, policy)) from None
+            raise (_timed_out(policy) if watchdog.has_expired else _failed(error, policy)) from None
     # An answer without a length ends where its socket does: cut off, it would look whole.
-    if watchdog.has_bitten:
+    if watchdog.has_expired:
         raise _timed_out(policy)
     return body
 
@@ -234,10 +159,10 @@ async def aget(http: httpx.AsyncClient | None, url: str, policy: JWKSPolicy, *, 
         trace = _trace_async(destination)
         async with asyncio.timeout(policy.timeout), contextlib.AsyncExitStack() as stack:
             if http is not None:
-                client, addresses = _apart(http), _ANY_ADDRESS
+                client, addresses = without_cookies(http), _ANY_ADDRESS
             else:
                 addresses = await destination.resolve_async()
-                client = httpx.AsyncClient(verify=_ssl_context(), trust_env=False)
+                client = httpx.AsyncClient(verify=ssl_context(), trust_env=False)
                 await stack.enter_async_context(client)
             attempts = _attempts(destination, policy, trace, addresses, forced=forced)
             response = await _send_async(client, destination, attempts)
