@@ -1,7 +1,9 @@
-"""The shape of the source: layers, twins, purity, and what is public."""
+"""The shape of the source: which module may import which, the sync and async pairs, and what is public."""
 
 import ast
+import os
 import re
+import shutil
 import subprocess
 import sys
 from importlib import import_module
@@ -14,91 +16,49 @@ import private_key_jwt
 
 SOURCE = Path(private_key_jwt.__file__).parent
 PACKAGE = "private_key_jwt"
-
-# Each layer may import those before it; modules on one line know nothing of each other.
-LAYERS = [
-    {"exceptions"},
-    {"policy"},
-    {"_core"},
-    {"events"},
-    {"_registration"},
-    {"discovery", "clients", "_after_fork", "_either", "_http_client"},
-    {"ledgerbee"},
-    {"stores"},
-    {"fetcher"},
-    {"_adapters", "_watch"},
-    {"verifier"},
-    {""},
-    {"integrations", "testing"},
-    {"cli"},
-]
+CONTRACTS = Path(__file__).parent.parent / "pyproject.toml"
 
 
-def modules() -> dict[str, Path]:
-    return {
-        ".".join((PACKAGE, *path.relative_to(SOURCE).with_suffix("").parts)).removesuffix(".__init__"): path
-        for path in SOURCE.rglob("*.py")
-    }
+def modules() -> list[str]:
+    """The dotted names of all modules in the source."""
+    paths = (path.relative_to(SOURCE.parent).with_suffix("") for path in SOURCE.rglob("*.py"))
+    return [".".join(path.parts).removesuffix(".__init__") for path in paths]
 
 
-def imports(name: str, path: Path) -> set[str]:
-    """The modules of this package that a module imports."""
-    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    known = modules()
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names if alias.name.split(".")[0] == PACKAGE}
-        elif isinstance(node, ast.ImportFrom):
-            parts = package.split(".")
-            base = ".".join(parts[: len(parts) - node.level + 1]) if node.level else ""
-            module = ".".join(filter(None, [base, node.module or ""]))
-            if module.split(".")[0] == PACKAGE:
-                found |= {
-                    f"{module}.{alias.name}" if f"{module}.{alias.name}" in known else module for alias in node.names
-                }
-    return found
+def lint_imports(directory: Path) -> subprocess.CompletedProcess[str]:
+    """Run import-linter on the package that stands in ``directory``, with the contracts of pyproject.toml."""
+    command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as run; run()", "--no-cache"]
+    environment = os.environ | {"PYTHONPATH": str(directory)}
+    return subprocess.run([*command, str(CONTRACTS)], env=environment, cwd=directory, capture_output=True, text=True)
 
 
-def unit(module: str) -> str:
-    return [*module.split("."), ""][1]
+def test_imports_point_one_way_and_the_core_is_pure() -> None:
+    result = lint_imports(SOURCE.parent)
+    assert result.returncode == 0, result.stdout
 
 
-def layer(module: str) -> int:
-    return next(number for number, units in enumerate(LAYERS) if unit(module) in units)
-
-
-@pytest.mark.parametrize("name", sorted(modules()))
-def test_imports_point_one_way(name: str) -> None:
-    for imported in imports(name, modules()[name]):
-        same_unit = unit(imported) == unit(name)
-        assert same_unit or layer(imported) < layer(name), f"{name} imports {imported}"
-
-
-def test_no_two_modules_import_each_other() -> None:
-    graph = {name: imports(name, path) for name, path in modules().items()}
-
-    def reaches(start: str) -> set[str]:
-        seen: set[str] = set()
-        todo = list(graph[start])
-        while todo:
-            module = todo.pop()
-            if module not in seen:
-                seen.add(module)
-                todo += graph.get(module, [])
-        return seen
-
-    assert [name for name in graph if name in reaches(name)] == []
-
-
-@pytest.mark.parametrize("path", sorted((SOURCE / "_core").glob("*.py")), ids=lambda path: path.stem)
-def test_the_core_is_pure(path: Path) -> None:
-    impure = {"httpx", "asyncio", "threading", "time", "datetime", "socket", "os", "random", "secrets", "logging"}
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            assert not {alias.name.split(".")[0] for alias in node.names} & impure
-        elif isinstance(node, ast.ImportFrom) and not node.level:
-            assert str(node.module).split(".")[0] not in impure
+@pytest.mark.parametrize(
+    ("module", "added", "broken"),
+    [
+        ("policy.py", "from . import verifier", "imports point one way"),
+        ("integrations/flask.py", "from .. import testing", "imports point one way"),
+        ("another.py", "", "imports point one way"),
+        ("stores/_sqlite.py", "from . import _sqlalchemy\n", "no cycles"),
+        ("_core/claims.py", "import time", "the core is pure"),
+        ("policy.py", "import threading", "the core is pure"),  # what the core imports must be as pure
+    ],
+)
+def test_an_import_against_a_contract_is_found(tmp_path: Path, module: str, added: str, broken: str) -> None:
+    package = tmp_path / PACKAGE
+    shutil.copytree(SOURCE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    with (package / module).open("a") as file:
+        file.write(f"\n{added}\n")
+    if broken == "no cycles":
+        with (package / "stores" / "_sqlalchemy.py").open("a") as file:
+            file.write("\nfrom . import _sqlite\n")
+    result = lint_imports(tmp_path)
+    assert result.returncode == 1, result.stdout
+    assert re.search(rf"^{broken}.* BROKEN$", result.stdout, re.MULTILINE), result.stdout
 
 
 class Synchronous(ast.NodeTransformer):
@@ -188,7 +148,7 @@ def test_what_is_exported_is_all_there_is() -> None:
         for name, value in vars(private_key_jwt).items()
         if not name.startswith("_") and getattr(value, "__module__", PACKAGE).startswith(PACKAGE)
     }
-    submodules = {unit(module) for module in modules()} - {"events", "ledgerbee"}
+    submodules = {f"{module}..".split(".")[1] for module in modules()} - {"events", "ledgerbee"}
     assert sorted(public - submodules) == sorted(private_key_jwt.__all__)
 
 
