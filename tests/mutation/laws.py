@@ -75,7 +75,7 @@ LAWS = [
     Breach(
         1,
         "the memory store looks, and then writes",
-        f"{_SRC}/stores/_memory.py",
+        f"{_SRC}/stores/_replay_stores/memory.py",
         "            if known is not None and known > now:\n                return False\n",
         "",
         "tests/stores/test_memory.py::test_a_key_is_new_once_until_it_expires",
@@ -83,7 +83,7 @@ LAWS = [
     Breach(
         1,
         "the SQLite store overwrites a live mark",
-        f"{_SRC}/stores/_sqlite.py",
+        f"{_SRC}/stores/_replay_stores/sqlite.py",
         " ON CONFLICT (key) DO UPDATE SET expires_at = excluded.expires_at WHERE expires_at <= :now",
         " ON CONFLICT (key) DO UPDATE SET expires_at = excluded.expires_at",
         "tests/stores/test_sqlite.py::test_one_of_8_processes_wins",
@@ -91,7 +91,7 @@ LAWS = [
     Breach(
         1,
         "the Redis store sets without NX",
-        f"{_SRC}/stores/_redis_replay.py",
+        f"{_SRC}/stores/_replay_stores/redis.py",
         'b"1", "NX", "PX"',
         'b"1", "PX"',
         "tests/stores/test_redis.py::test_one_of_64_callers_wins",
@@ -99,7 +99,7 @@ LAWS = [
     Breach(
         1,
         "the SQLAlchemy store overwrites a live mark",
-        f"{_SRC}/stores/_sqlalchemy.py",
+        f"{_SRC}/stores/_replay_stores/sqlalchemy.py",
         "            where=marks.c.expires_at <= now,\n",
         "",
         "tests/stores/test_sqlalchemy.py::test_one_of_64_wins",

@@ -14,16 +14,17 @@ def test_every_store_can_be_imported(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "module", "extra"),
+    ("name", "module", "need"),
     [
-        ("RedisReplayStore", "_redis", "redis"),
-        ("AsyncRedisJWKSCache", "_redis", "redis"),
-        ("SQLAlchemyReplayStore", "_sqlalchemy", "sqlalchemy"),
+        ("RedisReplayStore", "_replay_stores.redis", r"pip install 'private-key-jwt\[redis\]'"),
+        ("AsyncRedisJWKSCache", "_jwks_caches.redis", r"pip install 'private-key-jwt\[redis\]'"),
+        ("SQLAlchemyReplayStore", "_replay_stores.sqlalchemy", r"pip install 'private-key-jwt\[sqlalchemy\]'"),
+        ("SQLiteReplayStore", "_replay_stores.sqlite", "Python's module sqlite3"),
     ],
 )
-def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, name: str, module: str, extra: str) -> None:
+def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, name: str, module: str, need: str) -> None:
     monkeypatch.setitem(sys.modules, f"{stores.__name__}.{module}", None)  # what the import system takes for absent
-    with pytest.raises(ConfigurationError, match=rf"pip install 'private-key-jwt\[{extra}\]'"):
+    with pytest.raises(ConfigurationError, match=need):
         getattr(stores, name)
 
 

@@ -17,7 +17,7 @@ import pytest
 
 import children
 from private_key_jwt import ConfigurationError, MemoryReplayStore, Reason, TemporarilyUnavailable
-from private_key_jwt.stores import _memory
+from private_key_jwt.stores._replay_stores import memory
 
 
 def refused(call: Callable[[], object]) -> Reason:
@@ -142,10 +142,10 @@ def interrupted(call: Callable[[], object], at: int) -> bool:
 
     def trace(frame: FrameType, event: str, _arg: object) -> Any:
         nonlocal passed
-        if frame.f_code.co_filename != _memory.__file__:
+        if frame.f_code.co_filename != memory.__file__:
             return None
         # No signal is handled within a `with` line but before the lock is taken or after it is free.
-        if event == "line" and not linecache.getline(_memory.__file__, frame.f_lineno).lstrip().startswith("with "):
+        if event == "line" and not linecache.getline(memory.__file__, frame.f_lineno).lstrip().startswith("with "):
             passed += 1
             if passed == at:
                 raise KeyboardInterrupt

@@ -33,7 +33,7 @@ from private_key_jwt import (
     TemporarilyUnavailable,
 )
 from private_key_jwt.stores import AsyncRedisJWKSCache, AsyncRedisReplayStore, RedisJWKSCache, RedisReplayStore
-from private_key_jwt.stores._redis_replay import _check_servers
+from private_key_jwt.stores._replay_stores.redis import _check_servers
 from stores.redis_server import Proxy, RedisServer, connect, shared_url
 from support import jwk, private_key
 

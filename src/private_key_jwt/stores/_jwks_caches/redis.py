@@ -10,10 +10,10 @@ from typing import Any, Self
 import redis
 import redis.asyncio
 
-from ..exceptions import ConfigurationError
-from ..policy import JWKSPolicy
-from ._protocol import JWKSDocument
-from ._redis_client import async_client, check_prefix, open_async, open_sync, sync_client
+from ...exceptions import ConfigurationError
+from ...policy import JWKSPolicy
+from .._protocols import JWKSDocument
+from .._redis_client import async_client, check_prefix, open_async, open_sync, sync_client
 
 _PREFIX = "private-key-jwt:jwks:"
 _KEEP_MS = 86_400_000  # the longest ttl that a policy allows: documents of tenants that are gone leave

@@ -7,9 +7,9 @@ from typing import ClassVar
 
 from cachetools import FIFOCache
 
-from .._after_fork import mend_after_fork, rebuilt
-from ..policy import JWKSPolicy, check_integer
-from ._protocol import JWKSDocument
+from ..._after_fork import mend_after_fork, rebuilt
+from ...policy import JWKSPolicy, check_integer
+from .._protocols import JWKSDocument
 
 
 class MemoryJWKSCache:

@@ -8,9 +8,9 @@ import threading
 import warnings
 from typing import ClassVar, NamedTuple
 
-from .._after_fork import mend_after_fork
-from ..exceptions import Reason, TemporarilyUnavailable
-from ..policy import check_integer
+from ..._after_fork import mend_after_fork
+from ...exceptions import Reason, TemporarilyUnavailable
+from ...policy import check_integer
 
 _FORGET_PER_ADD = 4
 

@@ -10,10 +10,10 @@ from typing import Any, Self
 import redis
 import redis.asyncio
 
-from ..exceptions import ConfigurationError, PrivateKeyJWTError
-from ..policy import check_number
-from ._failure import cannot_tell
-from ._redis_client import async_client, check_prefix, open_async, open_sync, sync_client
+from ...exceptions import ConfigurationError, PrivateKeyJWTError
+from ...policy import check_number
+from .._redis_client import async_client, check_prefix, open_async, open_sync, sync_client
+from .errors import store_unavailable
 
 logger = logging.getLogger("private_key_jwt")
 
@@ -123,7 +123,7 @@ class RedisReplayStore:
         try:
             added = self._marks.is_new(self._client.execute_command(*self._marks.command(key, expires_at, now)))
         except Exception as error:
-            raise cannot_tell(self, error) from error
+            raise store_unavailable(self, error) from error
         if not self._looked:
             self._look()
         return added
@@ -140,7 +140,7 @@ class RedisReplayStore:
         except ConfigurationError:
             raise
         except Exception as error:
-            raise cannot_tell(self, error) from error
+            raise store_unavailable(self, error) from error
 
     def _look(self) -> None:
         try:
@@ -184,7 +184,7 @@ class AsyncRedisReplayStore:
         try:
             added = self._marks.is_new(await self._client.execute_command(*self._marks.command(key, expires_at, now)))
         except Exception as error:
-            raise cannot_tell(self, error) from error
+            raise store_unavailable(self, error) from error
         if not self._looked:
             await self._look()
         return added
@@ -197,7 +197,7 @@ class AsyncRedisReplayStore:
         except ConfigurationError:
             raise
         except Exception as error:
-            raise cannot_tell(self, error) from error
+            raise store_unavailable(self, error) from error
 
     async def _look(self) -> None:
         try:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import re
 
-from ..exceptions import ConfigurationError, TemporarilyUnavailable
-from ._failure import cannot_tell
+from ...exceptions import ConfigurationError, TemporarilyUnavailable
+from .errors import store_unavailable
 
 PURGE_BATCH = 100
 """Expired rows that one purge deletes at most: no add pays for many."""
@@ -44,7 +44,7 @@ def is_blocked(forgotten_until: float | None, expires_at: float) -> bool:
 def clock_set_back(store: object, forgotten_until: float | None, now: float) -> TemporarilyUnavailable:
     """Nobody can tell whether the assertion was used."""
     behind = 0 if forgotten_until is None else forgotten_until - now
-    return cannot_tell(store, f"the clock stands {behind:.0f} s before marks already forgotten")
+    return store_unavailable(store, f"the clock stands {behind:.0f} s before marks already forgotten")
 
 
 def refused(store: object, known: float | None, forgotten_until: float | None, now: float) -> bool:

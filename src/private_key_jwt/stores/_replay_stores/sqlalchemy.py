@@ -29,11 +29,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from .._after_fork import mend_after_fork
-from ..exceptions import ConfigurationError, TemporarilyUnavailable
-from ..policy import check_number
-from ._failure import cannot_tell
-from ._marks import PURGE_BATCH, PurgeTurns, check_table, clock_set_back, is_blocked, refused
+from ..._after_fork import mend_after_fork
+from ...exceptions import ConfigurationError, TemporarilyUnavailable
+from ...policy import check_number
+from .errors import store_unavailable
+from .sql import PURGE_BATCH, PurgeTurns, check_table, clock_set_back, is_blocked, refused
 
 _PURGE_SHARE = 0.25  # of the timeout, for each statement of a purge
 _LOST_RACES = 3  # two tables and an index: hosts that start together may each make one of them first
@@ -133,8 +133,8 @@ class _Marks:
         """Whatever a driver raises."""
         cause = error.orig if isinstance(error, DBAPIError) else error
         if getattr(cause, "sqlstate", None) == _UNDEFINED_TABLE or "no such table" in str(cause):
-            return cannot_tell(store, f"table {self._table.name} is missing: call create_table(), or migrate")
-        return cannot_tell(store, cause or error)
+            return store_unavailable(store, f"table {self._table.name} is missing: call create_table(), or migrate")
+        return store_unavailable(store, cause or error)
 
 
 class _Store:

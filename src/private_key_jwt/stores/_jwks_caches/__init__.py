@@ -1,0 +1,1 @@
+"""Caches of JWK Set documents, which a fetcher may share with other workers."""

@@ -1,0 +1,1 @@
+"""Replay stores: each remembers, in an engine of its own, which assertions were used."""

@@ -1,0 +1,13 @@
+"""The error of a store that could not answer."""
+
+from __future__ import annotations
+
+from ...exceptions import Reason, TemporarilyUnavailable
+
+__all__ = ["store_unavailable"]
+
+
+def store_unavailable(store: object, why: BaseException | str) -> TemporarilyUnavailable:
+    """Return the error for an add of which nobody knows whether it was done: the assertion is refused."""
+    reason = why if isinstance(why, str) else type(why).__name__
+    return TemporarilyUnavailable(Reason.REPLAY_STORE_UNAVAILABLE, f"{type(store).__name__}: {reason}")
