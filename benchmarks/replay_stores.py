@@ -226,7 +226,7 @@ def verifications(redis_url: str, number: int) -> Table:
                 policy=AssertionPolicy(audience=relying_party.audience),
                 clients=[tenant.client(server.base_url)],
                 replay_store=store,
-                jwks=JWKSFetcher(JWKSPolicy(allow_http_loopback=True)),
+                fetcher=JWKSFetcher(JWKSPolicy(allow_http_loopback=True)),
             )
             verifier.verify(tenant.assertion())
             began = time.perf_counter()

@@ -49,7 +49,7 @@ class Paths:
         settings: dict[str, Any] = {
             "policy": AssertionPolicy(audience=AUDIENCE),
             "clients": [self.tenant.client()],
-            "jwks": JWKSFetcher(http=http, clock=self.clock),
+            "fetcher": JWKSFetcher(http_client=http, clock=self.clock),
             "clock": self.clock,
         }
         self.sync = ClientAssertionVerifier(replay_store=MemoryReplayStore(), **settings)
@@ -59,7 +59,7 @@ class Paths:
         )
         self.asynchronous = AsyncClientAssertionVerifier(replay_store=MemoryReplayStore(), **settings)
         self.sync.verify(self.tenant.assertion())
-        key = settings["jwks"].get_key(self.tenant.client().jwks_uri, "RS256", self.tenant.kid).public_key
+        key = settings["fetcher"].get_key(self.tenant.client(), "RS256", self.tenant.kid).public_key
         padding, digest = PKCS1v15(), SHA256()
         self.parts: dict[str, tuple[bytes, bytes]] = {}
 

@@ -38,6 +38,9 @@ class Edge(ABC):
     def http_client(self, **settings: Any) -> Any: ...
 
     @abstractmethod
+    def close_verifier(self, verifier: Any) -> None: ...
+
+    @abstractmethod
     def begin(self, calls: Sequence[Callable[[], Any]]) -> Callable[[], list[Any]]:
         """Begin these calls at once; the answer waits for all and gives results and exceptions."""
 
@@ -74,6 +77,9 @@ class SyncEdge(Edge):
 
     def http_client(self, **settings: Any) -> Any:
         return self._keep(httpx.Client(**{"trust_env": False, **settings}))
+
+    def close_verifier(self, verifier: Any) -> None:
+        verifier.close()
 
     def begin(self, calls: Sequence[Callable[[], Any]]) -> Callable[[], list[Any]]:
         pool = ThreadPoolExecutor(len(calls))
@@ -146,15 +152,18 @@ class AsyncEdge(Edge):
         return self._keep(AsyncJWKSFetcher(policy, **settings))
 
     def verifier(self, **settings: Any) -> Any:
-        jwks = settings.get("jwks")
-        if isinstance(jwks, Blocking):
-            settings["jwks"] = jwks.subject
+        fetcher = settings.get("fetcher")
+        if isinstance(fetcher, Blocking):
+            settings["fetcher"] = fetcher.subject
         return self._keep(AsyncClientAssertionVerifier(**settings))
 
     def http_client(self, **settings: Any) -> Any:
         client = httpx.AsyncClient(**{"trust_env": False, **settings})
         self._opened.append(client)
         return client
+
+    def close_verifier(self, verifier: Any) -> None:
+        verifier.aclose()
 
     def begin(self, calls: Sequence[Callable[[], Any]]) -> Callable[[], list[Any]]:
         # Each call blocks on a coroutine of this loop: threads begin them, the loop interleaves them.

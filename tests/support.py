@@ -11,7 +11,16 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from private_key_jwt import RegisteredClient
+
 OP = "https://as.example"
+
+
+def registered(jwks_uri: str, **settings: Any) -> RegisteredClient:
+    """A client whose keys are published there, also where registration would have refused the URL."""
+    client = RegisteredClient("client-1", jwks_uri="https://client.example/jwks.json", **settings)
+    object.__setattr__(client, "jwks_uri", jwks_uri)
+    return client
 
 
 def b64(data: bytes) -> str:

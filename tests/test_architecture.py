@@ -122,7 +122,7 @@ def test_the_twins_differ_only_in_await(name: str) -> None:
 @pytest.mark.parametrize("name", ["find", "mark"])
 def test_the_adapters_of_look_ups_and_stores_differ_only_in_await(name: str) -> None:
     """Law 8."""
-    tree = ast.parse((SOURCE / "_adapters.py").read_text())
+    tree = ast.parse((SOURCE / "_sources.py").read_text())
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
     found = [node for node in ast.walk(tree) if isinstance(node, functions) and node.name == name]
     sync, twin = (ast.unparse(Synchronous().visit(each)) for each in found)

@@ -59,7 +59,7 @@ class Scene:
             policy=AssertionPolicy(audience=AUDIENCE),
             clients=[self.tenant.client(self.base_url)],
             replay_store=MemoryReplayStore() if store is None else store,
-            jwks=self.edge.fetcher(policy, clock=self.clock, on_event=self.on_event),
+            fetcher=self.edge.fetcher(policy, clock=self.clock, on_event=self.on_event),
             clock=self.clock,
             on_event=self.on_event,
         )
@@ -329,7 +329,7 @@ def test_without_a_handler_all_goes_on_alike(scene: Scene) -> None:
         policy=AssertionPolicy(audience=AUDIENCE),
         clients=[scene.tenant.client(scene.base_url)],
         replay_store=MemoryReplayStore(),
-        jwks=scene.edge.fetcher(),
+        fetcher=scene.edge.fetcher(),
         clock=scene.clock,
     )
     pending = verifier.begin(scene.tenant.assertion())

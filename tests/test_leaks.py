@@ -102,7 +102,7 @@ def verifier(edge: Edge, clock: Clock, witness: Witness, client: RegisteredClien
         policy=AssertionPolicy(audience=AUDIENCE),
         clients=[client],
         replay_store=settings.pop("store", None) or MemoryReplayStore(),
-        jwks=edge.fetcher(clock=clock, on_event=witness.on_event),
+        fetcher=edge.fetcher(clock=clock, on_event=witness.on_event),
         clock=clock,
         on_event=witness.on_event,
         **settings,

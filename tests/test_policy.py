@@ -32,8 +32,8 @@ def test_the_defaults_of_an_assertion_policy() -> None:
 def test_the_defaults_of_a_jwks_policy() -> None:
     assert dataclasses.asdict(JWKSPolicy()) == {
         "ttl": 300,
-        "unknown_kid_burst": 2,
-        "unknown_kid_window": 30,
+        "fetch_limit": 2,
+        "fetch_window": 30,
         "empty_ttl": 30,
         "refresh_ahead": 0.8,
         "stale_if_error": 0,
@@ -75,8 +75,8 @@ ASSERTION: list[tuple[str, list[Any]]] = [
 
 JWKS: list[tuple[str, list[Any]]] = [
     ("ttl", [*NOT_NUMBERS, 0, -1, 86_401]),
-    ("unknown_kid_burst", [*NOT_INTEGERS, 0, 101]),
-    ("unknown_kid_window", [*NOT_NUMBERS, 0, 3_601]),
+    ("fetch_limit", [*NOT_INTEGERS, 0, 101]),
+    ("fetch_window", [*NOT_NUMBERS, 0, 3_601]),
     ("empty_ttl", [*NOT_NUMBERS, 0, 86_401]),
     ("refresh_ahead", [*NOT_NUMBERS[:2], 0, 1.1, -1]),
     ("stale_if_error", [*NOT_NUMBERS, -1, 3_601]),
@@ -112,8 +112,8 @@ def test_a_wrong_jwks_policy_names_its_field(field: str, values: list[Any]) -> N
 def test_the_bounds_themselves_are_allowed() -> None:
     AssertionPolicy(audience=OP, leeway=0, max_lifetime=1, max_assertion_bytes=256)
     AssertionPolicy(audience=OP, leeway=300, max_lifetime=86_400, max_assertion_bytes=1_048_576)
-    JWKSPolicy(ttl=1, unknown_kid_burst=1, unknown_kid_window=1, empty_ttl=1, refresh_ahead=1, timeout=0.01)
-    JWKSPolicy(ttl=86_400, unknown_kid_burst=100, unknown_kid_window=3_600, stale_if_error=3_600, timeout=60)
+    JWKSPolicy(ttl=1, fetch_limit=1, fetch_window=1, empty_ttl=1, refresh_ahead=1, timeout=0.01)
+    JWKSPolicy(ttl=86_400, fetch_limit=100, fetch_window=3_600, stale_if_error=3_600, timeout=60)
 
 
 def test_lists_of_where_to_fetch_are_copied() -> None:

@@ -23,7 +23,7 @@ def test_mine(private_key_jwt_relying_party, private_key_jwt_server, private_key
         policy=AssertionPolicy(audience="https://my.example"),
         clients=[tenant.client(private_key_jwt_server.base_url)],
         replay_store=MemoryReplayStore(),
-        jwks=JWKSFetcher(JWKSPolicy(allow_http_loopback=True), clock=private_key_jwt_clock),
+        fetcher=JWKSFetcher(JWKSPolicy(allow_http_loopback=True), clock=private_key_jwt_clock),
         clock=private_key_jwt_clock,
     )
     assert verifier.verify(tenant.assertion()).client_id == "portal-acme"
@@ -79,7 +79,7 @@ def test_the_fixtures_belong_together(
         policy=AssertionPolicy(audience=private_key_jwt_audience),
         clients=[tenant.client(private_key_jwt_server.base_url)],
         replay_store=MemoryReplayStore(),
-        jwks=JWKSFetcher(JWKSPolicy(allow_http_loopback=True), clock=private_key_jwt_clock),
+        fetcher=JWKSFetcher(JWKSPolicy(allow_http_loopback=True), clock=private_key_jwt_clock),
         clock=private_key_jwt_clock,
     )
     private_key_jwt_clock.advance(3_600)

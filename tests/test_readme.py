@@ -37,7 +37,7 @@ def test_the_embedding_example_works(monkeypatch: pytest.MonkeyPatch) -> None:
     with httpx.Client(transport=relying_party.transport) as http:
         exec(compile(EMBED, "README.md", "exec"), names)
         # Its fetcher would go out to LedgerBee: ours goes to the look-alike.
-        names["verifier"]._jwks = JWKSFetcher(http=http)
+        names["verifier"]._fetcher = JWKSFetcher(http_client=http)
         token_endpoint = names["token_endpoint"]
         form = {
             "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
@@ -49,7 +49,7 @@ def test_the_embedding_example_works(monkeypatch: pytest.MonkeyPatch) -> None:
         assert token_endpoint({"grant_type": "x"})[0] == 401
         assert token_endpoint(form, "Basic eDp5").status == 400
         relying_party.outage = 500
-        names["verifier"]._jwks = JWKSFetcher(http=http)
+        names["verifier"]._fetcher = JWKSFetcher(http_client=http)
         form["client_assertion"] = tenant.assertion()
         assert token_endpoint(form).status == 503
 
@@ -77,7 +77,7 @@ def test_the_example_of_events_counts_refusals() -> None:
             policy=AssertionPolicy(audience="https://op.example.com"),
             clients=[tenant.client()],
             replay_store=MemoryReplayStore(),
-            jwks=JWKSFetcher(http=http, on_event=names["on_event"]),
+            fetcher=JWKSFetcher(http_client=http, on_event=names["on_event"]),
             on_event=names["on_event"],
         )
         for _ in range(2):
@@ -116,7 +116,7 @@ def test_the_defaults_table_names_real_settings() -> None:
         "require_iat",
         "require_kid",
         "require_typ",
-        "unknown_kid_window",
+        "fetch_window",
     }
 
 

@@ -50,7 +50,7 @@ class OpenIDProvider:
             "policy": POLICY,
             "clients": [self.tenant.client(self.server.base_url)],
             "replay_store": self.store,
-            "jwks": self.edge.fetcher(LOOPBACK, clock=self.clock),
+            "fetcher": self.edge.fetcher(LOOPBACK, clock=self.clock),
             "clock": self.clock,
         }
         return self.edge.verifier(**(defaults | settings))
@@ -489,7 +489,7 @@ def test_the_client_id_of_a_token_request_is_bound(op: OpenIDProvider) -> None:
         ({"replay_store": MemoryReplayStore}, "the class MemoryReplayStore"),
         ({"replay_store": None}, "replay_store"),
         ({"replay_store": set()}, None),
-        ({"jwks": "https://x.example"}, "jwks"),
+        ({"fetcher": "https://x.example"}, "fetcher"),
         ({"clients": 5}, "clients"),
         ({"clients": ["portal-acme"]}, "clients"),
         ({"clients": [RegisteredClient("c", jwks={"keys": []})] * 2}, "twice"),
@@ -529,30 +529,30 @@ def test_a_sync_verifier_takes_no_coroutines() -> None:
         return None
 
     base: Any = {"policy": POLICY, "clients": [], "replay_store": MemoryReplayStore()}
-    for changes in ({"replay_store": Store()}, {"clients": clients}, {"jwks": AsyncJWKSFetcher()}):
+    for changes in ({"replay_store": Store()}, {"clients": clients}, {"fetcher": AsyncJWKSFetcher()}):
         with pytest.raises(ConfigurationError):
             ClientAssertionVerifier(**base | changes)
 
 
 def test_closing_closes_only_what_the_verifier_opened(op: OpenIDProvider) -> None:
-    op.verifier.close()
+    op.edge.close_verifier(op.verifier)
     assert op.verifier.verify(op.tenant.assertion())
-    own = op.make(jwks=None)
-    own.close()
-    fetcher = getattr(own, "subject", own)._jwks
+    own = op.make(fetcher=None)
+    op.edge.close_verifier(own)
+    fetcher = getattr(own, "subject", own)._fetcher
     assert fetcher._closed
 
 
 def test_a_verifier_is_a_context() -> None:
     base: Any = {"policy": POLICY, "clients": [], "replay_store": MemoryReplayStore()}
     with ClientAssertionVerifier(**base) as verifier:
-        own: Any = verifier._jwks
+        own: Any = verifier._fetcher
         assert not own._closed
     assert own._closed
 
     async def run() -> None:
         async with AsyncClientAssertionVerifier(**base) as verifier:
-            own: Any = verifier._jwks
+            own: Any = verifier._fetcher
             assert not own._closed
         assert own._closed
 
@@ -612,7 +612,7 @@ def test_an_async_verifier_takes_sync_and_async_parts(store: Any, clients: str, 
                 policy=POLICY,
                 clients=kinds[clients],
                 replay_store=replay_store,
-                jwks=fetcher and fetcher(LOOPBACK),
+                fetcher=fetcher and fetcher(LOOPBACK),
                 clock=clock,
             ) as verifier:
                 if fetcher is None:

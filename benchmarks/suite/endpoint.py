@@ -41,7 +41,7 @@ def _verifier() -> AsyncClientAssertionVerifier | None:
         policy=AssertionPolicy(audience=AUDIENCE),
         clients=[ledgerbee.client("portal-acme", slug="acme", base_url=os.environ["BENCH_BASE_URL"])],
         replay_store=store,
-        jwks=AsyncJWKSFetcher(JWKSPolicy(allow_http_loopback=True)),
+        fetcher=AsyncJWKSFetcher(JWKSPolicy(allow_http_loopback=True)),
     )
 
 

@@ -31,11 +31,13 @@ def relying_party(clock: Callable[[], float] = time.time) -> RelyingParty:
 
 def fetcher(party: RelyingParty, policy: JWKSPolicy | None = None, **settings: Any) -> JWKSFetcher:
     """A fetcher that gets the published keys without a network."""
-    return JWKSFetcher(policy, http=httpx.Client(transport=party.transport, trust_env=False), **settings)
+    return JWKSFetcher(policy, http_client=httpx.Client(transport=party.transport, trust_env=False), **settings)
 
 
 def async_fetcher(party: RelyingParty, policy: JWKSPolicy | None = None, **settings: Any) -> AsyncJWKSFetcher:
-    return AsyncJWKSFetcher(policy, http=httpx.AsyncClient(transport=party.transport, trust_env=False), **settings)
+    return AsyncJWKSFetcher(
+        policy, http_client=httpx.AsyncClient(transport=party.transport, trust_env=False), **settings
+    )
 
 
 def form(token: str, client_id: str) -> dict[str, str]:
@@ -70,7 +72,7 @@ class Sync:
             policy=AssertionPolicy(audience=AUDIENCE),
             clients=self._clients,
             replay_store=self.store,
-            jwks=self._jwks,
+            fetcher=self._jwks,
             clock=self._clock,
         )
 
@@ -95,6 +97,6 @@ class Async:
             policy=AssertionPolicy(audience=AUDIENCE),
             clients=self._clients,
             replay_store=self.store,
-            jwks=self._jwks,
+            fetcher=self._jwks,
             clock=self._clock,
         )

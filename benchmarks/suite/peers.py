@@ -82,7 +82,7 @@ def _ours(setting: Setting) -> Peer:
                 policy=AssertionPolicy(audience=corpus.AUDIENCE),
                 clients=[ledgerbee.client(setting.client_id, slug="acme", base_url=setting.base_url)],
                 replay_store=MemoryReplayStore(),
-                jwks=jwks,
+                fetcher=jwks,
             )
         ]
 

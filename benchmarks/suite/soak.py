@@ -87,8 +87,8 @@ def work(seconds: int, lifetime: int, leeway: int, step: Step) -> dict[str, Any]
 
     store = MemoryReplayStore()
     # Short times, so that keys expire and refresh ahead, and budgets fill and empty, many times.
-    policy = JWKSPolicy(ttl=10, unknown_kid_window=5)
-    jwks = JWKSFetcher(policy, http=httpx.Client(transport=httpx.MockTransport(publish), trust_env=False))
+    policy = JWKSPolicy(ttl=10, fetch_window=5)
+    jwks = JWKSFetcher(policy, http_client=httpx.Client(transport=httpx.MockTransport(publish), trust_env=False))
     shared: dict[str, Any] = {
         "policy": AssertionPolicy(audience=corpus.AUDIENCE, leeway=leeway),
         "clients": {slug: _client(slug) for slug in (f"portal-soak{number}" for number in range(_TENANTS))},

@@ -17,7 +17,7 @@ from private_key_jwt._core import compact
 from private_key_jwt._core import header as header_step
 from private_key_jwt._core.base64url import decode_canonical
 from private_key_jwt._core.jwk_set import VerificationKey
-from private_key_jwt._watch import Watch
+from private_key_jwt._report import Watch
 from private_key_jwt.verifier import PendingAssertion, VerifiedAssertion
 
 from . import corpus, ours
@@ -67,7 +67,7 @@ def _stages(verifier: Any) -> dict[str, Callable[[_Work], None]]:  # noqa: C901 
         work.jti = claims_step.check_jti(work.claims)
 
     def key(work: _Work) -> None:
-        work.key = verifier._jwks.get_key(work.client.jwks_uri, work.header.alg, work.header.kid)
+        work.key = verifier._fetcher.get_key(work.client, work.header.alg, work.header.kid)
 
     def signature(work: _Work) -> None:
         if not work.key.verify(decode_canonical(work.segments[2]), work.segments[3]):

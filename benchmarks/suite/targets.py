@@ -238,7 +238,7 @@ def population(count: int, samples: int, rounds: int, step: Step) -> dict[str, A
 
         def renew() -> None:
             store = MemoryReplayStore()
-            current[:] = [ClientAssertionVerifier(policy=policy, clients=clients, replay_store=store, jwks=jwks)]
+            current[:] = [ClientAssertionVerifier(policy=policy, clients=clients, replay_store=store, fetcher=jwks)]
 
         renew()
         return renew, lambda token: current[0].verify(token)
@@ -317,7 +317,7 @@ def _cold_sync(clients: list[RegisteredClient], tokens: list[str]) -> tuple[int,
         policy=AssertionPolicy(audience=corpus.AUDIENCE),
         clients=clients,
         replay_store=MemoryReplayStore(),
-        jwks=JWKSFetcher(JWKSPolicy(allow_http_loopback=True)),
+        fetcher=JWKSFetcher(JWKSPolicy(allow_http_loopback=True)),
     )
     failures: list[BaseException] = []
     start = threading.Barrier(len(tokens) + 1)
@@ -345,7 +345,7 @@ async def _cold_async(clients: list[RegisteredClient], tokens: list[str]) -> tup
             policy=AssertionPolicy(audience=corpus.AUDIENCE),
             clients=clients,
             replay_store=MemoryReplayStore(),
-            jwks=jwks,
+            fetcher=jwks,
         )
         began = time.perf_counter()
         results = await asyncio.gather(*map(verifier.verify, tokens), return_exceptions=True)

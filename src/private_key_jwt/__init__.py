@@ -5,6 +5,7 @@ OpenID Connect Core §9, RFC 7521, RFC 7523. Start with ``ClientAssertionVerifie
 
 from . import events, ledgerbee
 from ._core.jwk_set import KeySet
+from ._version import __version__
 from .clients import RegisteredClient
 from .discovery import client_authentication_metadata
 from .exceptions import (
@@ -63,6 +64,7 @@ __all__ = [
     "ReplayStore",
     "TemporarilyUnavailable",
     "VerifiedAssertion",
+    "__version__",
     "client_authentication_metadata",
     "events",
     "ledgerbee",

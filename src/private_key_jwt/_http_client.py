@@ -38,10 +38,10 @@ def check_client(http: object, kind: type) -> None:
     if http is None:
         return
     if not isinstance(http, kind):
-        raise ConfigurationError(f"http must be an httpx.{kind.__name__}, not {type(http).__name__}")
+        raise ConfigurationError(f"http_client must be an httpx.{kind.__name__}, not {type(http).__name__}")
     if getattr(http, "trust_env", False) and getproxies():
         raise ConfigurationError(
-            "http takes proxies from the environment: build it with trust_env=False, and with proxy= if you want one"
+            "http_client takes proxies from the environment: build it with trust_env=False, and proxy= if you want one"
         )
 
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ._core.algorithms import ALGORITHMS
-from .exceptions import ConfigurationError, quote
+from ._text import quote
+from .exceptions import ConfigurationError
 
 METHOD = "private_key_jwt"
 """The name of the client authentication method (OpenID Connect Core §9)."""

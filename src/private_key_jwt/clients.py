@@ -14,8 +14,10 @@ import httpx
 from . import _registration
 from ._core import jwk_set
 from ._core.algorithms import ALGORITHMS
-from .exceptions import ConfigurationError, quote
-from .policy import AssertionPolicy, check_flag
+from ._text import quote
+from ._validation import check_flag
+from .exceptions import ConfigurationError
+from .policy import AssertionPolicy
 
 logger = logging.getLogger("private_key_jwt")
 

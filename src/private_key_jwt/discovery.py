@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from ._core.algorithms import ALGORITHMS
 from ._registration import METHOD
-from .exceptions import ConfigurationError, quote
+from ._text import quote
+from .exceptions import ConfigurationError
 
 _ENDPOINTS = ("token", "revocation", "introspection")
 

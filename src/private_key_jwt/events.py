@@ -22,7 +22,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Literal
 
-from .exceptions import Reason, one_line, quote
+from ._text import one_line
+from .exceptions import Reason
 
 logger = logging.getLogger("private_key_jwt")
 
@@ -139,11 +140,6 @@ _LEVELS: dict[type, int] = {
     KeyRemoved: logging.INFO,
     StoreFailed: logging.ERROR,
 }
-
-
-def escaped(text: str | None) -> str | None:
-    """A name that a stranger may have chosen, in one line of ASCII of at most 64 characters."""
-    return None if text is None else quote(text)[1:-1]
 
 
 def log_events(event: Event) -> None:

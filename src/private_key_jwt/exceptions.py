@@ -18,9 +18,7 @@ from enum import StrEnum
 from typing import ClassVar, NamedTuple
 
 _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}  # RFC 6749 §5.1
-_DETAIL_LENGTH = 200
-_QUOTED_LENGTH = 64
-_QUOTED_HEAD = 36
+_DETAIL_LENGTH = 300
 
 
 class Reason(StrEnum):
@@ -64,33 +62,6 @@ class ErrorResponse(NamedTuple):
     body: dict[str, str]
 
 
-def quote(value: object) -> str:
-    """A value out of a request, made safe for one line of a log: ASCII, escaped, and short.
-
-    It is cut in the middle: what tells two URLs apart mostly stands at their ends.
-    """
-    try:
-        text = ascii(value)
-    except Exception:  # an integer of too many digits, a nesting too deep, an object with a repr of its own
-        text = f"<{type(value).__name__}>"
-    if len(text) <= _QUOTED_LENGTH:
-        return text
-    return f"{text[:_QUOTED_HEAD]}...{text[_QUOTED_HEAD + 3 - _QUOTED_LENGTH :]}"
-
-
-def one_line(text: str) -> str:
-    """A text that somebody else had a hand in, as one line of printable ASCII; what is so already stays as it is."""
-    return text if text.isascii() and text.isprintable() else ascii(text)[1:-1]
-
-
-def told(error: BaseException) -> str:
-    """What somebody else's code raised, made safe for one line of a log."""
-    try:
-        return f"{type(error).__name__}: {quote(str(error))}"
-    except Exception:  # an exception whose text raises
-        return type(error).__name__
-
-
 class PrivateKeyJWTError(Exception):
     """The base of every error of this library."""
 
@@ -103,7 +74,7 @@ class AuthenticationError(PrivateKeyJWTError):
     """A client was not authenticated; nothing may be issued.
 
     ``reason`` is for programs. ``detail`` is for the log of the operator: what was expected and what came,
-    escaped, at most 200 characters, never the assertion. ``check`` names the line of the recipe that
+    escaped, at most 300 characters, never the assertion. ``check`` names the line of the recipe that
     refused (see ``private-key-jwt explain``), where one did. None of the three may go on the wire.
     """
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
+from ._text import quote
 from .clients import RegisteredClient, check_jwks_uri
-from .exceptions import ConfigurationError, quote
+from .exceptions import ConfigurationError
 
 BASE_URL = "https://api.ledgerbee.com/api"
 

@@ -5,7 +5,6 @@ Both are immutable and validated once, here, so that nothing has to be checked a
 
 from __future__ import annotations
 
-import inspect
 import ipaddress
 import re
 from collections.abc import Sequence
@@ -13,7 +12,9 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from typing import Literal, get_args
 
-from .exceptions import ConfigurationError, quote
+from ._text import quote
+from ._validation import check_flag, check_integer, check_number
+from .exceptions import ConfigurationError
 
 AudienceRule = Literal["string", "sole", "member"]
 
@@ -21,37 +22,6 @@ Network = IPv4Network | IPv6Network
 
 _DAY = 86_400
 _HOST_NAME = re.compile(r"(?=.*[a-z])[a-z0-9._-]{1,253}")  # a network, and no name, is what is all digits
-
-
-def check_number(name: str, value: object, low: float, high: float) -> None:
-    """Refuse anything but a finite number within [low, high]. Raises ConfigurationError, which names it."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
-        raise ConfigurationError(f"{name} must be a number, not {quote(value)}")
-    if not low <= value <= high:
-        raise ConfigurationError(f"{name} must be from {low:g} to {high:g}, not {quote(value)}")
-
-
-def check_integer(name: str, value: object, low: int, high: int) -> None:
-    """Refuse anything but an integer within [low, high]. Raises ConfigurationError, which names it."""
-    if not isinstance(value, int):
-        raise ConfigurationError(f"{name} must be an integer, not {quote(value)}")
-    check_number(name, value, low, high)
-
-
-def check_flag(name: str, value: object) -> None:
-    """Refuse anything but True or False. Raises ConfigurationError, which names it."""
-    if not isinstance(value, bool):
-        raise ConfigurationError(f"{name} must be True or False, not {quote(value)}")
-
-
-def check_handler(on_event: object) -> None:
-    """Refuse anything but None or a function. Raises ConfigurationError."""
-    if on_event is None:
-        return
-    if not callable(on_event):
-        raise ConfigurationError(f"on_event must be a function of one event, not {type(on_event).__name__}")
-    if inspect.iscoroutinefunction(on_event) or inspect.iscoroutinefunction(type(on_event).__call__):
-        raise ConfigurationError("on_event must not be a coroutine function: nobody would await it")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +83,7 @@ class JWKSPolicy:
 
     ttl: how long a fetched set is used (1 to 86,400), counted from the moment it was asked for. It is also
         how long a key that has left the set may still be accepted.
-    unknown_kid_burst, unknown_kid_window: at most that many fetches (1 to 100) of one ``jwks_uri`` within
+    fetch_limit, fetch_window: at most that many fetches (1 to 100) of one ``jwks_uri`` within
         any window (1 to 3,600), whatever starts them and whatever comes back (OpenID Connect Core §10.1.1
         asks for the refetch; nothing there stops a stranger from causing one for each request).
     empty_ttl: how long a set without keys is kept (1 to 86,400; never longer than ``ttl``).
@@ -137,8 +107,8 @@ class JWKSPolicy:
     """
 
     ttl: float = 300
-    unknown_kid_burst: int = 2
-    unknown_kid_window: float = 30
+    fetch_limit: int = 2
+    fetch_window: float = 30
     empty_ttl: float = 30
     refresh_ahead: float = 0.8
     stale_if_error: float = 0
@@ -151,8 +121,8 @@ class JWKSPolicy:
 
     def __post_init__(self) -> None:
         check_number("ttl", self.ttl, 1, _DAY)
-        check_integer("unknown_kid_burst", self.unknown_kid_burst, 1, 100)
-        check_number("unknown_kid_window", self.unknown_kid_window, 1, 3_600)
+        check_integer("fetch_limit", self.fetch_limit, 1, 100)
+        check_number("fetch_window", self.fetch_window, 1, 3_600)
         check_number("empty_ttl", self.empty_ttl, 1, _DAY)
         check_number("refresh_ahead", self.refresh_ahead, 0.01, 1)
         check_number("stale_if_error", self.stale_if_error, 0, 3_600)

@@ -11,15 +11,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 
-from . import _adapters as adapt
-from . import _watch
-from ._adapters import AsyncClients, Clients
+from . import _report
+from . import _sources as adapt
 from ._core import base64url, compact, replay
 from ._core import claims as claims_step
 from ._core import header as header_step
 from ._core.header import Header
 from ._core.token_request import Form
-from ._watch import Watch
+from ._report import Watch
+from ._sources import AsyncClients, Clients
 from .events import OnEvent
 from .exceptions import AuthenticationError, InvalidClient, Reason
 from .fetcher import AsyncJWKSFetcher, JWKSFetcher
@@ -58,7 +58,7 @@ class ClientAssertionVerifier:
     clients: the registered clients: RegisteredClients, a mapping of them by client_id (asked anew for each
         request), or a function ``client_id -> RegisteredClient | None``.
     replay_store: where used assertions are remembered. Several workers must share one.
-    jwks: the fetcher of published keys; one of its own, with the default policy, unless given.
+    fetcher: the fetcher of published keys; one of its own, with the default policy, unless given.
     clock: seconds since the epoch.
     workers: how many processes serve this audience, on all hosts. With more than one, a store that lives in
         one process is refused: each worker would accept the same assertion once.
@@ -74,7 +74,7 @@ class ClientAssertionVerifier:
         policy: AssertionPolicy,
         clients: Clients,
         replay_store: ReplayStore,
-        jwks: JWKSFetcher | None = None,
+        fetcher: JWKSFetcher | None = None,
         clock: Callable[[], float] = time.time,
         workers: int = 1,
         on_event: OnEvent | None = None,
@@ -87,8 +87,8 @@ class ClientAssertionVerifier:
         self._find_client = adapt.sync_clients(clients)
         self._replay_store = replay_store
         self._mark = adapt.sync_store(replay_store)
-        self._own_jwks = JWKSFetcher(on_event=on_event) if jwks is None else None
-        self._jwks = adapt.sync_fetcher(self._own_jwks or jwks)
+        self._own_fetcher = JWKSFetcher(on_event=on_event) if fetcher is None else None
+        self._fetcher = adapt.sync_fetcher(self._own_fetcher or fetcher)
 
     def verify(self, client_assertion: str | bytes, client_id: str | None = None) -> VerifiedAssertion:
         """Verify an assertion and mark it as used.
@@ -112,7 +112,7 @@ class ClientAssertionVerifier:
         None when the request carries no client assertion at all: nobody is authenticated then.
         Raises InvalidRequest for a malformed request, and what ``verify`` raises.
         """
-        parameters = _watch.read_request(self._on_event, form, authorization)
+        parameters = _report.read_request(self._on_event, form, authorization)
         if parameters is None:
             return None
         client_assertion, client_id = parameters
@@ -152,7 +152,7 @@ class ClientAssertionVerifier:
         if client.keys is not None:
             key = adapt.registered_key(client.keys, header)
         else:
-            key = self._jwks.get_key(client.jwks_uri or "", header.alg, header.kid)
+            key = self._fetcher.get_key(client, header.alg, header.kid)
         # 5. Signature, over the bytes received.
         if not key.verify(base64url.decode_canonical(signature), signing_input):
             raise bad_signature(header)
@@ -173,8 +173,8 @@ class ClientAssertionVerifier:
 
     def close(self) -> None:
         """Close the fetcher, when it is the verifier's own."""
-        if self._own_jwks is not None:
-            self._own_jwks.close()
+        if self._own_fetcher is not None:
+            self._own_fetcher.close()
 
     def __enter__(self) -> Self:
         return self
@@ -186,13 +186,13 @@ class ClientAssertionVerifier:
 class PendingAssertion:
     """An assertion that passed every check but the last: it is not used up yet, and authenticates nobody yet."""
 
-    __slots__ = ("_leeway", "_mark_used", "_verified", "_watch")
+    __slots__ = ("_leeway", "_mark_used", "_report", "_verified")
 
     def __init__(self, mark_used: MarkUsed, verified: VerifiedAssertion, leeway: float, watch: Watch) -> None:
         self._mark_used = mark_used
         self._verified = verified
         self._leeway = leeway
-        self._watch = watch
+        self._report = watch
 
     @property
     def client_id(self) -> str:
@@ -205,13 +205,13 @@ class PendingAssertion:
         Raises InvalidClient (``replayed``, or ``expired`` by now) or TemporarilyUnavailable.
         """
         verified = self._verified
-        self._watch.resume()
+        self._report.resume()
         try:
             self._mark_used(verified, self._leeway)
         except AuthenticationError as error:
-            self._watch.refused(error)
+            self._report.refused(error)
             raise
-        self._watch.accepted(verified.client_id, verified.kid, verified.jti, verified.audience)
+        self._report.accepted(verified.client_id, verified.kid, verified.jti, verified.audience)
         return verified
 
 
@@ -228,7 +228,7 @@ class AsyncClientAssertionVerifier:
         policy: AssertionPolicy,
         clients: AsyncClients,
         replay_store: AsyncReplayStore | ReplayStore,
-        jwks: AsyncJWKSFetcher | JWKSFetcher | None = None,
+        fetcher: AsyncJWKSFetcher | JWKSFetcher | None = None,
         clock: Callable[[], float] = time.time,
         workers: int = 1,
         on_event: OnEvent | None = None,
@@ -241,8 +241,8 @@ class AsyncClientAssertionVerifier:
         self._find_client = adapt.async_clients(clients)
         self._replay_store = replay_store
         self._mark = adapt.async_store(replay_store)
-        self._own_jwks = AsyncJWKSFetcher(on_event=on_event) if jwks is None else None
-        self._jwks = adapt.async_fetcher(self._own_jwks or jwks)
+        self._own_fetcher = AsyncJWKSFetcher(on_event=on_event) if fetcher is None else None
+        self._fetcher = adapt.async_fetcher(self._own_fetcher or fetcher)
 
     async def verify(self, client_assertion: str | bytes, client_id: str | None = None) -> VerifiedAssertion:
         """See ClientAssertionVerifier.verify."""
@@ -255,7 +255,7 @@ class AsyncClientAssertionVerifier:
 
     async def authenticate(self, form: Form, authorization: str | None = None) -> VerifiedAssertion | None:
         """See ClientAssertionVerifier.authenticate."""
-        parameters = _watch.read_request(self._on_event, form, authorization)
+        parameters = _report.read_request(self._on_event, form, authorization)
         if parameters is None:
             return None
         client_assertion, client_id = parameters
@@ -292,7 +292,7 @@ class AsyncClientAssertionVerifier:
         if client.keys is not None:
             key = adapt.registered_key(client.keys, header)
         else:
-            key = await self._jwks.get_key(client.jwks_uri or "", header.alg, header.kid)
+            key = await self._fetcher.get_key(client, header.alg, header.kid)
         # 5. Signature, over the bytes received.
         if not key.verify(base64url.decode_canonical(signature), signing_input):
             raise bad_signature(header)
@@ -311,28 +311,28 @@ class AsyncClientAssertionVerifier:
         # A store that took longer than the mark lives may have forgotten the first use and said True again.
         claims_step.check_not_expired(verified.expires_at, leeway, self._clock())
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Close the fetcher, when it is the verifier's own."""
-        if self._own_jwks is not None:
-            await self._own_jwks.aclose()
+        if self._own_fetcher is not None:
+            await self._own_fetcher.aclose()
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        await self.close()
+        await self.aclose()
 
 
 class AsyncPendingAssertion:
     """An assertion that passed every check but the last: it is not used up yet, and authenticates nobody yet."""
 
-    __slots__ = ("_leeway", "_mark_used", "_verified", "_watch")
+    __slots__ = ("_leeway", "_mark_used", "_report", "_verified")
 
     def __init__(self, mark_used: AsyncMarkUsed, verified: VerifiedAssertion, leeway: float, watch: Watch) -> None:
         self._mark_used = mark_used
         self._verified = verified
         self._leeway = leeway
-        self._watch = watch
+        self._report = watch
 
     @property
     def client_id(self) -> str:
@@ -342,13 +342,13 @@ class AsyncPendingAssertion:
     async def consume(self) -> VerifiedAssertion:
         """See PendingAssertion.consume."""
         verified = self._verified
-        self._watch.resume()
+        self._report.resume()
         try:
             await self._mark_used(verified, self._leeway)
         except AuthenticationError as error:
-            self._watch.refused(error)
+            self._report.refused(error)
             raise
-        self._watch.accepted(verified.client_id, verified.kid, verified.jti, verified.audience)
+        self._report.accepted(verified.client_id, verified.kid, verified.jti, verified.audience)
         return verified
 
 

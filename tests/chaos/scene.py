@@ -37,12 +37,12 @@ class Scene:
         self._assertions = 0
         self.errors = directory / "stderr.txt"
         self.rotate()
-        jwks = {"ttl": ttl, "unknown_kid_window": window, "empty_ttl": 1, "refresh_ahead": 0.5, "timeout": 2}
+        jwks = {"ttl": ttl, "fetch_window": window, "empty_ttl": 1, "refresh_ahead": 0.5, "timeout": 2}
         settings: dict[str, Any] = {
             "audience": AUDIENCE,
             "client_id": CLIENT_ID,
             "jwks_uri": self.jwks.uri,
-            "jwks": jwks,
+            "fetcher": jwks,
             "store": self.store.url,
             "threads": THREADS,
             "workers": workers,

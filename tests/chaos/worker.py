@@ -60,7 +60,7 @@ def _sql_store(url: str, *, is_async: bool) -> Any:
 
 
 def _verifier(settings: Settings) -> Any:
-    policy = JWKSPolicy(allow_http_loopback=True, **settings["jwks"])
+    policy = JWKSPolicy(allow_http_loopback=True, **settings["fetcher"])
     common = {
         "policy": AssertionPolicy(audience=settings["audience"]),
         "clients": [RegisteredClient(settings["client_id"], jwks_uri=settings["jwks_uri"])],
@@ -68,8 +68,8 @@ def _verifier(settings: Settings) -> Any:
         "workers": settings["workers"],
     }
     if settings["async"]:
-        return AsyncClientAssertionVerifier(jwks=AsyncJWKSFetcher(policy), **common)
-    return ClientAssertionVerifier(jwks=JWKSFetcher(policy), **common)
+        return AsyncClientAssertionVerifier(fetcher=AsyncJWKSFetcher(policy), **common)
+    return ClientAssertionVerifier(fetcher=JWKSFetcher(policy), **common)
 
 
 def _tell(number: str, reason: str) -> None:

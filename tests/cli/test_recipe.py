@@ -64,7 +64,7 @@ def test_it_ends_where_the_verifier_ends(world: World, name: str) -> None:
         policy=AssertionPolicy(audience=AUDIENCE),
         clients=[world.tenant.client(world.base_url)],
         replay_store=MemoryReplayStore(),
-        jwks=JWKSFetcher(JWKSPolicy(allow_http_loopback=True)),
+        fetcher=JWKSFetcher(JWKSPolicy(allow_http_loopback=True)),
         clock=world.clock,
     )
     with pytest.raises(InvalidClient) as refused:

@@ -22,7 +22,7 @@ if not settings.configured:  # in a project: settings.py
             "AUDIENCE": "https://op.example.com",  # your issuer, exactly
             "CLIENTS": [ledgerbee.client("portal-acme", slug="acme", base_url=SIMULATOR or ledgerbee.BASE_URL)],
             "REPLAY_STORE": MemoryReplayStore(),  # several workers must share one
-            "JWKS": {"ALLOW_HTTP_LOOPBACK": bool(SIMULATOR)},
+            "FETCHER": {"ALLOW_HTTP_LOOPBACK": bool(SIMULATOR)},
             "ON_EVENT": "private_key_jwt.events.log_events",  # why somebody is refused: a warning in the log
         },
     )

@@ -37,7 +37,7 @@ app = create_app(
         policy=AssertionPolicy(audience="https://op.example.com"),  # your issuer, exactly
         clients=[ledgerbee.client("portal-acme", slug="acme", base_url=SIMULATOR or ledgerbee.BASE_URL)],
         replay_store=MemoryReplayStore(),  # several workers must share one
-        jwks=AsyncJWKSFetcher(JWKSPolicy(allow_http_loopback=True)) if SIMULATOR else None,
+        fetcher=AsyncJWKSFetcher(JWKSPolicy(allow_http_loopback=True)) if SIMULATOR else None,
         on_event=events.log_events,  # why somebody is refused: a warning of the logger "private_key_jwt"
     )
 )

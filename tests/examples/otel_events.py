@@ -44,7 +44,7 @@ def main() -> None:
             policy=AssertionPolicy(audience=relying_party.audience),
             clients=[tenant.client(server.base_url)],
             replay_store=MemoryReplayStore(),
-            jwks=JWKSFetcher(JWKSPolicy(allow_http_loopback=True), on_event=on_event),
+            fetcher=JWKSFetcher(JWKSPolicy(allow_http_loopback=True), on_event=on_event),
             on_event=on_event,  # to both: what is fetched is told by the fetcher
         )
         verifier.verify(tenant.assertion())

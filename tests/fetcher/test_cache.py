@@ -20,7 +20,7 @@ from private_key_jwt import (
     TemporarilyUnavailable,
 )
 from private_key_jwt.testing import Clock
-from support import jwk, private_key
+from support import jwk, private_key, registered
 
 URI = "https://op.example/jwks.json"
 POLICY = JWKSPolicy(allow_http_loopback=True)
@@ -111,7 +111,7 @@ class Case:
 
     def ask(self, kid: str) -> Any:
         try:
-            return self.fetcher.get_key(self.uri, "RS256", kid).kid
+            return self.fetcher.get_key(registered(self.uri), "RS256", kid).kid
         except (InvalidClient, TemporarilyUnavailable) as error:
             return error.reason
 
@@ -216,7 +216,7 @@ def test_a_worker_that_finds_the_budget_spent_waits_for_the_fetch_of_another(
     edge: Edge, publisher: Publisher, clock: Clock
 ) -> None:
     fetcher = edge.fetcher(POLICY, clock=clock, cache=ArrivesLater(document(clock(), OLD)))
-    assert fetcher.get_key(publisher.uri(), "RS256", "old").kid == "old"
+    assert fetcher.get_key(registered(publisher.uri()), "RS256", "old").kid == "old"
     assert publisher.count == 0
     # Nothing was sent, so nothing of its own budget is used up.
     state = getattr(fetcher, "subject", fetcher)._state
@@ -229,16 +229,16 @@ def test_a_document_of_another_that_does_not_serve_ends_the_wait(
     cache = ArrivesLater(document(clock(), OLD))
     cache.calls += ["get", "get"]
     fetcher = edge.fetcher(replace(POLICY, timeout=0.6), clock=clock, cache=cache)
-    assert fetcher.get_key(publisher.uri(), "RS256", "old").kid == "old"
+    assert fetcher.get_key(registered(publisher.uri()), "RS256", "old").kid == "old"
     clock.advance(1)
     cache._document = document(clock(), OLD)
     with pytest.raises(InvalidClient, match="unknown_kid"):
-        fetcher.get_key(publisher.uri(), "RS256", "new")
+        fetcher.get_key(registered(publisher.uri()), "RS256", "new")
     clock.advance(1)
     cache.calls.clear()
     cache._document = document(clock(), OLD)
     with pytest.raises(InvalidClient, match="unknown_kid"):
-        fetcher.get_key(publisher.uri(), "RS256", "newer")
+        fetcher.get_key(registered(publisher.uri()), "RS256", "newer")
     assert cache.calls.count("get") == 3
     assert publisher.count == 0
 
@@ -290,5 +290,5 @@ def test_an_evicted_key_set_comes_back_from_the_document(edge: Edge, publisher: 
     fetcher = edge.fetcher(POLICY, clock=clock, max_key_sets=1)
     for _ in range(2):
         for path in ("/a", "/b"):
-            assert fetcher.get_key(publisher.uri(path), "RS256", "old").kid == "old"
+            assert fetcher.get_key(registered(publisher.uri(path)), "RS256", "old").kid == "old"
     assert publisher.count == 2

@@ -30,7 +30,7 @@ from private_key_jwt import (
 )
 from private_key_jwt._core.response import FetchFailed
 from private_key_jwt.fetcher._destination import _KINDS, Destination
-from support import jwk
+from support import jwk, registered
 
 HOST = "idp.example"
 KEYS = json.dumps({"keys": [jwk()]}).encode()
@@ -39,7 +39,7 @@ KEYS = json.dumps({"keys": [jwk()]}).encode()
 def outcome(fetcher: Any, uri: str) -> str:
     """``k1`` when it was fetched, else why not."""
     try:
-        return str(fetcher.get_key(uri, "RS256", "k1").kid)
+        return str(fetcher.get_key(registered(uri), "RS256", "k1").kid)
     except TemporarilyUnavailable as error:
         assert error.reason is Reason.JWKS_UNAVAILABLE
         # What we can reach is nobody's business.
@@ -334,7 +334,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
 @pytest.fixture(params=["our client", "the user's client"])
 def settings(request: pytest.FixtureRequest, edge: Edge, server: Server) -> Callable[[], dict[str, Any]]:
     def make() -> dict[str, Any]:
-        return {} if request.param == "our client" else {"http": edge.http_client(verify=server.context)}
+        return {} if request.param == "our client" else {"http_client": edge.http_client(verify=server.context)}
 
     return make
 
@@ -363,7 +363,7 @@ def test_a_name_that_changes_between_look_ups_gains_nothing(
 ) -> None:
     """Rebinding: the address that was checked is the one that is connected to."""
     names = Names(monkeypatch, **{HOST: [["127.0.0.2"], ["127.0.0.1"], ["127.0.0.2"]]})
-    fetcher = edge.fetcher(server.policy("127.0.0.2", unknown_kid_burst=9))
+    fetcher = edge.fetcher(server.policy("127.0.0.2", fetch_limit=9))
     assert "ConnectError" in outcome(fetcher, server.uri)  # nobody listens there
     assert names.asked == [HOST]
     assert "loopback" in outcome(fetcher, server.uri)
@@ -375,8 +375,8 @@ def test_the_user_s_client_is_judged_by_where_it_connected(
 ) -> None:
     Names(monkeypatch, **{HOST: [["127.0.0.1"]]})
     users = edge.http_client(verify=server.context)
-    assert outcome(edge.fetcher(server.policy("127.0.0.1"), http=users), server.uri) == "k1"
-    assert "loopback" in outcome(edge.fetcher(server.policy("127.0.0.2"), http=users), server.uri)
+    assert outcome(edge.fetcher(server.policy("127.0.0.1"), http_client=users), server.uri) == "k1"
+    assert "loopback" in outcome(edge.fetcher(server.policy("127.0.0.2"), http_client=users), server.uri)
     assert server.publisher.count == 1
 
 
@@ -397,7 +397,7 @@ def test_a_connection_that_was_open_before_brings_no_keys_from_within(
             edge.run(users.get(server.uri))  # type: ignore[attr-defined]
         else:
             users.get(server.uri)
-        assert told in outcome(edge.fetcher(server.policy(*hosts), http=users), server.uri)
+        assert told in outcome(edge.fetcher(server.policy(*hosts), http_client=users), server.uri)
 
 
 def test_a_peer_that_cannot_be_told_brings_no_keys(edge: Edge) -> None:
@@ -410,7 +410,7 @@ def test_a_peer_that_cannot_be_told_brings_no_keys(edge: Edge) -> None:
         return httpx.Response(200, headers=headers, content=KEYS, extensions={"network_stream": Stream()})
 
     users = edge.http_client(transport=httpx.MockTransport(handle))
-    told = outcome(edge.fetcher(http=users), "https://op.example/jwks.json")
+    told = outcome(edge.fetcher(http_client=users), "https://op.example/jwks.json")
     assert told == "the address that was connected to is not known"
 
 
@@ -464,12 +464,12 @@ def test_a_proxy_of_the_user_s_may_be_anywhere_and_decides_for_itself(
     names = Names(monkeypatch)
     with proxy(server.port) as (url, asked):
         users = edge.http_client(verify=server.context, proxy=url)
-        assert outcome(edge.fetcher(server.policy(), http=users), server.uri) == "k1"
+        assert outcome(edge.fetcher(server.policy(), http_client=users), server.uri) == "k1"
         assert asked == [f"CONNECT {HOST}:{server.port} HTTP/1.1"]
         # What the URL itself says is looked at all the same.
         for uri in (f"https://127.0.0.1:{server.port}/", f"https://169.254.169.254:{server.port}/"):
-            assert "refused to connect" in outcome(edge.fetcher(server.policy(), http=users), uri)
-        assert outcome(edge.fetcher(server.policy(), http=users), f"https://{HOST}:22/").startswith("port 22 ")
+            assert "refused to connect" in outcome(edge.fetcher(server.policy(), http_client=users), uri)
+        assert outcome(edge.fetcher(server.policy(), http_client=users), f"https://{HOST}:22/").startswith("port 22 ")
         assert len(asked) == 1
     assert names.asked == []
 
@@ -490,7 +490,7 @@ def test_a_socket_in_the_file_system_is_the_user_s_word(edge: Edge, tmp_path: Pa
         thread.start()
         transports = {"sync": httpx.HTTPTransport, "async": httpx.AsyncHTTPTransport}
         users = edge.http_client(transport=transports[edge.name](uds=path))
-        assert outcome(edge.fetcher(LOOPBACK, http=users), "http://localhost/jwks.json") == "k1"
+        assert outcome(edge.fetcher(LOOPBACK, http_client=users), "http://localhost/jwks.json") == "k1"
         thread.join(10)
 
 
@@ -501,7 +501,7 @@ def test_a_verifier_tells_a_refused_destination_as_unavailable(edge: Edge, monke
         fetcher.refresh(f"https://{HOST}/latest/meta-data/")
     assert "metadata" in caught.value.detail
     with pytest.raises((TemporarilyUnavailable, InvalidClient)):
-        fetcher.get_key(f"https://{HOST}/latest/meta-data/", "RS256", None)
+        fetcher.get_key(registered(f"https://{HOST}/latest/meta-data/"), "RS256", None)
 
 
 def test_no_two_networks_of_the_table_are_the_same() -> None:

@@ -24,7 +24,7 @@ from private_key_jwt import (
 )
 from private_key_jwt.fetcher import _state
 from private_key_jwt.stores import JWKSDocument
-from support import jwk
+from support import jwk, registered
 
 
 @pytest.fixture
@@ -55,8 +55,8 @@ def test_a_cancelled_waiter_takes_nobody_down(publisher: Publisher) -> None:
     async def run() -> None:
         async with AsyncJWKSFetcher(LOOPBACK) as fetcher:
             publisher.hold()
-            first = asyncio.create_task(fetcher.get_key(publisher.uri(), "RS256", "k1"))
-            second = asyncio.create_task(fetcher.get_key(publisher.uri(), "RS256", "k1"))
+            first = asyncio.create_task(fetcher.get_key(registered(publisher.uri()), "RS256", "k1"))
+            second = asyncio.create_task(fetcher.get_key(registered(publisher.uri()), "RS256", "k1"))
             await asyncio.to_thread(publisher.await_requests, 1)
             first.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -72,7 +72,7 @@ def test_one_event_loop_after_the_other(publisher: Publisher) -> None:
     fetcher = AsyncJWKSFetcher(LOOPBACK)
 
     async def ask(path: str) -> str | None:
-        return (await fetcher.get_key(publisher.uri(path), "RS256", "k1")).kid
+        return (await fetcher.get_key(registered(publisher.uri(path)), "RS256", "k1")).kid
 
     async def leave_behind() -> None:
         publisher.hold()
@@ -105,13 +105,13 @@ def test_a_loop_that_was_closed_with_a_fetch_under_way_blocks_nobody(publisher: 
     fetcher = AsyncJWKSFetcher(LOOPBACK, cache=StuckOnce())  # type: ignore[arg-type]
     taken = _state._in_flight._count
     loop = asyncio.new_event_loop()
-    asking = loop.create_task(fetcher.get_key(publisher.uri(), "RS256", "k1"))
+    asking = loop.create_task(fetcher.get_key(registered(publisher.uri()), "RS256", "k1"))
     loop.run_until_complete(asyncio.sleep(0))
     loop.run_until_complete(asyncio.sleep(0))
     left_behind = asyncio.all_tasks(loop)
     assert asking in left_behind
     loop.close()
-    assert asyncio.run(fetcher.get_key(publisher.uri(), "RS256", "k1")).kid == "k1"
+    assert asyncio.run(fetcher.get_key(registered(publisher.uri()), "RS256", "k1")).kid == "k1"
     assert _state._in_flight._count == taken
     for task in left_behind:
         task._log_destroy_pending = False  # type: ignore[attr-defined]
@@ -125,7 +125,7 @@ def test_a_refresh_ahead_that_is_cancelled_with_its_loop_lands(publisher: Publis
     fetcher = AsyncJWKSFetcher(LOOPBACK, clock=lambda: now)
 
     async def ask() -> str | None:
-        return (await fetcher.get_key(publisher.uri(), "RS256", "k1")).kid
+        return (await fetcher.get_key(registered(publisher.uri()), "RS256", "k1")).kid
 
     assert asyncio.run(ask()) == "k1"
     now = 250.0
@@ -140,8 +140,8 @@ def test_a_flight_that_is_cancelled_before_its_first_step_keeps_no_place(publish
     async def run() -> None:
         for _ in range(20):
             fetcher = AsyncJWKSFetcher(LOOPBACK)
-            first = asyncio.create_task(fetcher.get_key(publisher.uri(), "RS256", "k1"))
-            second = asyncio.create_task(fetcher.get_key(publisher.uri(), "RS256", "k1"))
+            first = asyncio.create_task(fetcher.get_key(registered(publisher.uri()), "RS256", "k1"))
+            second = asyncio.create_task(fetcher.get_key(registered(publisher.uri()), "RS256", "k1"))
             await asyncio.sleep(0)
             first.cancel()
             await fetcher.aclose()
@@ -158,7 +158,10 @@ def test_waiting_for_a_sync_fetcher_takes_no_thread_of_the_loops_pool(publisher:
     async def run() -> None:
         with JWKSFetcher(LOOPBACK) as fetcher:
             publisher.hold()
-            asking = [asyncio.create_task(fetcher.get_key_async(publisher.uri(), "RS256", "k1")) for _ in range(200)]
+            asking = [
+                asyncio.create_task(fetcher.get_key_async(registered(publisher.uri()), "RS256", "k1"))
+                for _ in range(200)
+            ]
             await asyncio.to_thread(publisher.await_requests, 1)
             async with asyncio.timeout(1):
                 assert await asyncio.to_thread(lambda: "free") == "free"
@@ -166,14 +169,14 @@ def test_waiting_for_a_sync_fetcher_takes_no_thread_of_the_loops_pool(publisher:
             publisher.release()
             keys = await asyncio.gather(*asking[1:])
             assert {key.kid for key in keys} == {"k1"}
-            assert (await fetcher.get_key_async(publisher.uri(), "RS256", "k1")).kid == "k1"
+            assert (await fetcher.get_key_async(registered(publisher.uri()), "RS256", "k1")).kid == "k1"
             publisher.answer = http(status="500 Oops")
             with pytest.raises(TemporarilyUnavailable):
-                await fetcher.get_key_async(publisher.uri("/b"), "RS256", "k1")
+                await fetcher.get_key_async(registered(publisher.uri("/b")), "RS256", "k1")
             with pytest.raises(TemporarilyUnavailable, match="500"):
-                await fetcher.get_key_async(publisher.uri("/b"), "RS256", "k1")
+                await fetcher.get_key_async(registered(publisher.uri("/b")), "RS256", "k1")
             with pytest.raises(TemporarilyUnavailable, match="spent"):
-                await fetcher.get_key_async(publisher.uri("/b"), "RS256", "k1")
+                await fetcher.get_key_async(registered(publisher.uri("/b")), "RS256", "k1")
 
     asyncio.run(run())
 
@@ -196,17 +199,17 @@ class HangsOnce(MemoryJWKSCache):
 
 def test_a_cache_that_hangs_once_blocks_its_jwks_uri_for_a_window_at_the_most(edge: Edge, publisher: Publisher) -> None:
     cache = HangsOnce()
-    policy = JWKSPolicy(allow_http_loopback=True, timeout=0.2, unknown_kid_window=1)
+    policy = JWKSPolicy(allow_http_loopback=True, timeout=0.2, fetch_window=1)
     fetcher = edge.fetcher(policy, cache=cache, clock=lambda: 0)
     try:
-        assert reason(lambda: fetcher.get_key(publisher.uri(), "RS256", "k1")) is Reason.JWKS_UNAVAILABLE
+        assert reason(lambda: fetcher.get_key(registered(publisher.uri()), "RS256", "k1")) is Reason.JWKS_UNAVAILABLE
         if edge.name == "async":
             edge.settle()  # there the flight goes on without the cache
-            assert fetcher.get_key(publisher.uri(), "RS256", "k1").kid == "k1"
+            assert fetcher.get_key(registered(publisher.uri()), "RS256", "k1").kid == "k1"
         else:
             with freeze_time() as frozen:
                 frozen.tick(10)
-                assert fetcher.get_key(publisher.uri(), "RS256", "k1").kid == "k1"
+                assert fetcher.get_key(registered(publisher.uri()), "RS256", "k1").kid == "k1"
     finally:
         cache.free.set()
 
@@ -216,7 +219,7 @@ def test_a_fetch_that_hangs_past_its_deadline_holds_on_to_nobody_who_comes_then(
 
     async def ask() -> None:
         with pytest.raises(TemporarilyUnavailable, match="has not ended in time"):
-            await fetcher.get_key_async(publisher.uri(), "RS256", "k1")
+            await fetcher.get_key_async(registered(publisher.uri()), "RS256", "k1")
 
     async def run() -> int:
         await ask()
@@ -243,19 +246,19 @@ class AnswersLate(HangsOnce):
 def test_a_fetch_that_hung_gives_back_no_claim_but_its_own(publisher: Publisher) -> None:
     """Law 2: of a hung fetch and three after it two may be sent within a window."""
     cache, now = AnswersLate(), 0.0
-    policy = JWKSPolicy(allow_http_loopback=True, timeout=0.2, unknown_kid_window=1)
+    policy = JWKSPolicy(allow_http_loopback=True, timeout=0.2, fetch_window=1)
     with JWKSFetcher(policy, cache=cache, clock=lambda: now) as fetcher, freeze_time() as frozen:
-        assert reason(lambda: fetcher.get_key(publisher.uri(), "RS256", "k1")) is Reason.JWKS_UNAVAILABLE
+        assert reason(lambda: fetcher.get_key(registered(publisher.uri()), "RS256", "k1")) is Reason.JWKS_UNAVAILABLE
         (hung,) = (thread for thread in threading.enumerate() if thread.name == "jwks-fetch")
         frozen.tick(10)
         now = 10.0
-        assert fetcher.get_key(publisher.uri(), "RS256", "k1").kid == "k1"
+        assert fetcher.get_key(registered(publisher.uri()), "RS256", "k1").kid == "k1"
         now = 10.6
         cache.free.set()
         hung.join(10)
         for kid in ("a", "b", "c"):
             with pytest.raises(InvalidClient):
-                fetcher.get_key(publisher.uri(), "RS256", kid)
+                fetcher.get_key(registered(publisher.uri()), "RS256", kid)
     assert publisher.count == 2
 
 
@@ -271,8 +274,8 @@ def test_when_no_thread_can_start_the_answer_is_unavailable(
     fetcher = JWKSFetcher(LOOPBACK)
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
-        assert detail(lambda: fetcher.get_key(publisher.uri(), "RS256", "k1")) == "can't start new thread"
-    assert fetcher.get_key(publisher.uri(), "RS256", "k1").kid == "k1"
+        assert detail(lambda: fetcher.get_key(registered(publisher.uri()), "RS256", "k1")) == "can't start new thread"
+    assert fetcher.get_key(registered(publisher.uri()), "RS256", "k1").kid == "k1"
 
 
 def test_a_fault_of_our_own_lands_the_flight(
@@ -284,9 +287,12 @@ def test_a_fault_of_our_own_lands_the_flight(
     fetcher = edge.fetcher()
     with monkeypatch.context() as patch:
         patch.setattr("private_key_jwt._core.jwk_set.loads_key_set", fail)
-        assert detail(lambda: fetcher.get_key(publisher.uri(), "RS256", "k1")) == "unexpected ZeroDivisionError"
+        assert (
+            detail(lambda: fetcher.get_key(registered(publisher.uri()), "RS256", "k1"))
+            == "unexpected ZeroDivisionError"
+        )
     assert "ZeroDivisionError" in caplog.text
-    assert fetcher.get_key(publisher.uri(), "RS256", "k1").kid == "k1"
+    assert fetcher.get_key(registered(publisher.uri()), "RS256", "k1").kid == "k1"
 
 
 class StopsOnce(MemoryJWKSCache):
@@ -306,9 +312,9 @@ class StopsOnce(MemoryJWKSCache):
 def test_what_ends_a_thread_lands_its_flight(publisher: Publisher, error: type[BaseException]) -> None:
     taken = _state._in_flight._count
     fetcher = JWKSFetcher(LOOPBACK, cache=StopsOnce(error))
-    assert detail(lambda: fetcher.get_key(publisher.uri(), "RS256", "k1")) == f"unexpected {error.__name__}"
+    assert detail(lambda: fetcher.get_key(registered(publisher.uri()), "RS256", "k1")) == f"unexpected {error.__name__}"
     assert _state._in_flight._count == taken
-    assert fetcher.get_key(publisher.uri(), "RS256", "k1").kid == "k1"
+    assert fetcher.get_key(registered(publisher.uri()), "RS256", "k1").kid == "k1"
 
 
 @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
@@ -318,12 +324,12 @@ def test_what_stops_an_event_loop_that_goes_on_lands_its_flight(
     taken = _state._in_flight._count
     fetcher = AsyncJWKSFetcher(LOOPBACK, cache=StopsOnce(error))
     with contextlib.closing(asyncio.new_event_loop()) as loop:
-        asking = loop.create_task(fetcher.get_key(publisher.uri(), "RS256", "k1"))
+        asking = loop.create_task(fetcher.get_key(registered(publisher.uri()), "RS256", "k1"))
         with pytest.raises(error):
             loop.run_until_complete(asking)
         assert detail(lambda: loop.run_until_complete(asking)) == f"unexpected {error.__name__}"
         assert _state._in_flight._count == taken
-        assert loop.run_until_complete(fetcher.get_key(publisher.uri(), "RS256", "k1")).kid == "k1"
+        assert loop.run_until_complete(fetcher.get_key(registered(publisher.uri()), "RS256", "k1")).kid == "k1"
 
 
 def test_fetches_in_flight_are_capped_over_the_process(
@@ -333,16 +339,16 @@ def test_fetches_in_flight_are_capped_over_the_process(
     publisher.hold()
     fetchers = [edge.fetcher(), edge.fetcher()]
     answers = [
-        edge.begin([lambda f=fetcher: f.get_key(publisher.uri(), "RS256", "k1").kid])  # type: ignore[misc]
+        edge.begin([lambda f=fetcher: f.get_key(registered(publisher.uri()), "RS256", "k1").kid])  # type: ignore[misc]
         for fetcher in fetchers
     ]
     publisher.await_requests(2)
     other = edge.fetcher()
-    assert detail(lambda: other.get_key(publisher.uri(), "RS256", "k1")) == "2 fetches are under way"
+    assert detail(lambda: other.get_key(registered(publisher.uri()), "RS256", "k1")) == "2 fetches are under way"
     publisher.release()
     assert [answer() for answer in answers] == [["k1"], ["k1"]]
     # The refusal cost none of the budget.
-    assert other.get_key(publisher.uri(), "RS256", "k1").kid == "k1"
+    assert other.get_key(registered(publisher.uri()), "RS256", "k1").kid == "k1"
 
 
 # Forks
@@ -350,17 +356,17 @@ def test_fetches_in_flight_are_capped_over_the_process(
 
 def test_it_works_after_a_fork_in_the_middle_of_a_fetch(publisher: Publisher) -> None:
     fetcher = JWKSFetcher(LOOPBACK)
-    assert fetcher.get_key(publisher.uri("/a"), "RS256", "k1").kid == "k1"
+    assert fetcher.get_key(registered(publisher.uri("/a")), "RS256", "k1").kid == "k1"
     publisher.hold()
-    waiter = threading.Thread(target=lambda: fetcher.get_key(publisher.uri("/b"), "RS256", "k1"))
+    waiter = threading.Thread(target=lambda: fetcher.get_key(registered(publisher.uri("/b")), "RS256", "k1"))
     waiter.start()
     publisher.await_requests(2)
     publisher.release()
     with fetcher._state._lock, _state._in_flight._lock:
         holds = children.holds(
             lambda: (
-                fetcher.get_key(publisher.uri("/a"), "RS256", "k1").kid == "k1"
-                and fetcher.get_key(publisher.uri("/c"), "RS256", "k1").kid == "k1"
+                fetcher.get_key(registered(publisher.uri("/a")), "RS256", "k1").kid == "k1"
+                and fetcher.get_key(registered(publisher.uri("/c")), "RS256", "k1").kid == "k1"
                 and _state._in_flight._count == 0
             )
         )
@@ -389,5 +395,5 @@ def test_settings_are_checked(edge: Edge, settings: dict[str, Any], names: str) 
 
 def test_a_fetcher_is_a_context(publisher: Publisher) -> None:
     with JWKSFetcher(LOOPBACK) as fetcher:
-        assert fetcher.get_key(publisher.uri(), "RS256", "k1").kid == "k1"
-    assert reason(lambda: fetcher.get_key(publisher.uri("/b"), "RS256", "k1")) is Reason.JWKS_UNAVAILABLE
+        assert fetcher.get_key(registered(publisher.uri()), "RS256", "k1").kid == "k1"
+    assert reason(lambda: fetcher.get_key(registered(publisher.uri("/b")), "RS256", "k1")) is Reason.JWKS_UNAVAILABLE

@@ -20,7 +20,7 @@ from private_key_jwt import (
 )
 from private_key_jwt.fetcher._state import Landing, Outcome, Wish
 from private_key_jwt.testing import Clock
-from support import jwk, private_key
+from support import jwk, private_key, registered
 
 OLD, NEW, OTHER = jwk(kid="old"), jwk(private_key(1), kid="new"), jwk(private_key(2), kid="other")
 
@@ -41,7 +41,7 @@ class Case:
     def ask(self, kid: str | None = "old", uri: str | None = None) -> Any:
         """The kid of the key that was found, or the reason why none was."""
         try:
-            return self.fetcher.get_key(uri or self.uri, "RS256", kid).kid
+            return self.fetcher.get_key(registered(uri or self.uri), "RS256", kid).kid
         except (InvalidClient, TemporarilyUnavailable) as error:
             return error.reason
 
@@ -120,10 +120,10 @@ def test_a_publishers_cache_headers_neither_lengthen_nor_shorten(case: Case) -> 
 def test_a_wall_clock_does_not_matter(edge: Edge, publisher: Publisher) -> None:
     publisher.keys = [OLD]
     fetcher = edge.fetcher()
-    assert fetcher.get_key(publisher.uri(), "RS256", "old").kid == "old"
+    assert fetcher.get_key(registered(publisher.uri()), "RS256", "old").kid == "old"
     with freeze_time("1999-01-01", ignore=["asyncio"]):
         assert time.time() < 10**9
-        assert fetcher.get_key(publisher.uri(), "RS256", "old").kid == "old"
+        assert fetcher.get_key(registered(publisher.uri()), "RS256", "old").kid == "old"
     assert publisher.count == 1
 
 
@@ -247,7 +247,7 @@ def test_a_spent_budget_says_when_to_come_back(case: Case) -> None:
     case.asked("old", "old")
     case.clock.advance(12.5)
     with pytest.raises(TemporarilyUnavailable) as caught:
-        case.fetcher.get_key(case.uri, "RS256", "old")
+        case.fetcher.get_key(registered(case.uri), "RS256", "old")
     assert caught.value.to_response().headers["Retry-After"] == "18"
 
 
@@ -262,7 +262,7 @@ def test_budgets_outlive_evicted_documents(edge: Edge, publisher: Publisher, clo
     for _ in range(10):
         for path in ("/a", "/b", "/c"):
             with pytest.raises((InvalidClient, TemporarilyUnavailable)):
-                fetcher.get_key(publisher.uri(path), "RS256", "gone")
+                fetcher.get_key(registered(publisher.uri(path)), "RS256", "gone")
     assert publisher.count == 3 * 2
 
 

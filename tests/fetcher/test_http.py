@@ -28,7 +28,7 @@ from private_key_jwt import (
 from private_key_jwt._core.response import FetchFailed
 from private_key_jwt._http_client import Watchdog
 from private_key_jwt.fetcher import _destination, _http, _state
-from support import jwk
+from support import jwk, registered
 
 SHORT = JWKSPolicy(allow_http_loopback=True, timeout=0.3)
 KEYS = json.dumps({"keys": [jwk()]}).encode()
@@ -37,7 +37,7 @@ KEYS = json.dumps({"keys": [jwk()]}).encode()
 def outcome(fetcher: Any, uri: str) -> str:
     """``k1`` when it was fetched, else why not."""
     try:
-        return str(fetcher.get_key(uri, "RS256", "k1").kid)
+        return str(fetcher.get_key(registered(uri), "RS256", "k1").kid)
     except TemporarilyUnavailable as error:
         assert error.reason is Reason.JWKS_UNAVAILABLE
         told, _, uri_in_parentheses = error.detail.rpartition(" (")
@@ -64,7 +64,7 @@ SLOW: dict[str, Callable[[Publisher], Any]] = {
 @pytest.mark.parametrize("whose", ["our client", "the user's client"])
 def test_the_deadline_covers_every_byte(edge: Edge, publisher: Publisher, name: str, whose: str) -> None:
     publisher.answer = SLOW[name](publisher)
-    settings = {"http": edge.http_client(timeout=None)} if whose == "the user's client" else {}
+    settings = {"http_client": edge.http_client(timeout=None)} if whose == "the user's client" else {}
     fetcher = edge.fetcher(SHORT, **settings)
     started = time.monotonic()
     assert outcome(fetcher, publisher.uri()) in (
@@ -149,7 +149,7 @@ def test_name_servers_that_hang_delay_no_other_tenant(edge: Edge, publisher: Pub
 def test_name_servers_that_hang_keep_neither_the_pool_of_an_event_loop_nor_its_end(publisher: Publisher) -> None:
     async def ask() -> None:
         async with AsyncJWKSFetcher(SHORT) as fetcher:
-            asking = [fetcher.get_key(uri, "RS256", "k1") for uri in HUNG]
+            asking = [fetcher.get_key(registered(uri), "RS256", "k1") for uri in HUNG]
             answers = await asyncio.gather(*asking, return_exceptions=True)
             assert {type(answer) for answer in answers} == {TemporarilyUnavailable}
             async with asyncio.timeout(1):
@@ -166,7 +166,7 @@ def test_look_ups_that_hang_are_capped_over_the_process(monkeypatch: pytest.Monk
 
     async def ask(uri: str) -> str:
         with pytest.raises(TemporarilyUnavailable) as caught:
-            await AsyncJWKSFetcher(SHORT).get_key(uri, "RS256", "k1")
+            await AsyncJWKSFetcher(SHORT).get_key(registered(uri), "RS256", "k1")
         return caught.value.detail.rpartition(" (")[0]
 
     async def told() -> list[str]:
@@ -187,7 +187,7 @@ def test_a_look_up_for_which_no_thread_can_start_is_a_failed_fetch(
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
         with pytest.raises(TemporarilyUnavailable, match="can't start new thread"):
-            asyncio.run(AsyncJWKSFetcher(SHORT).get_key(publisher.uri(), "RS256", "k1"))
+            asyncio.run(AsyncJWKSFetcher(SHORT).get_key(registered(publisher.uri()), "RS256", "k1"))
     assert _destination._look_ups._count == taken
     assert publisher.count == 0
 
@@ -260,7 +260,7 @@ def test_what_is_sent_owes_nothing_to_a_client_or_the_environment(
         follow_redirects=True,
     )
     publisher.answer = http(KEYS, headers="Set-Cookie: theirs=secret; Path=/\r\n")
-    for fetcher in (edge.fetcher(), edge.fetcher(http=users)):
+    for fetcher in (edge.fetcher(), edge.fetcher(http_client=users)):
         assert outcome(fetcher, publisher.uri()) == "k1"
         fetcher.refresh(publisher.uri())
     assert publisher.count == 4
@@ -277,34 +277,34 @@ def test_what_is_sent_owes_nothing_to_a_client_or_the_environment(
 def test_the_users_client_keeps_no_cookie_of_a_publisher(edge: Edge, publisher: Publisher) -> None:
     publisher.answer = http(KEYS, headers="".join(f"Set-Cookie: c{number}=x; Path=/\r\n" for number in range(100)))
     client = edge.http_client(cookies={"theirs": "kept"})
-    assert outcome(edge.fetcher(http=client), publisher.uri()) == "k1"
+    assert outcome(edge.fetcher(http_client=client), publisher.uri()) == "k1"
     assert dict(client.cookies) == {"theirs": "kept"}
 
 
 def test_the_users_client_follows_no_redirect(edge: Edge, publisher: Publisher) -> None:
     publisher.answer = http(status="302 Found", headers="Location: /elsewhere.json\r\n")
-    assert "302" in outcome(edge.fetcher(http=edge.http_client(follow_redirects=True)), publisher.uri())
+    assert "302" in outcome(edge.fetcher(http_client=edge.http_client(follow_redirects=True)), publisher.uri())
     assert publisher.count == 1
 
 
 def test_a_client_with_proxies_of_the_environment_is_refused(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
-    edge.fetcher(http=edge.http_client(trust_env=True))
+    edge.fetcher(http_client=edge.http_client(trust_env=True))
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
-    edge.fetcher(http=edge.http_client())
+    edge.fetcher(http_client=edge.http_client())
     with pytest.raises(ConfigurationError, match="trust_env=False"):
-        edge.fetcher(http=edge.http_client(trust_env=True))
+        edge.fetcher(http_client=edge.http_client(trust_env=True))
 
 
 def test_only_the_right_kind_of_client_is_taken(edge: Edge) -> None:
     for http_client in (httpx.AsyncClient() if edge.name == "sync" else httpx.Client(), "x", 1):
-        with pytest.raises(ConfigurationError, match="http must be an httpx"):
-            edge.fetcher(http=http_client)
+        with pytest.raises(ConfigurationError, match="http_client must be an httpx"):
+            edge.fetcher(http_client=http_client)
 
 
 def test_the_users_client_stays_open(edge: Edge, publisher: Publisher) -> None:
     publisher.keys = [jwk()]
     users = edge.http_client()
-    fetcher = edge.fetcher(http=users)
+    fetcher = edge.fetcher(http_client=users)
     assert outcome(fetcher, publisher.uri()) == "k1"
     getattr(fetcher, "aclose" if edge.name == "async" else "close")()
     assert not users.is_closed
@@ -312,7 +312,7 @@ def test_the_users_client_stays_open(edge: Edge, publisher: Publisher) -> None:
 
 def test_a_closed_client_of_the_user_is_our_fault(edge: Edge, publisher: Publisher) -> None:
     users = edge.http_client()
-    fetcher = edge.fetcher(http=users)
+    fetcher = edge.fetcher(http_client=users)
     asyncio.run(users.aclose()) if edge.name == "async" else users.close()
     assert "closed" in outcome(fetcher, publisher.uri())
 
@@ -327,7 +327,7 @@ def test_an_answer_from_memory_is_read(edge: Edge, packed: bool) -> None:
         return httpx.Response(200, headers=headers, content=gzip.compress(KEYS) if packed else KEYS)
 
     users = edge.http_client(transport=httpx.MockTransport(handle))
-    assert outcome(edge.fetcher(http=users), "https://op.example/jwks.json") == "k1"
+    assert outcome(edge.fetcher(http_client=users), "https://op.example/jwks.json") == "k1"
 
 
 def test_a_time_out_of_httpx_is_told_as_one(edge: Edge) -> None:
@@ -335,7 +335,7 @@ def test_a_time_out_of_httpx_is_told_as_one(edge: Edge) -> None:
         raise httpx.ReadTimeout("timed out")
 
     users = edge.http_client(transport=httpx.MockTransport(handle))
-    assert outcome(edge.fetcher(http=users), "https://op.example/jwks.json") == "no complete answer within 3 s"
+    assert outcome(edge.fetcher(http_client=users), "https://op.example/jwks.json") == "no complete answer within 3 s"
 
 
 def test_a_transport_that_dawdles_between_chunks_is_given_up(publisher: Publisher) -> None:
@@ -369,7 +369,7 @@ def test_the_certificate_is_verified(edge: Edge, tls: tuple[Publisher, str, Path
     publisher, host, trusted = tls
     context = ssl.create_default_context(cafile=str(trusted))
     assert "CERTIFICATE_VERIFY_FAILED" in outcome(edge.fetcher(), publisher.uri())
-    told = outcome(edge.fetcher(http=edge.http_client(verify=context)), publisher.uri())
+    told = outcome(edge.fetcher(http_client=edge.http_client(verify=context)), publisher.uri())
     assert told == "k1" if host == "127.0.0.1" else "CERTIFICATE_VERIFY_FAILED" in told
 
 
@@ -383,7 +383,7 @@ def test_a_client_that_does_not_verify_brings_no_keys(
     if relaxed == "no verification":
         context.verify_mode = ssl.CERT_NONE
     users = edge.http_client(verify=context)
-    assert outcome(edge.fetcher(http=users), publisher.uri()) == "the TLS certificate was not verified"
+    assert outcome(edge.fetcher(http_client=users), publisher.uri()) == "the TLS certificate was not verified"
 
 
 def test_a_slow_tls_publisher_is_given_up(publisher: Publisher, tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def refresh(edge: Edge) -> Callable[[bytes], KeySet]:
         return httpx.Response(200, headers={"content-type": "application/json"}, stream=httpx.ByteStream(bodies[-1]))
 
     http = edge.http_client(transport=httpx.MockTransport(answer))
-    fetcher = edge.fetcher(JWKSPolicy(), http=http)
+    fetcher = edge.fetcher(JWKSPolicy(), http_client=http)
 
     def fetch(body: bytes) -> KeySet:
         bodies.append(body)

@@ -169,8 +169,10 @@ def _(w: World) -> Cases:
         publisher = Publisher([OLD], server)
         registered(w, publisher.uri())
         verify = {"verify": ssl.create_default_context(cafile=str(file))} if trusted else {}
-        fetcher = w.edge.fetcher(JWKSPolicy(allow_http_loopback=True), clock=w.clock, http=w.edge.http_client(**verify))
-        w.remake(jwks=fetcher)
+        fetcher = w.edge.fetcher(
+            JWKSPolicy(allow_http_loopback=True), clock=w.clock, http_client=w.edge.http_client(**verify)
+        )
+        w.remake(fetcher=fetcher)
         yield expected, w.sent(w.token())
         if expected is ACCEPTED:
             with warnings.catch_warnings():
@@ -711,7 +713,7 @@ def _(w: World) -> Cases:
     def at(jump: float) -> Attempt:
         # A store of its own: one that has seen the future cannot tell what it has forgotten, and says so.
         wall[0] += jump
-        w.remake(jwks=fetcher, replay_store=MemoryReplayStore(), clock=lambda: wall[0])
+        w.remake(fetcher=fetcher, replay_store=MemoryReplayStore(), clock=lambda: wall[0])
         return w.sent(w.token(iat=int(wall[0]), exp=int(wall[0]) + 60))
 
     for jump in (0, 86_400, -2 * 86_400, 86_400):

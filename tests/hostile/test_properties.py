@@ -38,7 +38,7 @@ from private_key_jwt._core.response import FetchFailed, ResponseReader
 from private_key_jwt.clients import check_jwks_uri
 from private_key_jwt.fetcher._destination import Destination
 from private_key_jwt.testing import Clock
-from support import OP, jwk, private_key, sign
+from support import OP, jwk, private_key, registered, sign
 
 PHASES = (Phase.explicit, Phase.generate, Phase.shrink)
 FIXED = settings(derandomize=True, database=None, deadline=None, phases=PHASES)
@@ -261,10 +261,10 @@ class Fetching(RuleBasedStateMachine):
         for uri in URIS:
             self.publishing.publish(uri, kids)
         self.policy = JWKSPolicy(
-            ttl=ttl, unknown_kid_burst=burst, unknown_kid_window=window, empty_ttl=empty_ttl, refresh_ahead=ahead
+            ttl=ttl, fetch_limit=burst, fetch_window=window, empty_ttl=empty_ttl, refresh_ahead=ahead
         )
         self.http = httpx.Client(transport=httpx.MockTransport(self.publishing))
-        self.fetcher = JWKSFetcher(self.policy, http=self.http, clock=self.clock)
+        self.fetcher = JWKSFetcher(self.policy, http_client=self.http, clock=self.clock)
 
     def teardown(self) -> None:
         if hasattr(self, "http"):
@@ -277,7 +277,7 @@ class Fetching(RuleBasedStateMachine):
         now, publishing, policy = self.clock(), self.publishing, self.policy
         answered = publishing.answered.get(uri)
         before = len(publishing.requests)
-        told = outcome(lambda: self.fetcher.get_key(uri, "RS256", kid).kid)
+        told = outcome(lambda: self.fetcher.get_key(registered(uri), "RS256", kid).kid)
         settle()
         if told == kid:
             # Law 3: it stands in an answer younger than a ttl: the last one, or, while that is asked for ahead of
@@ -288,7 +288,7 @@ class Fetching(RuleBasedStateMachine):
             # Laws 5 and 6: good keys stay, whatever else went wrong, and cost at most a refresh ahead.
             assert told == kid or publishing.answered[uri] != answered, "a good key was lost"
             assert len(publishing.requests) - before <= (now - answered[0] >= policy.ttl * policy.refresh_ahead)
-        long_ago = now - policy.unknown_kid_window
+        long_ago = now - policy.fetch_window
         if publishing.is_well and max(publishing.published_since(uri, kid), publishing.well_since) <= long_ago:
             # Law 4: a key that was there for a window is known, whatever strangers did in it.
             assert told == kid, "a published key did not work"
@@ -296,7 +296,7 @@ class Fetching(RuleBasedStateMachine):
     @rule(uri=uris, number=st.integers(1, 20))
     def flood(self, uri: str, number: int) -> None:
         for each in range(number):
-            told = outcome(lambda each=each: self.fetcher.get_key(uri, "RS256", f"flood-{each}"))  # type: ignore[misc]
+            told = outcome(lambda each=each: self.fetcher.get_key(registered(uri), "RS256", f"flood-{each}"))  # type: ignore[misc]
             assert told in (Reason.UNKNOWN_KID, Reason.NO_KEYS, Reason.JWKS_UNAVAILABLE)
         settle()
 
@@ -309,7 +309,7 @@ class Fetching(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         self.clock.advance(seconds)
 
-    @rule(uri=uris, of=st.sampled_from(["ttl", "unknown_kid_window", "empty_ttl"]), beside=instants)
+    @rule(uri=uris, of=st.sampled_from(["ttl", "fetch_window", "empty_ttl"]), beside=instants)
     def wait_for_an_edge(self, uri: str, of: str, beside: float) -> None:
         """Until the last answer is as old as a setting says, or nearly."""
         at, _ = self.publishing.answered.get(uri, (self.clock(), None))
@@ -323,7 +323,7 @@ class Fetching(RuleBasedStateMachine):
         uri=uris,
         kid=st.sampled_from(KIDS),
         change=st.sampled_from([frozenset("ab"), frozenset("a"), None]),
-        of=st.sampled_from(["ttl", "unknown_kid_window"]),
+        of=st.sampled_from(["ttl", "fetch_window"]),
         beside=instants,
     )
     def ask_before_and_after(self, uri: str, kid: str, change: frozenset[str] | None, of: str, beside: float) -> None:
@@ -346,8 +346,8 @@ class Fetching(RuleBasedStateMachine):
             return
         for uri in URIS:
             times = [at for asked, at in self.publishing.requests if asked == uri]
-            for first, one_too_many in zip(times, times[self.policy.unknown_kid_burst :], strict=False):
-                assert one_too_many - first >= self.policy.unknown_kid_window
+            for first, one_too_many in zip(times, times[self.policy.fetch_limit :], strict=False):
+                assert one_too_many - first >= self.policy.fetch_window
 
 
 TestFetching = Fetching.TestCase
@@ -392,7 +392,7 @@ def trace(edge: Edge, happenings: list[Step]) -> list[Any]:
         policy=AssertionPolicy(audience=OP),
         clients=[RegisteredClient("c", jwks_uri=URIS[0])],
         replay_store=MemoryReplayStore(),
-        jwks=edge.fetcher(JWKSPolicy(), http=users, clock=clock),
+        fetcher=edge.fetcher(JWKSPolicy(), http_client=users, clock=clock),
         clock=clock,
     )
     said: list[Any] = []

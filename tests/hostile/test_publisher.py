@@ -20,7 +20,7 @@ from hostile.tally import Tally
 from loopback import Publisher, http, trickle
 from private_key_jwt import AuthenticationError, JWKSPolicy, Reason
 from private_key_jwt.testing import Clock
-from support import integer, jwk, private_key
+from support import integer, jwk, private_key, registered
 
 TIMEOUT = 0.4
 GENEROUS = 1.6  # a machine with much else to do
@@ -175,7 +175,7 @@ def ask(fetcher: Any, uri: str, kid: str) -> tuple[str, float]:
     """The kid of the key that was found, or why none was; and how long it took."""
     started = time.monotonic()
     try:
-        told = str(fetcher.get_key(uri, "RS256", kid).kid)
+        told = str(fetcher.get_key(registered(uri), "RS256", kid).kid)
     except AuthenticationError as error:
         told = error.reason
     except Exception as error:  # what must never come
@@ -268,12 +268,12 @@ def test_a_tls_publisher_with(
 
     users = edge.http_client(verify=context)
     clock = Clock(1_000)
-    warmed = edge.fetcher(POLICY, clock=clock, http=users)
+    warmed = edge.fetcher(POLICY, clock=clock, http_client=users)
     uri = publisher.uri()
     assert ask(warmed, uri, "k1")[0] == "k1"
     switch(bad)
     longest = 0.0
-    for subject in (edge.fetcher(POLICY, clock=clock, http=users), warmed):
+    for subject in (edge.fetcher(POLICY, clock=clock, http_client=users), warmed):
         answer, seconds = ask(subject, uri, "new")
         longest = max(longest, seconds)
         foreign = answer.startswith("foreign")

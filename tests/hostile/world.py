@@ -60,7 +60,7 @@ class World:
             "policy": AssertionPolicy(audience=OP),
             "clients": self.clients,
             "replay_store": self.store,
-            "jwks": self.edge.fetcher(fetching, clock=self.clock),
+            "fetcher": self.edge.fetcher(fetching, clock=self.clock),
             "clock": self.clock,
         }
         return self.edge.verifier(**(defaults | settings))

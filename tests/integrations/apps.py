@@ -46,11 +46,11 @@ class Provider:
 
     def verifier(self) -> ClientAssertionVerifier:
         jwks = JWKSFetcher(JWKSPolicy(allow_http_loopback=True), clock=self.clock)
-        return ClientAssertionVerifier(**self._settings(), jwks=jwks)
+        return ClientAssertionVerifier(**self._settings(), fetcher=jwks)
 
     def async_verifier(self) -> AsyncClientAssertionVerifier:
         jwks = AsyncJWKSFetcher(JWKSPolicy(allow_http_loopback=True), clock=self.clock)
-        return AsyncClientAssertionVerifier(**self._settings(), jwks=jwks)
+        return AsyncClientAssertionVerifier(**self._settings(), fetcher=jwks)
 
 
 App = Callable[[Provider], AbstractContextManager[str]]

@@ -197,7 +197,7 @@ def main(example: str, now: float) -> None:
     started = START[example]()
     # Time moves when the parent says so.
     started.verifier._clock = clock
-    started.verifier._jwks = JWKSFetcher(JWKSPolicy(allow_http_loopback=True), clock=clock)
+    started.verifier._fetcher = JWKSFetcher(JWKSPolicy(allow_http_loopback=True), clock=clock)
     commands: dict[str, Callable[..., None]] = {"add": started.add, "advance": clock.advance, "call": _call}
     with started.server as url:
         _say(url)

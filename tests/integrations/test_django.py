@@ -118,12 +118,12 @@ KINDS = pytest.mark.parametrize("kind", [ClientAssertionVerifier, AsyncClientAss
 def test_a_verifier_is_made_of_its_parts_once(kind: Any) -> None:
     given = parts(LEEWAY=5, MAX_LIFETIME=60, AUDIENCE_RULE="string", WORKERS=1, CLOCK="time.time")
     given["ON_EVENT"] = "private_key_jwt.events.log_events"
-    with using(given | {"JWKS": {"TTL": 60, "ALLOW_HTTP_LOOPBACK": True}}):
+    with using(given | {"FETCHER": {"TTL": 60, "ALLOW_HTTP_LOOPBACK": True}}):
         verifier = project.verifier(kind)
         assert project.verifier(kind) is verifier
         assert isinstance(verifier, kind)
         assert (verifier._policy.leeway, verifier._policy.audience_rule) == (5, "string")
-        assert verifier._on_event is verifier._jwks._state._on_event is log_events
+        assert verifier._on_event is verifier._fetcher._state._on_event is log_events
     with using(given):
         assert project.verifier(kind) is not verifier
 
@@ -153,8 +153,8 @@ def test_a_dotted_path_names_an_object_or_what_makes_it(store: str, clients: Any
 
 @pytest.mark.parametrize("jwks", [f"{OBJECTS}.fetcher", f"{OBJECTS}.make_fetcher", django_objects.fetcher])
 def test_a_fetcher_may_be_given(jwks: Any) -> None:
-    with using(parts(JWKS=jwks)):
-        assert project.verifier(ClientAssertionVerifier)._jwks is django_objects.fetcher
+    with using(parts(FETCHER=jwks)):
+        assert project.verifier(ClientAssertionVerifier)._fetcher is django_objects.fetcher
 
 
 def test_a_class_is_called() -> None:
@@ -195,10 +195,10 @@ def test_a_whole_verifier_may_be_given() -> None:
         (parts(REPLAY_STORE="no.such.module"), "REPLAY_STORE: 'no.such.module' cannot be imported"),
         (parts(REPLAY_STORE=f"{OBJECTS}.make_nothing"), "replay_store must be"),
         (parts(REPLAY_STORE=f"{OBJECTS}.make_trouble"), "REPLAY_STORE: .*make_trouble' raised OSError: 'no such host'"),
-        (parts(JWKS=f"{OBJECTS}.make_trouble"), "JWKS: .*raised OSError"),
-        (parts(JWKS=1), "jwks must be a JWKSFetcher"),
-        (parts(JWKS={"TTL": 0}), "ttl must be"),
-        (parts(JWKS={"ttl": 60}), "'ttl' is no setting of JWKS; there are TTL,"),
+        (parts(FETCHER=f"{OBJECTS}.make_trouble"), "FETCHER: .*raised OSError"),
+        (parts(FETCHER=1), "fetcher must be a JWKSFetcher"),
+        (parts(FETCHER={"TTL": 0}), "ttl must be"),
+        (parts(FETCHER={"ttl": 60}), "'ttl' is no setting of FETCHER; there are TTL,"),
         (parts(WORKERS=4), "workers is 4, and MemoryReplayStore lives in one process"),
         (parts(audience="x"), "'audience' is no setting; there are VERIFIER,"),
         (parts(VERIFIER=f"{OBJECTS}.verifier"), "'AUDIENCE' is no setting beside a whole verifier"),

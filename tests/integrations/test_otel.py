@@ -97,7 +97,7 @@ class Scene:
             policy=AssertionPolicy(audience=AUDIENCE),
             clients=clients or [self.tenant.client(self.base_url)],
             replay_store=MemoryReplayStore() if store is None else store,
-            jwks=self.edge.fetcher(policy, clock=self.clock, on_event=self.on_event, cache=cache),
+            fetcher=self.edge.fetcher(policy, clock=self.clock, on_event=self.on_event, cache=cache),
             clock=self.clock,
             on_event=self.on_event,
         )
@@ -563,7 +563,7 @@ def test_without_an_sdk_nothing_comes_of_it(edge: Edge, clock: Clock, caplog: py
                 policy=AssertionPolicy(audience=AUDIENCE),
                 clients=[party.tenant("acme").client(server.base_url)],
                 replay_store=MemoryReplayStore(),
-                jwks=edge.fetcher(clock=clock, on_event=on_event),
+                fetcher=edge.fetcher(clock=clock, on_event=on_event),
                 clock=clock,
                 on_event=on_event,
             )

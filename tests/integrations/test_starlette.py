@@ -155,8 +155,8 @@ def test_the_lifespan_closes_the_fetcher_that_is_the_verifiers_own(tenant: Tenan
         replay_store=MemoryReplayStore(),
     )
     with uvicorn_server.serve(starlette_app.create_app(verifier)):
-        assert not verifier._jwks._closed  # type: ignore[union-attr]
-    assert verifier._jwks._closed  # type: ignore[union-attr]
+        assert not verifier._fetcher._closed  # type: ignore[union-attr]
+    assert verifier._fetcher._closed  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("rest", ["scope=x;client_id=victim;client_secret=zz", "client_id=&scope=%3B", "scope"])

@@ -10,7 +10,7 @@ _FRESHNESS = f"{_SRC}/_core/freshness.py"
 _FLOW = f"{_SRC}/fetcher/_flow.py"
 _FETCHERS = f"{_SRC}/fetcher/_fetchers.py"
 _STATE = f"{_SRC}/fetcher/_state.py"
-_ADAPTERS = f"{_SRC}/_adapters.py"
+_ADAPTERS = f"{_SRC}/_sources.py"
 
 _OF_VERIFIER = "tests/test_verifier.py::test_"
 _OF_FETCHING = "tests/fetcher/test_fetching.py::test_"
@@ -108,7 +108,7 @@ LAWS = [
         2,
         "the budget is never spent",
         _FRESHNESS,
-        "        if len(claims) >= policy.unknown_kid_burst:\n            return False\n",
+        "        if len(claims) >= policy.fetch_limit:\n            return False\n",
         "",
         f"{_OF_FETCHING}the_budget_is_2_fetches_in_30_s_whatever_starts_them",
     ),
@@ -125,7 +125,7 @@ LAWS = [
         "the key is looked for before the times are checked",
         _VERIFIER,
         "        issued_at, expires_at = claims_step.check_times(claims, policy, now)\n",
-        '        self._jwks.get_key(client.jwks_uri or "", header.alg, header.kid)\n'
+        "        self._fetcher.get_key(client, header.alg, header.kid)\n"
         "        issued_at, expires_at = claims_step.check_times(claims, policy, now)\n",
         f"{_OF_VERIFIER}no_fetch_and_no_rsa_before_the_claims_hold[sync]",
     ),
@@ -177,8 +177,8 @@ LAWS = [
         4,
         "an unknown kid is remembered for ten windows",
         _STATE,
-        "= fetched_at + self.policy.unknown_kid_window",
-        "= fetched_at + 10 * self.policy.unknown_kid_window",
+        "= fetched_at + self.policy.fetch_window",
+        "= fetched_at + 10 * self.policy.fetch_window",
         f"{_OF_FETCHING}a_kid_seen_before_it_was_published_works_within_one_window",
     ),
     Breach(

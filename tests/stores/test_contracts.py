@@ -289,9 +289,9 @@ class Cache:
         self._check()
         key = "" if self.mistake == "one budget for all" else jwks_uri
         wall = time.monotonic()
-        window = 1e9 if self.mistake == "never gives back" else policy.unknown_kid_window
+        window = 1e9 if self.mistake == "never gives back" else policy.fetch_window
         live = [at for at in self.claims.get(key, []) if wall - at < window]
-        granted = len(live) < policy.unknown_kid_burst or self.mistake == "grants all"
+        granted = len(live) < policy.fetch_limit or self.mistake == "grants all"
         self.claims[key] = [*live, wall] if granted else live
         return granted
 

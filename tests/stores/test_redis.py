@@ -813,7 +813,7 @@ def test_a_fleet_that_meets_an_unknown_kid_costs_the_budget_in_all(
     for kid in ("nope", "neither"):
         answers = edge.together([lambda w=w, kid=kid: ask(w, publisher.uri(), kid) for w in workers])  # type: ignore[misc]
         assert answers == [Reason.UNKNOWN_KID] * 8
-    assert publisher.count == POLICY.unknown_kid_burst
+    assert publisher.count == POLICY.fetch_limit
 
 
 def test_a_new_key_that_one_fetched_serves_all(edge: Edge, url: str, prefix: str, publisher: Publisher) -> None:

@@ -477,7 +477,7 @@ def test_the_oldest_document_leaves(path: Path, wall: Wall) -> None:
 
 
 def test_workers_share_one_budget(cache: SQLiteJWKSCache, path: Path, wall: Wall) -> None:
-    policy = JWKSPolicy(unknown_kid_burst=2, unknown_kid_window=30)
+    policy = JWKSPolicy(fetch_limit=2, fetch_window=30)
     worker = SQLiteJWKSCache(path, timeout=5, wall_clock=wall)
     claims = []
     for wait in (0, 10, 10, 9, 1, 0, 9, 1, 0):  # at 0, 10, 20, 29, 30, 30, 39, 40, 40
@@ -489,7 +489,7 @@ def test_workers_share_one_budget(cache: SQLiteJWKSCache, path: Path, wall: Wall
 
 
 def test_8_processes_share_one_budget(cache: SQLiteJWKSCache) -> None:
-    policy = JWKSPolicy(unknown_kid_burst=3)
+    policy = JWKSPolicy(fetch_limit=3)
     patient = SQLiteJWKSCache(cache._database._path, timeout=5)
     codes = children.together(8, lambda: int(patient.claim(URI, policy, 0)))
     assert sorted(codes) == [0] * 5 + [1] * 3
@@ -506,7 +506,7 @@ def test_idle_budgets_leave(cache: SQLiteJWKSCache, path: Path, wall: Wall) -> N
 
 
 def test_claims_from_the_future_stop_nobody(cache: SQLiteJWKSCache, wall: Wall) -> None:
-    policy = JWKSPolicy(unknown_kid_burst=1)
+    policy = JWKSPolicy(fetch_limit=1)
     assert cache.claim(URI, policy, 0)
     wall.now -= 3_600
     assert cache.claim(URI, policy, 0)

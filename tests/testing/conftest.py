@@ -37,12 +37,12 @@ def relying_party(clock: Clock) -> RelyingParty:
 def _verify_sync(relying_party: RelyingParty, clock: Clock) -> Iterator[Verify]:
     with (
         httpx.Client(transport=relying_party.transport) as http,
-        JWKSFetcher(http=http, clock=clock) as jwks,
+        JWKSFetcher(http_client=http, clock=clock) as jwks,
         ClientAssertionVerifier(
             policy=AssertionPolicy(audience=AUDIENCE),
             clients=[relying_party.tenant().client()],
             replay_store=MemoryReplayStore(),
-            jwks=jwks,
+            fetcher=jwks,
             clock=clock,
         ) as verifier,
     ):
@@ -52,12 +52,12 @@ def _verify_sync(relying_party: RelyingParty, clock: Clock) -> Iterator[Verify]:
 def _verify_async(relying_party: RelyingParty, clock: Clock) -> Iterator[Verify]:
     with asyncio.Runner() as runner:
         http = httpx.AsyncClient(transport=relying_party.transport)
-        jwks = AsyncJWKSFetcher(http=http, clock=clock)
+        jwks = AsyncJWKSFetcher(http_client=http, clock=clock)
         verifier = AsyncClientAssertionVerifier(
             policy=AssertionPolicy(audience=AUDIENCE),
             clients=[relying_party.tenant().client()],
             replay_store=MemoryReplayStore(),
-            jwks=jwks,
+            fetcher=jwks,
             clock=clock,
         )
         yield lambda assertion: runner.run(verifier.verify(assertion))

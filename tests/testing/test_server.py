@@ -50,7 +50,7 @@ def verifier(relying_party: RelyingParty, clock: Clock, server: LoopbackServer) 
             policy=AssertionPolicy(audience=AUDIENCE),
             clients=[relying_party.tenant().client(server.base_url)],
             replay_store=MemoryReplayStore(),
-            jwks=jwks,
+            fetcher=jwks,
             clock=clock,
         ) as verifier,
     ):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..exceptions import InvalidClient, Reason, quote
+from .._text import quote
+from ..exceptions import InvalidClient, Reason
 from ..policy import AssertionPolicy
 from .checks import Check
 from .header import CLIENT_AUTHENTICATION_TYP, Header

@@ -95,7 +95,7 @@ def decide(entry: Entry | None, alg: str, kid: str | None, now: float, policy: J
 
 def stale_allowed(entry: Entry, now: float, policy: JWKSPolicy) -> bool:
     """Whether a set past its ttl may be used: up to the cap, and only when a fetch failed within the last window."""
-    if now - entry.failed_at >= policy.unknown_kid_window:
+    if now - entry.failed_at >= policy.fetch_window:
         return False
     return now - entry.fetched_at < lifetime(entry.keys, policy) + policy.stale_if_error
 
@@ -112,9 +112,9 @@ class Budget:
     def claim(self, now: float, policy: JWKSPolicy) -> bool:
         """Take one of the attempts, or answer False."""
         claims = self._claims
-        while claims and now - claims[0] >= policy.unknown_kid_window:
+        while claims and now - claims[0] >= policy.fetch_window:
             claims.popleft()
-        if len(claims) >= policy.unknown_kid_burst:
+        if len(claims) >= policy.fetch_limit:
             return False
         claims.append(now)
         self._told = False
@@ -132,10 +132,10 @@ class Budget:
 
     def wait(self, now: float, policy: JWKSPolicy) -> float:
         """Seconds until the next claim can succeed."""
-        if len(self._claims) < policy.unknown_kid_burst:
+        if len(self._claims) < policy.fetch_limit:
             return 0
-        return self._claims[0] + policy.unknown_kid_window - now
+        return self._claims[0] + policy.fetch_window - now
 
     def idle(self, now: float, policy: JWKSPolicy) -> bool:
         """Whether it has nothing left to remember."""
-        return not self._claims or now - self._claims[-1] >= policy.unknown_kid_window
+        return not self._claims or now - self._claims[-1] >= policy.fetch_window

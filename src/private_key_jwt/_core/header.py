@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from ..exceptions import InvalidClient, Reason, quote
+from .._text import quote
+from ..exceptions import InvalidClient, Reason
 from . import compact
 from .checks import Check
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from ..exceptions import InvalidClient, Reason, quote
+from .._text import quote
+from ..exceptions import InvalidClient, Reason
 from . import strict_json
 from .algorithms import ALGORITHMS, Algorithm
 from .header import MAX_KID_BYTES

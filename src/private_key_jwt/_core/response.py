@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping
 
-from ..exceptions import quote
+from .._text import quote
 
 _MEDIA_TYPES = ("application/json", "application/jwk-set+json")
 _GZIP = 16 + zlib.MAX_WBITS

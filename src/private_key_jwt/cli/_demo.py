@@ -211,7 +211,7 @@ def _stage() -> Iterator[Stage]:
             policy=AssertionPolicy(audience=ISSUER),
             clients=[client, ledgerbee.client(_GHOST, slug="ghost", base_url=publisher.base_url)],
             replay_store=MemoryReplayStore(),
-            jwks=fetcher,
+            fetcher=fetcher,
             clock=clock,
         )
         with _token_endpoint.serve(verifier) as endpoint, httpx.Client(trust_env=False) as http:

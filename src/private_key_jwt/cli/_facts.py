@@ -13,8 +13,9 @@ from .._core import compact
 from .._core.checks import Check
 from .._core.claims import MAX_JTI_BYTES, Claims
 from .._core.header import CLIENT_AUTHENTICATION_TYP, MAX_KID_BYTES
+from .._text import quote
 from ..clients import RegisteredClient
-from ..exceptions import InvalidClient, quote
+from ..exceptions import InvalidClient
 from ..policy import AssertionPolicy
 
 Facts = dict[Check, str]

@@ -13,7 +13,8 @@ from rich.text import Text
 
 from .._core import base64url, jwk_set, strict_json
 from .._core.jwk_set import KeySet, Member
-from ..exceptions import Reason, TemporarilyUnavailable, quote
+from .._text import quote
+from ..exceptions import Reason, TemporarilyUnavailable
 from ..policy import JWKSPolicy
 from ..stores import JWKSDocument, MemoryJWKSCache
 from . import _options as options

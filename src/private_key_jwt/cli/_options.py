@@ -14,10 +14,12 @@ import typer
 
 from .. import ledgerbee
 from .._core import strict_json
+from .._text import quote
+from .._validation import check_number
 from ..clients import RegisteredClient, check_jwks_uri
-from ..exceptions import ConfigurationError, quote
+from ..exceptions import ConfigurationError
 from ..fetcher import JWKSFetcher
-from ..policy import AssertionPolicy, AudienceRule, JWKSPolicy, check_number
+from ..policy import AssertionPolicy, AudienceRule, JWKSPolicy
 from ..stores import JWKSCache
 from ._output import printable
 

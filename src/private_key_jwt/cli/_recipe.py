@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
-from .. import _adapters as adapt
+from .. import _sources as adapt
 from .._core import base64url, compact
 from .._core import claims as claims_step
 from .._core import header as header_step
@@ -237,4 +237,4 @@ def _find_key(source: KeySource, client: RegisteredClient, header: Header) -> Ve
     if client.keys is not None:
         return adapt.registered_key(client.keys, header)
     with source.fetcher() as fetcher:
-        return fetcher.get_key(str(client.jwks_uri), header.alg, header.kid)
+        return fetcher.get_key(client, header.alg, header.kid)

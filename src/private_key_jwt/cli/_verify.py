@@ -63,7 +63,7 @@ def verify(
     clock = options.clock_at(now)
     with source.fetcher() as fetcher:
         verifier = ClientAssertionVerifier(
-            policy=policy, clients=[client], replay_store=MemoryReplayStore(), jwks=fetcher, clock=clock
+            policy=policy, clients=[client], replay_store=MemoryReplayStore(), fetcher=fetcher, clock=clock
         )
         answer, code = _judge(verifier, options.read_assertion(assertion))
     typer.echo(json.dumps(answer))

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 import httpx
 
 from .._core.response import FetchFailed
+from .._text import quote
 from ..clients import is_loopback
-from ..exceptions import quote
 from ..policy import JWKSPolicy, Network, read_private_host
 from ._state import InFlight
 

@@ -17,11 +17,14 @@ import httpx
 from .._core.freshness import quiet_key
 from .._core.jwk_set import KeySet, VerificationKey
 from .._core.response import FetchFailed
-from .._either import awaited, is_in_process
+from .._coroutines import as_coroutine_function, is_in_process
 from .._http_client import check_client
+from .._text import describe_error
+from .._validation import check_handler, check_integer
+from ..clients import RegisteredClient
 from ..events import OnEvent, log_events
-from ..exceptions import ConfigurationError, told
-from ..policy import JWKSPolicy, check_handler, check_integer
+from ..exceptions import ConfigurationError
+from ..policy import JWKSPolicy
 from ..stores import AsyncJWKSCache, JWKSCache, MemoryJWKSCache
 from . import _flow, _http
 from ._flow import ClaimShared, Get, Pause, ReadCache, Refresh, RefreshAhead, RefreshStep
@@ -89,10 +92,10 @@ class _Fetcher(ABC, Generic[Handle]):
 
     def _is_timely(self, flight: Flight[Handle]) -> bool:
         """Whether a flight may still be joined: one that hangs for good must not block its ``jwks_uri`` for good."""
-        return time.monotonic() < flight.deadline + self.policy.unknown_kid_window
+        return time.monotonic() < flight.deadline + self.policy.fetch_window
 
     def _cache_failed(self, error: Exception) -> None:
-        self._state.cache_failed(told(error))
+        self._state.cache_failed(describe_error(error))
 
     def _unexpected(self, flight: Flight[Handle], error: BaseException) -> Outcome:
         logger.error("refreshing %s failed unexpectedly", flight.jwks_uri, exc_info=error)
@@ -116,7 +119,7 @@ class JWKSFetcher(_Fetcher["Future[None]"]):
 
     policy: times, sizes and budgets (JWKSPolicy).
     cache: where raw documents are kept; in memory unless you give one.
-    http: your own ``httpx.Client``, with ``trust_env=False``, for a proxy or certificates of your own; it
+    http_client: your own ``httpx.Client``, with ``trust_env=False``, for a proxy or certificates of your own; it
         is not closed. Its cookies, headers, auth and timeouts are not used.
     clock: monotonic seconds.
     max_key_sets: how many parsed key sets are kept.
@@ -131,17 +134,18 @@ class JWKSFetcher(_Fetcher["Future[None]"]):
         policy: JWKSPolicy | None = None,
         *,
         cache: JWKSCache | None = None,
-        http: httpx.Client | None = None,
+        http_client: httpx.Client | None = None,
         clock: Callable[[], float] = time.monotonic,
         max_key_sets: int = 10_000,
         on_event: OnEvent | None = None,
     ) -> None:
-        check_client(http, httpx.Client)
+        check_client(http_client, httpx.Client)
         super().__init__(policy, cache, clock, max_key_sets, on_event)
-        self._http = http
+        self._http_client = http_client
 
-    def get_key(self, jwks_uri: str, alg: str, kid: str | None) -> VerificationKey:
+    def get_key(self, client: RegisteredClient, alg: str, kid: str | None) -> VerificationKey:
         """The key for an assertion header. Raises InvalidClient (no such key) or TemporarilyUnavailable."""
+        jwks_uri = client.jwks_uri or ""
         key = self.peek(jwks_uri, alg, kid)
         if key is not None:
             return key
@@ -154,8 +158,9 @@ class JWKSFetcher(_Fetcher["Future[None]"]):
         """
         return self._drive(jwks_uri, _flow.renew(self._state, jwks_uri))
 
-    async def get_key_async(self, jwks_uri: str, alg: str, kid: str | None) -> VerificationKey:
+    async def get_key_async(self, client: RegisteredClient, alg: str, kid: str | None) -> VerificationKey:
         """``get_key`` from a coroutine: it holds up neither the event loop nor a thread of its pool."""
+        jwks_uri = client.jwks_uri or ""
         key = self.peek(jwks_uri, alg, kid)
         if key is not None:
             return key
@@ -231,7 +236,7 @@ class JWKSFetcher(_Fetcher["Future[None]"]):
         uri = flight.jwks_uri
         match step:
             case Get():
-                return _http.get(self._http, uri, self.policy, forced=flight.wish.forced)
+                return _http.get(self._http_client, uri, self.policy, forced=flight.wish.forced)
             case ReadCache():
                 return self._from_cache(lambda: self._cache.get(uri, self._clock()), otherwise=None)
             case Pause(seconds):
@@ -266,18 +271,19 @@ class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
         policy: JWKSPolicy | None = None,
         *,
         cache: JWKSCache | AsyncJWKSCache | None = None,
-        http: httpx.AsyncClient | None = None,
+        http_client: httpx.AsyncClient | None = None,
         clock: Callable[[], float] = time.monotonic,
         max_key_sets: int = 10_000,
         on_event: OnEvent | None = None,
     ) -> None:
-        check_client(http, httpx.AsyncClient)
+        check_client(http_client, httpx.AsyncClient)
         super().__init__(policy, cache, clock, max_key_sets, on_event)
-        self._http = http
+        self._http_client = http_client
         self._tasks: set[asyncio.Task[Outcome]] = set()
 
-    async def get_key(self, jwks_uri: str, alg: str, kid: str | None) -> VerificationKey:
+    async def get_key(self, client: RegisteredClient, alg: str, kid: str | None) -> VerificationKey:
         """The key for an assertion header. Raises InvalidClient (no such key) or TemporarilyUnavailable."""
+        jwks_uri = client.jwks_uri or ""
         key = self.peek(jwks_uri, alg, kid)
         if key is not None:
             return key
@@ -364,7 +370,7 @@ class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
         uri = flight.jwks_uri
         match step:
             case Get():
-                return await _http.aget(self._http, uri, self.policy, forced=flight.wish.forced)
+                return await _http.aget(self._http_client, uri, self.policy, forced=flight.wish.forced)
             case ReadCache():
                 return await self._from_cache(lambda: self._cache.get(uri, self._clock()), otherwise=None)
             case Pause(seconds):
@@ -379,7 +385,7 @@ class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
     async def _from_cache(self, call: Callable[[], object], *, otherwise: object) -> object:
         try:
             async with asyncio.timeout(self.policy.timeout):
-                return await awaited(call, in_process=is_in_process(self._cache))()
+                return await as_coroutine_function(call, in_process=is_in_process(self._cache))()
         except Exception as error:  # a broken cache costs a fetch, never an answer
             self._cache_failed(error)
             return otherwise

@@ -13,9 +13,10 @@ from .._core import jwk_set
 from .._core.freshness import Action, Decision, Entry, decide, lifetime, look_up, stale_allowed
 from .._core.jwk_set import KeySet, VerificationKey
 from .._core.response import FetchFailed
+from .._text import one_line
 from ..clients import check_jwks_uri
 from ..events import KeysFetched, StaleKeysServed
-from ..exceptions import Reason, TemporarilyUnavailable, one_line
+from ..exceptions import Reason, TemporarilyUnavailable
 from ..stores import JWKSDocument
 from ._state import DONE, FetchState, Flight, Landing, Outcome, Wish, logger
 

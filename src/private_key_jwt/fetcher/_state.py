@@ -17,10 +17,10 @@ from typing import Generic, NamedTuple, TypeVar
 
 from cachetools import FIFOCache, TLRUCache
 
-from .._after_fork import mend_after_fork, rebuilt
 from .._core.freshness import Budget, Entry
-from ..events import Event, FetchBudgetSpent, FetchFailed, KeyAdded, KeyRemoved, OnEvent, StoreFailed, emit, escaped
-from ..exceptions import one_line
+from .._fork import rebuilt, renew_after_fork
+from .._text import escape_name, one_line
+from ..events import Event, FetchBudgetSpent, FetchFailed, KeyAdded, KeyRemoved, OnEvent, StoreFailed, emit
 from ..policy import JWKSPolicy
 
 logger = logging.getLogger("private_key_jwt")
@@ -86,7 +86,7 @@ class InFlight:
 
     def __init__(self) -> None:
         self.after_fork_in_child()
-        mend_after_fork(self)
+        renew_after_fork(self)
 
     def after_fork_in_child(self) -> None:
         self._lock = threading.Lock()
@@ -124,7 +124,7 @@ class FetchState(Generic[Handle]):
         self.begun = 0
         """The number of the newest flight: what begins later, begins after whoever reads this now."""
         self.after_fork_in_child()
-        mend_after_fork(self)
+        renew_after_fork(self)
 
     def after_fork_in_child(self) -> None:
         """The threads that fetched, and those that held the lock, are not in this process."""
@@ -168,10 +168,10 @@ class FetchState(Generic[Handle]):
         before, after = known.keys.usable, entry.keys.usable
         for key in after:
             if key not in before:
-                self.tell(KeyAdded(jwks_uri=jwks_uri, kid=escaped(key.kid)))
+                self.tell(KeyAdded(jwks_uri=jwks_uri, kid=escape_name(key.kid)))
         for key in before:
             if key not in after:
-                self.tell(KeyRemoved(jwks_uri=jwks_uri, kid=escaped(key.kid)))
+                self.tell(KeyRemoved(jwks_uri=jwks_uri, kid=escape_name(key.kid)))
 
     # Unknown kids
 
@@ -183,7 +183,7 @@ class FetchState(Generic[Handle]):
     def remember_unknown(self, jwks_uri: str, kid: str | None, fetched_at: float) -> None:
         """A set asked for at ``fetched_at`` does not serve this ``kid``: do not ask again for one window."""
         with self._lock:
-            self._unknown[jwks_uri, kid] = fetched_at + self.policy.unknown_kid_window
+            self._unknown[jwks_uri, kid] = fetched_at + self.policy.fetch_window
 
     # Flights
 

@@ -7,8 +7,9 @@ from dataclasses import fields
 from threading import RLock
 from typing import Any, TypeVar
 
-from .._either import is_in_process
-from ..exceptions import ConfigurationError, quote
+from .._coroutines import is_in_process
+from .._text import quote
+from ..exceptions import ConfigurationError
 from ..fetcher import AsyncJWKSFetcher, JWKSFetcher
 from ..policy import AssertionPolicy, JWKSPolicy
 from ..verifier import AsyncClientAssertionVerifier, ClientAssertionVerifier
@@ -33,7 +34,7 @@ _WHOLE = {ClientAssertionVerifier: "VERIFIER", AsyncClientAssertionVerifier: "AS
 _POLICY = _fields(AssertionPolicy)
 _JWKS_POLICY = _fields(JWKSPolicy)
 _REQUIRED = ("AUDIENCE", "CLIENTS", "REPLAY_STORE")
-_PARTS = (*_POLICY, "CLIENTS", "REPLAY_STORE", "JWKS", "CLOCK", "WORKERS", "ON_EVENT")
+_PARTS = (*_POLICY, "CLIENTS", "REPLAY_STORE", "FETCHER", "CLOCK", "WORKERS", "ON_EVENT")
 
 
 def _wrong(text: str) -> ConfigurationError:
@@ -123,8 +124,8 @@ class Project:
             if name in self._given
         }
         try:
-            if "JWKS" in self._given:
-                parts["jwks"] = self._jwks(kind, parts.get("on_event"))
+            if "FETCHER" in self._given:
+                parts["fetcher"] = self._fetcher(kind, parts.get("on_event"))
             policy = AssertionPolicy(**{_POLICY[name]: self._given[name] for name in self._given if name in _POLICY})
             return kind(policy=policy, replay_store=store, **parts)
         except ConfigurationError as error:
@@ -133,11 +134,11 @@ class Project:
     def _replay_store(self) -> Any:
         return _made("REPLAY_STORE", self._given["REPLAY_STORE"], lambda found: hasattr(found, "add"))
 
-    def _jwks(self, kind: type, on_event: Any) -> Any:
-        given = self._given["JWKS"]
+    def _fetcher(self, kind: type, on_event: Any) -> Any:
+        given = self._given["FETCHER"]
         if not isinstance(given, Mapping):
-            return _made("JWKS", given, lambda found: hasattr(found, "get_key"))
-        _check_keys(given, _JWKS_POLICY, " of JWKS")
+            return _made("FETCHER", given, lambda found: hasattr(found, "get_key"))
+        _check_keys(given, _JWKS_POLICY, " of FETCHER")
         policy = JWKSPolicy(**{_JWKS_POLICY[name]: value for name, value in given.items()})
         fetcher = JWKSFetcher if kind is ClientAssertionVerifier else AsyncJWKSFetcher
         return fetcher(policy, on_event=on_event)

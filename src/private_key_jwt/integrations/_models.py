@@ -13,7 +13,7 @@ from typing import Any
 
 from cachetools import LRUCache, cached
 
-from .._after_fork import mend_after_fork
+from .._fork import renew_after_fork
 from .._registration import METHOD, signing_algs
 from ..clients import RegisteredClient
 
@@ -60,7 +60,7 @@ class _Registered:
 
     def __init__(self) -> None:
         self.after_fork_in_child()
-        mend_after_fork(self)
+        renew_after_fork(self)
 
     def after_fork_in_child(self) -> None:
         """A thread that held the lock is not in this process."""

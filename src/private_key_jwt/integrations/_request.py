@@ -12,15 +12,9 @@ from typing import Any, NamedTuple, Protocol, Self
 from urllib.parse import parse_qsl
 
 from .._core.token_request import Form
-from ..exceptions import (
-    AuthenticationError,
-    ConfigurationError,
-    InvalidClient,
-    InvalidRequest,
-    Reason,
-    quote,
-)
-from ..policy import check_flag, check_integer
+from .._text import quote
+from .._validation import check_flag, check_integer
+from ..exceptions import AuthenticationError, ConfigurationError, InvalidClient, InvalidRequest, Reason
 from ..verifier import VerifiedAssertion
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

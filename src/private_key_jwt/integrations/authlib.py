@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from .._adapters import lookup_failed
 from .._registration import METHOD
+from .._sources import lookup_failed
+from .._text import quote
 from ..clients import RegisteredClient
-from ..exceptions import AuthenticationError, ConfigurationError, InvalidClient, Reason, quote
+from ..exceptions import AuthenticationError, ConfigurationError, InvalidClient, Reason
 from ..verifier import ClientAssertionVerifier, VerifiedAssertion
 from ._extra import needs
 from ._models import registered_client

@@ -10,9 +10,9 @@
     @client_authentication()
     def token(request, client): ...  # a VerifiedAssertion; other requests are answered already
 
-The keys are the arguments of ClientAssertionVerifier and of AssertionPolicy in capitals, and ``JWKS`` may be a
-dictionary of those of JWKSPolicy. ``CLIENTS``, ``REPLAY_STORE``, ``JWKS`` and ``CLOCK`` may be dotted paths; a class or
-function named for a store or a fetcher is called, once. Or there is a whole ``VERIFIER``, and for async views an
+The keys are the arguments of ClientAssertionVerifier and of AssertionPolicy in capitals, and ``FETCHER`` may be a
+dictionary of those of JWKSPolicy. ``CLIENTS``, ``REPLAY_STORE``, ``FETCHER`` and ``CLOCK`` may be dotted paths; a class
+or function named for a store or a fetcher is called, once. Or there is a whole ``VERIFIER``, and for async views an
 ``ASYNC_VERIFIER``: a dotted path to one, or to a function that makes it.
 """
 

@@ -12,9 +12,10 @@ import json
 from typing import Any
 
 from .._registration import METHOD
+from .._text import quote
 from ..clients import RegisteredClient
 from ..discovery import client_authentication_metadata
-from ..exceptions import AuthenticationError, ConfigurationError, InvalidClient, InvalidRequest, Reason, quote
+from ..exceptions import AuthenticationError, ConfigurationError, InvalidClient, InvalidRequest, Reason
 from ..verifier import ClientAssertionVerifier
 from . import _models
 from ._extra import needs

@@ -1,7 +1,7 @@
 """Metrics and spans for OpenTelemetry, of what the verifiers and the fetchers tell.
 
     telemetry = OpenTelemetryEvents()
-    verifier = ClientAssertionVerifier(..., jwks=JWKSFetcher(on_event=telemetry), on_event=telemetry)
+    verifier = ClientAssertionVerifier(..., fetcher=JWKSFetcher(on_event=telemetry), on_event=telemetry)
 
 Names and units are after the semantic conventions; what is ours begins with ``private_key_jwt.``:
 
@@ -29,6 +29,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from .._validation import check_flag
 from ..events import (
     AssertionAccepted,
     AssertionRefused,
@@ -42,7 +43,6 @@ from ..events import (
     StoreFailed,
 )
 from ..exceptions import UNDECIDED, ConfigurationError, Reason
-from ..policy import check_flag
 from ._extra import needs
 
 with needs("otel"):

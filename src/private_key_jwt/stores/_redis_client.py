@@ -11,8 +11,8 @@ import redis.asyncio.retry
 import redis.backoff
 import redis.retry
 
+from .._validation import check_number
 from ..exceptions import ConfigurationError
-from ..policy import check_number
 
 _MAX_CONNECTIONS = 50  # as redis-py has it for a pool that waits
 

@@ -3,7 +3,7 @@
     relying_party = RelyingParty(audience="https://op.example.com")
     tenant = relying_party.tenant("acme")
     with httpx.Client(transport=relying_party.transport) as http:
-        verifier = ClientAssertionVerifier(..., clients=[tenant.client()], jwks=JWKSFetcher(http=http))
+        verifier = ClientAssertionVerifier(..., clients=[tenant.client()], fetcher=JWKSFetcher(http_client=http))
         verifier.verify(tenant.assertion())
         verifier.verify(tenant.defective("expired"))  # raises InvalidClient: DEFECTS["expired"].reason
 

@@ -338,7 +338,7 @@ class JWKSCacheContract(_Contract):
 
     def test_a_budget_comes_back_with_its_window(self) -> None:
         """By the engine's own clock, so this waits for a second."""
-        policy, uri, cache = JWKSPolicy(unknown_kid_window=1), self._uri(), self._keep(self.open_cache())
+        policy, uri, cache = JWKSPolicy(fetch_window=1), self._uri(), self._keep(self.open_cache())
 
         def claim() -> bool:
             return self.finish(cache.claim(uri, policy, 100)) is True
@@ -352,7 +352,7 @@ class JWKSCacheContract(_Contract):
 
     def test_workers_share_one_budget(self) -> None:
         """No more claims than the burst are granted within the window, whoever claims."""
-        policy, uri = JWKSPolicy(unknown_kid_burst=3, unknown_kid_window=3_600), self._uri()
+        policy, uri = JWKSPolicy(fetch_limit=3, fetch_window=3_600), self._uri()
         caches = [self._keep(self.open_cache()) for _ in range(4)]
         granted = [self.finish(cache.claim(uri, policy, 100)) for cache in caches * 2]
         _expect(granted == ([True] * 3 + [False] * 5 if self.shared else [True] * 8), f"three of eight: {granted}")
@@ -362,7 +362,7 @@ class JWKSCacheContract(_Contract):
         """The same, at once."""
         if not self.shared:
             return
-        policy, uri = JWKSPolicy(unknown_kid_burst=2, unknown_kid_window=3_600), self._uri()
+        policy, uri = JWKSPolicy(fetch_limit=2, fetch_window=3_600), self._uri()
         codes = self._in_processes(PROCESSES, lambda: self.finish(self.open_cache().claim(uri, policy, 100)) is True)
         _expect(sorted(codes) == [0] * 6 + [1] * 2, f"two of eight; 1 is granted, 0 is not, 2 an error: {codes}")
 

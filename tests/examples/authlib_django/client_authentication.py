@@ -10,7 +10,7 @@ verifier = ClientAssertionVerifier(
     policy=AssertionPolicy(audience="https://op.example.com"),  # your issuer, exactly
     clients=registered_clients(server),  # their jwks_uri or jwks is in your client model
     replay_store=SQLiteReplayStore("replay.sqlite3"),  # shared by all workers of this host
-    jwks=JWKSFetcher(JWKSPolicy(allow_http_loopback=True)),  # to try it out: in production without this line
+    fetcher=JWKSFetcher(JWKSPolicy(allow_http_loopback=True)),  # to try it out: in production without this line
     on_event=events.log_events,  # why somebody is refused
 )
 register_private_key_jwt(server, verifier)

@@ -12,6 +12,6 @@ class Validator(ClientAssertionMixin, OAuth2Validator):
         policy=AssertionPolicy(audience="https://op.example.com"),  # what `simulate` sends; yours is your issuer
         clients=applications,  # those that have a jwks_uri
         replay_store=SQLiteReplayStore("replay.sqlite3"),  # shared by all workers of this host
-        jwks=JWKSFetcher(JWKSPolicy(allow_http_loopback=True)),  # to try it out: in production without this line
+        fetcher=JWKSFetcher(JWKSPolicy(allow_http_loopback=True)),  # to try it out: in production without this line
         on_event=events.log_events,  # why somebody is refused
     )

@@ -7,8 +7,9 @@ from typing import ClassVar
 
 from cachetools import FIFOCache
 
-from ..._after_fork import mend_after_fork, rebuilt
-from ...policy import JWKSPolicy, check_integer
+from ..._fork import rebuilt, renew_after_fork
+from ..._validation import check_integer
+from ...policy import JWKSPolicy
 from .._protocols import JWKSDocument
 
 
@@ -24,7 +25,7 @@ class MemoryJWKSCache:
         check_integer("max_documents", max_documents, 1, 100_000_000)
         self._documents: FIFOCache[str, JWKSDocument] = FIFOCache(max_documents)
         self._lock = threading.Lock()
-        mend_after_fork(self)
+        renew_after_fork(self)
 
     def after_fork_in_child(self) -> None:
         """A thread that held the lock is not in this process."""

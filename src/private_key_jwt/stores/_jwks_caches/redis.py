@@ -78,8 +78,8 @@ class _Documents:
         return self._eval(_PUT, "document:", jwks_uri, document.body, *times)
 
     def claim(self, jwks_uri: str, policy: JWKSPolicy) -> tuple[Any, ...]:
-        window = math.ceil(policy.unknown_kid_window * 1_000)
-        return self._eval(_CLAIM, "fetches:", jwks_uri, policy.unknown_kid_burst, window)
+        window = math.ceil(policy.fetch_window * 1_000)
+        return self._eval(_CLAIM, "fetches:", jwks_uri, policy.fetch_limit, window)
 
     def _eval(self, script: str, kind: str, jwks_uri: str, *arguments: object) -> tuple[Any, ...]:
         return "EVAL", script, 1, f"{self._prefix}{kind}{jwks_uri}", *arguments

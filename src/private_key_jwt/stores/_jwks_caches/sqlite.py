@@ -6,8 +6,9 @@ import os
 import time
 from collections.abc import Callable
 
+from ..._validation import check_integer, check_number
 from ...exceptions import ConfigurationError
-from ...policy import JWKSPolicy, check_integer, check_number
+from ...policy import JWKSPolicy
 from .._protocols import JWKSDocument
 from .._sqlite_file import SQLiteFile
 
@@ -101,7 +102,7 @@ class SQLiteJWKSCache:
         with self._database.transaction(self._timeout) as execute:
             wall = self._wall_clock()  # read when nobody else can write, or two claims could miss each other
             execute(_FORGET_CLAIMS, {"wall": wall, "batch": _PURGE_BATCH})
-            budget = {"window": policy.unknown_kid_window, "burst": policy.unknown_kid_burst}
+            budget = {"window": policy.fetch_window, "burst": policy.fetch_limit}
             return execute(_CLAIM, {"jwks_uri": jwks_uri, "wall": wall, **budget}).rowcount == 1
 
     def close(self) -> None:

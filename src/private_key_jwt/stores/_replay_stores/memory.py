@@ -8,9 +8,9 @@ import threading
 import warnings
 from typing import ClassVar, NamedTuple
 
-from ..._after_fork import mend_after_fork
+from ..._fork import renew_after_fork
+from ..._validation import check_integer
 from ...exceptions import Reason, TemporarilyUnavailable
-from ...policy import check_integer
 
 _FORGET_PER_ADD = 4
 
@@ -41,7 +41,7 @@ class MemoryReplayStore:
         self._forgotten_until = -math.inf
         self._forked = False
         self._lock = threading.Lock()
-        mend_after_fork(self)
+        renew_after_fork(self)
 
     def after_fork_in_child(self) -> None:
         """A thread that held the lock is not in this process; nor are the other workers' marks."""

@@ -10,8 +10,8 @@ from typing import Any, Self
 import redis
 import redis.asyncio
 
+from ..._validation import check_number
 from ...exceptions import ConfigurationError, PrivateKeyJWTError
-from ...policy import check_number
 from .._redis_client import async_client, check_prefix, open_async, open_sync, sync_client
 from .errors import store_unavailable
 

@@ -29,9 +29,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ..._after_fork import mend_after_fork
+from ..._fork import renew_after_fork
+from ..._validation import check_number
 from ...exceptions import ConfigurationError, TemporarilyUnavailable
-from ...policy import check_number
 from .errors import store_unavailable
 from .sql import PURGE_BATCH, PurgeTurns, check_table, clock_set_back, is_blocked, refused
 
@@ -152,7 +152,7 @@ class _Store:
         self._timeout = timeout
         self._purge_turns = PurgeTurns()
         self._pool_owner = engine
-        mend_after_fork(self)
+        renew_after_fork(self)
 
     @property
     def metadata(self) -> MetaData:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import sqlite3
 
-from ...policy import check_number
+from ..._validation import check_number
 from .._sqlite_file import SQLiteFile, Synchronous
 from .errors import store_unavailable
 from .sql import PURGE_BATCH, PurgeTurns, check_table, refused

@@ -12,19 +12,13 @@ from typing import Any
 from ._core import jwk_set
 from ._core.header import Header
 from ._core.jwk_set import VerificationKey
-from ._either import awaited, is_in_process
+from ._coroutines import as_coroutine_function, is_in_process
+from ._text import describe_error, quote
+from ._validation import check_handler, check_integer, check_number
 from .clients import RegisteredClient
-from .exceptions import (
-    AuthenticationError,
-    ConfigurationError,
-    InvalidClient,
-    Reason,
-    TemporarilyUnavailable,
-    quote,
-    told,
-)
+from .exceptions import AuthenticationError, ConfigurationError, InvalidClient, Reason, TemporarilyUnavailable
 from .fetcher import AsyncJWKSFetcher, JWKSFetcher
-from .policy import AssertionPolicy, check_handler, check_integer, check_number
+from .policy import AssertionPolicy
 from .stores import AsyncReplayStore, ReplayStore
 
 Found = RegisteredClient | None
@@ -105,7 +99,7 @@ def not_found(client: object, client_id: str) -> AuthenticationError:
 
 
 def lookup_failed(error: Exception) -> TemporarilyUnavailable:
-    return TemporarilyUnavailable(Reason.CLIENT_LOOKUP_FAILED, f"the look-up raised {told(error)}")
+    return TemporarilyUnavailable(Reason.CLIENT_LOOKUP_FAILED, f"the look-up raised {describe_error(error)}")
 
 
 def _not_added(added: object) -> AuthenticationError:
@@ -121,7 +115,7 @@ def _store_failed(error: Exception) -> TemporarilyUnavailable:
     """A store raised. Its own TemporarilyUnavailable stands: it knows more."""
     if isinstance(error, TemporarilyUnavailable) and error.reason in _STORE_REASONS:
         return error
-    return TemporarilyUnavailable(Reason.REPLAY_STORE_UNAVAILABLE, f"the store raised {told(error)}")
+    return TemporarilyUnavailable(Reason.REPLAY_STORE_UNAVAILABLE, f"the store raised {describe_error(error)}")
 
 
 def registered_key(keys: jwk_set.KeySet, header: Header) -> VerificationKey:
@@ -153,11 +147,11 @@ def sync_clients(clients: Clients) -> Callable[[str], RegisteredClient]:
     return find
 
 
-def sync_fetcher(jwks: object) -> JWKSFetcher:
+def sync_fetcher(fetcher: object) -> JWKSFetcher:
     """Raises ConfigurationError."""
-    if not isinstance(jwks, JWKSFetcher):
-        raise ConfigurationError(f"jwks must be a JWKSFetcher, not {type(jwks).__name__}")
-    return jwks
+    if not isinstance(fetcher, JWKSFetcher):
+        raise ConfigurationError(f"fetcher must be a JWKSFetcher, not {type(fetcher).__name__}")
+    return fetcher
 
 
 def sync_store(store: ReplayStore) -> Callable[[bytes, float, float], None]:
@@ -185,7 +179,7 @@ def sync_store(store: ReplayStore) -> Callable[[bytes, float, float], None]:
 def async_clients(clients: AsyncClients) -> Callable[[str], Awaitable[RegisteredClient]]:
     """A function of the user's that is not a coroutine function may block: it is called in a thread."""
     known = _look_up(clients)
-    look_up = awaited(known, in_process=known is not clients)
+    look_up = as_coroutine_function(known, in_process=known is not clients)
 
     async def find(client_id: str) -> RegisteredClient:
         try:
@@ -206,19 +200,19 @@ class _AwaitedFetcher:
         self.get_key = fetcher.get_key_async
 
 
-def async_fetcher(jwks: object) -> AsyncJWKSFetcher | _AwaitedFetcher:
+def async_fetcher(fetcher: object) -> AsyncJWKSFetcher | _AwaitedFetcher:
     """Raises ConfigurationError."""
-    if isinstance(jwks, JWKSFetcher):
-        return _AwaitedFetcher(jwks)
-    if not isinstance(jwks, AsyncJWKSFetcher):
-        raise ConfigurationError(f"jwks must be an AsyncJWKSFetcher or a JWKSFetcher, not {type(jwks).__name__}")
-    return jwks
+    if isinstance(fetcher, JWKSFetcher):
+        return _AwaitedFetcher(fetcher)
+    if not isinstance(fetcher, AsyncJWKSFetcher):
+        raise ConfigurationError(f"fetcher must be an AsyncJWKSFetcher or a JWKSFetcher, not {type(fetcher).__name__}")
+    return fetcher
 
 
 def async_store(store: AsyncReplayStore | ReplayStore) -> Callable[[bytes, float, float], Awaitable[None]]:
     """A store of either kind; a sync one that may block is called in a thread."""
     _check_store(store)
-    add = awaited(store.add, in_process=is_in_process(store))
+    add = as_coroutine_function(store.add, in_process=is_in_process(store))
 
     async def mark(key: bytes, retain_until: float, now: float) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Objects that must be mended in a child process after a fork: their locks may be held by nobody there."""
+"""Renew objects in a child process after a fork: whoever held their locks is not there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cachetools import FIFOCache
 
 
 class Forkable(Protocol):
-    """What has a lock, a thread, or a claim to be shared, that does not survive a fork."""
+    """An object with a lock, a thread, or a claim to be shared, none of which survives a fork."""
 
     def after_fork_in_child(self) -> None:
         """Make the object usable in this child."""
@@ -30,7 +30,7 @@ Kept = TypeVar("Kept", bound=Fetched)
 
 
 def rebuilt(cache: FIFOCache[str, Kept]) -> FIFOCache[str, Kept]:
-    """A cache anew, in its order: a thread that is not in this child may have left it half changed."""
+    """Rebuild a cache in its order: a thread that is not in this child may have left it half changed."""
     fresh: FIFOCache[str, Kept] = FIFOCache(cache.maxsize)
     fresh.update(sorted(cache.items(), key=lambda item: item[1].fetched_at))
     return fresh
@@ -39,15 +39,15 @@ def rebuilt(cache: FIFOCache[str, Kept]) -> FIFOCache[str, Kept]:
 _objects: weakref.WeakSet[Forkable] = weakref.WeakSet()
 
 
-def mend_after_fork(subject: Forkable) -> None:
-    """Have ``subject`` mended in every child, for as long as it lives."""
+def renew_after_fork(subject: Forkable) -> None:
+    """Call ``subject.after_fork_in_child()`` in every child process, for as long as the object lives."""
     _objects.add(subject)
 
 
-def _mend() -> None:
+def _renew() -> None:
     for subject in list(_objects):
         subject.after_fork_in_child()
 
 
 # Absent where there is no fork.
-getattr(os, "register_at_fork", lambda **_hooks: None)(after_in_child=_mend)
+getattr(os, "register_at_fork", lambda **_hooks: None)(after_in_child=_renew)

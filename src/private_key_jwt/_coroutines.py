@@ -1,4 +1,4 @@
-"""What a user gives us, sync or async, called from a coroutine without blocking its event loop."""
+"""Call sync or async code of a user from a coroutine, without blocking its event loop."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 
 def is_in_process(subject: object) -> bool:
-    """Whether an object says that it lives in this process alone, so that a call of it is quick."""
+    """Report whether an object says that it lives in this process alone, so that calling it does not block."""
     return getattr(subject, "in_process", False) is True
 
 
-def awaited(call: Callable[..., Any], *, in_process: bool) -> Callable[..., Awaitable[Any]]:
-    """``call`` as a coroutine function. What is not known to be quick runs in a thread; what it returns is awaited."""
+def as_coroutine_function(call: Callable[..., Any], *, in_process: bool) -> Callable[..., Awaitable[Any]]:
+    """Return a coroutine function that calls ``call``: in a thread, unless it is known not to block."""
     if inspect.iscoroutinefunction(call):
         return call
 

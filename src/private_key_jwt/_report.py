@@ -10,8 +10,9 @@ from ._core import compact, replay, token_request
 from ._core import header as header_step
 from ._core.checks import Check
 from ._core.token_request import Form
-from .events import AssertionAccepted, AssertionRefused, OnEvent, StoreFailed, emit, escaped
-from .exceptions import AuthenticationError, InvalidRequest, Reason, told
+from ._text import describe_error, escape_name
+from .events import AssertionAccepted, AssertionRefused, OnEvent, StoreFailed, emit
+from .exceptions import AuthenticationError, InvalidRequest, Reason
 
 _CHECKS = get_args(Check)
 _AFTER_HEADER = frozenset(_CHECKS[_CHECKS.index("header") + 1 :])
@@ -48,7 +49,7 @@ class Watch:
                 self._on_event,
                 AssertionAccepted(
                     client_id=client_id,
-                    kid=escaped(kid),
+                    kid=escape_name(kid),
                     jti_hash=replay.replay_key(client_id, jti).hex(),
                     audience=audience,
                     duration=self._duration(),
@@ -69,7 +70,7 @@ class Watch:
                 reason=error.reason,
                 check=error.check,
                 client_id=client_id,
-                kid=escaped(kid),
+                kid=escape_name(kid),
                 jti_hash=jti_hash,
                 duration=duration,
             ),
@@ -77,7 +78,7 @@ class Watch:
 
 
 def _cause(error: AuthenticationError) -> str:
-    return str(error.reason) if error.__cause__ is None else told(error.__cause__)
+    return str(error.reason) if error.__cause__ is None else describe_error(error.__cause__)
 
 
 def _known(assertion: Any, check: str | None) -> tuple[str | None, str | None, str | None]:

@@ -1,0 +1,68 @@
+"""Turn values that somebody else chose into short, safe text for logs and error details."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+__all__ = ["describe_error", "escape_name", "one_line", "quote"]
+
+_QUOTED_LENGTH = 64
+_QUOTED_HEAD = 36
+_QUOTED_ITEMS = 4
+_QUOTED_DEPTH = 2
+
+
+def quote(value: object) -> str:
+    """Quote a value out of a request for one line of a log: ASCII, escaped, at most 64 characters.
+
+    Cut a long text in its middle. Look at no more of a value than is shown: quoting costs the same whatever its size.
+    """
+    try:
+        text = _quote(value, 0)
+    except Exception:  # an integer of too many digits, an object with a repr of its own that raises
+        text = f"<{type(value).__name__}>"
+    return _cut(text)
+
+
+def _cut(text: str) -> str:
+    if len(text) <= _QUOTED_LENGTH:
+        return text
+    return f"{text[:_QUOTED_HEAD]}...{text[_QUOTED_HEAD + 3 - _QUOTED_LENGTH :]}"
+
+
+def _quote(value: object, depth: int) -> str:
+    if isinstance(value, str | bytes) and len(value) > 2 * _QUOTED_LENGTH:
+        # Both ends, each longer than what of it will be shown.
+        return ascii(value[:_QUOTED_LENGTH])[:-1] + ascii(value[-_QUOTED_LENGTH:])[1 + isinstance(value, bytes) :]
+    if type(value) is list or type(value) is dict:
+        return _quote_items(value, depth)
+    return ascii(value)
+
+
+def _quote_items(value: list[object] | dict[object, object], depth: int) -> str:
+    opening, closing = "[]" if isinstance(value, list) else "{}"
+    if depth == _QUOTED_DEPTH and value:
+        return f"{opening}...{closing}"
+    shown = [_quote(each, depth + 1) for each in islice(value, _QUOTED_ITEMS)]
+    if isinstance(value, dict):
+        values = islice(value.values(), _QUOTED_ITEMS)
+        shown = [f"{name}: {_quote(each, depth + 1)}" for name, each in zip(shown, values, strict=True)]
+    return opening + ", ".join(shown + ["..."] * (len(value) > _QUOTED_ITEMS)) + closing
+
+
+def one_line(text: str) -> str:
+    """Escape a text to one line of printable ASCII; return one that is so already as it is."""
+    return text if text.isascii() and text.isprintable() else ascii(text)[1:-1]
+
+
+def escape_name(name: str | None) -> str | None:
+    """Escape a name that a stranger may have chosen to one line of ASCII of at most 64 characters."""
+    return None if name is None else quote(name)[1:-1]
+
+
+def describe_error(error: BaseException) -> str:
+    """Describe an exception of somebody else's code in one line: its class and its quoted text."""
+    try:
+        return f"{type(error).__name__}: {quote(str(error))}"
+    except Exception:  # an exception whose text raises
+        return type(error).__name__

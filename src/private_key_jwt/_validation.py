@@ -1,0 +1,41 @@
+"""Check settings, once, where they are given. Each raises ConfigurationError, which names the setting."""
+
+from __future__ import annotations
+
+import inspect
+
+from ._text import quote
+from .exceptions import ConfigurationError
+
+__all__ = ["check_flag", "check_handler", "check_integer", "check_number"]
+
+
+def check_number(name: str, value: object, low: float, high: float) -> None:
+    """Refuse anything but a finite number within [low, high]."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+        raise ConfigurationError(f"{name} must be a number, not {quote(value)}")
+    if not low <= value <= high:
+        raise ConfigurationError(f"{name} must be from {low:g} to {high:g}, not {quote(value)}")
+
+
+def check_integer(name: str, value: object, low: int, high: int) -> None:
+    """Refuse anything but an integer within [low, high]."""
+    if not isinstance(value, int):
+        raise ConfigurationError(f"{name} must be an integer, not {quote(value)}")
+    check_number(name, value, low, high)
+
+
+def check_flag(name: str, value: object) -> None:
+    """Refuse anything but True or False."""
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{name} must be True or False, not {quote(value)}")
+
+
+def check_handler(on_event: object) -> None:
+    """Refuse anything but None or a function that is no coroutine function."""
+    if on_event is None:
+        return
+    if not callable(on_event):
+        raise ConfigurationError(f"on_event must be a function of one event, not {type(on_event).__name__}")
+    if inspect.iscoroutinefunction(on_event) or inspect.iscoroutinefunction(type(on_event).__call__):
+        raise ConfigurationError("on_event must not be a coroutine function: nobody would await it")
