@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
-from .._after_fork import mend_after_fork
+from .._fork import renew_after_fork
 
 __all__ = ["AsyncCombiner", "Combiner"]
 
@@ -81,7 +81,7 @@ class Combiner(Generic[Item, Answer]):
         self._timeout = timeout
         self._max_batch = max_batch
         self.after_fork_in_child()
-        mend_after_fork(self)
+        renew_after_fork(self)
 
     def after_fork_in_child(self) -> None:
         """No other thread lives in this child: none holds the lock, waits, or runs a batch."""
