@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,25 @@ from loopback import Publisher
 from private_key_jwt.testing import Clock
 
 START = 1_700_000_000
+
+# The width of whoever's terminal this is (and pytest-xdist's) changes no line that a test reads.
+os.environ.pop("COLUMNS", None)
+
+# What starts servers or many processes. `pytest -m "not slow"` leaves it out; a plain `pytest` runs everything.
+_SLOW = (
+    "chaos/test_chaos.py",
+    "integrations/test_authorization_servers.py",
+    "integrations/test_workers.py",
+    "stores/test_engines.py",
+    "stores/test_redis.py",
+    "stores/test_sqlalchemy.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.as_posix().endswith(_SLOW):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(params=[SyncEdge, AsyncEdge], ids=["sync", "async"])

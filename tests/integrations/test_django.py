@@ -207,7 +207,6 @@ def test_a_whole_verifier_may_be_given() -> None:
         ({"VERIFIER": f"{OBJECTS}.make_trouble"}, "VERIFIER: .* raised OSError"),
         ({"VERIFIER": None}, "VERIFIER must give a ClientAssertionVerifier, not None"),
     ],
-    ids=str,
 )
 def test_a_wrong_setting_is_named_when_the_views_are_imported(given: Any, named: str) -> None:
     with using(given), pytest.raises(ConfigurationError, match=named):
