@@ -17,9 +17,12 @@ from urllib.request import getproxies
 
 import httpx
 
+from ._version import __version__
 from .exceptions import ConfigurationError
 
 Client = TypeVar("Client", httpx.Client, httpx.AsyncClient)
+
+USER_AGENT = f"private-key-jwt/{__version__}"
 
 _CONNECTED = (".connect_tcp.complete", ".connect_unix_socket.complete", ".start_tls.complete")
 

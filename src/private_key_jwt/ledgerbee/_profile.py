@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import re
 
-from ._text import quote
-from .clients import RegisteredClient, check_jwks_uri
-from .exceptions import ConfigurationError
+from .._text import quote
+from ..clients import RegisteredClient, check_jwks_uri
+from ..exceptions import ConfigurationError
 
 BASE_URL = "https://api.ledgerbee.com/api"
 
 # RFC 3986 §2.3: unreserved characters need no escaping, so what is registered is what is fetched.
 _SEGMENT = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._~-]{1,128}")
+
+
+def check_base_url(base_url: object) -> str:
+    """Return the root of an API without a slash at its end: https (http for loopback only), no query, no fragment.
+
+    Raises ConfigurationError.
+    """
+    if not isinstance(base_url, str) or "?" in base_url or "#" in base_url:
+        raise ConfigurationError(f"base_url must be a URL without query and fragment, not {quote(base_url)}")
+    try:
+        return check_jwks_uri(base_url).rstrip("/")
+    except ConfigurationError as error:
+        detail = str(error)
+    raise ConfigurationError(f"base_url{detail.removeprefix('jwks_uri')}")
 
 
 def jwks_uri(slug: str, *, base_url: str = BASE_URL) -> str:
@@ -24,9 +38,7 @@ def jwks_uri(slug: str, *, base_url: str = BASE_URL) -> str:
     """
     if not isinstance(slug, str) or not _SEGMENT.fullmatch(slug):
         raise ConfigurationError(f"slug must be one plain path segment (A-Z a-z 0-9 . _ ~ -), not {quote(slug)}")
-    if not isinstance(base_url, str) or "?" in base_url or "#" in base_url:
-        raise ConfigurationError(f"base_url must be a URL without query and fragment, not {quote(base_url)}")
-    return check_jwks_uri(f"{base_url.rstrip('/')}/.well-known/portal-sso/{slug}/jwks.json")
+    return check_jwks_uri(f"{check_base_url(base_url)}/.well-known/portal-sso/{slug}/jwks.json")
 
 
 def client(client_id: str, *, slug: str, base_url: str = BASE_URL) -> RegisteredClient:

@@ -1,0 +1,52 @@
+"""LedgerBee Portal SSO: the profile of its assertions, and the calls a partner's backend makes to it.
+
+As a registered client of your OpenID Provider:
+
+    client = ledgerbee.client("portal-acme", slug="acme")
+
+From your backend, over the back channel (``AsyncPortalSSO`` is the same, awaited):
+
+    with PortalSSO(api_key=os.environ["LEDGERBEE_API_KEY"]) as portal:
+        jane = Membership(customer_id, Role.USER)
+        handoff = portal.mint_handoff(sub="u-1", email="jane@example.com", memberships=[jane])
+        url = handoff.redeem_url("acme.portal-api.ledgerbee.com")  # redirect the browser there, within 60 seconds
+
+Offboarding has an order: deprovision the user at your OpenID Provider first, which prevents a new login, and
+then call ``revoke_sessions``. To try all of it without LedgerBee, see ``private_key_jwt.testing``.
+
+The names of the back channel are imported when they are first used: a verifier never needs them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ._profile import BASE_URL, client, jwks_uri
+
+if TYPE_CHECKING:
+    from ._edges import AsyncPortalSSO, PortalSSO
+    from ._errors import PortalSSOError
+    from ._values import Handoff, Membership, Provisioned, Role
+
+__all__ = [
+    "BASE_URL",
+    "AsyncPortalSSO",
+    "Handoff",
+    "Membership",
+    "PortalSSO",
+    "PortalSSOError",
+    "Provisioned",
+    "Role",
+    "client",
+    "jwks_uri",
+]
+
+
+def __getattr__(name: str) -> Any:  # PEP 562
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import _edges, _errors, _values
+
+    for module in (_values, _errors, _edges):
+        globals().update({public: getattr(module, public) for public in module.__all__})
+    return globals()[name]

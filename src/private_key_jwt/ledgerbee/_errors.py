@@ -1,0 +1,48 @@
+"""What a call to LedgerBee raises."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from .._text import one_line
+from ..exceptions import PrivateKeyJWTError
+
+__all__ = ["PortalSSOError"]
+
+_DETAIL_LENGTH = 300
+
+
+class PortalSSOError(PrivateKeyJWTError):
+    """A call over the back channel brought no usable answer.
+
+    status: the HTTP status of the last answer; None when there was none.
+    code: LedgerBee's code, such as ``CUSTOMER_NOT_FOUND``; None when the answer has none.
+    detail: what was expected and what came, for your log: one line of ASCII, at most 300 characters, never
+        the API key, the access token or a reference.
+    retry_after: seconds that LedgerBee asked to wait, as of its last answer; None when it did not say.
+    may_have_happened: whether LedgerBee may have performed the call, in this attempt or in an earlier one.
+        False: it was refused (4xx), or no attempt got as far as being sent.
+    """
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        status: int | None = None,
+        code: str | None = None,
+        retry_after: float | None = None,
+        may_have_happened: bool,
+    ) -> None:
+        detail = one_line(detail)
+        if len(detail) > _DETAIL_LENGTH:
+            detail = detail[: _DETAIL_LENGTH - 3] + "..."
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.retry_after = retry_after
+        self.may_have_happened = may_have_happened
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # An exception is made again from its positional arguments; ours are keywords.
+        return partial(PortalSSOError, may_have_happened=self.may_have_happened), (self.detail,), vars(self)

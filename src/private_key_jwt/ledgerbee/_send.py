@@ -1,0 +1,250 @@
+"""One attempt of a call: one POST on a connection of its own, sync and async.
+
+The key goes out only over a connection that was seen to be verified TLS, or, for plain http, to end on the loopback
+interface. That is asked of the connection itself, before the request is written: a client of the user's may have
+been told not to verify, and may hold connections that were opened before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import ipaddress
+import ssl
+import threading
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from .._http_client import USER_AGENT, Watchdog, is_tls_verified, without_cookies
+from .._text import describe_error, quote
+from ._attempts import Answered, Failed, Outcome
+
+MAX_ANSWER = 65_536  # bytes
+
+# Each try closes one idle connection of the user's client; httpx keeps 20 unless told otherwise.
+_TRIES = 24
+_ONLY_POOLED = "the key was not sent: the HTTP client opens no connection of its own for it (is it one with http2?)"
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
+_CLOSED = Failed("the HTTP client is closed", was_sent=False, can_retry=False)
+_TRANSIENT = (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError, httpx.ProxyError)
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """The header field that authenticates a call. Its value is in no repr."""
+
+    name: str
+    value: str = field(repr=False)
+
+    def redact(self, text: str) -> str:
+        """The text without the credential, should the other side have repeated it."""
+        return text.replace(self.value.removeprefix("Bearer "), "[redacted]")
+
+
+class _Refused(Exception):
+    """The connection is not one to send the key over."""
+
+
+class _Pooled(Exception):
+    """The connection was opened before, for another request."""
+
+
+class _BadAnswer(Exception):
+    """The answer is not one to read."""
+
+
+class _Connection:
+    """What httpx's trace extension says about the connection that one attempt uses."""
+
+    def __init__(self, scheme: str) -> None:
+        self._is_plain = scheme == "http"
+        self._is_fit: bool | None = None
+        self.is_traced = False
+        self.is_sent = False
+
+    def follow(self, event: str, info: dict[str, Any]) -> None:
+        """Take one event. Raises _Refused or _Pooled before the request is written to an unfit connection."""
+        self.is_traced = True
+        if event.endswith(".connect_unix_socket.complete"):
+            self._is_fit = self._is_plain
+        elif event.endswith(".connect_tcp.complete"):
+            self._is_fit = self._is_plain and _is_loopback_peer(info["return_value"])
+        elif event.endswith(".start_tls.complete") and not self._is_plain:
+            self._is_fit = is_tls_verified(info["return_value"])
+        elif event.endswith(".send_request_headers.started"):
+            self._check(info["request"].method)
+
+    def _check(self, method: bytes) -> None:
+        if method == b"CONNECT":  # to a proxy, without the key: TLS to the other end is still to come
+            self._is_fit = False
+            return
+        if self._is_fit is None:
+            raise _Pooled
+        if not self._is_fit:
+            where = "plain http would leave this machine" if self._is_plain else "the TLS certificate was not verified"
+            raise _Refused(f"the key was not sent: {where}")
+        self.is_sent = True
+
+
+def _is_loopback_peer(stream: Any) -> bool:
+    try:
+        return ipaddress.ip_address(stream.get_extra_info("server_addr")[0]).is_loopback
+    except (TypeError, ValueError, LookupError):
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A POST of JSON, for as many attempts as it takes."""
+
+    url: httpx.URL
+    credential: Credential
+    body: bytes = field(repr=False)
+
+    def request(self, trace: object, seconds: float) -> httpx.Request:
+        """A request that owes nothing to a client's defaults: not its headers, cookies, parameters or timeouts."""
+        headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "Connection": "close",
+            "Content-Type": "application/json",
+            "User-Agent": USER_AGENT,
+            self.credential.name: self.credential.value,
+        }
+        # Half for connecting: after a lost packet there is time for another attempt.
+        timeout = httpx.Timeout(seconds, connect=seconds / 2)
+        extensions = {"timeout": timeout.as_dict(), "trace": trace}
+        return httpx.Request("POST", self.url, headers=headers, content=self.body, extensions=extensions)
+
+
+class _Body:
+    """Collects the body of one answer, and never more than ``MAX_ANSWER`` of it."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        encoding = response.headers.get("content-encoding", "identity")
+        if encoding.lower() != "identity" and not response.is_stream_consumed:
+            raise _BadAnswer(f"LedgerBee answered in the content encoding {quote(encoding)}, which was not asked for")
+        self._response = response
+        self._body = bytearray()
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes. Raises _BadAnswer."""
+        self._body += chunk
+        if len(self._body) > MAX_ANSWER:
+            raise _BadAnswer(f"LedgerBee answered with more than {MAX_ANSWER} bytes")
+
+    def finish(self, credential: Credential) -> Answered:
+        """The whole answer, without the credential."""
+        headers = {name: credential.redact(text) for name, text in self._response.headers.items()}
+        body = credential.redact(self._body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+        return Answered(self._response.status_code, headers, body)
+
+
+def send(client: httpx.Client, post: Post, seconds: float) -> Outcome:
+    """Make one attempt. It blocks for at most ``seconds``, whatever the server or a name server does."""
+    if client.is_closed:
+        return _CLOSED
+    connection = _Connection(post.url.scheme)
+    outcomes: list[Outcome] = []
+
+    def run() -> None:
+        outcomes.append(_attempt(client, post, connection, seconds))
+
+    # In a thread of its own: a look-up of a host name that hangs cannot be ended, only left behind.
+    context = contextvars.copy_context()
+    thread = threading.Thread(target=context.run, args=(run,), name="portal-sso", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError as error:  # the process may start no more threads
+        return Failed(f"no thread for the request: {error}", was_sent=False)
+    thread.join(seconds)
+    return outcomes[0] if outcomes else _late(connection, seconds)
+
+
+def _attempt(client: httpx.Client, post: Post, connection: _Connection, seconds: float) -> Outcome:
+    with Watchdog(seconds) as watchdog:
+
+        def trace(event: str, info: dict[str, Any]) -> None:
+            watchdog.trace(event, info)
+            connection.follow(event, info)
+
+        try:
+            with contextlib.closing(_open(client, post, trace, seconds)) as response:
+                body = _Body(response)
+                for chunk in [response.content] if response.is_stream_consumed else response.iter_raw():
+                    body.feed(chunk)
+                answer = body.finish(post.credential)
+        except Exception as error:
+            return _late(connection, seconds) if watchdog.has_expired else _failed(error, connection)
+    # An answer without a length ends where its socket does: cut off, it would look whole.
+    return _late(connection, seconds) if watchdog.has_expired else answer
+
+
+def _open(client: httpx.Client, post: Post, trace: Callable[..., None], seconds: float) -> httpx.Response:
+    for _ in range(_TRIES):
+        with contextlib.suppress(_Pooled):
+            request = post.request(trace, seconds)
+            return without_cookies(client).send(request, stream=True, auth=None, follow_redirects=False)
+    raise _Refused(_ONLY_POOLED)
+
+
+async def asend(client: httpx.AsyncClient, post: Post, seconds: float) -> Outcome:
+    """Make one attempt, in at most ``seconds``."""
+    if client.is_closed:
+        return _CLOSED
+    connection = _Connection(post.url.scheme)
+
+    async def trace(event: str, info: dict[str, Any]) -> None:
+        connection.follow(event, info)
+
+    try:
+        async with (
+            asyncio.timeout(seconds),
+            contextlib.aclosing(await _aopen(client, post, trace, seconds)) as response,
+        ):
+            body = _Body(response)
+            if response.is_stream_consumed:
+                body.feed(response.content)
+            else:
+                async for chunk in response.aiter_raw():
+                    body.feed(chunk)
+            return body.finish(post.credential)
+    except TimeoutError:
+        return _late(connection, seconds)
+    except Exception as error:
+        return _failed(error, connection)
+
+
+async def _aopen(
+    client: httpx.AsyncClient, post: Post, trace: Callable[..., Coroutine[Any, Any, None]], seconds: float
+) -> httpx.Response:
+    for _ in range(_TRIES):
+        with contextlib.suppress(_Pooled):
+            request = post.request(trace, seconds)
+            return await without_cookies(client).send(request, stream=True, auth=None, follow_redirects=False)
+    raise _Refused(_ONLY_POOLED)
+
+
+def _late(connection: _Connection, seconds: float) -> Failed:
+    was_sent = connection.is_sent or not connection.is_traced
+    return Failed(f"no complete {'answer' if was_sent else 'connection'} within {seconds:.3g} s", was_sent)
+
+
+def _failed(error: Exception, connection: _Connection) -> Failed:
+    if isinstance(error, _Refused):
+        return Failed(str(error), was_sent=False, can_retry=False)
+    if isinstance(error, _BadAnswer):
+        return Failed(str(error), was_sent=True, can_retry=False)
+    was_sent = connection.is_sent if connection.is_traced else not isinstance(error, _NOT_SENT)
+    can_retry = isinstance(error, _TRANSIENT) and not _is_untrusted(error)
+    return Failed(describe_error(error), was_sent, can_retry)
+
+
+def _is_untrusted(error: BaseException | None) -> bool:
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return error is not None

@@ -1,0 +1,114 @@
+"""What goes into a call and what comes out, as frozen values."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from urllib.parse import quote as percent_encode
+
+from .._text import quote
+
+__all__ = ["Handoff", "Membership", "Provisioned", "Role"]
+
+REDEEM_PATH = "/api/auth/sso/handoff/redeem"
+
+# Plain http is for the look-alike: a browser takes every name below localhost for this machine (RFC 6761 §6.3).
+_PORTAL_API_HOST = re.compile(
+    r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.portal-api\.(?:ledgerbee\.com|(?P<loopback>localhost(?::[0-9]{1,5})?))"
+)
+
+
+class Role(StrEnum):
+    """What a member may do in the portal organization of a customer."""
+
+    OWNER = "OWNER"
+    ADMIN = "ADMIN"
+    BILLING_ADMIN = "BILLING_ADMIN"
+    USER = "USER"
+
+
+def check_text(name: str, value: object) -> str:
+    """A string that is not empty. Raises ValueError, which names the argument."""
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{name} must be a non-empty string, not {quote(value)}")
+    return value
+
+
+def check_role(name: str, value: object) -> Role:
+    """A role, or the name of one. Raises ValueError, which names the argument."""
+    if not isinstance(value, str) or value not in tuple(Role):
+        raise ValueError(f"{name} must be of {', '.join(Role)}, not {quote(value)}")
+    return Role(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """A customer of LedgerBee's that a user may act for, and the user's role there.
+
+    customer_id: LedgerBee's id of the customer (``Provisioned.customer_id``), one of your tenant's.
+    role: the first member of an organization becomes OWNER regardless.
+
+    Raises ValueError, which names the argument.
+    """
+
+    customer_id: str
+    role: Role
+
+    def __post_init__(self) -> None:
+        check_text("customer_id", self.customer_id)
+        object.__setattr__(self, "role", check_role("role", self.role))
+
+
+@dataclass(frozen=True, slots=True)
+class Handoff:
+    """A single-use reference, usable until ``expires_at``: 60 seconds after it was minted.
+
+    ref: it opens a portal session for whoever presents it first: keep it out of logs. It is not in the repr.
+    expires_at: an aware datetime.
+    """
+
+    ref: str = field(repr=False)
+    expires_at: datetime
+
+    def redeem_url(self, host: str) -> str:
+        """The URL to send the user's browser to. It opens the portal session, once.
+
+        host: the portal-API host of your tenant, ``{label}.portal-api.ledgerbee.com``; for the look-alike
+            ``{label}.portal-api.localhost:{port}``.
+
+        Raises ValueError for any other host. The portal's own (``.portal.ledgerbee.com``) would ignore the
+        reference without an error, and the user would meet a login page.
+        """
+        found = _PORTAL_API_HOST.fullmatch(host.lower()) if isinstance(host, str) else None
+        if found is None:
+            raise ValueError(
+                "host must be your tenant's portal-API host, such as acme.portal-api.ledgerbee.com (the portal's own "
+                f"host ignores a reference), not {quote(host)}"
+            )
+        scheme = "http" if found["loopback"] else "https"
+        return f"{scheme}://{found[0]}{REDEEM_PATH}?ref={percent_encode(self.ref, safe='')}"
+
+
+@dataclass(frozen=True, slots=True)
+class Provisioned:
+    """What LedgerBee made or found for a provision call.
+
+    customer_id: the customer's id, for ``Membership``.
+    customer_created: whether this request made the customer. It proves nothing after a retry: the first
+        attempt may have made it, and the second then found it.
+    portal_user_id, membership_id: LedgerBee's ids of the user and of the user's membership.
+    role: the membership's. The first member of an organization is OWNER, whatever was asked for.
+    handoff: the reference that ``mint_handoff=True`` asks for; None otherwise.
+    checkout_bind: the reference that ``mint_checkout_bind_token=True`` asks for; None otherwise. It binds an
+        embedded checkout to the customer and can never open a session: give ``checkout_bind.ref`` to the checkout.
+    """
+
+    customer_id: str
+    customer_created: bool
+    portal_user_id: str
+    membership_id: str
+    role: Role
+    handoff: Handoff | None
+    checkout_bind: Handoff | None
