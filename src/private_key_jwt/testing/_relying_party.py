@@ -7,9 +7,14 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
+import httpx
+
 from .. import ledgerbee
-from ._publisher import Outage, Publisher
+from ._back_channel import BackChannel
+from ._browser import Browser
+from ._publisher import Publisher
 from ._server import LoopbackServer, serve
+from ._service import Outage, Service
 from ._tenant import Tenant
 from ._transport import Transport
 
@@ -35,8 +40,13 @@ class RelyingParty:
         self.audience = audience
         self.clock = clock
         self.base_url = base_url
-        self._publisher = Publisher(base_url)
-        self.transport = Transport(self._publisher)
+        self._tenants: dict[str, Tenant] = {}
+        self._publisher = Publisher(base_url, self._tenants)
+        base_path = httpx.URL(base_url).raw_path.decode("ascii").rstrip("/")
+        self._back_channel = BackChannel(base_path, self._tenants)
+        self._service = Service([self._publisher.answer, self._back_channel.answer, Browser(self._tenants).answer])
+        self._base_path = base_path
+        self.transport = Transport(self._service.answer)
 
     def tenant(self, slug: str = "acme", client_id: str | None = None) -> Tenant:
         """The tenant of this slug; a new one, with a signing key, when there is none.
@@ -44,7 +54,7 @@ class RelyingParty:
         client_id: what a new one is registered as, ``portal-{slug}`` unless given.
         Raises ConfigurationError for a slug that is no plain path segment, ValueError for a second client_id.
         """
-        tenants = self._publisher.tenants
+        tenants = self._tenants
         if slug not in tenants:
             tenants[slug] = Tenant(
                 slug,
@@ -72,15 +82,27 @@ class RelyingParty:
 
         The transport raises the error; the server ends the connection without an answer.
         """
-        return self._publisher.outage
+        return self._service.outage
 
     @outage.setter
     def outage(self, outage: Outage) -> None:
-        self._publisher.outage = outage
+        self._service.outage = outage
+
+    def fail_requests(self, number: int, status: int = 503, *, retry_after: int | None = None) -> None:
+        """Answer the next calls of the back channel with an error, without performing them; then those planned next.
+
+        status: from 400 to 599; else ValueError.
+        retry_after: seconds, for a ``Retry-After`` header.
+        """
+        self._back_channel.fail_requests(number, status, retry_after)
+
+    def lose_answers(self, number: int) -> None:
+        """Perform the next calls of the back channel, and lose their answers: done, but the caller cannot know."""
+        self._back_channel.lose_answers(number)
 
     def serve(self, port: int = 0) -> AbstractContextManager[LoopbackServer]:
         """A context with a real HTTP server on 127.0.0.1: ``.base_url`` to register clients with, ``.count``.
 
         A fetcher takes its plain http only with ``JWKSPolicy(allow_http_loopback=True)``.
         """
-        return serve(self._publisher, port)
+        return serve(self._service.answer, self._base_path, port)

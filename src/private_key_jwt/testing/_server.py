@@ -1,4 +1,4 @@
-"""The publisher behind a real socket on the loopback interface."""
+"""The look-alike behind a real socket on the loopback interface."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from socketserver import TCPServer
 
 import httpx
 
-from ._publisher import Publisher
+from ._exchange import Answer, Request
 
 HOST = "127.0.0.1"
 _POLL_INTERVAL = 0.02  # seconds; it bounds how long stopping takes
@@ -21,7 +21,7 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 5  # seconds that a connection may stay silent
 
     def __getattr__(self, name: str) -> Callable[[], None]:
-        # http.server asks for do_GET, do_POST and so on; which methods there are is the publisher's rule.
+        # http.server asks for do_GET, do_POST and so on; which methods there are is the service's rule.
         if name.startswith("do_"):
             return self._answer
         raise AttributeError(name)
@@ -32,11 +32,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         length = self.headers.get("Content-Length", "")
-        if length.isdecimal():
-            self.rfile.read(int(length))  # unread, it would make the close a reset, and lose the answer
+        # Unread, a body would make the close a reset, and lose the answer.
+        body = self.rfile.read(int(length)) if length.isdecimal() else b""
         self.server.paths.append(self.path)
+        headers = {name.lower(): text for name, text in self.headers.items()}
         try:
-            answer = self.server.publisher.answer(self.command, self.path)
+            answer = self.server.answer(Request(self.command, self.path, headers, body))
         except httpx.RequestError:
             return  # an outage of the network: the connection ends without an answer
         self.send_response(answer.status)
@@ -55,16 +56,20 @@ class LoopbackServer(ThreadingHTTPServer):
 
     request_queue_size = 128  # a burst of connections must not meet a full queue
 
-    def __init__(self, publisher: Publisher, port: int) -> None:
+    def __init__(self, answer: Callable[[Request], Answer], base_path: str, port: int) -> None:
         super().__init__((HOST, port), _Handler)
-        self.publisher = publisher
+        self.answer = answer
         self.paths: list[str] = []
-        self.base_url = f"http://{HOST}:{self.server_port}{publisher.base_path}"
+        self.base_url = f"http://{HOST}:{self.server_port}{base_path}"
 
     def server_bind(self) -> None:
         """Bind, without the look-up of the host's full name that http.server does, and that may hang."""
         TCPServer.server_bind(self)
         self.server_name, self.server_port = HOST, self.socket.getsockname()[1]
+
+    def portal_api_host(self, slug: str = "acme") -> str:
+        """Where a browser redeems a reference of this tenant: for ``Handoff.redeem_url``."""
+        return f"{slug}.portal-api.localhost:{self.server_port}"
 
     @property
     def count(self) -> int:
@@ -73,9 +78,9 @@ class LoopbackServer(ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def serve(publisher: Publisher, port: int) -> Iterator[LoopbackServer]:
+def serve(answer: Callable[[Request], Answer], base_path: str, port: int) -> Iterator[LoopbackServer]:
     """Answer on 127.0.0.1 while the context lasts; port 0 takes a free one."""
-    with LoopbackServer(publisher, port) as server:
+    with LoopbackServer(answer, base_path, port) as server:
         thread = threading.Thread(
             target=server.serve_forever, args=(_POLL_INTERVAL,), name="relying-party", daemon=True
         )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
 from .. import ledgerbee
 from ..clients import RegisteredClient
 from ._assertions import Signer
+from ._credentials import SCOPES, Credentials, Scope
 from ._defects import DEFECTS
 from ._keys import SigningKey
+from ._portal import Portal
 
 
 class Tenant(Signer):
@@ -28,6 +30,9 @@ class Tenant(Signer):
         self.slug = slug
         self.base_url = base_url
         self.jwks_uri = ledgerbee.jwks_uri(slug, base_url=base_url)
+        self.portal = Portal(clock)
+        self.credentials = Credentials(clock)
+        self.handoff_enabled = True
         # Every key it ever had, oldest first: one that is given up must not come back as another tenant's.
         self._keys: list[SigningKey] = []
         # Newest first; replaced as a whole, because a server thread may be reading it.
@@ -87,6 +92,27 @@ class Tenant(Signer):
     def remove_keys(self) -> None:
         """Publish an empty set, as LedgerBee does for a tenant that has no signing key."""
         self._published = ()
+
+    # The back channel
+
+    def api_key(self, scopes: Collection[Scope] = SCOPES) -> str:
+        """A new API key with these scopes, for ``PortalSSO(api_key=…)``. Raises ValueError for an unknown scope."""
+        return self.credentials.new_key(scopes)
+
+    def access_token(self, scopes: Collection[Scope] = SCOPES, *, lifetime: float = 3_600) -> str:
+        """A new access token with these scopes, for ``PortalSSO(access_token=…)``.
+
+        lifetime: seconds until it expires; an hour is *assumed*. Raises ValueError for an unknown scope.
+        """
+        return self.credentials.new_token(scopes, lifetime)
+
+    def disable_handoff(self) -> None:
+        """Mint no handoff references from now on: they are answered with 403."""
+        self.handoff_enabled = False
+
+    def enable_handoff(self) -> None:
+        """Mint handoff references again."""
+        self.handoff_enabled = True
 
     # Assertions
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import httpx
 
-from ._publisher import Publisher
+from ._exchange import Answer, Request
 
 
 class Transport(httpx.BaseTransport, httpx.AsyncBaseTransport):
@@ -13,8 +15,8 @@ class Transport(httpx.BaseTransport, httpx.AsyncBaseTransport):
     Closing a client does not close it: any number of clients may use it, one after the other or at once.
     """
 
-    def __init__(self, publisher: Publisher) -> None:
-        self._publisher = publisher
+    def __init__(self, answer: Callable[[Request], Answer]) -> None:
+        self._answer = answer
         self.requests: list[httpx.Request] = []
         """Every request since the start or the last ``reset``, those included that met an outage."""
 
@@ -29,11 +31,17 @@ class Transport(httpx.BaseTransport, httpx.AsyncBaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Answer a request of an ``httpx.Client``. Raises the outage, when that is an error."""
-        self.requests.append(request)
-        answer = self._publisher.answer(request.method, request.url.raw_path.decode("ascii"))
-        # A stream, and not content: a response that holds its body already cannot be read raw.
-        return httpx.Response(answer.status, headers=answer.headers, stream=httpx.ByteStream(answer.body))
+        request.read()
+        return self._respond(request)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Answer a request of an ``httpx.AsyncClient``. Raises the outage, when that is an error."""
-        return self.handle_request(request)
+        await request.aread()
+        return self._respond(request)
+
+    def _respond(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        target = request.url.raw_path.decode("ascii")
+        answer = self._answer(Request(request.method, target, request.headers, request.content))
+        # A stream, and not content: a response that holds its body already cannot be read raw.
+        return httpx.Response(answer.status, headers=answer.headers, stream=httpx.ByteStream(answer.body))

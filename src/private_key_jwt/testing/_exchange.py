@@ -1,0 +1,49 @@
+"""An HTTP request to the look-alike and its answer, whatever carries them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from ._keys import to_json
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request: method, target (a path with or without a query), header fields by lower-case name, and body."""
+
+    method: str
+    target: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
+
+    @property
+    def path(self) -> str:
+        """The target without its query."""
+        return self.target.partition("?")[0]
+
+    @property
+    def query(self) -> str:
+        """What follows the path, without the question mark."""
+        return self.target.partition("?")[2]
+
+    @property
+    def host(self) -> str:
+        """The ``Host`` header field, in lower case."""
+        return self.headers.get("host", "").lower()
+
+
+class Answer(NamedTuple):
+    """An answer: its status, header fields, and body."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+def answer_json(status: int, document: Mapping[str, Any], **headers: str) -> Answer:
+    """An answer with a JSON body; an underscore in the name of a header field stands for a hyphen."""
+    body = to_json(document)
+    fixed = {"Content-Type": "application/json", "Content-Length": str(len(body))}
+    return Answer(status, {**fixed, **{name.replace("_", "-"): text for name, text in headers.items()}}, body)
