@@ -8,23 +8,52 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import re
 import socket
 import ssl
 import threading
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, Self, TypeVar
 from urllib.request import getproxies
 
 import httpx
 
+from ._text import quote
 from ._version import __version__
 from .exceptions import ConfigurationError
 
-Client = TypeVar("Client", httpx.Client, httpx.AsyncClient)
+__all__ = [
+    "USER_AGENT",
+    "Watchdog",
+    "check_client",
+    "check_headers",
+    "is_tls_verified",
+    "ssl_context",
+    "without_cookies",
+]
 
 USER_AGENT = f"private-key-jwt/{__version__}"
+"""What a request says it comes from, unless the user says otherwise: firewalls answer 403 to one that says nothing."""
+
+Client = TypeVar("Client", httpx.Client, httpx.AsyncClient)
 
 _CONNECTED = (".connect_tcp.complete", ".connect_unix_socket.complete", ".start_tls.complete")
+
+_FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token (RFC 9110 §5.1)
+_FIELD_VALUE = re.compile(r"([!-~]([ -~]*[!-~])?)?")  # printable ASCII, no white space around it (RFC 9110 §5.5)
+
+# Fields that none may add to a request, and why.
+_REFUSED_FIELDS = {
+    **dict.fromkeys(("authorization", "cookie"), "credentials would go to whoever registered a URL"),
+    "host": "it follows from the URL",
+    **dict.fromkeys(("content-length", "transfer-encoding", "trailer"), "a GET has no body"),
+    **dict.fromkeys(
+        ("connection", "keep-alive", "proxy-connection", "te", "upgrade", "http2-settings"),
+        "it is about one connection (RFC 9110 section 7.6.1)",
+    ),
+    **dict.fromkeys(("proxy-authenticate", "proxy-authorization"), "a proxy's credentials belong to http_client"),
+}
 
 
 @cache
@@ -46,6 +75,38 @@ def check_client(http: object, kind: type) -> None:
         raise ConfigurationError(
             "http_client takes proxies from the environment: build it with trust_env=False, and proxy= if you want one"
         )
+
+
+def check_headers(headers: object) -> tuple[tuple[str, str], ...]:
+    """Return the fields that a user wants sent with each request. Raises ConfigurationError.
+
+    headers: None, or a mapping of names to values, both of which are strings of printable ASCII.
+
+    Every publisher gets them, those of strangers too, so none may carry a credential that names us; and none may
+    change where a request ends or which host it is for, or it could carry a second request.
+    """
+    if headers is None:
+        return ()
+    if not isinstance(headers, Mapping):
+        raise ConfigurationError(f"headers must be a mapping of names to values, not {type(headers).__name__}")
+    checked = tuple(headers.items())
+    names = set()
+    for name, value in checked:
+        if not isinstance(name, str) or not _FIELD_NAME.fullmatch(name):
+            raise ConfigurationError(
+                f"headers must have names that are tokens (RFC 9110 section 5.1), not {quote(name)}"
+            )
+        if not isinstance(value, str) or not _FIELD_VALUE.fullmatch(value):
+            raise ConfigurationError(
+                f"headers: the value of {quote(name)} must be a string of printable ASCII, with no line break and no"
+                f" white space around it, not {quote(value)}"
+            )
+        if why := _REFUSED_FIELDS.get(name.lower()):
+            raise ConfigurationError(f"headers must not hold {quote(name)}: {why}")
+        names.add(name.lower())
+    if len(names) < len(checked):
+        raise ConfigurationError("headers must not name a field twice (upper and lower case do not differ)")
+    return checked
 
 
 def without_cookies(client: Client) -> Client:

@@ -24,8 +24,9 @@ from private_key_jwt import (
     JWKSPolicy,
     Reason,
     TemporarilyUnavailable,
+    __version__,
 )
-from private_key_jwt._core.response import FetchFailed
+from private_key_jwt._core.response import Answer, FetchFailed
 from private_key_jwt._http_client import Watchdog
 from private_key_jwt.fetcher import _destination, _http, _state
 from support import jwk, registered
@@ -68,7 +69,7 @@ def test_the_deadline_covers_every_byte(edge: Edge, publisher: Publisher, name: 
     fetcher = edge.fetcher(SHORT, **settings)
     started = time.monotonic()
     assert outcome(fetcher, publisher.uri()) in (
-        "no complete answer within 0.3 s",
+        "no complete answer within 0.3 s (JWKSPolicy(timeout=...))",
         "the fetch under way has not ended in time",
     )
     edge.settle()
@@ -221,9 +222,18 @@ def test_a_broken_answer_is_an_error_of_ours(edge: Edge, publisher: Publisher, n
     assert publisher.count == 1
 
 
-@pytest.mark.parametrize("headers", ["", "Content-Encoding: gzip\r\n", "Content-Encoding: identity\r\n"])
-def test_a_plain_and_a_packed_body_are_read(edge: Edge, publisher: Publisher, headers: str) -> None:
-    publisher.answer = http(gzip.compress(KEYS) if "gzip" in headers else KEYS, headers=headers)
+def test_an_answer_brings_its_age_and_its_media_type(publisher: Publisher) -> None:
+    publisher.answer = http(KEYS, content_type="text/plain; charset=x", headers="Age: 299\r\nAge: 7\r\n")
+    expected = Answer(KEYS, 299, "text/plain; charset=x")
+    assert _http.get(None, publisher.uri(), SHORT, forced=False) == expected
+    assert asyncio.run(_http.aget(None, publisher.uri(), SHORT, forced=False)) == expected
+
+
+@pytest.mark.parametrize("coding", ["", "identity", "gzip", "x-gzip"])
+@pytest.mark.parametrize("content_type", ["application/json", "text/plain", "application/json; charset=ISO-8859-1"])
+def test_a_plain_and_a_packed_body_are_read(edge: Edge, publisher: Publisher, coding: str, content_type: str) -> None:
+    body = gzip.compress(KEYS) if "gzip" in coding else KEYS
+    publisher.answer = http(body, content_type=content_type, headers=f"Content-Encoding: {coding}\r\n")
     assert outcome(edge.fetcher(), publisher.uri()) == "k1"
 
 
@@ -274,6 +284,72 @@ def test_what_is_sent_owes_nothing_to_a_client_or_the_environment(
         assert "accept-encoding: identity\r\n" in request.lower()
 
 
+def _fields(request: str) -> list[str]:
+    """The header lines of a request that are not the same for every request."""
+    common = ("get ", "host:", "accept:", "accept-encoding:", "connection:")
+    return [line for line in request.split("\r\n") if line and not line.lower().startswith(common)]
+
+
+@pytest.mark.parametrize("whose", ["our client", "the user's client"])
+def test_a_fetch_says_who_asks_unless_the_user_says_otherwise(edge: Edge, publisher: Publisher, whose: str) -> None:
+    """Firewalls answer 403 to a request without ``User-Agent``."""
+    publisher.keys = [jwk()]
+    user_agent = f"User-Agent: private-key-jwt/{__version__}"
+    for headers, sent in (
+        (None, [user_agent]),
+        ({}, [user_agent]),
+        ({"user-agent": "as.example/1"}, ["user-agent: as.example/1"]),
+        ({"X-Key": "a b", "X-Empty": ""}, [user_agent, "X-Key: a b", "X-Empty: "]),
+    ):
+        settings = {} if whose == "our client" else {"http_client": edge.http_client(headers={"X-Theirs": "secret"})}
+        fetcher = edge.fetcher(headers=headers, **settings)
+        assert outcome(fetcher, publisher.uri()) == "k1"
+        assert _fields(publisher.requests[-1]) == sent
+        fetcher.refresh(publisher.uri())
+        assert _fields(publisher.requests[-1]) == [*sent, "Cache-Control: no-cache"]
+
+
+def test_what_a_fetch_depends_on_cannot_be_replaced(edge: Edge, publisher: Publisher) -> None:
+    publisher.keys = [jwk()]
+    fetcher = edge.fetcher(headers={"Accept": "*/*", "cache-control": "max-stale", "accept-encoding": "gzip"})
+    fetcher.refresh(publisher.uri())
+    lines = publisher.requests[0].lower().split("\r\n")
+    assert sorted(line for line in lines if line.startswith(("accept", "cache", "connection"))) == [
+        *("accept-encoding: gzip", "accept: */*", "cache-control: no-cache", "connection: close")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("headers", "words"),
+    [
+        *[({name: "x"}, f"must not hold '{name}'") for name in ("Authorization", "COOKIE", "host", "Connection")],
+        *[({name: "x"}, f"must not hold '{name}'") for name in ("Keep-Alive", "TE", "Trailer", "Upgrade")],
+        *[({name: "x"}, f"must not hold '{name}'") for name in ("Proxy-Authorization", "Proxy-Authenticate")],
+        *[({name: "x"}, f"must not hold '{name}'") for name in ("Proxy-Connection", "HTTP2-Settings")],
+        *[({name: "5"}, f"must not hold '{name}'") for name in ("Content-Length", "Transfer-Encoding")],
+        *[({name: "x"}, "names that are tokens") for name in ("", "X ", " X", "X:", ":path", "X\r\nY", "\u00e9", 1)],
+        *[({"X": value}, "the value of 'X' must be") for value in ("a\r\nB: c", "a\nb", "a\0", " a", "a ", "a\tb")],
+        *[({"X": value}, "the value of 'X' must be") for value in ("\u00e9", "\x7f", "a\n", b"a", 1, None, ["a"])],
+        ({"X-A": "1", "x-a": "2"}, "twice"),
+        ([("X", "1")], "must be a mapping"),
+        ("X: 1", "must be a mapping"),
+    ],
+)
+def test_headers_that_would_harm_are_refused_at_the_start(edge: Edge, headers: Any, words: str) -> None:
+    """What a user adds goes to every publisher, strangers too: no credentials, no second request, no other host."""
+    with pytest.raises(ConfigurationError, match=f"^headers.*{words}"):
+        edge.fetcher(headers=headers)
+
+
+def test_headers_cannot_be_changed_under_a_running_fetcher(edge: Edge, publisher: Publisher) -> None:
+    publisher.keys = [jwk()]
+    headers = {"X-Key": "a"}
+    fetcher = edge.fetcher(headers=headers)
+    headers["X-Key"] = "b\r\nAuthorization: x"
+    assert outcome(fetcher, publisher.uri()) == "k1"
+    assert "X-Key: a\r\n" in publisher.requests[0]
+
+
 def test_the_users_client_keeps_no_cookie_of_a_publisher(edge: Edge, publisher: Publisher) -> None:
     publisher.answer = http(KEYS, headers="".join(f"Set-Cookie: c{number}=x; Path=/\r\n" for number in range(100)))
     client = edge.http_client(cookies={"theirs": "kept"})
@@ -283,7 +359,8 @@ def test_the_users_client_keeps_no_cookie_of_a_publisher(edge: Edge, publisher: 
 
 def test_the_users_client_follows_no_redirect(edge: Edge, publisher: Publisher) -> None:
     publisher.answer = http(status="302 Found", headers="Location: /elsewhere.json\r\n")
-    assert "302" in outcome(edge.fetcher(http_client=edge.http_client(follow_redirects=True)), publisher.uri())
+    detail = outcome(edge.fetcher(http_client=edge.http_client(follow_redirects=True)), publisher.uri())
+    assert "302, a redirect to '/elsewhere.json'" in detail
     assert publisher.count == 1
 
 
@@ -335,7 +412,10 @@ def test_a_time_out_of_httpx_is_told_as_one(edge: Edge) -> None:
         raise httpx.ReadTimeout("timed out")
 
     users = edge.http_client(transport=httpx.MockTransport(handle))
-    assert outcome(edge.fetcher(http_client=users), "https://op.example/jwks.json") == "no complete answer within 3 s"
+    assert (
+        outcome(edge.fetcher(http_client=users), "https://op.example/jwks.json")
+        == "no complete answer within 3 s (JWKSPolicy(timeout=...))"
+    )
 
 
 def test_a_transport_that_dawdles_between_chunks_is_given_up(publisher: Publisher) -> None:

@@ -114,8 +114,9 @@ TABLE: dict[str, Misbehaviour] = {
     "206 with a part": Misbehaviour(answers(status="206 Partial Content")),
     "200 with HTML": Misbehaviour(answers(b"<!doctype html>", content_type="text/html")),
     "200 with HTML called JSON": Misbehaviour(answers(b"<!doctype html>")),
-    "keys called text/html": Misbehaviour(answers(content_type="text/html")),
-    "keys called nothing": Misbehaviour(sends(b"HTTP/1.1 200 OK\r\n\r\n", BODY)),
+    # The bytes count, and not what they are called
+    "keys called text/html": Misbehaviour(answers(content_type="text/html"), FOUND, FOUND),
+    "keys called nothing": Misbehaviour(sends(b"HTTP/1.1 200 OK\r\n\r\n", BODY), FOUND, FOUND),
     "keys in UTF-16": Misbehaviour(answers(BODY.decode().encode("utf-16"))),
     "no HTTP at all": Misbehaviour(sends(b"SSH-2.0-OpenSSH_9.6\r\n")),
     "HTTP/2 without being asked": Misbehaviour(sends(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")),

@@ -1,44 +1,100 @@
-"""What a publisher's HTTP answer must be to replace keys. Sans I/O: it is fed status, headers and chunks."""
+"""What a publisher's HTTP answer must be to replace keys. Sans I/O: it is fed status, headers and chunks.
+
+What the publisher says of the bytes is not asked (object stores call a JWK Set ``text/plain``, or nothing at all): the
+bytes must be UTF-8 and one JSON object, which a page of HTML is not. Nobody gains by that: whoever can choose the bytes
+at a ``jwks_uri`` could choose the media type, too, and no browser ever renders them.
+"""
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from .._text import quote
 
-_MEDIA_TYPES = ("application/json", "application/jwk-set+json")
+__all__ = ["Answer", "FetchFailed", "ResponseReader"]
+
 _GZIP = 16 + zlib.MAX_WBITS
+_CODINGS: Mapping[str, int | None] = {"": None, "identity": None, "gzip": _GZIP, "x-gzip": _GZIP}  # RFC 9110 §8.4.1.3
+_GZIP_MAGIC = b"\x1f\x8b"
+_DIGITS = re.compile(r"[0-9]+")
+_MAX_AGE = 2**31  # RFC 9111 §1.2.2
+
+# What an operator should look at, by the status or by its class.
+_ADVICE: Mapping[int, str] = {
+    401: "the publisher asks for a login: a JWK Set must be public",
+    403: "the publisher, or a firewall of its, refuses this server: headers= can send what it asks for",
+    404: "nothing is published there: is the jwks_uri right?",
+    410: "nothing is published there any more: is the jwks_uri right?",
+    429: "the publisher limits how often it may be asked",
+    5: "the publisher fails",
+}
 
 
 class FetchFailed(Exception):  # it says what happened, and never leaves this library
     """A fetch brought no JWK Set. The text says why, for the log."""
 
 
-def _check_media_type(value: str) -> None:
-    media_type, *parameters = (part.strip().lower() for part in value.split(";"))
-    if media_type not in _MEDIA_TYPES:
-        raise FetchFailed(f"expected {' or '.join(_MEDIA_TYPES)}, got content type {quote(value)}")
-    for parameter in parameters:
-        name, _, charset = parameter.partition("=")
-        if name.strip() == "charset" and charset.strip(' "') not in ("utf-8", "utf8"):
-            raise FetchFailed(f"expected UTF-8, got content type {quote(value)}")
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A document that a publisher answered with.
+
+    body: its bytes, decoded.
+    age: seconds that a cache in between had kept it for (RFC 9111 §5.1): 0 where none says so.
+    media_type: what the publisher calls it: the value of ``Content-Type``, or None. No rule depends on it.
+    """
+
+    body: bytes
+    age: int
+    media_type: str | None
+
+
+def _read_age(value: str) -> int:
+    """Read the ``Age`` field: a non-negative integer of seconds, at most 2^31 (RFC 9111 §1.2.2, §5.1).
+
+    Of several values the first counts, and one that is no such integer counts as 0, as if it were not there. A
+    publisher that lies here shortens or prolongs the use of its own keys only, and never past the policy's ``ttl``.
+    """
+    first = value.partition(",")[0].strip(" \t")
+    if not _DIGITS.fullmatch(first):
+        return 0
+    digits = first.lstrip("0") or "0"
+    return min(int(digits), _MAX_AGE) if len(digits) <= len(str(_MAX_AGE)) else _MAX_AGE
+
+
+def _describe_status(status: int, headers: Mapping[str, str]) -> str:
+    text = f"expected HTTP status 200, got {status}"
+    if 300 <= status < 400 and "location" in headers:
+        return f"{text}, a redirect to {quote(headers['location'])}: redirects are not followed, register that URL"
+    if headers.get("content-type", "").strip().lower().startswith("text/html"):
+        text += " with a page of HTML"
+    if "retry-after" in headers:
+        text += f" and Retry-After {quote(headers['retry-after'])}"
+    advice = _ADVICE.get(status, _ADVICE.get(status // 100))
+    return f"{text}: {advice}" if advice else text
 
 
 class ResponseReader:
-    """Collects the body of one answer, never more than ``max_bytes`` of it, before and after decompression.
+    """Collect the body of one answer, never more than ``max_bytes`` of it, before and after decompression.
+
+    headers: the fields of the answer, with names in lower case.
 
     The decompressor is asked for no more than what is still allowed, so a bomb costs its cap and no more.
+    Raises FetchFailed.
     """
 
     def __init__(self, status: int, headers: Mapping[str, str], max_bytes: int) -> None:
         if status != 200:
-            raise FetchFailed(f"expected HTTP status 200, got {status}")
-        _check_media_type(headers.get("content-type", ""))
-        encoding = headers.get("content-encoding", "identity").strip().lower()
-        if encoding not in ("identity", "gzip"):
-            raise FetchFailed(f"expected no content encoding, got {quote(encoding)}")
-        self._gzip = zlib.decompressobj(_GZIP) if encoding == "gzip" else None
+            raise FetchFailed(_describe_status(status, headers))
+        coding = headers.get("content-encoding", "").strip(" \t").lower()
+        if coding not in _CODINGS:
+            raise FetchFailed(f"expected Content-Encoding identity, gzip or none, got {quote(coding)}")
+        window = _CODINGS[coding]
+        self._gzip = None if window is None else zlib.decompressobj(window)
+        self._age = _read_age(headers.get("age", ""))
+        self._media_type = headers.get("content-type")
         self._max_bytes = max_bytes
         self._received = 0
         self._body = bytearray()
@@ -48,13 +104,25 @@ class ResponseReader:
         self._received += len(chunk)
         self._body += _decompress(self._gzip, chunk, self._max_bytes + 1 - len(self._body)) if self._gzip else chunk
         if max(self._received, len(self._body)) > self._max_bytes:
-            raise FetchFailed(f"expected at most {self._max_bytes} bytes, got more")
+            raise FetchFailed(f"expected at most {self._max_bytes} bytes (JWKSPolicy(max_bytes=...)), got more")
 
-    def finish(self) -> bytes:
-        """The whole body. Raises FetchFailed when it is cut short."""
+    def finish(self) -> Answer:
+        """Return the whole answer. Raises FetchFailed when it is cut short, or can be seen to be something else."""
         if self._gzip and (not self._gzip.eof or self._gzip.unused_data):
             raise FetchFailed("the gzip data is cut short, or something follows it")
-        return bytes(self._body)
+        body = bytes(self._body)
+        found = _recognize(body)
+        if found:
+            named = "without a Content-Type" if self._media_type is None else f"as {quote(self._media_type)}"
+            raise FetchFailed(f"expected JSON, got {found}, sent {named}")
+        return Answer(body, self._age, self._media_type)
+
+
+def _recognize(body: bytes) -> str | None:
+    """Name what a body is, where its first bytes show that it cannot be JSON."""
+    if body.startswith(_GZIP_MAGIC):
+        return "gzip data that no Content-Encoding announces"
+    return "HTML or XML" if body[:1_024].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<") else None
 
 
 def _decompress(gzip: zlib._Decompress, chunk: bytes, at_most: int) -> bytes:

@@ -8,7 +8,7 @@ import contextvars
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future, InvalidStateError, wait
 from typing import Any, Generic, Self, TypeVar
 
@@ -18,7 +18,7 @@ from .._core.freshness import quiet_key
 from .._core.jwk_set import KeySet, VerificationKey
 from .._core.response import FetchFailed
 from .._coroutines import as_coroutine_function, is_in_process
-from .._http_client import check_client
+from .._http_client import check_client, check_headers
 from .._text import describe_error
 from .._validation import check_handler, check_integer
 from ..clients import RegisteredClient
@@ -121,6 +121,9 @@ class JWKSFetcher(_Fetcher["Future[None]"]):
     cache: where raw documents are kept; in memory unless you give one.
     http_client: your own ``httpx.Client``, with ``trust_env=False``, for a proxy or certificates of your own; it
         is not closed. Its cookies, headers, auth and timeouts are not used.
+    headers: header fields to send with each fetch, to every publisher: ``{"User-Agent": "as.example"}`` replaces
+        ``User-Agent: private-key-jwt/VERSION``. ``Authorization``, ``Cookie``, ``Host`` and hop-by-hop fields are
+        refused.
     clock: monotonic seconds.
     max_key_sets: how many parsed key sets are kept.
     on_event: a function that is told what happens (see ``private_key_jwt.events``); unless given, it is logged.
@@ -135,6 +138,7 @@ class JWKSFetcher(_Fetcher["Future[None]"]):
         *,
         cache: JWKSCache | None = None,
         http_client: httpx.Client | None = None,
+        headers: Mapping[str, str] | None = None,
         clock: Callable[[], float] = time.monotonic,
         max_key_sets: int = 10_000,
         on_event: OnEvent | None = None,
@@ -142,6 +146,7 @@ class JWKSFetcher(_Fetcher["Future[None]"]):
         check_client(http_client, httpx.Client)
         super().__init__(policy, cache, clock, max_key_sets, on_event)
         self._http_client = http_client
+        self._headers = check_headers(headers)
 
     def get_key(self, client: RegisteredClient, alg: str, kid: str | None) -> VerificationKey:
         """The key for an assertion header. Raises InvalidClient (no such key) or TemporarilyUnavailable."""
@@ -236,7 +241,7 @@ class JWKSFetcher(_Fetcher["Future[None]"]):
         uri = flight.jwks_uri
         match step:
             case Get():
-                return _http.get(self._http_client, uri, self.policy, forced=flight.wish.forced)
+                return _http.get(self._http_client, uri, self.policy, forced=flight.wish.forced, headers=self._headers)
             case ReadCache():
                 return self._from_cache(lambda: self._cache.get(uri, self._clock()), otherwise=None)
             case Pause(seconds):
@@ -272,6 +277,7 @@ class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
         *,
         cache: JWKSCache | AsyncJWKSCache | None = None,
         http_client: httpx.AsyncClient | None = None,
+        headers: Mapping[str, str] | None = None,
         clock: Callable[[], float] = time.monotonic,
         max_key_sets: int = 10_000,
         on_event: OnEvent | None = None,
@@ -279,6 +285,7 @@ class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
         check_client(http_client, httpx.AsyncClient)
         super().__init__(policy, cache, clock, max_key_sets, on_event)
         self._http_client = http_client
+        self._headers = check_headers(headers)
         self._tasks: set[asyncio.Task[Outcome]] = set()
 
     async def get_key(self, client: RegisteredClient, alg: str, kid: str | None) -> VerificationKey:
@@ -370,7 +377,9 @@ class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
         uri = flight.jwks_uri
         match step:
             case Get():
-                return await _http.aget(self._http_client, uri, self.policy, forced=flight.wish.forced)
+                return await _http.aget(
+                    self._http_client, uri, self.policy, forced=flight.wish.forced, headers=self._headers
+                )
             case ReadCache():
                 return await self._from_cache(lambda: self._cache.get(uri, self._clock()), otherwise=None)
             case Pause(seconds):

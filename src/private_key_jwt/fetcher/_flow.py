@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from .._core import jwk_set
 from .._core.freshness import Action, Decision, Entry, decide, lifetime, look_up, stale_allowed
 from .._core.jwk_set import KeySet, VerificationKey
-from .._core.response import FetchFailed
+from .._core.response import Answer, FetchFailed
 from .._text import one_line
 from ..clients import check_jwks_uri
 from ..events import KeysFetched, StaleKeysServed
@@ -131,7 +131,7 @@ class ClaimShared:
 
 @dataclass(frozen=True, slots=True)
 class Get:
-    """Fetch the document: send me its bytes, or throw FetchFailed."""
+    """Fetch the document: send me the Answer, or throw FetchFailed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,8 @@ def refresh(state: FetchState[Any], flight: Flight[Any]) -> Generator[RefreshSte
         return (yield from _await_others(state, flight))
     sent_at = state.clock()
     try:
-        body: bytes = yield Get()
+        answer: Answer = yield Get()
+        body = answer.body
         keys = jwk_set.loads_key_set(body, state.policy.max_keys)
     except (FetchFailed, ValueError) as error:
         return Outcome(Landing.FAILED, one_line(str(error)))  # httpx quotes a Location that is no URL

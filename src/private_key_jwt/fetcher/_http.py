@@ -11,54 +11,73 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
-from .._core.response import FetchFailed, ResponseReader
-from .._http_client import Watchdog, is_tls_verified, ssl_context, without_cookies
+from .._core.response import Answer, FetchFailed, ResponseReader
+from .._http_client import USER_AGENT, Watchdog, is_tls_verified, ssl_context, without_cookies
 from ..policy import JWKSPolicy
 from ._destination import Destination
+
+__all__ = ["Fields", "aget", "get"]
+
+Fields = tuple[tuple[str, str], ...]
+"""The user's header fields, as ``check_headers`` gives them."""
 
 _ANY_ADDRESS: Sequence[str | None] = (None,)
 
 
-def _request(
-    destination: Destination, policy: JWKSPolicy, trace: object, *, forced: bool, address: str | None, connect: float
-) -> httpx.Request:
-    """A request that owes nothing to a client's defaults: not its headers, cookies, parameters or timeouts.
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What to send, wherever it is connected to.
 
-    address: which of the host's to connect to, in at most ``connect`` seconds; None leaves it to the client.
+    forced: tell caches in between to ask the publisher.
+    trace: httpx's trace extension.
     """
-    # A connection of its own: one that is taken from a pool does not tell the watchdog of its socket.
-    headers = {
-        "Accept": "application/jwk-set+json, application/json",
-        "Accept-Encoding": "identity",
-        "Connection": "close",
-    }
-    if forced:
-        headers["Cache-Control"] = "no-cache"
-    extensions = {"timeout": httpx.Timeout(policy.timeout, connect=connect).as_dict(), "trace": trace}
-    url = destination.url
-    if address is not None:
-        # Who is asked for, in TLS and in HTTP, is the host all the same.
-        headers["Host"] = url.netloc.decode("ascii")
-        extensions["sni_hostname"] = destination.host
-        url = url.copy_with(host=address)
-    return httpx.Request("GET", url, headers=headers, extensions=extensions)
 
+    destination: Destination
+    policy: JWKSPolicy
+    headers: Fields
+    forced: bool
+    trace: object
 
-def _attempts(
-    destination: Destination, policy: JWKSPolicy, trace: object, addresses: Sequence[str | None], *, forced: bool
-) -> Iterator[tuple[httpx.Request, bool]]:
-    """A request for each address, and whether it is the last; those to come share the time that is left."""
-    deadline = time.monotonic() + policy.timeout
-    left = len(addresses)
-    while True:
-        connect = max((deadline - time.monotonic()) / left, 0.001)
-        request = _request(destination, policy, trace, forced=forced, address=addresses[-left], connect=connect)
-        yield request, left == 1
-        left -= 1
+    def build(self, address: str | None, connect: float) -> httpx.Request:
+        """Build a request that owes nothing to a client's defaults: not its headers, cookies, parameters or timeouts.
+
+        address: which of the host's to connect to, in at most ``connect`` seconds; None leaves it to the client.
+        """
+        headers = httpx.Headers(
+            {
+                "Accept": "application/jwk-set+json, application/json",
+                "Accept-Encoding": "identity",
+                "User-Agent": USER_AGENT,
+            }
+        )
+        headers.update(self.headers)
+        # A connection of its own: one that is taken from a pool does not tell the watchdog of its socket.
+        headers["Connection"] = "close"
+        if self.forced:
+            headers["Cache-Control"] = "no-cache"
+        timeout = httpx.Timeout(self.policy.timeout, connect=connect).as_dict()
+        extensions = {"timeout": timeout, "trace": self.trace}
+        url = self.destination.url
+        if address is not None:
+            # Who is asked for, in TLS and in HTTP, is the host all the same.
+            headers["Host"] = url.netloc.decode("ascii")
+            extensions["sni_hostname"] = self.destination.host
+            url = url.copy_with(host=address)
+        return httpx.Request("GET", url, headers=headers, extensions=extensions)
+
+    def attempts(self, addresses: Sequence[str | None]) -> Iterator[tuple[httpx.Request, bool]]:
+        """Yield a request for each address, and whether it is the last; those to come share the time that is left."""
+        deadline = time.monotonic() + self.policy.timeout
+        left = len(addresses)
+        while True:
+            connect = max((deadline - time.monotonic()) / left, 0.001)
+            yield self.build(addresses[-left], connect), left == 1
+            left -= 1
 
 
 def _check_connection(response: httpx.Response, destination: Destination) -> None:
@@ -84,7 +103,7 @@ def _reader(response: httpx.Response, destination: Destination, policy: JWKSPoli
 
 
 def _timed_out(policy: JWKSPolicy) -> FetchFailed:
-    return FetchFailed(f"no complete answer within {policy.timeout:g} s")
+    return FetchFailed(f"no complete answer within {policy.timeout:g} s (JWKSPolicy(timeout=...))")
 
 
 def _trace(destination: Destination, watchdog: Watchdog) -> Callable[[str, dict[str, Any]], None]:
@@ -108,12 +127,19 @@ def _trace_async(destination: Destination) -> Callable[[str, dict[str, Any]], Co
     return trace
 
 
-def get(http: httpx.Client | None, url: str, policy: JWKSPolicy, *, forced: bool) -> bytes:
-    """Fetch the document. Raises FetchFailed, whatever went wrong."""
+def get(http: httpx.Client | None, url: str, policy: JWKSPolicy, *, forced: bool, headers: Fields = ()) -> Answer:
+    """Fetch the document.
+
+    http: the user's client, or None for one of our own.
+    forced: tell caches in between to ask the publisher.
+    headers: what else to send, as ``check_headers`` gives it.
+
+    Raises FetchFailed, whatever went wrong.
+    """
     with Watchdog(policy.timeout) as watchdog:
         try:
             destination = Destination(httpx.URL(url), policy)
-            trace = _trace(destination, watchdog)
+            request = _Request(destination, policy, headers, forced, _trace(destination, watchdog))
             with contextlib.ExitStack() as stack:
                 if http is not None:
                     client, addresses = without_cookies(http), _ANY_ADDRESS
@@ -121,7 +147,7 @@ def get(http: httpx.Client | None, url: str, policy: JWKSPolicy, *, forced: bool
                     addresses = destination.resolve()
                     client = httpx.Client(verify=ssl_context(), trust_env=False)
                     stack.enter_context(client)
-                response = _send(client, destination, _attempts(destination, policy, trace, addresses, forced=forced))
+                response = _send(client, destination, request.attempts(addresses))
                 stack.callback(response.close)
                 reader = _reader(response, destination, policy)
                 chunks = [response.content] if response.is_stream_consumed else response.iter_raw()
@@ -129,7 +155,7 @@ def get(http: httpx.Client | None, url: str, policy: JWKSPolicy, *, forced: bool
                     reader.feed(chunk)
                     if watchdog.has_expired:
                         raise _timed_out(policy)
-                body = reader.finish()
+                answer = reader.finish()
         except FetchFailed:
             raise
         except Exception as error:
@@ -137,7 +163,7 @@ def get(http: httpx.Client | None, url: str, policy: JWKSPolicy, *, forced: bool
     # An answer without a length ends where its socket does: cut off, it would look whole.
     if watchdog.has_expired:
         raise _timed_out(policy)
-    return body
+    return answer
 
 
 def _send(
@@ -152,11 +178,13 @@ def _send(
                 raise
 
 
-async def aget(http: httpx.AsyncClient | None, url: str, policy: JWKSPolicy, *, forced: bool) -> bytes:
-    """Fetch the document. Raises FetchFailed, whatever went wrong."""
+async def aget(
+    http: httpx.AsyncClient | None, url: str, policy: JWKSPolicy, *, forced: bool, headers: Fields = ()
+) -> Answer:
+    """Fetch the document: ``get``, awaited. Raises FetchFailed, whatever went wrong."""
     try:
         destination = Destination(httpx.URL(url), policy)
-        trace = _trace_async(destination)
+        request = _Request(destination, policy, headers, forced, _trace_async(destination))
         async with asyncio.timeout(policy.timeout), contextlib.AsyncExitStack() as stack:
             if http is not None:
                 client, addresses = without_cookies(http), _ANY_ADDRESS
@@ -164,8 +192,7 @@ async def aget(http: httpx.AsyncClient | None, url: str, policy: JWKSPolicy, *, 
                 addresses = await destination.resolve_async()
                 client = httpx.AsyncClient(verify=ssl_context(), trust_env=False)
                 await stack.enter_async_context(client)
-            attempts = _attempts(destination, policy, trace, addresses, forced=forced)
-            response = await _send_async(client, destination, attempts)
+            response = await _send_async(client, destination, request.attempts(addresses))
             stack.push_async_callback(response.aclose)
             reader = _reader(response, destination, policy)
             if response.is_stream_consumed:
