@@ -19,6 +19,7 @@ from private_key_jwt import (
     JWKSFetcher,
     JWKSPolicy,
 )
+from private_key_jwt.ledgerbee import AsyncPortalSSO, PortalSSO
 
 LOOPBACK = JWKSPolicy(allow_http_loopback=True)
 
@@ -39,6 +40,9 @@ class Edge(ABC):
 
     @abstractmethod
     def close_verifier(self, verifier: Any) -> None: ...
+
+    @abstractmethod
+    def portal(self, **settings: Any) -> Any: ...
 
     @abstractmethod
     def begin(self, calls: Sequence[Callable[[], Any]]) -> Callable[[], list[Any]]:
@@ -77,6 +81,9 @@ class SyncEdge(Edge):
 
     def http_client(self, **settings: Any) -> Any:
         return self._keep(httpx.Client(**{"trust_env": False, **settings}))
+
+    def portal(self, **settings: Any) -> Any:
+        return self._keep(PortalSSO(**settings))
 
     def close_verifier(self, verifier: Any) -> None:
         verifier.close()
@@ -161,6 +168,9 @@ class AsyncEdge(Edge):
         client = httpx.AsyncClient(**{"trust_env": False, **settings})
         self._opened.append(client)
         return client
+
+    def portal(self, **settings: Any) -> Any:
+        return self._keep(AsyncPortalSSO(**settings))
 
     def close_verifier(self, verifier: Any) -> None:
         verifier.aclose()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import socket
 import ssl
 import threading
@@ -36,6 +37,13 @@ def trickle(publisher: Publisher, data: bytes, then: bytes) -> Answer:
             connection.sendall(then)
 
     return answer
+
+
+def _is_incomplete(request: bytes) -> bool:
+    """Whether more of a request is to come. A body that is left unread would make the close a reset."""
+    head, end, body = request.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
+    return not end or (length is not None and len(body) < int(length[1]))
 
 
 class Publisher:
@@ -98,7 +106,7 @@ class Publisher:
             connection = self.tls.wrap_socket(raw, server_side=True) if self.tls else raw
             with connection:
                 request = b""
-                while b"\r\n\r\n" not in request:
+                while _is_incomplete(request):
                     received = connection.recv(4_096)
                     if not received:
                         return

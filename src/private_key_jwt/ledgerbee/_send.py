@@ -63,8 +63,14 @@ class _Connection:
     def __init__(self, scheme: str) -> None:
         self._is_plain = scheme == "http"
         self._is_fit: bool | None = None
+        self._is_abandoned = False
         self.is_traced = False
         self.is_sent = False
+
+    @property
+    def may_be_sent(self) -> bool:
+        """Whether the request may have been written: for sure unknown where a transport reports nothing."""
+        return self.is_sent or not self.is_traced
 
     def follow(self, event: str, info: dict[str, Any]) -> None:
         """Take one event. Raises _Refused or _Pooled before the request is written to an unfit connection."""
@@ -87,7 +93,15 @@ class _Connection:
         if not self._is_fit:
             where = "plain http would leave this machine" if self._is_plain else "the TLS certificate was not verified"
             raise _Refused(f"the key was not sent: {where}")
+        # In this order: either it is seen here that the caller has gone, or there that the request is written.
         self.is_sent = True
+        if self._is_abandoned:
+            raise _Refused("the caller has gone")
+
+    def abandon(self) -> bool:
+        """Have nothing written from now on, and return ``may_be_sent``."""
+        self._is_abandoned = True
+        return self.may_be_sent
 
 
 def _is_loopback_peer(stream: Any) -> bool:
@@ -162,7 +176,7 @@ def send(client: httpx.Client, post: Post, seconds: float) -> Outcome:
     except RuntimeError as error:  # the process may start no more threads
         return Failed(f"no thread for the request: {error}", was_sent=False)
     thread.join(seconds)
-    return outcomes[0] if outcomes else _late(connection, seconds)
+    return outcomes[0] if outcomes else _late(was_sent=connection.abandon())
 
 
 def _attempt(client: httpx.Client, post: Post, connection: _Connection, seconds: float) -> Outcome:
@@ -179,9 +193,9 @@ def _attempt(client: httpx.Client, post: Post, connection: _Connection, seconds:
                     body.feed(chunk)
                 answer = body.finish(post.credential)
         except Exception as error:
-            return _late(connection, seconds) if watchdog.has_expired else _failed(error, connection)
+            return _late(was_sent=connection.may_be_sent) if watchdog.has_expired else _failed(error, connection)
     # An answer without a length ends where its socket does: cut off, it would look whole.
-    return _late(connection, seconds) if watchdog.has_expired else answer
+    return _late(was_sent=connection.may_be_sent) if watchdog.has_expired else answer
 
 
 def _open(client: httpx.Client, post: Post, trace: Callable[..., None], seconds: float) -> httpx.Response:
@@ -214,7 +228,7 @@ async def asend(client: httpx.AsyncClient, post: Post, seconds: float) -> Outcom
                     body.feed(chunk)
             return body.finish(post.credential)
     except TimeoutError:
-        return _late(connection, seconds)
+        return _late(was_sent=connection.may_be_sent)
     except Exception as error:
         return _failed(error, connection)
 
@@ -229,9 +243,8 @@ async def _aopen(
     raise _Refused(_ONLY_POOLED)
 
 
-def _late(connection: _Connection, seconds: float) -> Failed:
-    was_sent = connection.is_sent or not connection.is_traced
-    return Failed(f"no complete {'answer' if was_sent else 'connection'} within {seconds:.3g} s", was_sent)
+def _late(*, was_sent: bool) -> Failed:
+    return Failed("no complete answer in time" if was_sent else "no connection in time", was_sent)
 
 
 def _failed(error: Exception, connection: _Connection) -> Failed:
@@ -240,6 +253,8 @@ def _failed(error: Exception, connection: _Connection) -> Failed:
     if isinstance(error, _BadAnswer):
         return Failed(str(error), was_sent=True, can_retry=False)
     was_sent = connection.is_sent if connection.is_traced else not isinstance(error, _NOT_SENT)
+    if isinstance(error, httpx.TimeoutException):
+        return _late(was_sent=was_sent)
     can_retry = isinstance(error, _TRANSIENT) and not _is_untrusted(error)
     return Failed(describe_error(error), was_sent, can_retry)
 

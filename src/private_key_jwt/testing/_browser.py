@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs
 
 from ..ledgerbee._values import REDEEM_PATH
@@ -72,11 +71,9 @@ def _redeem(portal: Portal, request: Request, host: re.Match[str]) -> Answer:
 
 
 def _session(portal: Portal, request: Request) -> Answer:
-    try:
-        cookies = SimpleCookie(request.headers.get("cookie", ""))
-    except CookieError:
-        cookies = SimpleCookie()
-    user = portal.session(cookies[COOKIE].value) if COOKIE in cookies else None
+    pairs = (pair.strip().partition("=") for pair in request.headers.get("cookie", "").split(";"))
+    cookies = {name: value for name, _, value in pairs}
+    user = portal.session(cookies.get(COOKIE, ""))
     if user is None:
         return answer_json(401, {"code": "UNAUTHORIZED", "error": "there is no session"})
     memberships = [{"id": each.id, "customerId": each.customer_id, "role": each.role} for each in user.memberships]
