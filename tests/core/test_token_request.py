@@ -175,10 +175,10 @@ class OddForm:
         raise RuntimeError("secret")
 
 
-@pytest.mark.parametrize("form", [odd_pairs(), OddForm(), {"client_assertion": object()}])
-def test_a_form_that_cannot_be_read_is_ours_to_tell_and_quotes_nothing(form: Any) -> None:
+@pytest.mark.parametrize("make", [odd_pairs, OddForm, lambda: {"client_assertion": object()}])
+def test_a_form_that_cannot_be_read_is_ours_to_tell_and_quotes_nothing(make: Callable[[], Any]) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        read(form, None)
+        read(make(), None)
     assert "secret" not in caught.value.detail
 
 
