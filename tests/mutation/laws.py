@@ -93,7 +93,7 @@ def _modules(place: str) -> list[Path]:
 
 
 def break_law(breach: Breach) -> Broken:
-    """Return the module with its statements changed. Raise LookupError when there are more or fewer than there should."""
+    """Return the module with its statements changed. Raise LookupError unless there are as many as there should."""
     parsed = [(path, ast.parse(path.read_text())) for path in _modules(breach.place)]
     found = [
         (path, tree, node)
