@@ -6,7 +6,7 @@ import pytest
 
 from private_key_jwt import JWKSPolicy, Reason
 from private_key_jwt._core import freshness
-from private_key_jwt._core.freshness import Action, Budget, Entry
+from private_key_jwt._core.freshness import Action, Budget, Entry, Instant, KeyQuery, new_entry
 from private_key_jwt._core.jwk_set import KeySet, key_set
 from support import jwk, private_key
 
@@ -19,38 +19,50 @@ def keys(*members: Any) -> KeySet:
 
 FULL = keys(jwk())
 EMPTY = keys()
+WALL = 1_000_000.0
+
+
+def at(clock: float) -> Instant:
+    return Instant(clock, WALL + clock)
+
+
+def entry(keys: KeySet, asked_at: float = 0, policy: JWKSPolicy = POLICY, *, tried: bool = False, **more: Any) -> Entry:
+    made = new_entry(keys, at(asked_at), policy, number=1, **more)
+    return made.without_refresh_ahead() if tried else made
+
+
 BROKEN = keys(jwk(use="enc"))
 TWINS = keys(jwk(), jwk(private_key(1)))
 
 
 @pytest.mark.parametrize(
-    ("entry", "kid", "now", "action", "reason"),
+    ("known", "kid", "now", "action", "reason"),
     [
         (None, "k1", 0, Action.REFRESH, Reason.JWKS_UNAVAILABLE),
-        (Entry(FULL, 0, 1), "k1", 0, Action.USE, None),
-        (Entry(FULL, 0, 1), None, 0, Action.USE, None),
-        (Entry(FULL, 0, 1), "k1", 239.9, Action.USE, None),
-        (Entry(FULL, 0, 1), "k1", 240, Action.USE_AND_REFRESH, None),
-        (Entry(FULL, 0, 1, refresh_ahead_tried=True), "k1", 240, Action.USE, None),
-        (Entry(FULL, 0, 1, refresh_ahead_tried=True), "k1", 299.9, Action.USE, None),
-        (Entry(FULL, 0, 1, refresh_ahead_tried=True), "k1", 300, Action.REFRESH, Reason.JWKS_UNAVAILABLE),
-        (Entry(FULL, 0, 1), "k1", 300, Action.REFRESH, Reason.JWKS_UNAVAILABLE),
-        (Entry(FULL, 0, 1), "k1", 1e9, Action.REFRESH, Reason.JWKS_UNAVAILABLE),
-        (Entry(FULL, 0, 1), "k2", 0, Action.REFRESH, Reason.UNKNOWN_KID),
-        (Entry(FULL, 0, 1), "k2", 250, Action.REFRESH, Reason.UNKNOWN_KID),
-        (Entry(BROKEN, 0, 1), "k1", 0, Action.REFRESH, Reason.UNUSABLE_KEY),
-        (Entry(BROKEN, 0, 1), None, 0, Action.REFRESH, Reason.UNUSABLE_KEY),
-        (Entry(BROKEN, 0, 1), "k1", 299.9, Action.REFRESH, Reason.UNUSABLE_KEY),
-        (Entry(TWINS, 0, 1), "k1", 0, Action.REFUSE, Reason.AMBIGUOUS_KEY),
-        (Entry(TWINS, 0, 1), None, 0, Action.REFUSE, Reason.AMBIGUOUS_KEY),
-        (Entry(EMPTY, 0, 1), "k1", 29.9, Action.REFRESH, Reason.NO_KEYS),
-        (Entry(EMPTY, 0, 1), "k1", 30, Action.REFRESH, Reason.JWKS_UNAVAILABLE),
+        (entry(FULL, 0), "k1", 0, Action.USE, None),
+        (entry(FULL, 0), None, 0, Action.USE, None),
+        (entry(FULL, 0), "k1", 239.9, Action.USE, None),
+        (entry(FULL, 0), "k1", 240, Action.USE_AND_REFRESH, None),
+        (entry(FULL, 0, tried=True), "k1", 240, Action.USE, None),
+        (entry(FULL, 0, tried=True), "k1", 299.9, Action.USE, None),
+        (entry(FULL, 0, tried=True), "k1", 300, Action.REFRESH, Reason.JWKS_UNAVAILABLE),
+        (entry(FULL, 0), "k1", 300, Action.REFRESH, Reason.JWKS_UNAVAILABLE),
+        (entry(FULL, 0), "k1", 1e9, Action.REFRESH, Reason.JWKS_UNAVAILABLE),
+        (entry(FULL, 0), "k2", 0, Action.REFRESH, Reason.UNKNOWN_KID),
+        (entry(FULL, 0), "k2", 250, Action.REFRESH, Reason.UNKNOWN_KID),
+        (entry(BROKEN, 0), "k1", 0, Action.REFRESH, Reason.UNUSABLE_KEY),
+        (entry(BROKEN, 0), None, 0, Action.REFRESH, Reason.UNUSABLE_KEY),
+        (entry(BROKEN, 0), "k1", 299.9, Action.REFRESH, Reason.UNUSABLE_KEY),
+        (entry(TWINS, 0), "k1", 0, Action.REFUSE, Reason.AMBIGUOUS_KEY),
+        (entry(TWINS, 0), None, 0, Action.REFUSE, Reason.AMBIGUOUS_KEY),
+        (entry(EMPTY, 0), "k1", 29.9, Action.REFRESH, Reason.NO_KEYS),
+        (entry(EMPTY, 0), "k1", 30, Action.REFRESH, Reason.JWKS_UNAVAILABLE),
     ],
 )
 def test_what_to_do_with_what_is_known(
-    entry: Entry | None, kid: str | None, now: float, action: Action, reason: Reason | None
+    known: Entry | None, kid: str | None, now: float, action: Action, reason: Reason | None
 ) -> None:
-    decision = freshness.decide(entry, "RS256", kid, now, POLICY)
+    decision = freshness.decide(known, KeyQuery("RS256", kid), at(now))
     assert decision.action is action
     assert (decision.key is not None) is (reason is None)
     if reason is not None:
@@ -62,7 +74,7 @@ EPOCH = 1_000.0
 
 def test_ages_count_and_not_times() -> None:
     def action(age: float, kid: str = "k1", **changes: Any) -> Action:
-        return freshness.decide(Entry(FULL, EPOCH, 1, **changes), "RS256", kid, EPOCH + age, POLICY).action
+        return freshness.decide(entry(FULL, EPOCH, **changes), KeyQuery("RS256", kid), at(EPOCH + age)).action
 
     assert [action(age) for age in (0, 239.9, 240, 299.9, 300)] == [
         Action.USE,
@@ -71,57 +83,73 @@ def test_ages_count_and_not_times() -> None:
         Action.USE_AND_REFRESH,
         Action.REFRESH,
     ]
-    assert action(299.9, refresh_ahead_tried=True) is Action.USE
+    assert action(299.9, tried=True) is Action.USE
     assert action(0, "k2") is Action.REFRESH
 
 
 @pytest.mark.parametrize(
-    ("kid", "age", "tried", "quiet"),
-    [
-        ("k1", 0, False, True),
-        ("k1", 239.9, False, True),
-        ("k1", 240, False, False),
-        ("k1", 240, True, True),
-        ("k1", 299.9, True, True),
-        ("k1", 300, True, False),
-        ("k2", 0, False, False),
-    ],
+    ("age", "expires", "fresh"),
+    [(0, 300, 240), (100, 200, 160), (269.9, 30.1, 24.08), (270, 30, 24), (1e9, 30, 24)],
 )
-def test_a_key_is_quiet_when_nothing_is_to_be_done(kid: str, age: float, tried: bool, quiet: bool) -> None:
-    entry = Entry(FULL, EPOCH, 1, refresh_ahead_tried=tried)
-    key = freshness.quiet_key(entry, "RS256", kid, EPOCH + age, POLICY)
-    assert key is (FULL.usable[0] if quiet else None)
+def test_an_age_shortens_the_use_of_a_set_down_to_30_s(age: float, expires: float, fresh: float) -> None:
+    made = entry(FULL, EPOCH, age=age)
+    assert made.expires_at == pytest.approx(EPOCH + expires)
+    assert made.wall_expires_at == pytest.approx(WALL + EPOCH + expires)
+    assert made.fresh_until == pytest.approx(EPOCH + fresh)
+    assert made.asked_at == EPOCH
+    assert made.fetched_at == pytest.approx(EPOCH + expires - POLICY.ttl)
+
+
+@pytest.mark.parametrize(("keys", "policy", "life"), [(EMPTY, POLICY, 30), (FULL, JWKSPolicy(ttl=20), 20)])
+def test_an_age_shortens_no_life_of_30_s_or_less(keys: KeySet, policy: JWKSPolicy, life: float) -> None:
+    assert entry(keys, EPOCH, policy, age=299).expires_at == EPOCH + life
+
+
+def test_refresh_ahead_of_a_shared_set_counts_in_what_remains_of_it() -> None:
+    made = entry(FULL, EPOCH, seen=at(EPOCH + 250))
+    assert made.expires_at == EPOCH + 300
+    assert made.fresh_until == pytest.approx(EPOCH + 290)
+
+
+@pytest.mark.parametrize(("wall", "action"), [(299.9, Action.USE), (300, Action.REFRESH), (-1e6, Action.USE)])
+def test_the_wall_clock_ends_a_set_and_prolongs_none(wall: float, action: Action) -> None:
+    known = entry(FULL, EPOCH)
+    query = KeyQuery("RS256", "k1")
+    assert freshness.decide(known, query, Instant(EPOCH, WALL + EPOCH + wall)).action is action
+    assert freshness.decide(known, query, Instant(EPOCH + 300, WALL + EPOCH + wall)).action is Action.REFRESH
 
 
 def test_staleness_counts_ages_and_not_times() -> None:
     tolerant = JWKSPolicy(stale_if_error=60)
 
     def allowed(age: float, failed: float) -> bool:
-        return freshness.stale_allowed(Entry(FULL, EPOCH, 1, failed_at=EPOCH + failed), EPOCH + age, tolerant)
+        return freshness.stale_allowed(entry(FULL, EPOCH), EPOCH + failed, at(EPOCH + age), tolerant)
 
     assert allowed(359.9, 330)
     assert not allowed(359.9, 329.9)
     assert not allowed(360, 360)
+    late = Instant(EPOCH + 330, WALL + EPOCH + 360)
+    assert not freshness.stale_allowed(entry(FULL, EPOCH), EPOCH + 330, late, tolerant)
 
 
 def test_a_budget_counts_ages_and_not_times() -> None:
     budget = Budget()
     assert [budget.claim(EPOCH + age, POLICY) for age in (0, 10, 20, 30, 30.1)] == [True, True, False, True, False]
     assert budget.wait(EPOCH + 31, POLICY) == pytest.approx(9)
-    assert not budget.idle(EPOCH + 59.9, POLICY)
-    assert budget.idle(EPOCH + 60, POLICY)
+    assert not budget.is_idle(EPOCH + 59.9, POLICY)
+    assert budget.is_idle(EPOCH + 60, POLICY)
 
 
-def test_a_spent_budget_is_told_of_once_until_a_claim_is_granted() -> None:
+def test_a_spent_budget_is_reported_once_until_a_claim_is_granted() -> None:
     budget = Budget()
-    assert [budget.tell(), budget.tell()] == [True, False]
+    assert [budget.report_spent(), budget.report_spent()] == [True, False]
     assert budget.claim(EPOCH, POLICY)
-    assert [budget.tell(), budget.tell()] == [True, False]
+    assert [budget.report_spent(), budget.report_spent()] == [True, False]
 
 
 def test_refresh_ahead_can_be_turned_off() -> None:
-    decision = freshness.decide(Entry(FULL, 0, 1), "RS256", "k1", 299.9, JWKSPolicy(refresh_ahead=1))
-    assert decision.action is Action.USE
+    known = entry(FULL, 0, JWKSPolicy(refresh_ahead=1))
+    assert freshness.decide(known, KeyQuery("RS256", "k1"), at(299.9)).action is Action.USE
 
 
 def test_an_empty_set_never_lives_longer_than_a_full_one() -> None:
@@ -132,7 +160,7 @@ def test_an_empty_set_never_lives_longer_than_a_full_one() -> None:
 
 def test_stale_keys_are_capped() -> None:
     def allowed(now: float, policy: JWKSPolicy, failed_at: float) -> bool:
-        return freshness.stale_allowed(Entry(FULL, 0, 1, failed_at=failed_at), now, policy)
+        return freshness.stale_allowed(entry(FULL, 0, policy), failed_at, at(now), policy)
 
     assert not allowed(300, POLICY, 300)
     tolerant = JWKSPolicy(stale_if_error=60)
@@ -140,7 +168,6 @@ def test_stale_keys_are_capped() -> None:
     assert allowed(359.9, tolerant, 330)
     assert not allowed(359.9, tolerant, 329.9)
     assert not allowed(360, tolerant, 360)
-    assert freshness.stale_allowed(Entry(FULL, 0, 1), 300, tolerant) is False
 
 
 def test_a_budget_is_a_sliding_window() -> None:
@@ -173,7 +200,7 @@ def test_a_budget_with_room_needs_no_wait() -> None:
 
 def test_a_budget_is_idle_when_its_last_claim_is_old() -> None:
     budget = Budget()
-    assert budget.idle(0, POLICY)
+    assert budget.is_idle(0, POLICY)
     budget.claim(0, POLICY)
-    assert not budget.idle(29.9, POLICY)
-    assert budget.idle(30, POLICY)
+    assert not budget.is_idle(29.9, POLICY)
+    assert budget.is_idle(30, POLICY)

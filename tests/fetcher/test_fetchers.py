@@ -22,7 +22,7 @@ from private_key_jwt import (
     Reason,
     TemporarilyUnavailable,
 )
-from private_key_jwt.fetcher import _state
+from private_key_jwt.fetcher._fetches import FetchSlots, fetch_slots
 from private_key_jwt.stores import JWKSDocument
 from support import jwk, registered
 
@@ -103,7 +103,7 @@ class StuckOnce(MemoryJWKSCache):
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 def test_a_loop_that_was_closed_with_a_fetch_under_way_blocks_nobody(publisher: Publisher) -> None:
     fetcher = AsyncJWKSFetcher(LOOPBACK, cache=StuckOnce())  # type: ignore[arg-type]
-    taken = _state._in_flight._count
+    taken = len(fetch_slots)
     loop = asyncio.new_event_loop()
     asking = loop.create_task(fetcher.get_key(registered(publisher.uri()), "RS256", "k1"))
     loop.run_until_complete(asyncio.sleep(0))
@@ -112,7 +112,7 @@ def test_a_loop_that_was_closed_with_a_fetch_under_way_blocks_nobody(publisher: 
     assert asking in left_behind
     loop.close()
     assert asyncio.run(fetcher.get_key(registered(publisher.uri()), "RS256", "k1")).kid == "k1"
-    assert _state._in_flight._count == taken
+    assert len(fetch_slots) == taken
     for task in left_behind:
         task._log_destroy_pending = False  # type: ignore[attr-defined]
         work = task.get_coro()
@@ -120,7 +120,7 @@ def test_a_loop_that_was_closed_with_a_fetch_under_way_blocks_nobody(publisher: 
         work.close()
 
 
-def test_a_refresh_ahead_that_is_cancelled_with_its_loop_lands(publisher: Publisher) -> None:
+def test_a_refresh_ahead_that_is_cancelled_with_its_loop_ends(publisher: Publisher) -> None:
     now = 0.0
     fetcher = AsyncJWKSFetcher(LOOPBACK, clock=lambda: now)
 
@@ -131,11 +131,11 @@ def test_a_refresh_ahead_that_is_cancelled_with_its_loop_lands(publisher: Publis
     now = 250.0
     publisher.hold()
     assert asyncio.run(ask()) == "k1"
-    assert fetcher._state.flights() == []
+    assert fetcher._state.fetches() == []
 
 
-def test_a_flight_that_is_cancelled_before_its_first_step_keeps_no_place(publisher: Publisher) -> None:
-    taken = _state._in_flight._count
+def test_a_fetch_that_is_cancelled_before_its_first_step_keeps_no_slot(publisher: Publisher) -> None:
+    taken = len(fetch_slots)
 
     async def run() -> None:
         for _ in range(20):
@@ -149,7 +149,7 @@ def test_a_flight_that_is_cancelled_before_its_first_step_keeps_no_place(publish
                 await second
 
     asyncio.run(run())
-    assert _state._in_flight._count == taken
+    assert len(fetch_slots) == taken
 
 
 def test_waiting_for_a_sync_fetcher_takes_no_thread_of_the_loops_pool(publisher: Publisher) -> None:
@@ -204,7 +204,7 @@ def test_a_cache_that_hangs_once_blocks_its_jwks_uri_for_a_window_at_the_most(ed
     try:
         assert reason(lambda: fetcher.get_key(registered(publisher.uri()), "RS256", "k1")) is Reason.JWKS_UNAVAILABLE
         if edge.name == "async":
-            edge.settle()  # there the flight goes on without the cache
+            edge.settle()  # there the fetch goes on without the cache
             assert fetcher.get_key(registered(publisher.uri()), "RS256", "k1").kid == "k1"
         else:
             with freeze_time() as frozen:
@@ -218,14 +218,14 @@ def test_a_fetch_that_hangs_past_its_deadline_holds_on_to_nobody_who_comes_then(
     cache = HangsOnce()
 
     async def ask() -> None:
-        with pytest.raises(TemporarilyUnavailable, match="has not ended in time"):
+        with pytest.raises(TemporarilyUnavailable, match="no complete answer within 0.2 s"):
             await fetcher.get_key_async(registered(publisher.uri()), "RS256", "k1")
 
     async def run() -> int:
         await ask()
         await asyncio.gather(*(ask() for _ in range(100)))
-        (flight,) = fetcher._state.flights()
-        return len(flight.handle._done_callbacks)  # type: ignore[attr-defined]
+        (fetch,) = fetcher._state.fetches()
+        return len(fetch.handle._done_callbacks)  # type: ignore[attr-defined]
 
     with JWKSFetcher(JWKSPolicy(allow_http_loopback=True, timeout=0.2), cache=cache) as fetcher:
         try:
@@ -278,7 +278,7 @@ def test_when_no_thread_can_start_the_answer_is_unavailable(
     assert fetcher.get_key(registered(publisher.uri()), "RS256", "k1").kid == "k1"
 
 
-def test_a_fault_of_our_own_lands_the_flight(
+def test_a_fault_of_our_own_ends_the_fetch(
     edge: Edge, publisher: Publisher, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_args: object) -> None:
@@ -309,33 +309,31 @@ class StopsOnce(MemoryJWKSCache):
 
 
 @pytest.mark.parametrize("error", [asyncio.CancelledError, SystemExit, KeyboardInterrupt])
-def test_what_ends_a_thread_lands_its_flight(publisher: Publisher, error: type[BaseException]) -> None:
-    taken = _state._in_flight._count
+def test_what_ends_a_thread_ends_its_fetch(publisher: Publisher, error: type[BaseException]) -> None:
+    taken = len(fetch_slots)
     fetcher = JWKSFetcher(LOOPBACK, cache=StopsOnce(error))
     assert detail(lambda: fetcher.get_key(registered(publisher.uri()), "RS256", "k1")) == f"unexpected {error.__name__}"
-    assert _state._in_flight._count == taken
+    assert len(fetch_slots) == taken
     assert fetcher.get_key(registered(publisher.uri()), "RS256", "k1").kid == "k1"
 
 
 @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
-def test_what_stops_an_event_loop_that_goes_on_lands_its_flight(
-    publisher: Publisher, error: type[BaseException]
-) -> None:
-    taken = _state._in_flight._count
+def test_what_stops_an_event_loop_that_goes_on_ends_its_fetch(publisher: Publisher, error: type[BaseException]) -> None:
+    taken = len(fetch_slots)
     fetcher = AsyncJWKSFetcher(LOOPBACK, cache=StopsOnce(error))
     with contextlib.closing(asyncio.new_event_loop()) as loop:
         asking = loop.create_task(fetcher.get_key(registered(publisher.uri()), "RS256", "k1"))
         with pytest.raises(error):
             loop.run_until_complete(asking)
         assert detail(lambda: loop.run_until_complete(asking)) == f"unexpected {error.__name__}"
-        assert _state._in_flight._count == taken
+        assert len(fetch_slots) == taken
         assert loop.run_until_complete(fetcher.get_key(registered(publisher.uri()), "RS256", "k1")).kid == "k1"
 
 
 def test_fetches_in_flight_are_capped_over_the_process(
     edge: Edge, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_state, "MAX_FETCHES_IN_FLIGHT", 2)
+    monkeypatch.setattr(FetchSlots, "LIMIT", 2)
     publisher.hold()
     fetchers = [edge.fetcher(), edge.fetcher()]
     answers = [
@@ -362,12 +360,12 @@ def test_it_works_after_a_fork_in_the_middle_of_a_fetch(publisher: Publisher) ->
     waiter.start()
     publisher.await_requests(2)
     publisher.release()
-    with fetcher._state._lock, _state._in_flight._lock:
+    with fetcher._state._lock, fetch_slots._lock:
         holds = children.holds(
             lambda: (
                 fetcher.get_key(registered(publisher.uri("/a")), "RS256", "k1").kid == "k1"
                 and fetcher.get_key(registered(publisher.uri("/c")), "RS256", "k1").kid == "k1"
-                and _state._in_flight._count == 0
+                and len(fetch_slots) == 0
             )
         )
     waiter.join()

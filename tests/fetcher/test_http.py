@@ -68,10 +68,7 @@ def test_the_deadline_covers_every_byte(edge: Edge, publisher: Publisher, name: 
     settings = {"http_client": edge.http_client(timeout=None)} if whose == "the user's client" else {}
     fetcher = edge.fetcher(SHORT, **settings)
     started = time.monotonic()
-    assert outcome(fetcher, publisher.uri()) in (
-        "no complete answer within 0.3 s (JWKSPolicy(timeout=...))",
-        "the fetch under way has not ended in time",
-    )
+    assert outcome(fetcher, publisher.uri()) == "no complete answer within 0.3 s (JWKSPolicy(timeout=...))"
     edge.settle()
     assert time.monotonic() - started < 2
     assert publisher.count == 1
@@ -103,11 +100,13 @@ def test_a_name_server_that_hangs_holds_nobody_past_the_deadline(
     monkeypatch.setattr(socket, "getaddrinfo", hang)
     fetcher = JWKSFetcher(SHORT)
     started = time.monotonic()
-    assert outcome(fetcher, publisher.uri(host="localhost")) == "the fetch under way has not ended in time"
+    expected = "no complete answer within 0.3 s (JWKSPolicy(timeout=...))"
+    assert outcome(fetcher, publisher.uri(host="localhost")) == expected
     assert time.monotonic() - started < 2
     # It still hangs: whoever comes now is told at once.
     started = time.monotonic()
-    assert outcome(fetcher, publisher.uri(host="localhost")) == "the fetch under way has not ended in time"
+    expected = "no complete answer within 0.3 s (JWKSPolicy(timeout=...))"
+    assert outcome(fetcher, publisher.uri(host="localhost")) == expected
     assert time.monotonic() - started < 0.25
     publisher.closing.set()
 

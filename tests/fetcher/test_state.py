@@ -1,8 +1,9 @@
-"""What a fetcher remembers: late answers and replaced flights."""
+"""What a fetcher remembers: late answers, fetches that were replaced, and what a fork leaves."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,11 +11,12 @@ import pytest
 
 import children
 from private_key_jwt import JWKSPolicy, MemoryJWKSCache
-from private_key_jwt._core.freshness import Entry
-from private_key_jwt._core.jwk_set import key_set
+from private_key_jwt._core.freshness import Entry, Instant, KeyQuery, new_entry
+from private_key_jwt._core.jwk_set import KeySet, key_set
 from private_key_jwt.events import log_events
-from private_key_jwt.fetcher import _flow, _state
-from private_key_jwt.fetcher._state import DONE, FetchState, Flight, Landing, Outcome, Wish
+from private_key_jwt.fetcher import _flow
+from private_key_jwt.fetcher._fetches import DONE, Fetch, Outcome, RefreshRequest, Status, fetch_slots
+from private_key_jwt.fetcher._state import FetcherState
 from private_key_jwt.stores import JWKSDocument
 from private_key_jwt.testing import Clock
 from support import jwk, private_key
@@ -22,64 +24,94 @@ from support import jwk, private_key
 URI = "https://op.example/jwks.json"
 OLD = key_set({"keys": [jwk(kid="old")]}, 64)
 NEW = key_set({"keys": [jwk(private_key(1), kid="new")]}, 64)
-WISH = Wish("RS256", "k1", forced=False, known=None)
+QUERY = KeyQuery("RS256", "new")
+
+
+def make_state(max_key_sets: int = 10, clock: Callable[[], float] = lambda: 0.0) -> FetcherState[None]:
+    return FetcherState(JWKSPolicy(), clock, clock, max_key_sets, log_events)
 
 
 @pytest.fixture
-def state() -> FetchState[None]:
-    return FetchState(JWKSPolicy(), lambda: 0.0, 10, log_events)
+def state() -> FetcherState[None]:
+    return make_state()
 
 
-def board(state: FetchState[None], *, join: bool = True) -> Flight[None]:
-    flight, _ = state.board(URI, WISH, 0, lambda: None, lambda _: join)
-    assert isinstance(flight, Flight)
-    return flight
+def entry(keys: KeySet, at: float, number: int, age: float = 0) -> Entry:
+    return new_entry(keys, Instant(at, at), JWKSPolicy(), number=number, age=age)
+
+
+def start(state: FetcherState[None], *, join: bool = True) -> Fetch[None]:
+    request = RefreshRequest(URI, QUERY, forced=False, known=None)
+    fetch = state.join_or_start(Fetch(request, time.monotonic() + 3, None), lambda _: join)
+    assert isinstance(fetch, Fetch)
+    return fetch
 
 
 @pytest.mark.parametrize(
     ("first", "second"),
     [
-        (Entry(NEW, 2, 2), Entry(OLD, 1, 1)),
-        (Entry(NEW, 2, 1), Entry(OLD, 1, 2)),
-        (Entry(NEW, 1, 2), Entry(OLD, 1, 1)),
-        (Entry(NEW, 1, 1), Entry(OLD, 1, 0)),
+        (entry(NEW, 2, 2), entry(OLD, 1, 1)),
+        (entry(NEW, 2, 1), entry(OLD, 1, 2)),
+        (entry(NEW, 1, 2), entry(OLD, 1, 1)),
+        (entry(NEW, 1, 1), entry(OLD, 1, 0)),
+        # What was asked for later is newer, also where a cache says that it is older …
+        (entry(NEW, 2, 2, age=200), entry(OLD, 1, 1)),
+        # … but what came out of a shared cache has no other age than that.
+        (entry(NEW, 2, 2), entry(OLD, 3, 0, age=200)),
     ],
 )
-def test_a_late_answer_never_overwrites_a_newer_one(state: FetchState[None], first: Entry, second: Entry) -> None:
-    state.adopt(URI, first)
-    state.adopt(URI, second)
+def test_a_late_answer_never_overwrites_a_newer_one(state: FetcherState[None], first: Entry, second: Entry) -> None:
+    state.keep(URI, first)
+    state.keep(URI, second)
     assert state.entry(URI) is first
-    state.adopt(URI, Entry(OLD, 3, 3))
-    assert state.entry(URI) == Entry(OLD, 3, 3)
+    state.keep(URI, entry(OLD, 3, 3))
+    assert state.entry(URI) == entry(OLD, 3, 3)
 
 
-def test_no_second_fetch_begins_for_a_set_that_has_come_meanwhile(state: FetchState[None]) -> None:
-    """Between the look at what is known and the fetch that it asks for, another's fetch may land."""
-    flow = _flow.find_key(state, URI, "RS256", "new")
+def test_no_second_fetch_is_started_for_a_set_that_has_come_meanwhile(state: FetcherState[None]) -> None:
+    """Between the look at what is known and the fetch that it asks for, another's fetch may end."""
+    flow = _flow.find_key(state, URI, QUERY)
     step = next(flow)
-    state.adopt(URI, Entry(NEW, 0, 1))
-    outcome, is_new = state.board(URI, step.wish, 0, lambda: None, lambda _: True)
-    assert (outcome, is_new, state.flights()) == (DONE, False, [])
+    state.keep(URI, entry(NEW, 0, 1))
+    assert state.join_or_start(Fetch(step.request, 0, None), lambda _: True) is DONE
+    assert state.fetches() == []
     with pytest.raises(StopIteration) as found:
         flow.send(DONE)
     assert found.value.value.kid == "new"
 
 
-def test_one_flight_a_jwks_uri_is_under_way(state: FetchState[None]) -> None:
-    flight = board(state)
-    assert board(state) is flight
-    assert state.flights() == [flight]
-    state.land(flight, DONE)
-    assert state.flights() == []
+def test_a_set_that_came_with_another_answer_is_looked_at_before_a_refusal(state: FetcherState[None]) -> None:
+    flow = _flow.find_key(state, URI, QUERY)
+    next(flow)
+    state.keep(URI, entry(NEW, 0, 0))
+    with pytest.raises(StopIteration) as found:
+        flow.send(Outcome(Status.SPENT, "the fetch budget is spent"))
+    assert found.value.value.kid == "new"
 
 
-def test_a_flight_that_was_replaced_lands_alone(state: FetchState[None]) -> None:
-    left_behind = board(state)
-    flight = board(state, join=False)
-    state.land(left_behind, DONE)
-    assert state.flights() == [flight]
-    state.land(flight, DONE)
-    assert state.flights() == []
+def test_one_fetch_of_a_jwks_uri_is_under_way(state: FetcherState[None]) -> None:
+    fetch = start(state)
+    assert start(state) is fetch
+    assert state.fetches() == [fetch]
+    state.finish(fetch, DONE)
+    assert state.fetches() == []
+
+
+def test_a_fetch_that_was_replaced_ends_alone(state: FetcherState[None]) -> None:
+    left_behind = start(state)
+    fetch = start(state, join=False)
+    state.finish(left_behind, DONE)
+    assert state.fetches() == [fetch]
+    state.finish(fetch, DONE)
+    assert state.fetches() == []
+
+
+def test_fetches_that_nobody_will_finish_are_forgotten(state: FetcherState[None]) -> None:
+    for number in range(3_000):
+        request = RefreshRequest(f"{URI}?{number}", QUERY, forced=False, known=None)
+        fetch: Fetch[None] = Fetch(request, time.monotonic() - 100, None)
+        assert state.join_or_start(fetch, lambda _: True) is fetch
+    assert len(state.fetches()) <= 1_024
 
 
 class Stuck(str):
@@ -122,28 +154,28 @@ def holds_in_children(change: Callable[[str], object], check: Callable[[], bool]
 
 def test_a_fork_while_an_unknown_kid_is_remembered_makes_none_of_them_unknown_for_ever() -> None:
     clock = Clock(0)
-    memory: FetchState[None] = FetchState(JWKSPolicy(), clock, 10, log_events)
+    memory = make_state(clock=clock)
 
     def check() -> bool:
         memory.remember_unknown(URI, "k", 0)
-        known = memory.is_unknown(URI, "k")
+        until = memory.unknown_until(URI, "k")
         clock.advance(30)
-        return known and not memory.is_unknown(URI, "k")
+        return until == 5 and memory.unknown_until(URI, "k") is None
 
     holds_in_children(lambda uri: memory.remember_unknown(uri, "k", 0), check)
 
 
 def test_a_fork_while_a_set_is_evicted_breaks_nothing() -> None:
-    memory: FetchState[None] = FetchState(JWKSPolicy(), lambda: 0.0, 1, log_events)
+    memory = make_state(1)
 
     def change(uri: str) -> None:
-        memory.adopt(uri, Entry(OLD, 1, 1))
-        memory.adopt(URI, Entry(OLD, 2, 2))
+        memory.keep(uri, entry(OLD, 1, 1))
+        memory.keep(URI, entry(OLD, 2, 2))
 
     def check() -> bool:
         for number in range(4):
-            memory.adopt(f"{URI}?{number}", Entry(NEW, 3, 3))
-        return memory.entry(URI) is None and memory.entry(f"{URI}?3") == Entry(NEW, 3, 3)
+            memory.keep(f"{URI}?{number}", entry(NEW, 3, 3))
+        return memory.entry(URI) is None and memory.entry(f"{URI}?3") == entry(NEW, 3, 3)
 
     holds_in_children(change, check)
 
@@ -164,21 +196,22 @@ def test_a_fork_while_a_document_is_evicted_breaks_nothing() -> None:
 
 
 def test_the_set_that_was_asked_for_first_leaves_first_after_a_fork_too() -> None:
-    memory: FetchState[None] = FetchState(JWKSPolicy(), lambda: 0.0, 2, log_events)
+    memory = make_state(2)
     for number, uri in enumerate("aba"):
-        memory.adopt(uri, Entry(OLD, number, number))
+        memory.keep(uri, entry(OLD, number, number))
 
     def check() -> bool:
-        memory.adopt("c", Entry(NEW, 4, 4))
+        memory.keep("c", entry(NEW, 4, 4))
         return [memory.entry(uri) is None for uri in "abc"] == [False, True, False]
 
     assert children.holds(check)
 
 
-def test_a_flight_lands_once(state: FetchState[None]) -> None:
-    taken = _state._in_flight._count
-    flight = board(state)
-    state.land(flight, DONE)
-    state.land(flight, Outcome(Landing.FAILED, "again"))
-    assert flight.outcome is DONE
-    assert _state._in_flight._count == taken
+def test_a_fetch_ends_once(state: FetcherState[None]) -> None:
+    taken = len(fetch_slots)
+    fetch = start(state)
+    assert len(fetch_slots) == taken + 1
+    state.finish(fetch, DONE)
+    state.finish(fetch, Outcome(Status.FAILED, "again"))
+    assert fetch.outcome is DONE
+    assert len(fetch_slots) == taken

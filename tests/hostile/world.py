@@ -179,7 +179,7 @@ def outcome(attempt: Attempt) -> str:
     try:
         return NOBODY if attempt() == NOBODY else ACCEPTED
     except AuthenticationError as error:
-        assert len(error.detail) <= 200
+        assert len(error.detail) <= 300
         assert error.detail.isascii()
         assert error.detail.isprintable()
         return error.reason

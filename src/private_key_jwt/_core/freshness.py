@@ -1,11 +1,15 @@
-"""When keys are used, refreshed or refused: the rules as data. All times are monotonic seconds."""
+"""Decide when keys are used, refreshed or refused: the rules as data.
+
+A fetcher has two clocks. Its own goes forward only and, where the system has such a clock, also while the machine
+sleeps: budgets and ages are counted by it. The wall clock can be set by anybody, so it may end the life of a key set
+early and never prolong it.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import math
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import NamedTuple
 
@@ -13,21 +17,106 @@ from ..exceptions import Reason
 from ..policy import JWKSPolicy
 from .jwk_set import KeySet, VerificationKey
 
+__all__ = [
+    "Action",
+    "Budget",
+    "Decision",
+    "Entry",
+    "Instant",
+    "KeyQuery",
+    "decide",
+    "lifetime",
+    "look_up",
+    "new_entry",
+    "stale_allowed",
+]
+
+MIN_REMAINING = 30.0
+"""Seconds for which a set is used, whatever ``Age`` says: a broken one must not cost a fetch for each assertion."""
+
+
+class Instant(NamedTuple):
+    """One moment: ``clock`` in seconds of the fetcher's clock, ``wall`` in seconds since the epoch."""
+
+    clock: float
+    wall: float
+
+
+class KeyQuery(NamedTuple):
+    """What an assertion's header asks a key set for."""
+
+    alg: str
+    kid: str | None
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A fetched key set. ``fetched_at`` is when it was asked for; ``flight`` is the number of the fetch.
+    """A key set, and for how long it is used. ``new_entry`` makes one.
 
-    A set out of a shared cache has flight 0: no request here can have waited for it. ``failed_at`` is when a
-    refresh of it last failed; ``digest`` tells its document from others in this process.
+    asked_at: when the set was asked for, by the fetcher's clock.
+    fetched_at: the same, less the ``Age`` that the set had then.
+    fresh_until: from then on it is refreshed in the background.
+    expires_at, wall_expires_at: from then on, by either clock, it is not used.
+    number: the number of the fetch. A set out of a shared cache has 0: no request can have waited for it.
+    digest: tells its document from others in this process.
     """
 
     keys: KeySet
+    asked_at: float
     fetched_at: float
-    flight: int
-    refresh_ahead_tried: bool = False
-    failed_at: float = -math.inf
+    fresh_until: float
+    expires_at: float
+    wall_expires_at: float
+    number: int = 0
     digest: int = 0
+
+    def is_older(self, other: Entry) -> bool:
+        """Report whether this set was asked for before another; those out of a shared cache are known by their age."""
+        if self.number and other.number:
+            return (self.asked_at, self.number) < (other.asked_at, other.number)
+        return (self.fetched_at, self.number) < (other.fetched_at, other.number)
+
+    def without_refresh_ahead(self) -> Entry:
+        """Return the same set, which is not refreshed again before it expires."""
+        return replace(self, fresh_until=self.expires_at)
+
+
+def lifetime(keys: KeySet, policy: JWKSPolicy) -> float:
+    """Return for how many seconds a set is used; one without keys shorter, for it is a client that is being set up."""
+    return policy.ttl if keys.members else min(policy.empty_ttl, policy.ttl)
+
+
+def new_entry(
+    keys: KeySet,
+    asked: Instant,
+    policy: JWKSPolicy,
+    *,
+    age: float = 0.0,
+    seen: Instant | None = None,
+    number: int = 0,
+    digest: int = 0,
+) -> Entry:
+    """Make the entry of a key set.
+
+    asked: when it was asked for.
+    age: how old it was then, in seconds, by the caches it came through (``Age``, RFC 9111 §5.1). It counts as far as
+        MIN_REMAINING seconds are left.
+    seen: when this fetcher saw it first, where that was later. Refreshing ahead counts in what remains from then.
+    """
+    life = lifetime(keys, policy)
+    life -= min(age, max(0.0, life - MIN_REMAINING))
+    expires_at = asked.clock + life
+    start = asked.clock if seen is None else seen.clock
+    return Entry(
+        keys,
+        asked.clock,
+        expires_at - lifetime(keys, policy),
+        start + policy.refresh_ahead * (expires_at - start),
+        expires_at,
+        asked.wall + life,
+        number,
+        digest,
+    )
 
 
 class Action(Enum):
@@ -50,14 +139,9 @@ class Decision(NamedTuple):
 _NO_SET = Decision(Action.REFRESH, None, Reason.JWKS_UNAVAILABLE)
 
 
-def lifetime(keys: KeySet, policy: JWKSPolicy) -> float:
-    """How long a set is used: one without keys shorter, for it is a tenant that is being set up."""
-    return policy.ttl if keys.members else min(policy.empty_ttl, policy.ttl)
-
-
-def look_up(keys: KeySet, alg: str, kid: str | None) -> Decision:
-    """The decision within a set that may be used."""
-    found = keys.find(alg, kid)
+def look_up(keys: KeySet, query: KeyQuery) -> Decision:
+    """Decide within a set that may be used."""
+    found = keys.find(query.alg, query.kid)
     if not isinstance(found, Reason):
         return Decision(Action.USE, found, Reason.UNKNOWN_KID)
     # Two keys that fit are the publisher's fault, and stay so until its next periodic answer.
@@ -65,64 +149,66 @@ def look_up(keys: KeySet, alg: str, kid: str | None) -> Decision:
     return Decision(action, None, found)
 
 
-def quiet_key(entry: Entry, alg: str, kid: str | None, now: float, policy: JWKSPolicy) -> VerificationKey | None:
-    """The key, when it is known and nothing else is to be done: the second row of the table below."""
-    quiet = policy.ttl if entry.refresh_ahead_tried else policy.ttl * policy.refresh_ahead
-    if now - entry.fetched_at >= quiet:
-        return None
-    found = entry.keys.find(alg, kid)
-    return found if isinstance(found, VerificationKey) else None
+def decide(entry: Entry | None, query: KeyQuery, now: Instant) -> Decision:
+    """Decide what to do with what is known.
 
-
-def decide(entry: Entry | None, alg: str, kid: str | None, now: float, policy: JWKSPolicy) -> Decision:
-    """What to do with what is known.
-
-    | known set                    | its key for the header | action                                |
-    |------------------------------|------------------------|---------------------------------------|
-    | none, or past ttl            |                        | REFRESH                               |
-    | within ttl                   | one                    | USE                                   |
-    | past refresh_ahead the first | one                    | USE_AND_REFRESH                       |
-    | within ttl                   | none                   | REFRESH (OpenID Connect Core §10.1.1) |
-    | within ttl                   | several                | REFUSE                                |
+    | known set                     | its key for the header | action                                |
+    |-------------------------------|------------------------|---------------------------------------|
+    | none, or expired              |                        | REFRESH                               |
+    | not expired                   | one                    | USE                                   |
+    | not expired, past fresh_until | one                    | USE_AND_REFRESH                       |
+    | not expired                   | none                   | REFRESH (OpenID Connect Core §10.1.1) |
+    | not expired                   | several                | REFUSE                                |
     """
-    if entry is None or now - entry.fetched_at >= lifetime(entry.keys, policy):
+    if entry is None or now.clock >= entry.expires_at or now.wall >= entry.wall_expires_at:
         return _NO_SET
-    decision = look_up(entry.keys, alg, kid)
-    if decision.key is not None and quiet_key(entry, alg, kid, now, policy) is None:
-        return Decision(Action.USE_AND_REFRESH, decision.key, decision.reason)
+    decision = look_up(entry.keys, query)
+    if decision.key is not None and now.clock >= entry.fresh_until:
+        return decision._replace(action=Action.USE_AND_REFRESH)
     return decision
 
 
-def stale_allowed(entry: Entry, now: float, policy: JWKSPolicy) -> bool:
-    """Whether a set past its ttl may be used: up to the cap, and only when a fetch failed within the last window."""
-    if now - entry.failed_at >= policy.fetch_window:
+def stale_allowed(entry: Entry, failed_at: float, now: Instant, policy: JWKSPolicy) -> bool:
+    """Report whether an expired set may be used: up to the cap, and when a fetch failed within the last window.
+
+    failed_at: when a fetch of it last failed, by the fetcher's clock.
+    """
+    if now.clock - failed_at >= policy.fetch_window:
         return False
-    return now - entry.fetched_at < lifetime(entry.keys, policy) + policy.stale_if_error
+    cap = policy.stale_if_error
+    return now.clock < entry.expires_at + cap and now.wall < entry.wall_expires_at + cap
 
 
 class Budget:
-    """At most ``burst`` claims within any ``window`` seconds. Claimed before a fetch, whatever it brings."""
+    """Count claims: at most ``fetch_limit`` within any ``fetch_window`` seconds.
 
-    __slots__ = ("_claims", "_told")
+    A claim is made before what it is for, and counts whatever that brings.
+    """
+
+    __slots__ = ("_claims", "_reported")
 
     def __init__(self) -> None:
         self._claims: deque[float] = deque()
-        self._told = False
+        self._reported = False
 
-    def claim(self, now: float, policy: JWKSPolicy) -> bool:
-        """Take one of the attempts, or answer False."""
+    def has_room(self, now: float, policy: JWKSPolicy) -> bool:
+        """Report whether a claim would be granted."""
         claims = self._claims
         while claims and now - claims[0] >= policy.fetch_window:
             claims.popleft()
-        if len(claims) >= policy.fetch_limit:
+        return len(claims) < policy.fetch_limit
+
+    def claim(self, now: float, policy: JWKSPolicy) -> bool:
+        """Make a claim; return False when none is left."""
+        if not self.has_room(now, policy):
             return False
-        claims.append(now)
-        self._told = False
+        self._claims.append(now)
+        self._reported = False
         return True
 
-    def tell(self) -> bool:
-        """Whether a refused claim is the first since one was granted: the one to tell of."""
-        first, self._told = not self._told, True
+    def report_spent(self) -> bool:
+        """Return True for the first refusal since a claim was granted: the one to report."""
+        first, self._reported = not self._reported, True
         return first
 
     def give_back(self, claimed_at: float) -> None:
@@ -131,11 +217,11 @@ class Budget:
             self._claims.remove(claimed_at)
 
     def wait(self, now: float, policy: JWKSPolicy) -> float:
-        """Seconds until the next claim can succeed."""
+        """Return the seconds until the next claim can be granted."""
         if len(self._claims) < policy.fetch_limit:
             return 0
-        return self._claims[0] + policy.fetch_window - now
+        return max(0.0, self._claims[0] + policy.fetch_window - now)
 
-    def idle(self, now: float, policy: JWKSPolicy) -> bool:
-        """Whether it has nothing left to remember."""
+    def is_idle(self, now: float, policy: JWKSPolicy) -> bool:
+        """Report whether no claim is left in the window."""
         return not self._claims or now - self._claims[-1] >= policy.fetch_window

@@ -5,21 +5,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import inspect
 import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future, InvalidStateError, wait
+from functools import partial
 from typing import Any, Generic, Self, TypeVar
 
 import httpx
 
-from .._core.freshness import quiet_key
+from .._core import jwk_set
+from .._core.freshness import KeyQuery
 from .._core.jwk_set import KeySet, VerificationKey
 from .._core.response import FetchFailed
 from .._coroutines import as_coroutine_function, is_in_process
 from .._http_client import check_client, check_headers
-from .._text import describe_error
+from .._text import describe_error, quote
 from .._validation import check_handler, check_integer
 from ..clients import RegisteredClient
 from ..events import OnEvent, log_events
@@ -27,25 +30,48 @@ from ..exceptions import ConfigurationError
 from ..policy import JWKSPolicy
 from ..stores import AsyncJWKSCache, JWKSCache, MemoryJWKSCache
 from . import _flow, _http
-from ._flow import ClaimShared, Get, Pause, ReadCache, Refresh, RefreshAhead, RefreshStep
-from ._state import FetchState, Flight, Handle, Landing, Outcome, Wish, logger
+from ._destination import Destination
+from ._fetches import Fetch, Handle, Outcome, RefreshRequest, Status
+from ._flow import ClaimShared, FindStep, Get, ParseKeys, Pause, ReadCache, Refresh, RefreshStep
+from ._state import FetcherState, logger
+
+__all__ = ["AsyncJWKSFetcher", "JWKSFetcher"]
 
 Found = TypeVar("Found")
 
-_BEGUN = Outcome(Landing.DONE, "begun, and not waited for")
-_CANCELLED = Outcome(Landing.FAILED, "the fetch was cancelled")
-_CLOSED = Outcome(Landing.REFUSED, "the fetcher is closed")
-_OVERDUE = Outcome(Landing.FAILED, "the fetch under way has not ended in time")
+_STARTED = Outcome(Status.DONE, "started, and not waited for")
+_CANCELLED = Outcome(Status.FAILED, "the fetch was cancelled")
+_INTERRUPTED = Outcome(Status.FAILED, "the fetch was interrupted")
+_CLOSED = Outcome(Status.REFUSED, "the fetcher is closed")
+
+_MAX_KEY_SETS = 100_000
+_PARSED_ON_THE_LOOP = 1_024
+"""Bytes of the largest document that is read on an event loop: one key, and well under a millisecond."""
+
+_CACHE_METHODS = ("get", "put", "claim")
+
+
+def _boot_time_clock() -> Callable[[], float]:
+    """Return a clock that only goes forward, and, where the system has one, also while the machine sleeps."""
+    number = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic if number is None else partial(time.clock_gettime, number)
+
+
+_CLOCK = _boot_time_clock()
 
 
 class _Fetcher(ABC, Generic[Handle]):
-    """What both edges are made of."""
+    """What both edges have in common."""
+
+    _closed = False
 
     def __init__(
         self,
         policy: JWKSPolicy | None,
         cache: Any,
+        headers: Mapping[str, str] | None,
         clock: Callable[[], float],
+        wall_clock: Callable[[], float],
         max_key_sets: int,
         on_event: OnEvent | None,
     ) -> None:
@@ -53,83 +79,145 @@ class _Fetcher(ABC, Generic[Handle]):
             raise ConfigurationError(f"policy must be a JWKSPolicy, not {type(policy).__name__}")
         check_integer("max_key_sets", max_key_sets, 1, 100_000_000)
         if not callable(clock):
-            raise ConfigurationError("clock must be a function that gives monotonic seconds")
-        if cache is not None and not all(callable(getattr(cache, name, None)) for name in ("get", "put", "claim")):
+            raise ConfigurationError("clock must be a function that gives seconds, and never goes back")
+        if not callable(wall_clock):
+            raise ConfigurationError("wall_clock must be a function that gives seconds since the epoch")
+        if cache is not None and not all(callable(getattr(cache, name, None)) for name in _CACHE_METHODS):
             raise ConfigurationError(f"cache must have get, put and claim, and {type(cache).__name__} has not")
         check_handler(on_event)
         self.policy = policy or JWKSPolicy()
-        self._clock = clock
-        self._cache = MemoryJWKSCache() if cache is None else cache
-        self._state: FetchState[Handle] = FetchState(self.policy, clock, max_key_sets, on_event or log_events)
-        self._closed = False
+        self._headers = check_headers(headers)
+        self._clock, self._wall_clock = clock, wall_clock
+        self._cache = MemoryJWKSCache(max(max_key_sets, _MAX_KEY_SETS)) if cache is None else cache
+        self._state: FetcherState[Handle] = FetcherState(
+            self.policy, clock, wall_clock, max_key_sets, on_event or log_events
+        )
+        self._overdue = Outcome(
+            Status.FAILED, f"no complete answer within {self.policy.timeout:g} s (JWKSPolicy(timeout=...))"
+        )
 
     @property
     def cache_failures(self) -> int:
         """How often the cache failed or held nonsense; each time the fetcher went on without it."""
         return self._state.cache_failures
 
-    def peek(self, jwks_uri: str, alg: str, kid: str | None) -> VerificationKey | None:
-        """The key, when it is known and fresh and nothing is to be done: no lock, no wait."""
-        entry = self._state.entry(jwks_uri)
-        return None if entry is None else quiet_key(entry, alg, kid, self._clock(), self.policy)
+    def check_client(self, client: RegisteredClient) -> None:
+        """Refuse a client whose ``jwks_uri`` the policy forbids, as far as that can be seen without a look-up.
+
+        Raises ConfigurationError.
+        """
+        if client.jwks_uri is None:
+            return
+        try:
+            Destination(httpx.URL(client.jwks_uri), self.policy)
+        except FetchFailed as error:
+            raise ConfigurationError(
+                f"jwks_uri of client {quote(client.client_id)}, {quote(client.jwks_uri)}, cannot be fetched: {error}"
+            ) from None
+
+    def reserve(self, count: int) -> None:
+        """Keep at least ``count`` key sets: as many as there are clients, so that none is evicted while it is fresh."""
+        self._state.reserve(count)
+
+    def describe_set(self, client: RegisteredClient) -> str | None:
+        """Say how old the key set of a client is, and when it is asked for again; None when none is known.
+
+        For the detail of a refusal under a key that is known: a new key that has an old ``kid`` is seen only then.
+        """
+        return _flow.describe_set(self._state, client.jwks_uri or "")
+
+    def peek(self, client: RegisteredClient, alg: str, kid: str | None) -> VerificationKey | None:
+        """Return the key when it is known and nothing is to be done for it; it takes no lock and never waits."""
+        entry = self._state.entry(client.jwks_uri or "")
+        if entry is None or self._clock() >= entry.fresh_until or self._wall_clock() >= entry.wall_expires_at:
+            return None
+        found = entry.keys.find(alg, kid)
+        return found if isinstance(found, VerificationKey) else None
+
+    def _find(
+        self, client: RegisteredClient, alg: str, kid: str | None
+    ) -> Generator[FindStep, Outcome, VerificationKey]:
+        return _flow.find_key(self._state, client.jwks_uri or "", KeyQuery(alg, kid))
 
     @abstractmethod
-    def _board(self, jwks_uri: str, wish: Wish, *, ahead: bool) -> Flight[Handle] | Outcome: ...
+    def _join_or_start(self, request: RefreshRequest) -> Fetch[Handle] | Outcome: ...
 
     @abstractmethod
-    async def _wait_async(self, flight: Flight[Handle] | Outcome, deadline: float) -> Outcome: ...
+    async def _wait_async(self, fetch: Fetch[Handle] | Outcome, deadline: float) -> Outcome: ...
 
-    async def _drive_async(self, jwks_uri: str, flow: Generator[Refresh | RefreshAhead, Outcome, Found]) -> Found:
-        deadline = time.monotonic() + self.policy.timeout
+    async def _drive_async(self, flow: Generator[FindStep, Outcome, Found]) -> Found:
+        deadline = self._deadline()
         try:
             step = next(flow)
             while True:
-                flight = self._board(jwks_uri, step.wish, ahead=isinstance(step, RefreshAhead))
-                outcome = await self._wait_async(flight, deadline) if isinstance(step, Refresh) else _BEGUN
+                fetch = self._join_or_start(step.request)
+                outcome = await self._wait_async(fetch, deadline) if isinstance(step, Refresh) else _STARTED
                 step = flow.send(outcome)
         except StopIteration as found:
             return found.value  # type: ignore[no-any-return]
 
-    def _is_timely(self, flight: Flight[Handle]) -> bool:
-        """Whether a flight may still be joined: one that hangs for good must not block its ``jwks_uri`` for good."""
-        return time.monotonic() < flight.deadline + self.policy.fetch_window
+    def _deadline(self) -> float:
+        return time.monotonic() + self.policy.timeout
 
-    def _cache_failed(self, error: Exception) -> None:
-        self._state.cache_failed(describe_error(error))
+    def _can_join(self, fetch: Fetch[Handle]) -> bool:
+        """Report whether a fetch may be joined.
 
-    def _unexpected(self, flight: Flight[Handle], error: BaseException) -> Outcome:
-        logger.error("refreshing %s failed unexpectedly", flight.jwks_uri, exc_info=error)
-        return Outcome(Landing.FAILED, f"unexpected {type(error).__name__}")
+        One that hangs past its deadline is waited for no longer, and must not block its ``jwks_uri`` for good; a new
+        one after each deadline would pile up threads that hang.
+        """
+        late = time.monotonic() - fetch.deadline
+        return late < 0 or (late < self.policy.fetch_window and self._is_running(fetch))
+
+    @abstractmethod
+    def _is_running(self, fetch: Fetch[Handle]) -> bool: ...
+
+    def _report_cache_failure(self, error: Exception) -> None:
+        self._state.report_cache_failure(describe_error(error))
+
+    def _unexpected(self, fetch: Fetch[Handle], error: BaseException) -> Outcome:
+        logger.error("refreshing %s failed unexpectedly", fetch.jwks_uri, exc_info=error)
+        return Outcome(Status.FAILED, f"unexpected {type(error).__name__}")
 
 
-def _uncancellable() -> Future[None]:
+def _new_future() -> Future[None]:
+    """Return a future that nobody who waits for it can cancel."""
     future: Future[None] = Future()
     future.set_running_or_notify_cancel()
     return future
 
 
-async def _land_or_time_out(flight: Flight[Any], landed: asyncio.Future[None], deadline: float) -> Outcome:
-    # asyncio.wait cancels nothing: neither a deadline nor a cancelled waiter ends the flight.
-    await asyncio.wait({landed}, timeout=min(deadline, flight.deadline) - time.monotonic())
-    return flight.outcome or _OVERDUE
+def _check_sync_cache(cache: object) -> None:
+    for name in _CACHE_METHODS:
+        if inspect.iscoroutinefunction(getattr(cache, name, None)):
+            raise ConfigurationError(
+                f"cache is asynchronous ({type(cache).__name__}.{name}): give JWKSFetcher a sync cache, such as"
+                " RedisJWKSCache for AsyncRedisJWKSCache, or take AsyncJWKSFetcher"
+            )
 
 
 class JWKSFetcher(_Fetcher["Future[None]"]):
-    """Fetches and keeps the JWK Sets of clients. Thread-safe; works after a fork.
+    """Fetch and keep the JWK Sets of clients.
+
+        fetcher = JWKSFetcher(JWKSPolicy(ttl=300))
+        verifier = ClientAssertionVerifier(..., fetcher=fetcher)
+        key = fetcher.get_key(client, "RS256", "2026-11")
 
     policy: times, sizes and budgets (JWKSPolicy).
-    cache: where raw documents are kept; in memory unless you give one.
+    cache: where raw documents are kept, for several workers to share; in memory unless you give one.
     http_client: your own ``httpx.Client``, with ``trust_env=False``, for a proxy or certificates of your own; it
         is not closed. Its cookies, headers, auth and timeouts are not used.
     headers: header fields to send with each fetch, to every publisher: ``{"User-Agent": "as.example"}`` replaces
         ``User-Agent: private-key-jwt/VERSION``. ``Authorization``, ``Cookie``, ``Host`` and hop-by-hop fields are
         refused.
-    clock: monotonic seconds.
-    max_key_sets: how many parsed key sets are kept.
-    on_event: a function that is told what happens (see ``private_key_jwt.events``); unless given, it is logged.
+    clock: seconds that only go forward; also while the machine sleeps, where the system has such a clock.
+    wall_clock: seconds since the epoch. A set that is past its ttl by it is not used either: a machine that slept, or
+        whose clock was set forward, fetches early.
+    max_key_sets: how many parsed key sets are kept; a verifier that knows its clients raises it to their number.
+    on_event: a function that events are reported to (see ``private_key_jwt.events``); unless given, they are logged.
 
-    Each fetch runs in a thread of its own, so that nobody waits longer than the policy's timeout, whatever
-    the publisher or a name server does. Raises ConfigurationError.
+    Thread-safe; works after a fork. Each fetch runs in a thread of its own, so that nobody waits longer than the
+    policy's timeout, whatever the publisher or a name server does. ``Cache-Control``, ``Expires`` and ``Retry-After``
+    of a publisher are ignored; its ``Age`` counts (RFC 9111 §5.1). Raises ConfigurationError.
     """
 
     def __init__(
@@ -139,50 +227,45 @@ class JWKSFetcher(_Fetcher["Future[None]"]):
         cache: JWKSCache | None = None,
         http_client: httpx.Client | None = None,
         headers: Mapping[str, str] | None = None,
-        clock: Callable[[], float] = time.monotonic,
-        max_key_sets: int = 10_000,
+        clock: Callable[[], float] = _CLOCK,
+        wall_clock: Callable[[], float] = time.time,
+        max_key_sets: int = _MAX_KEY_SETS,
         on_event: OnEvent | None = None,
     ) -> None:
         check_client(http_client, httpx.Client)
-        super().__init__(policy, cache, clock, max_key_sets, on_event)
+        _check_sync_cache(cache)
+        super().__init__(policy, cache, headers, clock, wall_clock, max_key_sets, on_event)
         self._http_client = http_client
-        self._headers = check_headers(headers)
 
     def get_key(self, client: RegisteredClient, alg: str, kid: str | None) -> VerificationKey:
-        """The key for an assertion header. Raises InvalidClient (no such key) or TemporarilyUnavailable."""
-        jwks_uri = client.jwks_uri or ""
-        key = self.peek(jwks_uri, alg, kid)
-        if key is not None:
-            return key
-        return self._drive(jwks_uri, _flow.find_key(self._state, jwks_uri, alg, kid))
+        """Return the key for an assertion header. Raises InvalidClient (no such key) or TemporarilyUnavailable."""
+        key = self.peek(client, alg, kid)
+        return self._drive(self._find(client, alg, kid)) if key is None else key
 
     def refresh(self, jwks_uri: str) -> KeySet:
         """Ask the publisher now, within the budget, and use what it says from now on.
 
         Raises ConfigurationError for what is no URL to fetch, TemporarilyUnavailable when there is no answer.
         """
-        return self._drive(jwks_uri, _flow.renew(self._state, jwks_uri))
+        return self._drive(_flow.fetch_now(self._state, jwks_uri))
 
     async def get_key_async(self, client: RegisteredClient, alg: str, kid: str | None) -> VerificationKey:
         """``get_key`` from a coroutine: it holds up neither the event loop nor a thread of its pool."""
-        jwks_uri = client.jwks_uri or ""
-        key = self.peek(jwks_uri, alg, kid)
-        if key is not None:
-            return key
-        return await self._drive_async(jwks_uri, _flow.find_key(self._state, jwks_uri, alg, kid))
+        key = self.peek(client, alg, kid)
+        return await self._drive_async(self._find(client, alg, kid)) if key is None else key
 
-    async def _wait_async(self, flight: Flight[Future[None]] | Outcome, deadline: float) -> Outcome:
-        if isinstance(flight, Outcome):
-            return flight
-        if time.monotonic() >= min(deadline, flight.deadline):
-            return flight.outcome or _OVERDUE  # whoever waits for it in vain is held by it until it lands
-        return await _land_or_time_out(flight, asyncio.wrap_future(flight.handle), deadline)
+    async def _wait_async(self, fetch: Fetch[Future[None]] | Outcome, deadline: float) -> Outcome:
+        if isinstance(fetch, Outcome):
+            return fetch
+        if time.monotonic() >= min(deadline, fetch.deadline):
+            return fetch.outcome or self._overdue  # waiting for it in vain would be held on to until it ends
+        return await _wait_for(fetch, asyncio.wrap_future(fetch.handle), deadline) or self._overdue
 
     def close(self) -> None:
         """Fetch no more. What is under way ends by its own deadline, and nobody waits for it."""
         self._closed = True
-        for flight in self._state.flights():
-            self._land(flight, _CLOSED)
+        for fetch in self._state.fetches():
+            self._finish(fetch, _CLOSED)
 
     def __enter__(self) -> Self:
         return self
@@ -190,82 +273,123 @@ class JWKSFetcher(_Fetcher["Future[None]"]):
     def __exit__(self, *_error: object) -> None:
         self.close()
 
-    def _drive(self, jwks_uri: str, flow: Generator[Refresh | RefreshAhead, Outcome, Found]) -> Found:
-        deadline = time.monotonic() + self.policy.timeout
+    def _drive(self, flow: Generator[FindStep, Outcome, Found]) -> Found:
+        deadline = self._deadline()
         try:
             step = next(flow)
             while True:
-                flight = self._board(jwks_uri, step.wish, ahead=isinstance(step, RefreshAhead))
-                outcome = self._wait(flight, deadline) if isinstance(step, Refresh) else _BEGUN
+                fetch = self._join_or_start(step.request)
+                outcome = self._wait(fetch, deadline) if isinstance(step, Refresh) else _STARTED
                 step = flow.send(outcome)
         except StopIteration as found:
             return found.value  # type: ignore[no-any-return]
 
-    def _board(self, jwks_uri: str, wish: Wish, *, ahead: bool) -> Flight[Future[None]] | Outcome:
+    def _join_or_start(self, request: RefreshRequest) -> Fetch[Future[None]] | Outcome:
         if self._closed:
             return _CLOSED
-        deadline = time.monotonic() + self.policy.timeout
-        flight, is_new = self._state.board(jwks_uri, wish, deadline, _uncancellable, self._is_timely, ahead=ahead)
-        if is_new and isinstance(flight, Flight):
-            # As a task has it, so that a fetch is traced and logged as a part of the request that began it.
-            context = contextvars.copy_context()
-            try:
-                threading.Thread(target=context.run, args=(self._fly, flight), name="jwks-fetch", daemon=True).start()
-            except RuntimeError as error:  # the process may start no more threads
-                self._land(flight, Outcome(Landing.FAILED, str(error)))
-        return flight
+        fetch = Fetch(request, self._deadline(), _new_future())
+        try:
+            joined = self._state.join_or_start(fetch, self._can_join)
+            if joined is fetch:
+                # As a task has it, so that a fetch is traced and logged as a part of the request that started it.
+                run = contextvars.copy_context().run
+                fetch.runner = threading.Thread(target=run, args=(self._run, fetch), name="jwks-fetch", daemon=True)
+                fetch.runner.start()
+        except BaseException as error:
+            if type(error) is not RuntimeError:  # what a signal handler raised
+                self._finish(fetch, _INTERRUPTED)
+                raise
+            self._finish(fetch, Outcome(Status.FAILED, str(error)))  # the process may start no more threads
+            return fetch
+        return joined
 
-    def _wait(self, flight: Flight[Future[None]] | Outcome, deadline: float) -> Outcome:
-        if isinstance(flight, Outcome):
-            return flight
-        wait({flight.handle}, timeout=min(deadline, flight.deadline) - time.monotonic())
-        return flight.outcome or _OVERDUE
+    def _is_running(self, fetch: Fetch[Future[None]]) -> bool:
+        return fetch.runner is not None and bool(fetch.runner.is_alive())
 
-    def _fly(self, flight: Flight[Future[None]]) -> None:
-        flow = _flow.refresh(self._state, flight)
+    def _wait(self, fetch: Fetch[Future[None]] | Outcome, deadline: float) -> Outcome:
+        if isinstance(fetch, Outcome):
+            return fetch
+        wait({fetch.handle}, timeout=min(deadline, fetch.deadline) - time.monotonic())
+        return fetch.outcome or self._overdue
+
+    def _run(self, fetch: Fetch[Future[None]]) -> None:
+        flow = _flow.refresh(self._state, fetch)
         try:
             step = next(flow)
             while True:
                 try:
-                    answer = self._perform(flight, step)
-                except FetchFailed as error:
+                    answer = self._perform(fetch, step)
+                except (FetchFailed, ValueError) as error:
                     step = flow.throw(error)
                 else:
                     step = flow.send(answer)
         except StopIteration as end:
-            self._land(flight, end.value)
-        except BaseException as error:  # a flight that never lands would keep its place for ever
-            self._land(flight, self._unexpected(flight, error))
+            self._finish(fetch, end.value)
+        except BaseException as error:  # whatever it is, those who wait are to know
+            self._finish(fetch, self._unexpected(fetch, error))
 
-    def _perform(self, flight: Flight[Future[None]], step: RefreshStep) -> object:
-        uri = flight.jwks_uri
+    def _perform(self, fetch: Fetch[Future[None]], step: RefreshStep) -> object:
+        uri = fetch.jwks_uri
         match step:
             case Get():
-                return _http.get(self._http_client, uri, self.policy, forced=flight.wish.forced, headers=self._headers)
+                forced = fetch.request.forced
+                return _http.get(self._http_client, uri, self.policy, forced=forced, headers=self._headers)
+            case ParseKeys(body):
+                return jwk_set.loads_key_set(body, self.policy.max_keys)
             case ReadCache():
-                return self._from_cache(lambda: self._cache.get(uri, self._clock()), otherwise=None)
+                return self._call_cache(lambda: self._cache.get(uri, self._clock()), otherwise=None)
             case Pause(seconds):
                 time.sleep(seconds)
                 return None
             case ClaimShared():
-                return self._from_cache(lambda: self._cache.claim(uri, self.policy, self._clock()), otherwise=True)
-        return self._from_cache(lambda: self._cache.put(uri, step.document, self._clock()), otherwise=None)
+                return self._call_cache(lambda: self._cache.claim(uri, self.policy, self._clock()), otherwise=True)
+        return self._call_cache(lambda: self._cache.put(uri, step.document, self._clock()), otherwise=None)
 
-    def _from_cache(self, call: Callable[[], object], *, otherwise: object) -> object:
+    def _call_cache(self, call: Callable[[], object], *, otherwise: object) -> object:
         try:
             return call()
         except Exception as error:  # a broken cache costs a fetch, never an answer
-            self._cache_failed(error)
+            self._report_cache_failure(error)
             return otherwise
 
-    def _land(self, flight: Flight[Future[None]], outcome: Outcome) -> None:
-        self._state.land(flight, outcome)
-        with contextlib.suppress(InvalidStateError):  # it landed when the fetcher was closed
-            flight.handle.set_result(None)
+    def _finish(self, fetch: Fetch[Future[None]], outcome: Outcome) -> None:
+        self._state.finish(fetch, outcome)
+        with contextlib.suppress(InvalidStateError):  # it ended when the fetcher was closed
+            fetch.handle.set_result(None)
+
+
+async def _wait_for(fetch: Fetch[Any], ended: asyncio.Future[None], deadline: float) -> Outcome | None:
+    # asyncio.wait cancels nothing: neither a deadline nor a cancelled waiter ends the fetch.
+    await asyncio.wait({ended}, timeout=min(deadline, fetch.deadline) - time.monotonic())
+    return fetch.outcome
+
+
+async def _call_in_thread(call: Callable[[], object]) -> object:
+    """Call in a thread of its own: the event loop's pool has a few threads, which may all wait for somebody else."""
+    future = _new_future_of_object()
+
+    def run() -> None:
+        try:
+            future.set_result(call())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="jwks-parse", daemon=True).start()
+    return await asyncio.wrap_future(future)
+
+
+def _new_future_of_object() -> Future[object]:
+    future: Future[object] = Future()
+    future.set_running_or_notify_cancel()
+    return future
 
 
 class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
     """JWKSFetcher for asyncio: the same arguments, with an ``httpx.AsyncClient`` and a sync or async cache.
+
+        async with AsyncJWKSFetcher() as fetcher:
+            verifier = AsyncClientAssertionVerifier(..., fetcher=fetcher)
+            key = await fetcher.get_key(client, "RS256", "2026-11")
 
     Each fetch is a task of its own: a waiter that is cancelled takes nobody down. It may be used from
     several event loops, one after the other.
@@ -278,30 +402,27 @@ class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
         cache: JWKSCache | AsyncJWKSCache | None = None,
         http_client: httpx.AsyncClient | None = None,
         headers: Mapping[str, str] | None = None,
-        clock: Callable[[], float] = time.monotonic,
-        max_key_sets: int = 10_000,
+        clock: Callable[[], float] = _CLOCK,
+        wall_clock: Callable[[], float] = time.time,
+        max_key_sets: int = _MAX_KEY_SETS,
         on_event: OnEvent | None = None,
     ) -> None:
         check_client(http_client, httpx.AsyncClient)
-        super().__init__(policy, cache, clock, max_key_sets, on_event)
+        super().__init__(policy, cache, headers, clock, wall_clock, max_key_sets, on_event)
         self._http_client = http_client
-        self._headers = check_headers(headers)
         self._tasks: set[asyncio.Task[Outcome]] = set()
 
     async def get_key(self, client: RegisteredClient, alg: str, kid: str | None) -> VerificationKey:
-        """The key for an assertion header. Raises InvalidClient (no such key) or TemporarilyUnavailable."""
-        jwks_uri = client.jwks_uri or ""
-        key = self.peek(jwks_uri, alg, kid)
-        if key is not None:
-            return key
-        return await self._drive_async(jwks_uri, _flow.find_key(self._state, jwks_uri, alg, kid))
+        """Return the key for an assertion header. Raises InvalidClient (no such key) or TemporarilyUnavailable."""
+        key = self.peek(client, alg, kid)
+        return await self._drive_async(self._find(client, alg, kid)) if key is None else key
 
     async def refresh(self, jwks_uri: str) -> KeySet:
         """Ask the publisher now, within the budget, and use what it says from now on.
 
         Raises ConfigurationError for what is no URL to fetch, TemporarilyUnavailable when there is no answer.
         """
-        return await self._drive_async(jwks_uri, _flow.renew(self._state, jwks_uri))
+        return await self._drive_async(_flow.fetch_now(self._state, jwks_uri))
 
     async def aclose(self) -> None:
         """Fetch no more, and end what is under way."""
@@ -318,83 +439,89 @@ class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
     async def __aexit__(self, *_error: object) -> None:
         await self.aclose()
 
-    def _board(self, jwks_uri: str, wish: Wish, *, ahead: bool) -> Flight[asyncio.Future[None]] | Outcome:
+    def _join_or_start(self, request: RefreshRequest) -> Fetch[asyncio.Future[None]] | Outcome:
         if self._closed:
             return _CLOSED
         loop = asyncio.get_running_loop()
-        for flight in self._state.flights():
-            if flight.handle.get_loop().is_closed():  # it will never land by itself
-                self._state.land(flight, Outcome(Landing.FAILED, "its event loop is gone"))
-        deadline = time.monotonic() + self.policy.timeout
-        boarded, is_new = self._state.board(
-            jwks_uri,
-            wish,
-            deadline,
-            loop.create_future,
-            lambda flight: flight.handle.get_loop() is loop and self._is_timely(flight),
-            ahead=ahead,
-        )
-        if is_new and isinstance(boarded, Flight):
-            task = loop.create_task(self._fly(boarded), name="jwks-fetch")
-            self._tasks.add(task)
-            # Not at the end of the coroutine: a task that is cancelled before its first step has no end.
-            task.add_done_callback(lambda task: self._land(boarded, task))
-        return boarded
+        fetch = Fetch(request, self._deadline(), loop.create_future())
+        try:
+            joined = self._state.join_or_start(fetch, self._can_join)
+            if joined is fetch:
+                fetch.runner = task = loop.create_task(self._run(fetch), name="jwks-fetch")
+                self._tasks.add(task)
+                # Not at the end of the coroutine: a task that is cancelled before its first step has no end.
+                task.add_done_callback(partial(self._finish_task, fetch))
+        except BaseException:  # what a signal handler raised
+            self._finish(fetch, _INTERRUPTED)
+            raise
+        return joined
 
-    async def _wait_async(self, flight: Flight[asyncio.Future[None]] | Outcome, deadline: float) -> Outcome:
-        if isinstance(flight, Outcome):
-            return flight
-        return await _land_or_time_out(flight, flight.handle, deadline)
+    def _can_join(self, fetch: Fetch[asyncio.Future[None]]) -> bool:
+        return fetch.handle.get_loop() is asyncio.get_running_loop() and super()._can_join(fetch)
 
-    async def _fly(self, flight: Flight[asyncio.Future[None]]) -> Outcome:
-        flow = _flow.refresh(self._state, flight)
+    def _is_running(self, fetch: Fetch[asyncio.Future[None]]) -> bool:
+        return fetch.runner is not None and not fetch.runner.done()
+
+    async def _wait_async(self, fetch: Fetch[asyncio.Future[None]] | Outcome, deadline: float) -> Outcome:
+        if isinstance(fetch, Outcome):
+            return fetch
+        return await _wait_for(fetch, fetch.handle, deadline) or self._overdue
+
+    async def _run(self, fetch: Fetch[asyncio.Future[None]]) -> Outcome:
+        flow = _flow.refresh(self._state, fetch)
         try:
             step = next(flow)
             while True:
                 try:
-                    answer = await self._perform(flight, step)
-                except FetchFailed as error:
+                    answer = await self._perform(fetch, step)
+                except (FetchFailed, ValueError) as error:
                     step = flow.throw(error)
                 else:
                     step = flow.send(answer)
         except StopIteration as end:
             outcome: Outcome = end.value
             return outcome
-        except Exception as error:  # a flight that never lands would keep its place for ever
-            return self._unexpected(flight, error)
+        except Exception as error:  # whatever it is, those who wait are to know
+            return self._unexpected(fetch, error)
 
-    def _land(self, flight: Flight[asyncio.Future[None]], task: asyncio.Task[Outcome]) -> None:
+    def _finish_task(self, fetch: Fetch[asyncio.Future[None]], task: asyncio.Task[Outcome]) -> None:
         self._tasks.discard(task)
         if task.cancelled():
             outcome = _CANCELLED
         else:
             error = task.exception()  # one that stopped the event loop, which may go on all the same
-            outcome = task.result() if error is None else self._unexpected(flight, error)
-        self._state.land(flight, outcome)
-        flight.handle.set_result(None)
+            outcome = task.result() if error is None else self._unexpected(fetch, error)
+        self._finish(fetch, outcome)
 
-    async def _perform(self, flight: Flight[asyncio.Future[None]], step: RefreshStep) -> object:
-        uri = flight.jwks_uri
+    def _finish(self, fetch: Fetch[asyncio.Future[None]], outcome: Outcome) -> None:
+        self._state.finish(fetch, outcome)
+        if not fetch.handle.done():
+            fetch.handle.set_result(None)
+
+    async def _perform(self, fetch: Fetch[asyncio.Future[None]], step: RefreshStep) -> object:
+        uri = fetch.jwks_uri
         match step:
             case Get():
-                return await _http.aget(
-                    self._http_client, uri, self.policy, forced=flight.wish.forced, headers=self._headers
-                )
+                forced = fetch.request.forced
+                return await _http.aget(self._http_client, uri, self.policy, forced=forced, headers=self._headers)
+            case ParseKeys(body):
+                parse = partial(jwk_set.loads_key_set, body, self.policy.max_keys)
+                return parse() if len(body) <= _PARSED_ON_THE_LOOP else await _call_in_thread(parse)
             case ReadCache():
-                return await self._from_cache(lambda: self._cache.get(uri, self._clock()), otherwise=None)
+                return await self._call_cache(lambda: self._cache.get(uri, self._clock()), otherwise=None)
             case Pause(seconds):
                 await asyncio.sleep(seconds)
                 return None
             case ClaimShared():
-                return await self._from_cache(
+                return await self._call_cache(
                     lambda: self._cache.claim(uri, self.policy, self._clock()), otherwise=True
                 )
-        return await self._from_cache(lambda: self._cache.put(uri, step.document, self._clock()), otherwise=None)
+        return await self._call_cache(lambda: self._cache.put(uri, step.document, self._clock()), otherwise=None)
 
-    async def _from_cache(self, call: Callable[[], object], *, otherwise: object) -> object:
+    async def _call_cache(self, call: Callable[[], object], *, otherwise: object) -> object:
         try:
             async with asyncio.timeout(self.policy.timeout):
                 return await as_coroutine_function(call, in_process=is_in_process(self._cache))()
         except Exception as error:  # a broken cache costs a fetch, never an answer
-            self._cache_failed(error)
+            self._report_cache_failure(error)
             return otherwise

@@ -6,28 +6,58 @@ Each is a generator. It yields what it needs done and is sent the result; the ed
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass, replace
-from typing import Any, NoReturn
+from dataclasses import dataclass
+from typing import Any
 
-from .._core import jwk_set
-from .._core.freshness import Action, Decision, Entry, decide, lifetime, look_up, stale_allowed
+from .._core.freshness import (
+    Action,
+    Decision,
+    Entry,
+    Instant,
+    KeyQuery,
+    decide,
+    lifetime,
+    look_up,
+    new_entry,
+    stale_allowed,
+)
 from .._core.jwk_set import KeySet, VerificationKey
-from .._core.response import Answer, FetchFailed
+from .._core.response import FetchFailed
 from .._text import one_line
 from ..clients import check_jwks_uri
 from ..events import KeysFetched, StaleKeysServed
-from ..exceptions import Reason, TemporarilyUnavailable
+from ..exceptions import InvalidClient, Reason, TemporarilyUnavailable
 from ..stores import JWKSDocument
-from ._state import DONE, FetchState, Flight, Landing, Outcome, Wish, logger
+from . import _details
+from ._fetches import DONE, Fetch, Outcome, RefreshRequest, Status
+from ._state import FetcherState, logger
 
-_SPENT_ELSEWHERE = Outcome(Landing.SPENT, "the fetch budget is spent, by others who share the cache")
-_NONE_ELSEWHERE = Outcome(Landing.FAILED, "no answer to others who share the cache, and they have spent the budget")
+__all__ = [
+    "ClaimShared",
+    "Get",
+    "ParseKeys",
+    "Pause",
+    "ReadCache",
+    "Refresh",
+    "RefreshAhead",
+    "RefreshStep",
+    "WriteCache",
+    "describe_set",
+    "fetch_now",
+    "find_key",
+    "refresh",
+]
 
-# How often the shared cache is asked whether the fetch of another worker has ended, and by how much the same document
+_SPENT_BY_OTHERS = Outcome(Status.SPENT, "the fetch budget is spent, by others who share the cache")
+_NONE_BY_OTHERS = Outcome(
+    Status.FAILED, "others who share the cache have spent the fetch budget, and have brought no key set"
+)
+
+# How often, in seconds, the shared cache is looked into for what another is fetching, and by how much the same document
 # must be newer to have been fetched again: ages in a shared cache are a little off.
-_PAUSE = 0.1
+_PAUSES = (0.1, 0.1, 0.2, 0.4, 0.8, 0.8)
 _NEWER = 0.5
-# The part of the timeout spent on that: whoever waits for the flight is to get its answer before he gives up.
+# The part of the timeout spent on that: whoever waits for the fetch is to get its answer before he gives up.
 _PATIENCE = 0.8
 
 
@@ -35,87 +65,120 @@ _PATIENCE = 0.8
 class Refresh:
     """Refresh a set, or join the refresh under way, and wait for its end: send me the Outcome."""
 
-    wish: Wish
+    request: RefreshRequest
 
 
 @dataclass(frozen=True, slots=True)
 class RefreshAhead:
-    """Begin to refresh a set, and do not wait for it."""
+    """Start to refresh a set, and do not wait for it."""
 
-    wish: Wish
-
-
-def unavailable(jwks_uri: str, outcome: Outcome) -> TemporarilyUnavailable:
-    """A refresh that left nothing to decide with."""
-    return TemporarilyUnavailable(Reason.JWKS_UNAVAILABLE, f"{outcome.detail} ({jwks_uri})", outcome.retry_after)
+    request: RefreshRequest
 
 
-def find_key(
-    state: FetchState[Any], jwks_uri: str, alg: str, kid: str | None
-) -> Generator[Refresh | RefreshAhead, Outcome, VerificationKey]:
-    """The key for one assertion header. Raises InvalidClient or TemporarilyUnavailable."""
-    arrived = state.begun
+FindStep = Refresh | RefreshAhead
+
+
+def find_key(state: FetcherState[Any], jwks_uri: str, query: KeyQuery) -> Generator[FindStep, Outcome, VerificationKey]:
+    """Find the key for one assertion header. Raises InvalidClient or TemporarilyUnavailable."""
+    arrived = state.last_number
     while True:
-        now = state.clock()
+        now = state.now()
         entry = state.entry(jwks_uri)
-        decision = decide(entry, alg, kid, now, state.policy)
+        decision = decide(entry, query, now)
         if decision.action is Action.USE_AND_REFRESH:
-            yield RefreshAhead(Wish(alg, kid, forced=False, known=entry))
+            yield RefreshAhead(RefreshRequest(jwks_uri, query, forced=False, known=entry, ahead=True))
         if decision.key is not None:
             return decision.key
-        fresh = None if decision.reason is Reason.JWKS_UNAVAILABLE else entry
-        if fresh is not None:
-            _check_last_word(state, jwks_uri, kid, fresh, decision, arrived)
-        outcome = yield Refresh(Wish(alg, kid, forced=fresh is not None, known=entry))
-        if outcome.landing is Landing.DONE:
-            continue
-        if fresh is not None:
-            _refuse_unknown(jwks_uri, kid, outcome, decision.reason)
-        return _stale_key(state, jwks_uri, alg, kid, outcome)
+        usable = None if decision.reason is Reason.JWKS_UNAVAILABLE else entry
+        if usable is not None:
+            _check_last_word(state, jwks_uri, query.kid, usable, decision, arrived)
+        outcome = yield Refresh(RefreshRequest(jwks_uri, query, forced=usable is not None, known=entry))
+        if outcome.status is Status.DONE or state.entry(jwks_uri) is not entry:
+            continue  # what came may serve this header, also where it did not serve what it was fetched for
+        if usable is None:
+            return _stale_key(state, jwks_uri, query, outcome)
+        # A spent budget is what a flood of made-up kids runs into: theirs is the fault. A fetch that failed is ours.
+        if outcome.status is Status.SPENT:
+            raise _no_key(state, jwks_uri, query.kid, usable, decision.reason, spent=outcome)
+        raise _unavailable(state, jwks_uri, outcome)
 
 
 def _check_last_word(
-    state: FetchState[Any], jwks_uri: str, kid: str | None, entry: Entry, decision: Decision, arrived: int
+    state: FetcherState[Any], jwks_uri: str, kid: str | None, entry: Entry, decision: Decision, arrived: int
 ) -> None:
     """Raise the reason when no refetch could help: only a set asked for after the request came is the last word."""
-    if decision.action is Action.REFUSE or state.is_unknown(jwks_uri, kid):
-        raise jwk_set.refusal(decision.reason, kid)
-    if entry.flight > arrived:
-        state.remember_unknown(jwks_uri, kid, entry.fetched_at)
-        raise jwk_set.refusal(decision.reason, kid)
+    if entry.number > arrived:
+        state.remember_unknown(jwks_uri, kid, entry.asked_at)
+    elif decision.action is not Action.REFUSE and state.unknown_until(jwks_uri, kid) is None:
+        return
+    raise _no_key(state, jwks_uri, kid, entry, decision.reason)
 
 
-def _refuse_unknown(jwks_uri: str, kid: str | None, outcome: Outcome, reason: Reason) -> NoReturn:
-    # A spent budget is what a flood of made-up kids runs into: theirs is the fault. A fetch that failed is ours.
-    raise jwk_set.refusal(reason, kid) if outcome.landing is Landing.SPENT else unavailable(jwks_uri, outcome)
+def _stale_key(state: FetcherState[Any], jwks_uri: str, query: KeyQuery, outcome: Outcome) -> VerificationKey:
+    entry, now = state.entry(jwks_uri), state.now()
+    failure = state.failure(jwks_uri)
+    # Its own failure counts, also when the fetch has not ended yet and only this wait is over.
+    failed_at = now.clock if outcome.status is Status.FAILED else None if failure is None else failure.at.clock
+    if entry is not None and failed_at is not None and stale_allowed(entry, failed_at, now, state.policy):
+        if outcome.status is Status.FAILED:
+            state.report(StaleKeysServed(jwks_uri=jwks_uri, age=now.clock - entry.fetched_at))
+        key = look_up(entry.keys, query).key
+        if key is not None:
+            return key
+    raise _unavailable(state, jwks_uri, outcome)
 
 
-def _stale_key(state: FetchState[Any], jwks_uri: str, alg: str, kid: str | None, outcome: Outcome) -> VerificationKey:
-    entry = state.entry(jwks_uri)
+def _unavailable(state: FetcherState[Any], jwks_uri: str, outcome: Outcome) -> TemporarilyUnavailable:
+    """Describe a refresh that left nothing to decide with; what the last fetch met is its cause."""
+    wait, failure, now = state.wait(jwks_uri), state.failure(jwks_uri), state.wall_clock()
+    is_spent = outcome.status is Status.SPENT
+    cause, failed_at = outcome.detail, now if outcome.status is Status.FAILED else None
+    if is_spent and failure is not None:
+        cause, failed_at = failure.detail, failure.at.wall
+    detail = _details.describe_unavailable(jwks_uri, cause, now, wait, failed_at=failed_at, is_spent=is_spent)
+    return TemporarilyUnavailable(Reason.JWKS_UNAVAILABLE, detail, wait or outcome.retry_after)
+
+
+def _known(state: FetcherState[Any], jwks_uri: str, entry: Entry, wait: float) -> _details.Known:
+    now, failure = state.now(), state.failure(jwks_uri)
+    failed = None if failure is None else _details.describe_failure(failure.detail, failure.at.wall)
+    return _details.Known(entry.keys, now.wall - (now.clock - entry.fetched_at), now.wall, wait, failed)
+
+
+def _no_key(
+    state: FetcherState[Any],
+    jwks_uri: str,
+    kid: str | None,
+    entry: Entry,
+    reason: Reason,
+    spent: Outcome | None = None,
+) -> InvalidClient:
     now = state.clock()
-    if entry is not None and outcome.landing is Landing.FAILED:
-        # Its own failure counts, also when the flight has not landed yet and only this wait is over.
-        entry = replace(entry, failed_at=now)
-    if entry is None or not stale_allowed(entry, now, state.policy):
-        raise unavailable(jwks_uri, outcome)
-    if outcome.landing is Landing.FAILED:
-        state.tell(StaleKeysServed(jwks_uri=jwks_uri, age=now - entry.fetched_at))
-    decision = look_up(entry.keys, alg, kid)
-    if decision.key is None:
-        raise unavailable(jwks_uri, outcome)
-    return decision.key
+    until = max(state.unknown_until(jwks_uri, kid) or now, now + state.wait(jwks_uri))
+    if reason is Reason.AMBIGUOUS_KEY:
+        until = entry.fresh_until
+    known = _known(state, jwks_uri, entry, until - now)
+    return InvalidClient(reason, _details.describe_no_key(reason, kid, known, is_spent=spent is not None), "key")
 
 
-def renew(state: FetchState[Any], jwks_uri: str) -> Generator[Refresh | RefreshAhead, Outcome, KeySet]:
+def describe_set(state: FetcherState[Any], jwks_uri: str) -> str | None:
+    """Say how old the set of a client is, and when it is asked for again; None when there is none."""
+    entry = state.entry(jwks_uri)
+    if entry is None:
+        return None
+    return _details.describe_set(_known(state, jwks_uri, entry, entry.fresh_until - state.clock()))
+
+
+def fetch_now(state: FetcherState[Any], jwks_uri: str) -> Generator[FindStep, Outcome, KeySet]:
     """Ask the publisher now, and answer with what it says. Raises ConfigurationError, TemporarilyUnavailable."""
     check_jwks_uri(jwks_uri)
-    arrived = state.begun
+    arrived = state.last_number
     while True:
-        outcome = yield Refresh(Wish(None, None, forced=True, known=state.entry(jwks_uri)))
-        if outcome.landing is not Landing.DONE:
-            raise unavailable(jwks_uri, outcome)
+        outcome = yield Refresh(RefreshRequest(jwks_uri, None, forced=True, known=state.entry(jwks_uri)))
+        if outcome.status is not Status.DONE:
+            raise _unavailable(state, jwks_uri, outcome)
         entry = state.entry(jwks_uri)
-        if entry is not None and entry.flight > arrived:
+        if entry is not None and entry.number > arrived:
             return entry.keys
 
 
@@ -131,7 +194,14 @@ class ClaimShared:
 
 @dataclass(frozen=True, slots=True)
 class Get:
-    """Fetch the document: send me the Answer, or throw FetchFailed."""
+    """Fetch the document: send me the answer, or throw FetchFailed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParseKeys:
+    """Read a document: send me its KeySet, or throw ValueError."""
+
+    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,72 +218,84 @@ class Pause:
     seconds: float
 
 
-RefreshStep = ReadCache | ClaimShared | Get | WriteCache | Pause
+RefreshStep = ReadCache | ClaimShared | Get | ParseKeys | WriteCache | Pause
 
 
-def refresh(state: FetchState[Any], flight: Flight[Any]) -> Generator[RefreshStep, Any, Outcome]:
-    """One flight: the shared cache first, then, if the shared budget allows, the publisher."""
-    if _adopt_shared(state, flight, (yield ReadCache())):
-        return _shared(state, flight)
+def refresh(state: FetcherState[Any], fetch: Fetch[Any]) -> Generator[RefreshStep, Any, Outcome]:
+    """Refresh one set: out of the shared cache, or, if both budgets allow it, from its publisher."""
+    jwks_uri, policy = fetch.jwks_uri, state.policy
+    if state.may_look(jwks_uri):
+        if (yield from _look(state, fetch)):
+            return DONE
+        state.note_vain_look(jwks_uri)
+    spent = state.claim(fetch)
+    if spent is not None:
+        return spent
     if not (yield ClaimShared()):
-        return (yield from _await_others(state, flight))
-    sent_at = state.clock()
+        state.give_back(fetch)
+        return (yield from _await_others(state, fetch))
+    state.note_sent(fetch)
+    asked = state.now()
     try:
-        answer: Answer = yield Get()
-        body = answer.body
-        keys = jwk_set.loads_key_set(body, state.policy.max_keys)
+        answer = yield Get()
+        keys: KeySet = yield ParseKeys(answer.body)
     except (FetchFailed, ValueError) as error:
-        return Outcome(Landing.FAILED, one_line(str(error)))  # httpx quotes a Location that is no URL
-    _report(state, flight.jwks_uri, keys, state.clock() - sent_at)
-    state.adopt(flight.jwks_uri, Entry(keys, sent_at, flight.number, digest=hash(body)))
-    yield WriteCache(JWKSDocument(body, sent_at))
+        return Outcome(Status.FAILED, one_line(str(error)))  # httpx quotes a Location that is no URL
+    _report(state, jwks_uri, keys, state.clock() - asked.clock)
+    digest = hash(answer.body)
+    entry = new_entry(keys, asked, policy, age=answer.age, number=fetch.number, digest=digest)
+    state.keep(jwks_uri, entry)
+    yield WriteCache(JWKSDocument(answer.body, entry.fetched_at))
     return DONE
 
 
-def _shared(state: FetchState[Any], flight: Flight[Any]) -> Outcome:
-    # Nothing was fetched here, so nothing of this process's own budget is used up.
-    state.give_back(flight)
-    return DONE
+def _await_others(state: FetcherState[Any], fetch: Fetch[Any]) -> Generator[RefreshStep, Any, Outcome]:
+    """Wait for the document of others who share the cache: they have claimed the fetches, and are fetching now."""
+    if state.may_wait_for_others(fetch.jwks_uri):
+        patience = _PATIENCE * state.policy.timeout
+        for pause in _PAUSES:
+            patience -= pause
+            if patience < 0:
+                break
+            yield Pause(pause)
+            found = yield from _look(state, fetch)
+            if found:
+                return DONE
+            if found is False:
+                break
+        state.note_vain_look(fetch.jwks_uri)
+    return _SPENT_BY_OTHERS if fetch.request.forced else _NONE_BY_OTHERS
 
 
-def _await_others(state: FetchState[Any], flight: Flight[Any]) -> Generator[RefreshStep, Any, Outcome]:
-    """Others who share the cache have claimed the fetches, and are fetching now: their document serves us, too."""
-    for _ in range(int(_PATIENCE * state.policy.timeout / _PAUSE)):
-        yield Pause(_PAUSE)
-        adopted = _adopt_shared(state, flight, (yield ReadCache()))
-        if adopted:
-            return _shared(state, flight)
-        if adopted is False:
-            break
-    return _SPENT_ELSEWHERE if flight.wish.forced else _NONE_ELSEWHERE
+def _look(state: FetcherState[Any], fetch: Fetch[Any]) -> Generator[RefreshStep, Any, bool | None]:
+    """Look into the shared cache for a newer document that somebody else fetched: None when there is none.
 
-
-def _adopt_shared(state: FetchState[Any], flight: Flight[Any], document: JWKSDocument | None) -> bool | None:
-    """Take a newer document that somebody else fetched: None when there is none.
-
-    True when it makes a fetch of our own needless, False when it does not serve what the flight is for.
+    True when it makes a fetch of our own needless, False when it does not serve what the fetch is for.
     """
+    jwks_uri, request = fetch.jwks_uri, fetch.request
+    document: JWKSDocument | None = yield ReadCache()
     if document is None:
         return None
-    now = state.clock()
-    fetched_at = min(document.fetched_at, now)
-    known = state.entry(flight.jwks_uri)
-    if known is not None and fetched_at <= known.fetched_at + (known.digest == hash(document.body)) * _NEWER:
+    now = state.now()
+    age = max(0.0, now.clock - document.fetched_at)
+    asked = Instant(now.clock - age, now.wall - age)
+    digest = hash(document.body)
+    known = state.entry(jwks_uri)
+    if known is not None and asked.clock <= known.fetched_at + (known.digest == digest) * _NEWER:
         return None
     try:
-        keys = jwk_set.loads_key_set(document.body, state.policy.max_keys)
+        keys: KeySet = yield ParseKeys(document.body)
     except ValueError as error:
-        state.cache_failed(f"no JWK Set: {error}")
+        state.report_cache_failure(f"no JWK Set: {error}")
         return None
-    if now - fetched_at >= lifetime(keys, state.policy):
+    if age >= lifetime(keys, state.policy):
         return None
-    state.adopt(flight.jwks_uri, Entry(keys, fetched_at, 0, digest=hash(document.body)))
-    wish = flight.wish
-    return not wish.forced or (wish.alg is not None and look_up(keys, wish.alg, wish.kid).key is not None)
+    state.keep(jwks_uri, new_entry(keys, asked, state.policy, seen=now, digest=digest))
+    return not request.forced or (request.query is not None and look_up(keys, request.query).key is not None)
 
 
-def _report(state: FetchState[Any], jwks_uri: str, keys: KeySet, duration: float) -> None:
-    state.tell(KeysFetched(jwks_uri=jwks_uri, members=len(keys.members), usable=len(keys.usable), duration=duration))
+def _report(state: FetcherState[Any], jwks_uri: str, keys: KeySet, duration: float) -> None:
+    state.report(KeysFetched(jwks_uri=jwks_uri, members=len(keys.members), usable=len(keys.usable), duration=duration))
     for member in keys.members:
         if member.fault is not None:
             logger.warning("skipping a key of %s: %s", jwks_uri, member.fault)

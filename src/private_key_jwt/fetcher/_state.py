@@ -1,88 +1,272 @@
-"""What both fetchers know: key sets, budgets, unknown kids, and the fetches under way. Thread-safe.
+"""What both fetchers know: key sets, unknown kids, budgets, and the fetches under way. Thread-safe.
 
 Nothing here waits or does I/O, and a look-up of a known set takes no lock.
-
-A *flight* is one refresh of one ``jwks_uri``. Who needs it *boards* (joins it, or begins it when the budget
-allows), and waits until it *lands* with an outcome. A *wish* is what it was begun for.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from enum import Enum, auto
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic
 
-from cachetools import FIFOCache, TLRUCache
-
-from .._core.freshness import Budget, Entry
-from .._fork import rebuilt, renew_after_fork
+from .._core.freshness import Entry, Instant
+from .._fork import renew_after_fork
 from .._text import escape_name, one_line
 from ..events import Event, FetchBudgetSpent, FetchFailed, KeyAdded, KeyRemoved, OnEvent, StoreFailed, emit
 from ..policy import JWKSPolicy
+from ._budgets import LOOK_EVERY, Budgets, Failure, Spending
+from ._fetches import DONE, Fetch, Handle, Outcome, Status, fetch_slots
+from ._key_sets import UNKNOWN_KID_SECONDS, KeySets, UnknownKids
+
+__all__ = ["FetcherState", "logger"]
 
 logger = logging.getLogger("private_key_jwt")
 
-Handle = TypeVar("Handle")
+_DETAIL_LENGTH = 200
+_MIN_FETCHES_SWEPT = 1_024
+
+
+class FetcherState(Generic[Handle]):
+    """The memory of one fetcher.
+
+    clock, wall_clock: seconds that only go forward, and seconds since the epoch.
+    max_key_sets: how many key sets are kept.
+    """
+
+    def __init__(
+        self,
+        policy: JWKSPolicy,
+        clock: Callable[[], float],
+        wall_clock: Callable[[], float],
+        max_key_sets: int,
+        on_event: OnEvent,
+    ) -> None:
+        self.policy = policy
+        self.clock = clock
+        self.wall_clock = wall_clock
+        self._on_event = on_event
+        self.cache_failures = 0
+        self.last_number = 0
+        """The number of the newest fetch: what is started later, is started after whoever reads this now."""
+        self._key_sets = KeySets(max_key_sets)
+        self._budgets = Budgets(policy)
+        self.after_fork_in_child()
+        renew_after_fork(self)
+
+    def after_fork_in_child(self) -> None:
+        """Forget the fetches of the parent process: no thread of theirs, and none that held the lock, is here."""
+        self._lock = threading.Lock()
+        self._fetches: dict[str, Fetch[Handle]] = {}
+        self._sweep_at = _MIN_FETCHES_SWEPT
+        self._unknown_kids = UnknownKids()
+        self._key_sets = self._key_sets.copy()
+        self.entry = self._key_sets.get
+
+    def now(self) -> Instant:
+        """Read both clocks."""
+        return Instant(self.clock(), self.wall_clock())
+
+    def report(self, event: Event) -> None:
+        """Report an event. Not with the lock held: the handler is the user's."""
+        emit(self._on_event, event)
+
+    def report_cache_failure(self, error: str) -> None:
+        """Count and report that the shared cache failed, or held nonsense: the fetcher goes on without it."""
+        self.cache_failures += 1
+        self.report(StoreFailed(store="jwks_cache", error=error))
+
+    # Key sets
+
+    def reserve(self, count: int) -> None:
+        """Keep at least so many key sets from now on."""
+        self._key_sets.bound = max(self._key_sets.bound, count)
+
+    def keep(self, jwks_uri: str, entry: Entry) -> None:
+        """Keep a set, unless a newer one is known: a late answer must not bring back a removed key."""
+        with self._lock:
+            known = self.entry(jwks_uri)
+            if known is not None and entry.is_older(known):
+                return
+            self._key_sets.put(jwks_uri, entry)
+        if known is not None and known.digest != entry.digest:
+            self._report_changes(jwks_uri, known, entry)
+
+    def _report_changes(self, jwks_uri: str, known: Entry, entry: Entry) -> None:
+        before, after = known.keys.usable, entry.keys.usable
+        for key in after:
+            if key not in before:
+                self.report(KeyAdded(jwks_uri=jwks_uri, kid=escape_name(key.kid)))
+        for key in before:
+            if key not in after:
+                self.report(KeyRemoved(jwks_uri=jwks_uri, kid=escape_name(key.kid)))
+
+    # Unknown kids
+
+    def unknown_until(self, jwks_uri: str, kid: str | None) -> float | None:
+        """Return until when a kid is not asked for again, by the fetcher's clock; None when it may be."""
+        with self._lock:
+            return self._unknown_kids.until(jwks_uri, kid, self.clock())
+
+    def remember_unknown(self, jwks_uri: str, kid: str | None, asked_at: float) -> None:
+        """Remember that the set that was asked for at ``asked_at`` does not serve this kid."""
+        with self._lock:
+            until = asked_at + min(UNKNOWN_KID_SECONDS, self.policy.fetch_window)
+            self._unknown_kids.add(jwks_uri, kid, until)
+
+    # Budgets
+
+    def failure(self, jwks_uri: str) -> Failure | None:
+        """Return how the last fetch failed, unless another has brought a key set since."""
+        with self._lock:
+            spending = self._budgets.get(jwks_uri)
+            return None if spending is None else spending.failure
+
+    def wait(self, jwks_uri: str) -> float:
+        """Return the seconds until another fetch may be claimed."""
+        now = self.clock()
+        with self._lock:
+            spending = self._budgets.get(jwks_uri)
+            return 0.0 if spending is None else spending.wait(now, self.policy)
+
+    def may_look(self, jwks_uri: str) -> bool:
+        """Report whether the shared cache may be looked into now: that costs no claim, and is done once a second."""
+        now = self.clock()
+        with self._lock:
+            return now >= self._budgets.of(jwks_uri, now).look_from
+
+    def note_vain_look(self, jwks_uri: str) -> None:
+        """Remember that a look into the shared cache brought nothing."""
+        now = self.clock()
+        with self._lock:
+            self._budgets.of(jwks_uri, now).look_from = now + LOOK_EVERY
+
+    def claim(self, fetch: Fetch[Handle]) -> Outcome | None:
+        """Claim a fetch, before anything is sent; return why not, if not."""
+        now = self.clock()
+        with self._lock:
+            spending = self._budgets.of(fetch.jwks_uri, now)
+            if spending.can_claim(now, self.policy) and spending.fetches.claim(now, self.policy):
+                fetch.claimed_at = now
+                return None
+            spent, is_news = self._spent(spending, now)
+        self._report_spent(fetch.jwks_uri, spent, is_news=is_news)
+        return spent
+
+    def give_back(self, fetch: Fetch[Handle]) -> None:
+        """Give a claim back which those who share the cache refused, and try none there for a second."""
+        now = self.clock()
+        with self._lock:
+            spending = self._budgets.of(fetch.jwks_uri, now)
+            spending.claim_from = now + LOOK_EVERY
+            if fetch.claimed_at is not None:
+                spending.fetches.give_back(fetch.claimed_at)
+
+    def may_wait_for_others(self, jwks_uri: str) -> bool:
+        """Report, once for each fetch that others can make, whether to wait for theirs."""
+        now = self.clock()
+        with self._lock:
+            return self._budgets.of(jwks_uri, now).waits.claim(now, self.policy)
+
+    def note_sent(self, fetch: Fetch[Handle]) -> None:
+        """Remember that a fetch is sent: a refresh ahead of time is tried once."""
+        if not fetch.request.ahead:
+            return
+        with self._lock:
+            known = self.entry(fetch.jwks_uri)
+            if known is not None:
+                self._key_sets.replace(fetch.jwks_uri, known.without_refresh_ahead())
+
+    def _spent(self, spending: Spending, now: float) -> tuple[Outcome, bool]:
+        outcome = Outcome(Status.SPENT, "the fetch budget is spent", spending.wait(now, self.policy))
+        return outcome, spending.fetches.report_spent()
+
+    def _report_spent(self, jwks_uri: str, spent: Outcome, *, is_news: bool) -> None:
+        if is_news:
+            self.report(FetchBudgetSpent(jwks_uri=jwks_uri, retry_after=spent.retry_after))
+
+    # Fetches under way
+
+    def join_or_start(self, fetch: Fetch[Handle], can_join: Callable[[Fetch[Handle]], bool]) -> Fetch[Handle] | Outcome:
+        """Return the fetch that is under way for this ``jwks_uri``; or start ``fetch``; or say why neither can be.
+
+        Started is what returns as it was given. Its caller must run it, and ``finish`` it, whatever is raised.
+        """
+        jwks_uri, now = fetch.jwks_uri, self.clock()
+        with self._lock:
+            under_way = self._fetches.get(jwks_uri)
+            if under_way is not None and can_join(under_way):
+                return under_way
+            known = self.entry(jwks_uri)
+            if known is not fetch.request.known:
+                # A fetch has ended since: what it brought is to be looked at, before another is started for the same.
+                return DONE
+            spending = self._budgets.of(jwks_uri, now)
+            if now >= spending.look_from or spending.can_claim(now, self.policy):
+                return self._start(fetch, has_answered=known is not None and spending.failure is None)
+            spent, is_news = self._spent(spending, now)
+        self._report_spent(jwks_uri, spent, is_news=is_news)
+        return spent
+
+    def _start(self, fetch: Fetch[Handle], *, has_answered: bool) -> Fetch[Handle] | Outcome:
+        if not fetch_slots.acquire(fetch, has_answered=has_answered):
+            return Outcome(Status.REFUSED, f"{fetch_slots.LIMIT} fetches are under way")
+        self._sweep()
+        replaced = self._fetches.get(fetch.jwks_uri)
+        if replaced is not None:  # it hangs past its deadline, or its event loop is gone
+            fetch_slots.release(replaced)
+        self.last_number += 1
+        fetch.number, fetch.started_at = self.last_number, self.clock()
+        self._fetches[fetch.jwks_uri] = fetch
+        return fetch
+
+    def _sweep(self) -> None:
+        """Forget fetches that nobody will ever finish: their event loop is gone, or their start was interrupted."""
+        if len(self._fetches) >= self._sweep_at:
+            oldest = time.monotonic() - self.policy.fetch_window
+            self._fetches = {uri: each for uri, each in self._fetches.items() if each.deadline > oldest}
+            self._sweep_at = max(_MIN_FETCHES_SWEPT, 2 * len(self._fetches))
+
+    def finish(self, fetch: Fetch[Handle], outcome: Outcome) -> None:
+        """End a fetch, once and however it ended."""
+        now = self.now()
+        with self._lock:
+            if fetch.outcome is not None:
+                return
+            fetch.outcome = outcome
+            if not fetch.number:  # it was interrupted before it was started
+                fetch_slots.release(fetch)
+                return
+            if self._fetches.get(fetch.jwks_uri) is fetch:
+                del self._fetches[fetch.jwks_uri]
+            spending = self._budgets.of(fetch.jwks_uri, now.clock)
+            if outcome.status is Status.FAILED:
+                spending.failure = Failure(now, one_line(outcome.detail)[:_DETAIL_LENGTH])
+            elif outcome.status is Status.DONE:
+                spending.failure, spending.look_from = None, -math.inf
+        fetch_slots.release(fetch)
+        if outcome.status is Status.FAILED:
+            self.report(
+                FetchFailed(
+                    jwks_uri=fetch.jwks_uri,
+                    detail=one_line(outcome.detail)[:_DETAIL_LENGTH],
+                    duration=now.clock - fetch.started_at,
+                )
+            )
+
+    def fetches(self) -> list[Fetch[Handle]]:
+        """Return all fetches under way."""
+        with self._lock:
+            return list(self._fetches.values())
+
 
 MAX_FETCHES_IN_FLIGHT = 256
-_MAX_UNKNOWN_KIDS = 10_000
-_MIN_BUDGETS_SWEPT = 1_024
-_DETAIL_LENGTH = 200
-
-
-class Landing(Enum):
-    """How a refresh ended."""
-
-    DONE = auto()  # what is published is known
-    FAILED = auto()  # a fetch was tried and brought nothing
-    SPENT = auto()  # the budget allows none now
-    REFUSED = auto()  # too many fetches are under way, or the fetcher is closed
-
-
-class Outcome(NamedTuple):
-    """How a refresh ended, why, and after how many seconds another can be tried."""
-
-    landing: Landing
-    detail: str
-    retry_after: float = 5
-
-
-DONE = Outcome(Landing.DONE, "")
-
-
-class Wish(NamedTuple):
-    """What a refresh is for: the header it must serve (None: none), and whether caches are to be passed by.
-
-    ``known`` is the set that was found wanting.
-    """
-
-    alg: str | None
-    kid: str | None
-    forced: bool
-    known: Entry | None
-
-
-@dataclass(slots=True, eq=False)
-class Flight(Generic[Handle]):
-    """One refresh of one ``jwks_uri``. ``handle`` is what its waiters wait on, until ``deadline`` (real seconds).
-
-    ``begun_at`` is by the fetcher's clock.
-    """
-
-    number: int
-    jwks_uri: str
-    wish: Wish
-    deadline: float
-    begun_at: float
-    handle: Handle
-    outcome: Outcome | None = field(default=None)
 
 
 class InFlight:
-    """What is under way in this process, over all fetchers: a bound on threads, sockets and memory."""
+    """A bound on look-ups of names: they are counted in and out."""
 
     def __init__(self) -> None:
         self.after_fork_in_child()
@@ -103,169 +287,3 @@ class InFlight:
         """Give the place back."""
         with self._lock:
             self._count -= 1
-
-
-_in_flight = InFlight()
-
-
-class FetchState(Generic[Handle]):
-    """The memory of one fetcher."""
-
-    def __init__(self, policy: JWKSPolicy, clock: Callable[[], float], max_key_sets: int, on_event: OnEvent) -> None:
-        self.policy = policy
-        self.clock = clock
-        self._on_event = on_event
-        self.cache_failures = 0
-        # First in, first out: a set is put anew by each refresh, so the one that leaves is the longest unasked
-        # for; and a look-up changes nothing, so it needs no lock.
-        self._entries: FIFOCache[str, Entry] = FIFOCache(max_key_sets)
-        self._budgets: dict[str, Budget] = {}
-        self._sweep_at = _MIN_BUDGETS_SWEPT
-        self.begun = 0
-        """The number of the newest flight: what begins later, begins after whoever reads this now."""
-        self.after_fork_in_child()
-        renew_after_fork(self)
-
-    def after_fork_in_child(self) -> None:
-        """The threads that fetched, and those that held the lock, are not in this process."""
-        self._lock = threading.Lock()
-        self._flights: dict[str, Flight[Handle]] = {}
-        self._entries = rebuilt(self._entries)
-        # Not kept: while it is changed its clock stands still, and would for ever. Budgets bound what is asked again.
-        self._unknown: TLRUCache[tuple[str, str | None], float] = TLRUCache(
-            _MAX_UNKNOWN_KIDS, ttu=lambda _key, until, _now: until, timer=self.clock
-        )
-
-    def tell(self, event: Event) -> None:
-        """Tell whoever watches. Not with the lock held: what he does is his."""
-        emit(self._on_event, event)
-
-    def cache_failed(self, error: str) -> None:
-        """The shared cache failed, or held nonsense: the fetcher goes on without it."""
-        self.cache_failures += 1
-        self.tell(StoreFailed(store="jwks_cache", error=error))
-
-    # Key sets
-
-    def entry(self, jwks_uri: str) -> Entry | None:
-        """The newest set known of a ``jwks_uri``."""
-        try:
-            return self._entries[jwks_uri]
-        except KeyError:
-            return None
-
-    def adopt(self, jwks_uri: str, entry: Entry) -> None:
-        """Keep a set, unless a newer one is known: a late answer must not bring back a removed key."""
-        with self._lock:
-            known = self.entry(jwks_uri)
-            if known is not None and (known.fetched_at, known.flight) > (entry.fetched_at, entry.flight):
-                return
-            self._entries[jwks_uri] = entry
-        if known is not None and known.digest != entry.digest:
-            self._tell_changes(jwks_uri, known, entry)
-
-    def _tell_changes(self, jwks_uri: str, known: Entry, entry: Entry) -> None:
-        before, after = known.keys.usable, entry.keys.usable
-        for key in after:
-            if key not in before:
-                self.tell(KeyAdded(jwks_uri=jwks_uri, kid=escape_name(key.kid)))
-        for key in before:
-            if key not in after:
-                self.tell(KeyRemoved(jwks_uri=jwks_uri, kid=escape_name(key.kid)))
-
-    # Unknown kids
-
-    def is_unknown(self, jwks_uri: str, kid: str | None) -> bool:
-        """Whether a set fetched within the last window is known not to serve this ``kid``."""
-        with self._lock:
-            return (jwks_uri, kid) in self._unknown
-
-    def remember_unknown(self, jwks_uri: str, kid: str | None, fetched_at: float) -> None:
-        """A set asked for at ``fetched_at`` does not serve this ``kid``: do not ask again for one window."""
-        with self._lock:
-            self._unknown[jwks_uri, kid] = fetched_at + self.policy.fetch_window
-
-    # Flights
-
-    def board(
-        self,
-        jwks_uri: str,
-        wish: Wish,
-        deadline: float,
-        handle: Callable[[], Handle],
-        can_join: Callable[[Flight[Handle]], bool],
-        *,
-        ahead: bool = False,
-    ) -> tuple[Flight[Handle] | Outcome, bool]:
-        """The flight under way for this ``jwks_uri``, or a new one (and True), or why there can be none.
-
-        The budget is claimed here, before anything is sent and whatever will come back.
-        """
-        now = self.clock()
-        with self._lock:
-            flight = self._flights.get(jwks_uri)
-            if flight is not None and can_join(flight):
-                return flight, False
-            if self.entry(jwks_uri) is not wish.known:
-                # A flight has landed since: what it brought is to be looked at, before another is begun for the same.
-                return DONE, False
-            budget = self._budget(jwks_uri, now)
-            if not _in_flight.enter():
-                return Outcome(Landing.REFUSED, f"{MAX_FETCHES_IN_FLIGHT} fetches are under way"), False
-            if budget.claim(now, self.policy):
-                return self._begin(jwks_uri, wish, deadline, now, handle(), ahead=ahead), True
-            _in_flight.leave()
-            spent = Outcome(Landing.SPENT, "the fetch budget is spent", budget.wait(now, self.policy))
-            is_news = budget.tell()
-        if is_news:
-            self.tell(FetchBudgetSpent(jwks_uri=jwks_uri, retry_after=spent.retry_after))
-        return spent, False
-
-    def _begin(
-        self, jwks_uri: str, wish: Wish, deadline: float, now: float, handle: Handle, *, ahead: bool
-    ) -> Flight[Handle]:
-        self.begun += 1
-        flight = Flight(self.begun, jwks_uri, wish, deadline, now, handle)
-        self._flights[jwks_uri] = flight
-        known = self.entry(jwks_uri)
-        if ahead and known is not None:
-            self._entries[jwks_uri] = replace(known, refresh_ahead_tried=True)
-        return flight
-
-    def land(self, flight: Flight[Handle], outcome: Outcome) -> None:
-        """The end of a flight, once and however it ended."""
-        with self._lock:
-            if flight.outcome is not None:
-                return
-            flight.outcome = outcome
-            if self._flights.get(flight.jwks_uri) is flight:
-                del self._flights[flight.jwks_uri]
-            known = self.entry(flight.jwks_uri)
-            if outcome.landing is Landing.FAILED and known is not None:
-                self._entries[flight.jwks_uri] = replace(known, failed_at=self.clock())
-        _in_flight.leave()
-        if outcome.landing is Landing.FAILED:
-            self.tell(
-                FetchFailed(
-                    jwks_uri=flight.jwks_uri,
-                    detail=one_line(outcome.detail)[:_DETAIL_LENGTH],
-                    duration=self.clock() - flight.begun_at,
-                )
-            )
-
-    def give_back(self, flight: Flight[Handle]) -> None:
-        """Undo the claim of a flight that sent nothing."""
-        with self._lock:
-            self._budget(flight.jwks_uri, self.clock()).give_back(flight.begun_at)
-
-    def flights(self) -> list[Flight[Handle]]:
-        """All flights under way."""
-        with self._lock:
-            return list(self._flights.values())
-
-    def _budget(self, jwks_uri: str, now: float) -> Budget:
-        # Budgets outlive the documents, or evicting one would buy another fetch. They go when idle.
-        if len(self._budgets) >= self._sweep_at:
-            self._budgets = {uri: kept for uri, kept in self._budgets.items() if not kept.idle(now, self.policy)}
-            self._sweep_at = max(_MIN_BUDGETS_SWEPT, 2 * len(self._budgets))
-        return self._budgets.setdefault(jwks_uri, Budget())

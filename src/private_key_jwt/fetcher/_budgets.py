@@ -1,0 +1,81 @@
+"""What a fetcher remembers of each ``jwks_uri`` longer than its key set: what may be spent on it, and how it failed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from .._core.freshness import Budget, Instant
+from ..policy import JWKSPolicy
+
+__all__ = ["Budgets", "Failure", "Spending"]
+
+LOOK_EVERY = 1.0
+"""Seconds from a look into the shared cache that brought nothing, or a claim that it refused, to the next."""
+
+_MIN_SWEPT = 1_024
+
+
+class Failure(NamedTuple):
+    """How the last fetch failed, and when."""
+
+    at: Instant
+    detail: str
+
+
+@dataclass(slots=True, eq=False)
+class Spending:
+    """What was spent on one ``jwks_uri``.
+
+    fetches: the claims of this fetcher.
+    waits: how often it waited for a fetch of another who shares the cache: they have as many fetches as we.
+    look_from, claim_from: when the shared cache is looked into, and a claim tried there, the next time.
+    failure: how the last fetch failed, unless another has brought a key set since.
+    """
+
+    fetches: Budget = field(default_factory=Budget)
+    waits: Budget = field(default_factory=Budget)
+    look_from: float = -math.inf
+    claim_from: float = -math.inf
+    failure: Failure | None = None
+
+    def can_claim(self, now: float, policy: JWKSPolicy) -> bool:
+        """Report whether a fetch may be claimed: here, as far as is known, and of those who share the cache."""
+        return now >= self.claim_from and self.fetches.has_room(now, policy)
+
+    def wait(self, now: float, policy: JWKSPolicy) -> float:
+        """Return the seconds until the next claim can be granted."""
+        return max(self.fetches.wait(now, policy), self.claim_from - now, 0.0)
+
+    def is_idle(self, now: float, policy: JWKSPolicy) -> bool:
+        """Report whether there is nothing left to remember."""
+        return (
+            self.fetches.is_idle(now, policy)
+            and self.waits.is_idle(now, policy)
+            and now >= max(self.look_from, self.claim_from)
+            and (self.failure is None or now - self.failure.at.clock >= policy.fetch_window)
+        )
+
+
+class Budgets:
+    """The spending on each ``jwks_uri``. It outlives the key set, or evicting that would buy another fetch."""
+
+    def __init__(self, policy: JWKSPolicy) -> None:
+        self._policy = policy
+        self._spending: dict[str, Spending] = {}
+        self._sweep_at = _MIN_SWEPT
+
+    def __len__(self) -> int:
+        return len(self._spending)
+
+    def get(self, jwks_uri: str) -> Spending | None:
+        """Return what is remembered, if anything is."""
+        return self._spending.get(jwks_uri)
+
+    def of(self, jwks_uri: str, now: float) -> Spending:
+        """Return what is remembered, or begin to; what is idle is forgotten when there is much."""
+        if len(self._spending) >= self._sweep_at:
+            kept = {uri: each for uri, each in self._spending.items() if not each.is_idle(now, self._policy)}
+            self._spending, self._sweep_at = kept, max(_MIN_SWEPT, 2 * len(kept))
+        return self._spending.setdefault(jwks_uri, Spending())

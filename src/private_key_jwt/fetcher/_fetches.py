@@ -1,0 +1,129 @@
+"""One fetch of one JWK Set: what it is for, who waits for it, and how it ended. And how many may be under way."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from .._core.freshness import Entry, KeyQuery
+from .._fork import renew_after_fork
+
+__all__ = ["DONE", "Fetch", "FetchSlots", "Outcome", "RefreshRequest", "Status", "fetch_slots"]
+
+Handle = TypeVar("Handle")
+
+
+class Status(Enum):
+    """How a fetch ended."""
+
+    DONE = auto()  # what is published is known
+    FAILED = auto()  # it was tried and brought nothing
+    SPENT = auto()  # the budget allows none now
+    REFUSED = auto()  # too many are under way, or the fetcher is closed
+
+
+class Outcome(NamedTuple):
+    """How a fetch ended, why, and after how many seconds another can be tried."""
+
+    status: Status
+    detail: str = ""
+    retry_after: float = 5
+
+
+DONE = Outcome(Status.DONE)
+
+
+class RefreshRequest(NamedTuple):
+    """What a key set is refreshed for.
+
+    query: the header that the new set must serve, or None.
+    forced: whether caches are to be passed by, since what they may hold is known already.
+    known: the set that was found wanting.
+    ahead: nobody waits for it.
+    """
+
+    jwks_uri: str
+    query: KeyQuery | None
+    forced: bool
+    known: Entry | None
+    ahead: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Fetch(Generic[Handle]):
+    """One refresh of one ``jwks_uri``, which all who need it share.
+
+    deadline: when its waiters give up, in seconds of ``time.monotonic``.
+    handle: what they wait on.
+    number: the how-manieth of its fetcher; 0 before it is started.
+    runner: the thread or the task that does it.
+    claimed_at: when it claimed a part of the budget, by the fetcher's clock.
+    """
+
+    request: RefreshRequest
+    deadline: float
+    handle: Handle
+    number: int = 0
+    started_at: float = 0.0
+    claimed_at: float | None = None
+    runner: Any = None
+    outcome: Outcome | None = field(default=None)
+
+    @property
+    def jwks_uri(self) -> str:
+        """What is fetched."""
+        return self.request.jwks_uri
+
+
+class FetchSlots:
+    """Bound the fetches under way in this process, over all fetchers: their threads, sockets and memory.
+
+    Publishers whose last fetch brought a key set have slots of their own, so that those who register publishers that
+    never answer cannot take them. A slot is free again when its fetch ends, and at the deadline of its fetch, whatever
+    hangs or was interrupted.
+    """
+
+    LIMIT = 512
+    """How many slots there are of each kind."""
+
+    def __init__(self) -> None:
+        self.after_fork_in_child()
+        renew_after_fork(self)
+
+    def after_fork_in_child(self) -> None:
+        """Forget the fetches of the parent process: no thread of theirs is here."""
+        self._lock = threading.Lock()
+        self._of_answering: set[Fetch[Any]] = set()
+        self._of_others: set[Fetch[Any]] = set()
+
+    def acquire(self, fetch: Fetch[Any], *, has_answered: bool) -> bool:
+        """Take a slot; return False when there is none.
+
+        has_answered: whether the last fetch from this publisher brought a key set.
+        """
+        with self._lock:
+            for slots in (self._of_answering, self._of_others)[not has_answered :]:
+                if len(slots) >= self.LIMIT:
+                    now = time.monotonic()
+                    slots.difference_update([held for held in slots if held.deadline <= now])
+                if len(slots) < self.LIMIT:
+                    slots.add(fetch)
+                    return True
+            return False
+
+    def release(self, fetch: Fetch[Any]) -> None:
+        """Give the slot of a fetch back, if it has one."""
+        with self._lock:
+            self._of_answering.discard(fetch)
+            self._of_others.discard(fetch)
+
+    def __len__(self) -> int:
+        now = time.monotonic()
+        with self._lock:
+            return sum(fetch.deadline > now for slots in (self._of_answering, self._of_others) for fetch in slots)
+
+
+fetch_slots = FetchSlots()
