@@ -102,9 +102,7 @@ def create_app(
             **client_authentication_metadata(),
         }
 
-    @app.get("/jwks.json")
-    async def jwks() -> dict[str, object]:
-        return {**KeySet([key]).as_dict(private=False)}
+    app.add_api_route("/jwks.json", lambda: KeySet([key]).as_dict(private=False))
 
     @app.get("/authorize")
     async def login_page(request: Request) -> Response:
