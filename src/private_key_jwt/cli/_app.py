@@ -10,6 +10,7 @@ import typer
 from ._demo import demo
 from ._explain import explain
 from ._jwks import jwks
+from ._ledgerbee import app as ledgerbee
 from ._output import silence_log
 from ._simulate import simulate
 from ._verify import verify
@@ -42,6 +43,7 @@ def _root(
 
 for _command in (demo, verify, explain, jwks, simulate):
     app.command()(_command)
+app.add_typer(ledgerbee)
 
 
 def run() -> None:

@@ -43,6 +43,17 @@ def check_role(name: str, value: object) -> Role:
     return Role(value)
 
 
+def check_host(host: object) -> str:
+    """Return the origin of a portal-API host. Raises ValueError for a host that would ignore a reference."""
+    found = _PORTAL_API_HOST.fullmatch(host.lower()) if isinstance(host, str) else None
+    if found is None:
+        raise ValueError(
+            "host must be your tenant's portal-API host, such as acme.portal-api.ledgerbee.com (the portal's own "
+            f"host ignores a reference), not {quote(host)}"
+        )
+    return f"{'http' if found['loopback'] else 'https'}://{found[0]}"
+
+
 @dataclass(frozen=True, slots=True)
 class Membership:
     """A customer of LedgerBee's that a user may act for, and the user's role there.
@@ -81,14 +92,7 @@ class Handoff:
         Raises ValueError for any other host. The portal's own (``.portal.ledgerbee.com``) would ignore the
         reference without an error, and the user would meet a login page.
         """
-        found = _PORTAL_API_HOST.fullmatch(host.lower()) if isinstance(host, str) else None
-        if found is None:
-            raise ValueError(
-                "host must be your tenant's portal-API host, such as acme.portal-api.ledgerbee.com (the portal's own "
-                f"host ignores a reference), not {quote(host)}"
-            )
-        scheme = "http" if found["loopback"] else "https"
-        return f"{scheme}://{found[0]}{REDEEM_PATH}?ref={percent_encode(self.ref, safe='')}"
+        return f"{check_host(host)}{REDEEM_PATH}?ref={percent_encode(self.ref, safe='')}"
 
 
 @dataclass(frozen=True, slots=True)
