@@ -1,10 +1,15 @@
 """LedgerBee's profile."""
 
+import ast
+import difflib
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 
 from private_key_jwt import ConfigurationError, ledgerbee
+from test_architecture import SOURCE, Synchronous, classes
 
 
 def test_the_url_of_a_tenant() -> None:
@@ -44,3 +49,51 @@ def test_the_profile_of_a_tenant() -> None:
     assert client.signing_algs == ("RS256",)
     assert client.require_kid
     assert client.policy is None
+
+
+# The module
+
+
+def test_a_verifier_never_imports_the_back_channel() -> None:
+    code = """
+import sys, private_key_jwt
+private_key_jwt.ledgerbee.client("portal-acme", slug="acme")
+before = sorted(name for name in sys.modules if name.startswith("private_key_jwt.ledgerbee"))
+from private_key_jwt.ledgerbee import PortalSSO
+print(*before)
+print("private_key_jwt.ledgerbee._edges" in sys.modules)
+"""
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.splitlines() == [
+        "private_key_jwt.ledgerbee private_key_jwt.ledgerbee._profile",
+        "True",
+    ]
+
+
+def test_every_public_name_is_there_and_documented() -> None:
+    for name in ledgerbee.__all__:
+        exported = getattr(ledgerbee, name)
+        if name == "BASE_URL":
+            continue
+        assert exported.__doc__, name
+        for attribute, value in vars(exported).items() if isinstance(exported, type) else ():
+            if not attribute.startswith("_") and callable(value):
+                assert value.__doc__, f"{name}.{attribute}"
+
+
+def test_another_name_is_not_there() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'Portal'"):
+        ledgerbee.Portal  # noqa: B018
+
+
+def test_the_two_portals_differ_only_in_await() -> None:
+    found = classes(SOURCE / "ledgerbee" / "_edges.py")
+    sync, twin = (Synchronous().visit(found[name]) for name in ("PortalSSO", "AsyncPortalSSO"))
+    sync, twin = (ast.unparse(each).replace("asyncio.", "time.").replace("asend(", "send(") for each in (sync, twin))
+    differing = {line.strip() for line in difflib.ndiff(sync.splitlines(), twin.splitlines()) if line[0] in "+-"}
+    assert differing == {
+        # A coroutine function may give the token, and it is waited for no longer than for the call.
+        "-             token = settings.access_token()",
+        "+             async with time.timeout(settings.timeout):",
+        "+                 token = as_coroutine_function(settings.access_token, in_process=False)()",
+    }

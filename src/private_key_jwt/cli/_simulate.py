@@ -17,6 +17,7 @@ from rich.text import Text
 from ..policy import AssertionPolicy
 from ..testing import DEFECTS, RelyingParty, Tenant
 from . import _options as options
+from ._curl import back_channel
 from ._output import console
 
 # One mistake of each kind that a server meets in real life; `DEFECTS` has many more.
@@ -39,7 +40,7 @@ def simulate(
         typer.Option("--for", metavar="SECONDS", min=0, help="End by itself."),
     ] = None,
 ) -> None:
-    """Serve key sets as LedgerBee does, and print assertions to try on a server of yours.
+    """Serve key sets and the back channel as LedgerBee does, and print what to try: assertions, and curl lines.
 
     It listens on this machine only, until Ctrl-C. Keys are made anew each time.
     """
@@ -52,6 +53,8 @@ def simulate(
         _print_line(out, "The key set of any slug that is not listed here is empty.")
         for tenant in tenants:
             _print_tenant(out, tenant, server.base_url)
+            for title, line in back_channel(tenant, server):
+                _print_entry(out, title, line)
         _print_line(out, "\nServing. Ctrl-C ends it." if seconds is None else f"\nServing for {seconds:g} s.", "bold")
         _wait(math.inf if seconds is None else seconds)
 

@@ -27,6 +27,17 @@ if TYPE_CHECKING:
     from ._edges import AsyncPortalSSO, PortalSSO
     from ._errors import PortalSSOError
     from ._values import Handoff, Membership, Provisioned, Role
+else:
+
+    def __getattr__(name: str) -> Any:  # PEP 562; a type checker would take it for every name
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from . import _edges, _errors, _values
+
+        for module in (_values, _errors, _edges):
+            globals().update({public: getattr(module, public) for public in module.__all__})
+        return globals()[name]
+
 
 __all__ = [
     "BASE_URL",
@@ -40,13 +51,3 @@ __all__ = [
     "client",
     "jwks_uri",
 ]
-
-
-def __getattr__(name: str) -> Any:  # PEP 562
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from . import _edges, _errors, _values
-
-    for module in (_values, _errors, _edges):
-        globals().update({public: getattr(module, public) for public in module.__all__})
-    return globals()[name]

@@ -7,6 +7,29 @@
         verifier.verify(tenant.assertion())
         verifier.verify(tenant.defective("expired"))  # raises InvalidClient: DEFECTS["expired"].reason
 
+It also answers LedgerBee's back channel, and redeems. ``serve`` puts all of it behind a real socket:
+
+    with relying_party.serve() as server, PortalSSO(api_key=tenant.api_key(), base_url=server.base_url) as portal:
+        done = portal.provision(email="jane@example.com", customer=customer, mint_handoff=True, sub="u-1")
+        done.handoff.redeem_url(server.portal_api_host("acme"))  # for a browser: it finds *.localhost by itself
+        tenant.portal.users, tenant.portal.customers             # what LedgerBee has now
+        relying_party.lose_answers(1)                            # the next call is performed, and its answer is lost
+
+In any other language, start ``private-key-jwt simulate --port 8085``, and call it with the API key that it prints:
+
+    curl -s http://127.0.0.1:8085/api/v1/portal-sso/provision -H "x-api-key: $LEDGERBEE_API_KEY" \\
+        -H "content-type: application/json" -d '{"email": "jane@example.com", "role": "USER",
+        "customer": {"customerNumber": "C001", "vatZone": "DOMESTIC", "countryCode": "DK"}}'
+    curl -s http://127.0.0.1:8085/api/v1/portal-sso/handoff/mint -H "x-api-key: $LEDGERBEE_API_KEY" \\
+        -H "content-type: application/json" -d '{"email": "jane@example.com", "sub": "u-1",
+        "memberships": [{"customerId": "'$CUSTOMER_ID'", "role": "USER"}]}'
+    curl -si "http://acme.portal-api.localhost:8085/api/auth/sso/handoff/redeem?ref=$REF"
+    curl -s http://127.0.0.1:8085/api/v1/portal-sso/sessions/revoke -H "x-api-key: $LEDGERBEE_API_KEY" \\
+        -H "content-type: application/json" -d '{"sub": "u-1"}'
+
+What LedgerBee's page leaves open (the codes of errors, among others) is marked *assumed* in
+``private_key_jwt.testing._back_channel``, ``_portal``, ``_browser`` and ``_credentials``.
+
 To pytest all of it is at hand in fixtures: ``private_key_jwt_relying_party``, ``private_key_jwt_server``,
 ``private_key_jwt_clock`` and ``private_key_jwt_audience``.
 

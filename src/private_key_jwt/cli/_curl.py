@@ -1,0 +1,31 @@
+"""The back channel of a served look-alike as ``curl`` lines: what a partner's backend sends, in no language at all."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+from ..testing import LoopbackServer, Tenant
+
+_EMAIL, _SUB = "jane@example.com", "u-1"
+_CUSTOMER = {"customerNumber": "C001", "vatZone": "DOMESTIC", "countryCode": "DK"}
+
+
+def back_channel(tenant: Tenant, server: LoopbackServer) -> Iterator[tuple[str, str]]:
+    """A title and a line for each call, and where to redeem, with a new API key and a customer that exists."""
+    key = tenant.api_key()
+    customer_id = tenant.portal.add_customer(str(_CUSTOMER["customerNumber"]))
+    membership = {"customerId": customer_id, "role": "USER"}
+    handoff = {"email": _EMAIL, "customer": _CUSTOMER, "mintHandoff": True, "sub": _SUB}
+    redeem = f"http://{server.portal_api_host(tenant.slug)}/api/auth/sso/handoff/redeem?ref="
+
+    def post(path: str, body: dict[str, Any]) -> str:
+        headers = ("-H", f"x-api-key: {key}", "-H", "content-type: application/json")
+        return shlex.join(("curl", "-s", f"{server.base_url}/v1/portal-sso/{path}", *headers, "-d", json.dumps(body)))
+
+    yield "Provision a customer, and mint a handoff", post("provision", handoff)
+    yield "Mint a handoff", post("handoff/mint", {"email": _EMAIL, "sub": _SUB, "memberships": [membership]})
+    yield "Redeem in a browser, with the reference at the end", redeem
+    yield "End every session", post("sessions/revoke", {"sub": _SUB})
