@@ -29,6 +29,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+
 from suite.measuring import threads
 from suite.report import machine_line
 

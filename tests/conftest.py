@@ -24,6 +24,7 @@ _SLOW = (
     "stores/test_engines.py",
     "stores/test_redis.py",
     "stores/test_sqlalchemy.py",
+    "tests/test_benchmarks.py",
 )
 
 

@@ -121,7 +121,7 @@ def secrets_of(assertion: str, tenant: Tenant) -> list[str]:
 def test_a_refused_assertion_is_told_nowhere(edge: Edge, clock: Clock, witness: Witness, name: str) -> None:
     party = RelyingParty(audience=AUDIENCE, clock=clock)
     tenant = MarkedTenant("acme", "portal-acme", audience=AUDIENCE, clock=clock, base_url=party.base_url)
-    party._publisher.tenants["acme"] = tenant
+    party._tenants["acme"] = tenant
     with party.serve() as server:
         subject = verifier(edge, clock, witness, tenant.client(server.base_url))
         assertion = tenant.defective(name)
@@ -137,7 +137,7 @@ def test_a_refused_assertion_is_told_nowhere(edge: Edge, clock: Clock, witness: 
 def test_an_accepted_and_a_replayed_assertion_are_told_nowhere(edge: Edge, clock: Clock, witness: Witness) -> None:
     party = RelyingParty(audience=AUDIENCE, clock=clock)
     tenant = MarkedTenant("acme", "portal-acme", audience=AUDIENCE, clock=clock, base_url=party.base_url)
-    party._publisher.tenants["acme"] = tenant
+    party._tenants["acme"] = tenant
     with party.serve() as server:
         subject = verifier(edge, clock, witness, tenant.client(server.base_url))
         assertion = tenant.assertion()

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -64,7 +65,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _await(port: int, process: subprocess.Popen[bytes]) -> None:
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     """Wait until it answers a request."""
     request = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
     for _ in range(200):
@@ -97,7 +98,7 @@ def run(step: Step, *, short: bool) -> Section:
     with party.serve() as publisher, tempfile.TemporaryDirectory() as directory, ExitStack() as stack:
         servers = [(set_up, _start(set_up, Path(directory), publisher.base_url, stack)) for set_up in set_ups]
         for _, (port, process) in servers:
-            _await(port, process)
+            _wait_for(port, process)
         # In each round every server gets the same requests, one server after the other: noise disturbs all alike.
         plan = [(port, _CONNECTIONS, warm) for _, (port, _) in servers]
         for alone, together in each:
@@ -140,14 +141,11 @@ def _row(set_up: _SetUp, data: dict[str, Any]) -> Row:
 
 
 def _note() -> str:
-    from importlib.util import find_spec
-
     parts = "httptools" if find_spec("httptools") else "h11"
     loop = "uvloop" if find_spec("uvloop") else "asyncio"
     return (
         f"uvicorn with {parts} and {loop}, a plain ASGI endpoint, {_CONNECTIONS} keep-alive connections with one"
-        f" request each under way, a load generator in a process of its own, all on {cores()} cores: with two workers"
-        " the three share them, and the rate is that of the machine, not of the workers. Each"
-        " assertion is new. TCP_NODELAY is"
-        " set on the listening socket: uvicorn leaves it off with several workers, and an answer then takes 44 ms."
+        f" request each under way, a load generator in a process of its own, all on {cores()} cores. Each assertion is"
+        " new. TCP_NODELAY is set on the listening socket: uvicorn leaves it off with several workers, and an answer"
+        " then takes 44 ms."
     )

@@ -6,21 +6,21 @@ Time moves by the library's ``Clock``, so minutes of a rotation or an outage tak
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
 import time
+import weakref
+from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 from private_key_jwt import AuthenticationError
-from private_key_jwt.testing import Clock, RelyingParty, Tenant
+from private_key_jwt.testing import Clock, Tenant
 
 from . import corpus, ours
-from .crowd import Crowd
-from .measuring import Loop, Step, frozen, percentiles
+from .measuring import Step, frozen, percentiles
 from .measuring import threads as in_threads
 from .report import Row, Section
 
@@ -35,291 +35,202 @@ class Timed:
     seconds: list[float] = field(default_factory=list)
     outcomes: Counter[str] = field(default_factory=Counter)
 
+    def add(self, began: float, error: AuthenticationError | None = None) -> None:
+        self.seconds.append(time.perf_counter() - began)
+        self.outcomes["accepted" if error is None else str(error.reason)] += 1
+
     def call(self, verify: Callable[[str], object], token: str) -> None:
         began = time.perf_counter()
         try:
             verify(token)
         except AuthenticationError as error:
-            outcome = str(error.reason)
+            self.add(began, error)
         else:
-            outcome = "accepted"
-        self.seconds.append(time.perf_counter() - began)
-        self.outcomes[outcome] += 1
+            self.add(began)
+
+    async def in_tasks(self, verify: Callable[[str], Any], tokens: Sequence[str]) -> None:
+        """Tasks that share the tokens; each times the coroutine it awaits."""
+        waiting = iter(tokens)
+
+        async def work() -> None:
+            for token in waiting:
+                began = time.perf_counter()
+                try:
+                    await verify(token)
+                except AuthenticationError as error:
+                    self.add(began, error)
+                else:
+                    self.add(began)
+                await asyncio.sleep(0)
+
+        await asyncio.gather(*(work() for _ in range(_TASKS)))
 
     def summary(self) -> dict[str, Any]:
         return {"latency": percentiles(self.seconds), "outcomes": dict(self.outcomes)}
 
 
-async def _in_tasks(verify: Callable[[str], Any], tokens: Sequence[str], timed: Timed) -> None:
-    """Tasks that share the tokens; each times the coroutine it awaits."""
-    waiting = iter(tokens)
+class Verifier(ABC):
+    """One tenant, and a verifier whose clocks are set."""
 
-    async def work() -> None:
-        for token in waiting:
-            began = time.perf_counter()
-            try:
-                await verify(token)
-            except AuthenticationError as error:
-                outcome = str(error.reason)
-            else:
-                outcome = "accepted"
-            timed.seconds.append(time.perf_counter() - began)
-            timed.outcomes[outcome] += 1
-            await asyncio.sleep(0)
-
-    await asyncio.gather(*(work() for _ in range(_TASKS)))
-
-
-# Steady shapes: all tokens at hand, as fast as they go
-
-
-def _steady_ways(
-    make: Callable[[], tuple[ours.Sync, ours.Async]], tokens: Sequence[str], warm: str
-) -> dict[str, dict[str, Any]]:
-    """The same tokens by one thread, by some threads, and by tasks."""
-    found = {}
-    for way in ("1 thread", f"{_THREADS} threads", "asyncio"):
-        one, other = make()
-        timed = Timed()
-        with frozen():
-            if way == "asyncio":
-
-                async def both(subject: ours.Async = other, timed: Timed = timed) -> float:
-                    await subject.verifier.verify(warm)
-                    began = time.perf_counter()
-                    await _in_tasks(subject.verifier.verify, tokens, timed)
-                    return time.perf_counter() - began
-
-                seconds = asyncio.run(both())
-            else:
-                one.verifier.verify(warm)
-                number = int(way.split()[0])
-                batches = [tokens[place::number] for place in range(number)]
-                seconds, _ = in_threads(lambda token: timed.call(one.verifier.verify, token), batches)  # noqa: B023
-        found[way] = timed.summary() | {"per_second": len(tokens) / seconds}
-    return found
-
-
-def _world() -> tuple[RelyingParty, Tenant, Callable[[], tuple[ours.Sync, ours.Async]]]:
-    party = ours.relying_party()
-    tenant = party.tenant()
-
-    def make() -> tuple[ours.Sync, ours.Async]:
-        clients = [tenant.client()]
-        return ours.Sync(clients, ours.fetcher(party)), ours.Async(clients, ours.async_fetcher(party))
-
-    return party, tenant, make
-
-
-def steady(section: Section, *, short: bool) -> None:
-    party, tenant, make = _world()
-    count = 600 if short else 8_000
-    tokens = corpus.tokens(tenant, count)
-    for way, result in _steady_ways(make, tokens, corpus.new_token(tenant)).items():
-        _add(section, f"steady accept, {way}", result, fetches=None)
-
-    accepted = tokens[: count // 10]
-    forged = [_forgery(tenant, token, number) for number, token in enumerate(accepted * 9)]
-    mixed = [*accepted, *forged]
-    Random(4).shuffle(mixed)
-    party.transport.reset()
-    for way, result in _steady_ways(make, mixed, corpus.new_token(tenant)).items():
-        _add(section, f"90 % forged, {way}", result, fetches=None)
-
-
-def _forgery(tenant: Tenant, token: str, number: int) -> str:
-    """A third each: a wrong signature under the known ``kid``, another audience, an unknown ``kid``."""
-    kind = number % 3
-    if kind == 0:
-        return corpus.forged(token)
-    header, claims = tenant.header(), tenant.claims()
-    if kind == 1:
-        claims["aud"] = "https://another-op.example"
-    else:
-        header["kid"] = f"made-up-{number}"
-    raw = (json.dumps(part, separators=(",", ":")).encode("ascii") for part in (header, claims))
-    return ".".join((*map(corpus.b64, raw), corpus.b64(b"\x01" * 256)))
-
-
-# Shapes in time: a clock that moves between small bursts
-
-
-class _TimedWorld:
-    """One tenant, and a verifier whose clocks are set: of threads, or of tasks."""
-
-    way = "1 thread"
+    way: str
 
     def __init__(self) -> None:
         self.clock = Clock()
         self.party = ours.relying_party(self.clock)
-        self.tenant = self.party.tenant()
-        self.subject = ours.Sync([self.tenant.client()], ours.fetcher(self.party, clock=self.clock), self.clock)
+        self.tenant: Tenant = self.party.tenant()
 
-    def send(self, tokens: Sequence[str], timed: Timed) -> None:
-        for token in tokens:
-            timed.call(self.subject.verifier.verify, token)
-        # Background fetches end before time moves on.
+    @abstractmethod
+    def send(self, tokens: Sequence[str], timed: Timed) -> float:
+        """Verify all, let fetches in the background end, and return the seconds that the tokens took."""
+
+
+class InThreads(Verifier):
+    def __init__(self, number: int = 1) -> None:
+        super().__init__()
+        self.way = f"{number} thread{'s' * (number > 1)}"
+        self._number = number
+        self._subject = ours.Sync([self.tenant.client()], ours.fetcher(self.party, clock=self.clock), self.clock)
+
+    def send(self, tokens: Sequence[str], timed: Timed) -> float:
+        batches = [batch for batch in (tokens[place :: self._number] for place in range(self._number)) if batch]
+        seconds, _ = in_threads(lambda token: timed.call(self._subject.verifier.verify, token), batches)
         for thread in threading.enumerate():
             if thread.name == "jwks-fetch":
                 thread.join(5)
+        return seconds
 
 
-class _AsyncTimedWorld(_TimedWorld):
+class InTasks(Verifier):
     way = "asyncio"
 
-    def __init__(self, loop: Loop) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._loop = loop
-        jwks = ours.async_fetcher(self.party, clock=self.clock)
-        self._subject = ours.Async([self.tenant.client()], jwks, self.clock)
+        self._runner = asyncio.Runner()
+        weakref.finalize(self, self._runner.close)
+        fetcher = ours.async_fetcher(self.party, clock=self.clock)
+        self._subject = ours.Async([self.tenant.client()], fetcher, self.clock)
 
-    def send(self, tokens: Sequence[str], timed: Timed) -> None:
-        async def send() -> None:
-            await _in_tasks(self._subject.verifier.verify, tokens, timed)
-            background = asyncio.all_tasks() - {asyncio.current_task()}
-            await asyncio.gather(*background, return_exceptions=True)
+    def send(self, tokens: Sequence[str], timed: Timed) -> float:
+        async def send() -> float:
+            began = time.perf_counter()
+            await timed.in_tasks(self._subject.verifier.verify, tokens)
+            seconds = time.perf_counter() - began
+            await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}), return_exceptions=True)
+            return seconds
 
-        self._loop.run(send())
-
-
-def _timed_ways() -> Iterator[_TimedWorld]:
-    yield _TimedWorld()
-    with Loop() as loop:
-        yield _AsyncTimedWorld(loop)
+        return float(self._runner.run(send()))
 
 
-def _in_time(seconds: int, pace: int, burst: Callable[[int], Sequence[str]], world: _TimedWorld) -> dict[str, Any]:
-    """Bursts of requests, every ``pace`` seconds of the clock: what came of them, and the fetches so far."""
+def _forge(tenant: Tenant, token: str, number: int) -> str:
+    """A third each: a wrong signature under the known ``kid``, another audience, an unknown ``kid``."""
+    header, claims = tenant.header(), tenant.claims()
+    match number % 3:
+        case 0:
+            return corpus.forged(token)
+        case 1:
+            return corpus.unsigned(header, {**claims, "aud": "https://another-op.example"})
+        case _:
+            return corpus.unsigned({**header, "kid": f"made-up-{number}"}, claims)
+
+
+def _steady(subject: Verifier, count: int, *, hostile: bool) -> dict[str, Any]:
+    """All tokens at hand, as fast as they go."""
+    good = corpus.tokens(subject.tenant, count // 10 if hostile else count)
+    forged = [_forge(subject.tenant, token, number) for number, token in enumerate(good * 9)] if hostile else []
+    tokens = [*good, *forged]
+    Random(4).shuffle(tokens)
     timed = Timed()
-    line = []
-    world.party.transport.reset()
-    for now in range(0, seconds, pace):
-        before = Counter(timed.outcomes)
-        slowest = len(timed.seconds)
-        world.send(burst(now), timed)
-        outcomes = Counter(timed.outcomes)
-        outcomes.subtract(before)
-        line.append(
-            {
-                "at": now,
-                "outcomes": {name: number for name, number in outcomes.items() if number},
-                "fetches": world.party.transport.count,
-                "slowest": max(timed.seconds[slowest:]) * 1e6,
-            }
-        )
-        world.clock.advance(pace)
-    return timed.summary() | {"fetches": world.party.transport.count, "line": line, "seconds": seconds}
+    with frozen():
+        subject.send([corpus.new_token(subject.tenant)], Timed())
+        seconds = subject.send(tokens, timed)
+    return timed.summary() | {"per_second": len(tokens) / seconds}
 
 
-def rotation(section: Section, *, short: bool) -> None:
-    """Ten minutes under load: a new key at 2:00, the end of the grace window at 5:00, another new key at 7:00."""
-    each = 3 if short else 15
-    for world in _timed_ways():
-
-        def burst(now: int, world: _TimedWorld = world) -> list[str]:
-            if now in (120, 420):
-                world.tenant.rotate()
-            if now == 300:
-                world.tenant.end_grace()
-            return corpus.tokens(world.tenant, each)
-
-        result = _in_time(600, 10, burst, world)
-        _add(section, f"key rotation twice in 10 min, {world.way}", result, fetches=result["fetches"])
+# Shapes in time: a burst of requests every ten seconds of the clock.
 
 
-def flood(section: Section, *, short: bool) -> None:
-    """Ten minutes of made-up kids, twenty for each good assertion."""
-    each = 2 if short else 10
-    for world in _timed_ways():
-
-        def burst(now: int, world: _TimedWorld = world) -> list[str]:
-            good = corpus.tokens(world.tenant, each)
-            bad = [_forgery(world.tenant, good[0], 3 * (now * 1_000 + number) + 2) for number in range(20 * each)]
-            mixed = [*good, *bad]
-            Random(now).shuffle(mixed)
-            return mixed
-
-        result = _in_time(600, 10, burst, world)
-        _add(section, f"unknown-kid flood, 20 to 1, 10 min, {world.way}", result, fetches=result["fetches"])
+def _rotate(subject: Verifier, now: int) -> list[str]:
+    """A new key at 2:00, the end of the grace window at 5:00, another new key at 7:00."""
+    if now in (120, 420):
+        subject.tenant.rotate()
+    if now == 300:
+        subject.tenant.end_grace()
+    return []
 
 
-def outage(section: Section, *, short: bool) -> None:
-    """Fifteen minutes: the publisher answers 503 from 2:00 to 11:00; keys live for 300 s, none is used longer."""
-    each = 3 if short else 12
-    for world in _timed_ways():
-
-        def burst(now: int, world: _TimedWorld = world) -> list[str]:
-            world.party.outage = 503 if 120 <= now < 660 else None
-            return corpus.tokens(world.tenant, each)
-
-        result = _in_time(900, 10, burst, world)
-        refused = [point["at"] for point in result["line"] if "accepted" not in point["outcomes"]]
-        span = f"refused from {refused[0]} s to {refused[-1]} s, " if refused else ""
-        about = f"{span}outage 120 s to 660 s"
-        _add(section, f"JWKS outage of 9 min, {world.way}", result, fetches=result["fetches"], about=about)
+def _flood(subject: Verifier, now: int) -> list[str]:
+    """Made-up kids, twenty for each good assertion."""
+    good = corpus.new_token(subject.tenant)
+    return [_forge(subject.tenant, good, 3 * (now * 1_000 + number) + 2) for number in range(200)]
 
 
-# Tenants
+def _fail(subject: Verifier, now: int) -> list[str]:
+    """The publisher answers 503 from 2:00 to 11:00; keys live for 300 s, and none is used longer."""
+    subject.party.outage = 503 if 120 <= now < 660 else None
+    return []
 
 
-def tenants(section: Section, *, short: bool) -> None:
-    """As many tenants as requests can touch: each first request of one is a fetch, the others find its key."""
-    crowd = Crowd()
-    samples = 250 if short else 3_000
-    for number in (1, 100, 1_000) if short else (1, 10, 100, 1_000, 10_000, 100_000):
-        clients = [crowd.client(each) for each in range(number)]
-        chosen = Random(number).choices(range(number), k=samples)
-        tokens = corpus.in_bulk(lambda place, chosen=chosen: crowd.token(chosen[place]), samples)
-        crowd.transport.reset()
-        jwks = ours.fetcher(crowd, max_key_sets=200_000)  # type: ignore[arg-type]
-        subject = ours.Sync(clients, jwks)
-        cold, warm = Timed(), Timed()
-        with frozen():
-            for token in tokens:
-                cold.call(subject.verifier.verify, token)
-            subject.renew()
-            for token in tokens:
-                warm.call(subject.verifier.verify, token)
-        fetches, touched = crowd.transport.count, len(set(chosen))
-        result = warm.summary() | {
-            "tenants": number,
-            "touched": touched,
-            "fetches": fetches,
-            "cold": percentiles(cold.seconds),
-        }
-        _add(
-            section,
-            f"{number:,} tenant{'s' * (number > 1)}, keys cached, 1 thread",
-            result,
-            fetches=fetches,
-            about=f"{touched:,} sent",
-        )
+class Shape(NamedTuple):
+    """What happens over some minutes: ``change`` does it at each burst, and returns what a stranger sends then."""
+
+    name: str
+    seconds: int
+    change: Callable[[Verifier, int], list[str]]
 
 
-def _add(section: Section, name: str, result: dict[str, Any], fetches: int | None, about: str = "") -> None:
+SHAPES = (
+    Shape("key rotation twice in 10 min", 600, _rotate),
+    Shape("unknown-kid flood, 20 to 1, 10 min", 600, _flood),
+    Shape("JWKS outage of 9 min", 900, _fail),
+)
+
+
+def _in_time(shape: Shape, subject: Verifier, each: int) -> dict[str, Any]:
+    timed = Timed()
+    subject.party.transport.reset()
+    refused: list[int] = []
+    for now in range(0, shape.seconds, 10):
+        accepted = timed.outcomes["accepted"]
+        sent = [*shape.change(subject, now), *corpus.tokens(subject.tenant, each)]
+        Random(now).shuffle(sent)
+        subject.send(sent, timed)
+        if timed.outcomes["accepted"] == accepted:
+            refused.append(now)
+        subject.clock.advance(10)
+    return timed.summary() | {"fetches": subject.party.transport.count, "nobody accepted at": refused}
+
+
+def _add(section: Section, name: str, result: dict[str, Any]) -> None:
     latency = result["latency"]
     parts = [f"p99 {latency['p99']:,.0f} µs, p99.9 {latency['p99.9']:,.0f} µs"]
     if "per_second" in result:
         parts.append(f"{result['per_second']:,.0f}/s")
-    if fetches is not None:
-        parts.append(f"{fetches:,} fetches")
-    if about:
-        parts.append(about)
-    outcomes = {reason: number for reason, number in result["outcomes"].items() if reason != "accepted"}
-    if outcomes:
-        parts.append(", ".join(f"{number:,} {reason}" for reason, number in sorted(outcomes.items())))
+    if "fetches" in result:
+        parts.append(f"{result['fetches']:,} fetches")
+    if at := result.get("nobody accepted at"):
+        parts.append(f"nobody accepted from {at[0]} s to {at[-1]} s")
+    outcomes = sorted(result["outcomes"].items())
+    parts += [f"{number:,} {reason}" for reason, number in outcomes if reason != "accepted"]
     section.rows.append(Row(f"{name}: p50", latency["p50"], unit="µs", note="; ".join(parts)))
     section.data[name] = result
 
 
 def run(step: Step, *, short: bool) -> Section:
     section = Section("load", "Shapes of load (time of one request)")
-    for part in (steady, rotation, flood, outage, tenants):
-        step(part.__name__)
-        part(section, short=short)
+    count, each = (600, 3) if short else (8_000, 12)
+    for hostile, title in ((False, "steady accept"), (True, "90 % forged")):
+        for make in (InThreads, lambda: InThreads(_THREADS), InTasks):
+            subject = make()
+            step(f"{title}, {subject.way}")
+            _add(section, f"{title}, {subject.way}", _steady(subject, count, hostile=hostile))
+    for shape in SHAPES:
+        for make in (InThreads, InTasks):
+            subject = make()
+            step(f"{shape.name}, {subject.way}")
+            _add(section, f"{shape.name}, {subject.way}", _in_time(shape, subject, each))
     section.notes.append(
         f"asyncio: {_TASKS} tasks at once; the time of a request is that of the coroutine, awaited. With several"
-        " threads it holds the wait for the interpreter's lock. Publishers answer without a"
-        " network; minutes pass by a clock."
+        " threads it holds the wait for the interpreter's lock. Publishers answer without a network; minutes pass by"
+        " a clock."
     )
     return section

@@ -8,7 +8,6 @@ the wall. Garbage collection stays on, as in a service; what was prepared is fro
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import multiprocessing
 import os
@@ -20,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
@@ -113,7 +113,7 @@ def threads(call: Callable[[Any], object], batches: Sequence[Items]) -> tuple[fl
 
 
 @dataclass(slots=True)
-class Path:
+class CodePath:
     """Something to time: ``run`` gives the seconds for a block of items.
 
     items: what it is fed, ``size`` at a time. When they are used up ``renew`` is called, and they come again:
@@ -155,7 +155,7 @@ class Measured:
 
 
 def interleave(
-    paths: Sequence[Path], floor: Path, rounds: int, size: int, step: Step = lambda _name: None
+    paths: Sequence[CodePath], floor: CodePath, rounds: int, size: int, step: Step = lambda _name: None
 ) -> dict[str, Measured]:
     """Time each path in each round, with the floor on both sides of it; the order turns from round to round."""
     measured = {path.name: Measured() for path in paths}
@@ -190,10 +190,8 @@ def frozen() -> Iterator[None]:
 
 
 def rss() -> int:
-    """Bytes of this process in memory."""
-    import psutil
-
-    return int(psutil.Process().memory_info().rss)
+    """Bytes of this process in memory: Linux only."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _child(function: Callable[..., Any], arguments: tuple[Any, ...], pipe: Connection) -> None:
@@ -231,19 +229,3 @@ def in_own_process(function: Callable[..., Any], *arguments: Any, step: Step = l
 def cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-class Loop:
-    """One event loop for all asynchronous paths of a section."""
-
-    def __init__(self) -> None:
-        self._runner = asyncio.Runner()
-
-    def run(self, coroutine: Any) -> Any:
-        return self._runner.run(coroutine)
-
-    def __enter__(self) -> Loop:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._runner.close()

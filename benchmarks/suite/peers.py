@@ -24,10 +24,10 @@ from private_key_jwt import (
     MemoryReplayStore,
     ledgerbee,
 )
-from private_key_jwt.testing import DEFECTS, RelyingParty, SigningKey, Tenant
+from private_key_jwt.testing import DEFECTS, SigningKey, Tenant
 
-from . import corpus, node, ours
-from .measuring import Path, Step, calls, interleave
+from . import corpus, ours
+from .measuring import CodePath, Step, calls, interleave
 from .report import Row, Section
 
 LEEWAY = 15
@@ -167,9 +167,9 @@ def _pyjwk_client(setting: Setting, **options: Any) -> Peer:
 
 def _authlib(setting: Setting) -> Peer:
     from authlib.oauth2.rfc7523 import JWTBearerClientAssertion
-    from joserfc.jwk import KeySet
+    from joserfc.jwk import KeySet, RSAKey
 
-    keys = KeySet.import_key_set(setting.jwks)
+    keys = KeySet([RSAKey.import_key(setting.jwk)])
     used: dict[str, bool] = {}
 
     class ClientAssertion(JWTBearerClientAssertion):  # type: ignore[misc]
@@ -363,126 +363,59 @@ def checks(found: Mapping[str, str | None]) -> dict[str, str]:
     return answers
 
 
-def count(answers: Mapping[str, str]) -> str:
-    return f"{sum(answer == 'yes' for answer in answers.values())} of {len(answers)} kinds of check"
-
-
-def lacks(answers: Mapping[str, str]) -> str:
-    missing = [
-        group if answer == "no" else f"{group} ({answer})" for group, answer in answers.items() if answer != "yes"
-    ]
-    return f"not: {', '.join(missing)}" if missing else ""
-
-
 # Together
 
 
 @contextmanager
-def _world() -> Iterator[tuple[RelyingParty, Tenant, Setting]]:
+def _published() -> Iterator[tuple[Tenant, Setting]]:
+    """One client, whose keys are published on the loopback interface."""
     party = ours.relying_party()
     tenant = party.tenant("acme")
     with party.serve() as server:
         uri = ledgerbee.jwks_uri("acme", base_url=server.base_url)
-        yield party, tenant, Setting(tenant.client_id, tenant.current_key.public_jwk(), server.base_url, uri)
+        yield tenant, Setting(tenant.client_id, tenant.current_key.public_jwk(), server.base_url, uri)
 
 
-def _quiet() -> None:
+def _quieten() -> None:
     for name in ("idpyoidc", "cryptojwt", "authlib", "private_key_jwt"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     # Of Authlib, to use joserfc instead (it is measured beside); and of keys that are weak on purpose.
     warnings.showwarning = lambda *_args, **_kwargs: None
 
 
-def run(step: Step, *, short: bool, node_install: bool = False) -> Section:
+def run(step: Step, *, short: bool) -> Section:
     """Times and checks of all peers."""
     section = Section("peers", "Peers, on the same tokens (ratio to the RSA operation)")
-    with _world() as (_, tenant, setting), warnings.catch_warnings():
-        _quiet()
+    with _published() as (tenant, setting), warnings.catch_warnings():
+        _quieten()
         answers = {}
         sent = {name: defect.make(tenant) for name, defect in DEFECTS.items()}
         for kind in KINDS:
             step(f"checks of {kind.name}")
             found = verdicts(kind, tenant, setting, sent)
             answers[kind.name] = checks(found)
-            section.data[kind.name] = {"verdicts": found, "checks": answers[kind.name], "setup": kind.setup}
+            section.data[f"checks of {kind.name}"] = found
         tokens = corpus.tokens(tenant, 400 if short else 2_000)
-        paths = []
-        for kind in KINDS:
-            peer = kind.make(setting)
-            paths.append(
-                Path(kind.name, lambda items, peer=peer: calls(peer.check, items), tokens, peer.renew)  # type: ignore[misc]
-            )
-        floor = corpus.floor(tenant.current_key, tokens)
-        measured = interleave(paths, floor, 8 if short else 100, 40, step)
+        paths = [_path(kind.name, kind.make(setting), tokens) for kind in KINDS]
+        measured = interleave(paths, corpus.floor(tenant.current_key, tokens), 8 if short else 100, 40, step)
         for kind in KINDS:
             result = measured[kind.name]
-            about = f"{result.microseconds.median:.1f} µs; {count(answers[kind.name])}"
-            row = Row.of(f"{kind.what}: {kind.name}", result.ratio, note=about, detail=lacks(answers[kind.name]))
+            checked = sum(answer == "yes" for answer in answers[kind.name].values())
+            note = f"{result.microseconds.median:.1f} µs; {checked} of {len(answers[kind.name])} kinds of check"
+            row = Row.of(f"{kind.what}: {kind.name}", result.ratio, note=note)
             section.rows.append(row)
-            section.data[kind.name] |= {"ratios": result.ratios, "seconds": result.seconds, "what": kind.what}
-        step("panva/jose")
-        _add_node(section, answers, tenant, setting, tokens, install=node_install, short=short)
-    _add_tables(section, answers)
+            section.data[kind.name] = {"ratios": result.ratios, "seconds": result.seconds, "what": kind.what}
+            section.data[kind.name] |= {"checked": checked, "checks": len(answers[kind.name])}
+    groups = list(next(iter(answers.values())))
+    rows = [[group, *(each[group] for each in answers.values())] for group in groups]
+    section.tables.append(("What each refuses, of the DEFECTS of private_key_jwt.testing", ["check", *answers], rows))
+    section.tables.append(("How each is set up", ["peer", "setup"], [[kind.name, kind.setup] for kind in KINDS]))
+    section.notes.append(
+        "a bare decode is given its key and refuses no client, no replay: it is the least that each library must do."
+        f" A refusal counts, whatever was raised. All with RS256 only, and {LEEWAY} s of leeway where they have it."
+    )
     return section
 
 
-def _add_node(
-    section: Section,
-    answers: dict[str, dict[str, str]],
-    tenant: Tenant,
-    setting: Setting,
-    tokens: list[str],
-    *,
-    install: bool,
-    short: bool,
-) -> None:
-    name = "panva/jose jwtVerify, in Node.js"
-    good = corpus.new_token(tenant)
-    weak = _weak()
-    task = {
-        "jwks": setting.jwks,
-        "weak": {"jwks": {"keys": [weak.public_jwk()]}, "token": tenant.assertion(key=weak)},
-        "audience": corpus.AUDIENCE,
-        "client": setting.client_id,
-        "leeway": LEEWAY,
-        "tokens": tokens,
-        "rounds": 30 if short else 150,
-        "size": 40,
-        "sent": {REPLAY: good} | {defect: made.make(tenant) for defect, made in DEFECTS.items()},
-    }
-    try:
-        answer = node.measure(task, install=install)
-    except node.NotMeasured as error:
-        section.rows.append(Row(f"{WHOLE}: {name}", None, note=f"not measured: {error}"))
-        return
-    found = answer["verdicts"]
-    found[KEY] = answer["weak"]
-    answers[name] = checks(found)
-    ratio = node.ratio(answer)
-    about = (
-        f"{node.microseconds(answer):.1f} µs, Node.js {answer['node']}, jose {answer['jose']}, to its own"
-        f" crypto.verify; {count(answers[name])}"
-    )
-    section.rows.append(Row.of(f"{WHOLE}: {name}", ratio, note=about, detail=lacks(answers[name])))
-    section.data[name] = answer | {"checks": answers[name], "what": WHOLE, "setup": "createLocalJWKSet, one at a time"}
-
-
-def _add_tables(section: Section, answers: dict[str, dict[str, str]]) -> None:
-    groups = list(next(iter(answers.values())))
-    section.data["tables"] = [
-        {
-            "title": "What each refuses (each group is some of the DEFECTS of private_key_jwt.testing, sent to it)",
-            "heads": ["check", *answers],
-            "rows": [[group, *(each[group] for each in answers.values())] for group in groups],
-        },
-        {
-            "title": "How each is set up",
-            "heads": ["peer", "setup"],
-            "rows": [[name, section.data[name]["setup"]] for name in answers],
-        },
-    ]
-    section.notes.append(
-        "a bare decode is given its key and refuses no client, no replay: it is the least that each library must do."
-        " A refusal counts, whatever was raised; what it was stands in results.json."
-    )
-    section.notes.append(f"all with RS256 only and, where they can be told, {LEEWAY} s of leeway.")
+def _path(name: str, peer: Peer, tokens: list[str]) -> CodePath:
+    return CodePath(name, lambda items: calls(peer.check, items), tokens, peer.renew)

@@ -14,24 +14,21 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from .measuring import Spread, cores
+from .measuring import Measured, Spread, cores
 
 PACKAGES = (
-    "private-key-jwt",
-    "cryptography",
-    "joserfc",
-    "httpx",
-    "cachetools",
-    "pyjwt",
-    "authlib",
-    "python-jose",
-    "jwcrypto",
-    "cryptojwt",
-    "idpyoidc",
-    "uvicorn",
-    "httptools",
-    "uvloop",
-    "matplotlib",
+    *(
+        "private-key-jwt",
+        "cryptography",
+        "joserfc",
+        "httpx",
+        "cachetools",
+        "pyjwt",
+        "authlib",
+        "python-jose",
+        "jwcrypto",
+    ),
+    *("cryptojwt", "idpyoidc", "uvicorn", "httptools", "uvloop"),
 )
 
 
@@ -72,7 +69,13 @@ class Section:
     rows: list[Row] = field(default_factory=list)
     data: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    tables: list[tuple[str, list[str], list[list[str]]]] = field(default_factory=list)
     seconds: float = 0
+
+    def add(self, name: str, measured: Measured, limit: float | None = None) -> None:
+        """Add the line of a path that was timed beside the RSA operation."""
+        self.rows.append(Row.of(name, measured.ratio, limit=limit, note=f"{measured.microseconds.median:.1f} µs"))
+        self.data[name] = {"ratios": measured.ratios, "seconds": measured.seconds}
 
 
 def environment(*, short: bool) -> dict[str, Any]:
@@ -184,10 +187,10 @@ def markdown(results: dict[str, Any], *, brief: bool) -> str:
             cells = (row.name, target(row), number(row.measured, row.unit), spread(row), met(row), row.note)
             lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     for section in results["sections"]:
-        for table in () if brief else section["data"].get("tables", ()):
-            lines += ["", f"**{table['title']}**", "", "| " + " | ".join(table["heads"]) + " |"]
-            lines.append("|---|" + "--:|" * (len(table["heads"]) - 1))
-            lines += ["| " + " | ".join(map(str, cells)) + " |" for cells in table["rows"]]
+        for title, heads, rows in () if brief else section["tables"]:
+            lines += ["", f"**{title}**", "", "| " + " | ".join(heads) + " |"]
+            lines.append("|---|" + "--:|" * (len(heads) - 1))
+            lines += ["| " + " | ".join(cells) + " |" for cells in rows]
     lines += ["", *(f"- {section['name']}: {note}" for section in results["sections"] for note in section["notes"])]
     return "\n".join(lines) + "\n"
 

@@ -1,0 +1,133 @@
+"""The benchmarks run, and what they measure with is right. ``.ci/run benchmarks`` runs all, with the other libraries."""
+
+from __future__ import annotations
+
+import json
+from importlib import import_module
+
+import pytest
+
+from private_key_jwt import InvalidClient, Reason
+from suite import corpus, hostile, ours, report
+from suite.measuring import CodePath, Items, Spread, in_own_process, interleave, percentiles, refusals
+from suite.report import Row, Section
+
+
+@pytest.mark.parametrize("name", ["targets", "stages", "load", "http"])
+def test_a_section_runs_in_short(name: str) -> None:
+    section: Section = import_module(f"suite.{name}").run(lambda _text: None, short=True)
+    assert section.name == name
+    assert section.rows
+    assert all(row.measured is not None for row in section.rows)
+    results = json.loads(json.dumps(report.as_json(report.environment(short=True), [section])))
+    text = report.markdown(results, brief=False)
+    assert all(row.name in text for row in section.rows)
+    assert report.terminal_table([section]).row_count == len(section.rows) + 1
+
+
+def test_each_hostile_shape_is_nearly_16_kib_and_refused_before_a_key_is_used() -> None:
+    party = ours.relying_party()
+    tenant = party.tenant()
+    verifier = ours.Sync([tenant.client()], ours.fetcher(party)).verifier
+    shapes = corpus.garbage(tenant)
+    assert len(shapes) == 46
+    for name, assertion in shapes.items():
+        assert 0.9 * hostile.MAX_BYTES < len(assertion) <= hostile.MAX_BYTES, name
+        with pytest.raises(InvalidClient) as caught:
+            verifier.verify(assertion)
+        assert caught.value.reason is not Reason.BAD_SIGNATURE, name
+    assert party.transport.count == 0
+
+
+def test_every_mixture_that_the_search_makes_is_refused() -> None:
+    party = ours.relying_party()
+    tenant = party.tenant()
+    verifier = ours.Sync([tenant.client()], ours.fetcher(party)).verifier
+    made: set[str] = set()
+
+    def refuse(mixture: hostile.Mixture) -> float:
+        assertion = mixture.assertion(tenant.header(), tenant.claims())
+        made.add(mixture.describe())
+        assert len(assertion) <= max(mixture.size, 1_200)  # claims that are good need room of their own
+        with pytest.raises(InvalidClient):
+            verifier.verify(assertion)
+        return 0.0
+
+    hostile.search(refuse, rounds=150)
+    assert len(made) > 100
+
+
+def test_the_search_climbs_to_what_costs_most() -> None:
+    def cost(mixture: hostile.Mixture) -> float:
+        return (mixture.place == "late") + mixture.frame + len(mixture.parts)
+
+    best = hostile.search(cost, rounds=3_000, seed=1)
+    assert best[0][0] >= 11  # the last of six frames, six parts, and the place
+    assert [figure for figure, _ in best] == sorted((figure for figure, _ in best), reverse=True)
+    assert hostile.search(cost, rounds=3_000, seed=1) == best
+
+
+def test_a_ratio_is_that_of_rounds_side_by_side() -> None:
+    slow = CodePath("slow", lambda items: 3.0 * len(items), range(10))
+    measured = interleave([slow], CodePath("floor", lambda items: 2.0 * len(items), range(10)), rounds=5, size=4)
+    assert measured["slow"].ratios == [1.5] * 5
+    assert measured["slow"].microseconds == Spread(3e6, 3e6, 3e6)
+
+
+def test_items_that_are_used_up_come_again_after_a_renewal() -> None:
+    renewed: list[int] = []
+    seen: list[int] = []
+
+    def run(items: Items) -> float:
+        seen.extend(items)
+        return 1.0
+
+    path = CodePath("x", run, range(5), lambda: renewed.append(1))
+    for _ in range(4):
+        path.block(2)
+    assert seen == [0, 1, 2, 3, 0, 1, 2, 3]
+    assert len(renewed) == 1
+
+
+def test_a_spread_is_the_median_and_the_outer_tenths() -> None:
+    assert Spread.of([float(number) for number in range(101)]) == Spread(50, 10, 90)
+    assert Spread.of([7.0]) == Spread(7, 7, 7)
+    assert percentiles([number / 1e6 for number in range(1, 1_001)])["p99"] == pytest.approx(991)
+
+
+def test_what_was_to_be_refused_and_was_not_is_an_error() -> None:
+    with pytest.raises(AssertionError, match="2 of 2"):
+        refusals(str, [1, 2], ValueError)
+
+
+def _fail(_step: object) -> None:
+    raise OSError("in the child")
+
+
+def test_a_failure_in_a_process_of_its_own_is_told_with_its_traceback() -> None:
+    with pytest.raises(RuntimeError, match=r"(?s)_fail failed:.*OSError: in the child"):
+        in_own_process(_fail)
+
+
+@pytest.mark.parametrize(
+    ("row", "met"),
+    [
+        (Row("x", 1.0), None),
+        (Row("x", 1.0, limit=1.0), True),
+        (Row("x", 1.1, limit=1.0), False),
+        (Row("x", 1.1, limit=1.0, at_most=False), True),
+    ],
+)
+def test_a_target_is_met_or_not(row: Row, met: bool | None) -> None:
+    assert row.met is met
+
+
+def test_an_older_version_is_checked_out_and_given_the_names_that_it_has() -> None:
+    worker = import_module("suite.versions_worker")
+
+    def older(*, jwks: object) -> None: ...
+
+    def newer(*, fetcher: object) -> None: ...
+
+    assert worker._settings(older, fetcher=1) == {"jwks": 1}
+    assert worker._settings(newer, fetcher=1) == {"fetcher": 1}
