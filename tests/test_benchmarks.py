@@ -1,4 +1,4 @@
-"""The benchmarks run, and what they measure with is right. ``.ci/run benchmarks`` runs all, with the other libraries."""
+"""The benchmarks run, and what they measure with is right. ``.ci/run benchmarks`` runs all, with other libraries."""
 
 from __future__ import annotations
 
