@@ -7,6 +7,8 @@ import json
 from functools import cache
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -49,6 +51,39 @@ def jwk(key: RSAPrivateKey | None = None, /, **changes: Any) -> dict[str, Any]:
         "e": integer(numbers.e),
     }
     return {name: value for name, value in (members | changes).items() if value is not ...}
+
+
+def ec_jwk(key: ec.EllipticCurvePrivateKey, /, **changes: Any) -> dict[str, Any]:
+    """The public JWK of an EC key, with changes."""
+    numbers = key.public_key().public_numbers()
+    size = (key.key_size + 7) // 8
+    members = {
+        "kty": "EC",
+        "crv": {256: "P-256", 384: "P-384", 521: "P-521"}[key.key_size],
+        "kid": "k1",
+        "x": b64(numbers.x.to_bytes(size, "big")),
+        "y": b64(numbers.y.to_bytes(size, "big")),
+    }
+    return {name: value for name, value in (members | changes).items() if value is not ...}
+
+
+def okp_jwk(key: Ed25519PrivateKey, /, **changes: Any) -> dict[str, Any]:
+    """The public JWK of an Ed25519 key, with changes."""
+    members = {"kty": "OKP", "crv": "Ed25519", "kid": "k1", "x": b64(key.public_key().public_bytes_raw())}
+    return {name: value for name, value in (members | changes).items() if value is not ...}
+
+
+@cache
+def ec_key(curve: str = "P-256", number: int = 0) -> ec.EllipticCurvePrivateKey:
+    """The same key for the same curve and number, throughout a test run."""
+    curves = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-521": ec.SECP521R1()}
+    return ec.generate_private_key(curves.get(curve) or ec.SECP256K1())
+
+
+@cache
+def okp_key(number: int = 0) -> Ed25519PrivateKey:
+    """The same key for the same number, throughout a test run."""
+    return Ed25519PrivateKey.generate()
 
 
 def sign(header: bytes, payload: bytes, key: RSAPrivateKey | None = None) -> str:

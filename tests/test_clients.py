@@ -1,13 +1,15 @@
 """What may be registered."""
 
+import json
 from types import MappingProxyType
 from typing import Any
 
 import pytest
 
-from private_key_jwt import AssertionPolicy, ConfigurationError, RegisteredClient
-from private_key_jwt._core.jwk_set import PRIVATE_MEMBERS
-from support import jwk, private_key
+from private_key_jwt import AssertionPolicy, ConfigurationError, RegisteredClient, clients
+from private_key_jwt._core.jwk_set import PRIVATE_MEMBERS, KeySet
+from private_key_jwt.clients import unchecked_client
+from support import ec_jwk, ec_key, jwk, private_key
 
 URI = "https://client.example/jwks.json"
 
@@ -98,8 +100,10 @@ def test_a_url_that_may_not_be_fetched(uri: Any) -> None:
         RegisteredClient("c", jwks_uri=uri)
 
 
-@pytest.mark.parametrize("algs", [[], (), "RS256", None, ["none"], ["HS256"], ["RS256", "PS256"], [["RS256"]], [1], 1])
-def test_only_rs256_can_be_registered(algs: Any) -> None:
+@pytest.mark.parametrize(
+    "algs", [[], (), "RS256", None, ["none"], ["HS256"], ["RS256", "HS256"], ["ES256K"], ["rs256"], [["RS256"]], [1], 1]
+)
+def test_only_algorithms_of_the_table_can_be_registered(algs: Any) -> None:
     with pytest.raises(ConfigurationError, match="signing_algs"):
         RegisteredClient("c", jwks_uri=URI, signing_algs=algs)
 
@@ -161,7 +165,7 @@ def test_a_mapping_that_cannot_be_read_is_a_configuration_error() -> None:
     for document in (Odd(), {"keys": [Odd(kid="k")]}):
         with pytest.raises(ConfigurationError, match="jwks cannot be read: RuntimeError"):
             RegisteredClient("c", jwks=document)
-    assert RegisteredClient("c", jwks={"keys": [jwk(use=nested)]}).keys
+    assert RegisteredClient("c", jwks={"keys": [jwk(use=nested), jwk()]}).keys
     while nested:
         nested = nested.pop()
 
@@ -172,3 +176,85 @@ def test_private_members_are_refused(name: str) -> None:
     with pytest.raises(ConfigurationError, match=f"key 1 holds private members: {name}") as caught:
         RegisteredClient("c", jwks={"keys": [jwk(), jwk(**secret)]})
     assert "c2VjcmV0" not in str(caught.value)
+
+
+def test_a_set_by_value_without_a_usable_key_is_refused_at_the_start() -> None:
+    for document, why in (
+        ({"keys": []}, "it is empty"),
+        ({"keys": [jwk(e="Aw")]}, "'k1': e is 3"),
+        ({"keys": [ec_jwk(ec_key())]}, "it is a key of another kind"),
+    ):
+        with pytest.raises(
+            ConfigurationError, match=f"client 'c' holds no key that can be used with RS256: {why}|{why}"
+        ):
+            RegisteredClient("c", jwks=document)
+    assert RegisteredClient("c", jwks={"keys": [ec_jwk(ec_key())]}, signing_algs=["RS256", "ES256"]).keys
+
+
+def test_an_unchecked_client_may_have_no_usable_key() -> None:
+    client = unchecked_client("c", jwks={"keys": []})
+    assert isinstance(client, RegisteredClient)
+    assert client.keys is not None
+    assert client.keys.members == ()
+    with pytest.raises(ConfigurationError, match="private"):
+        unchecked_client("c", jwks={"keys": [jwk(d="AQAB")]})
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_the_same_keys_are_imported_once(monkeypatch: pytest.MonkeyPatch, read_only: bool) -> None:
+    """A function that builds a client from a database does so for each request, before anything of it is proved."""
+    imported: list[Any] = []
+    real = clients._import_keys
+
+    def count(members: Any) -> KeySet:
+        imported.append(members)
+        return real(members)
+
+    monkeypatch.setattr(clients, "_import_keys", count)
+
+    def register(*keys: Any) -> RegisteredClient:
+        copies = [json.loads(json.dumps(key)) for key in keys]
+        return RegisteredClient("c", jwks={"keys": [MappingProxyType(copy) if read_only else copy for copy in copies]})
+
+    first = register(jwk(private_key(2), kid=f"once-{read_only}"))
+    for _ in range(3):
+        assert register(jwk(private_key(2), kid=f"once-{read_only}")).keys is first.keys
+    assert len(imported) == 1
+    assert register(jwk(private_key(2), kid=f"other-{read_only}")).keys is not first.keys
+    assert len(imported) == 2
+
+
+def test_a_set_that_is_refused_is_not_imported_anew() -> None:
+    imported: list[Any] = []
+    real = clients._import_keys
+
+    def count(members: Any) -> KeySet:
+        imported.append(members)
+        return real(members)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clients, "_import_keys", count)
+        bad = {"keys": [jwk(kid=f"small-{number}", e="Aw") for number in range(64)]}
+        for _ in range(3):
+            with pytest.raises(ConfigurationError, match="no key that can be used"):
+                RegisteredClient("c", jwks=bad)
+            with pytest.raises(ConfigurationError, match="private"):
+                RegisteredClient("c", jwks={"keys": [*bad["keys"][1:], jwk(d="AQAB")]})
+            with pytest.raises(ConfigurationError, match="at most 64"):
+                RegisteredClient("c", jwks={"keys": [*bad["keys"], jwk()]})
+    assert len(imported) == 1
+
+
+def test_what_was_imported_is_kept_by_content_and_within_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clients, "_MAX_KEPT_KEYS", 10)
+    kept = clients._KeySets()
+    sets = [kept.get([jwk(kid=f"{number}")]) for number in range(8)]
+    assert kept.get([jwk(kid="7")]) is sets[7]
+    assert kept.get([jwk(kid="0")]) is not sets[0]
+    assert len(kept._kept) == 5
+    # A number and a flag are equal to Python, and are other content.
+    assert kept.get([{"kty": 1}]) is not kept.get([{"kty": True}])
+    too_many = [jwk(kid=f"{number}") for number in range(9)]
+    assert len(kept.get(too_many).members) == 9
+    kept.after_fork_in_child()
+    assert len(kept._kept) == 0

@@ -26,7 +26,7 @@ def test_other_methods_stand_beside_it_once() -> None:
     )
     assert told == {
         "token_endpoint_auth_methods_supported": ["private_key_jwt", "client_secret_basic", "none"],
-        "token_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
+        "token_endpoint_auth_signing_alg_values_supported": ["RS256"],
     }
 
 
@@ -41,6 +41,15 @@ def test_another_library_takes_it_for_valid() -> None:
         if name.endswith("alg_values_supported"):
             with pytest.raises(ValueError, match=name):
                 AuthorizationServerMetadata({**other, **endpoints, **metadata, name: None}).validate()
+
+
+def test_what_is_enabled_is_published_by_its_fully_specified_name() -> None:
+    """RFC 9864 §4; each algorithm once."""
+    name = "token_endpoint_auth_signing_alg_values_supported"
+    enabled = ["PS256", "EdDSA", "ES256", "Ed25519", "PS256"]
+    assert client_authentication_metadata(signing_algs=enabled)[name] == ["PS256", "Ed25519", "ES256"]
+    everything = client_authentication_metadata(signing_algs=list(ALGORITHMS))[name]
+    assert everything == [alg for alg in ALGORITHMS if alg != "EdDSA"]
 
 
 def test_what_is_handed_out_cannot_change_what_comes_next() -> None:
@@ -58,6 +67,10 @@ def test_what_is_handed_out_cannot_change_what_comes_next() -> None:
         ({"other_methods": "none"}, "other_methods"),
         ({"other_methods": None}, "other_methods"),
         ({"other_methods": ["client_secret_jwt"]}, "client_secret_jwt"),
+        ({"signing_algs": []}, "signing_algs"),
+        ({"signing_algs": "RS256"}, "signing_algs"),
+        ({"signing_algs": ["none"]}, "signing_algs"),
+        ({"signing_algs": ["HS256"]}, "signing_algs"),
     ],
 )
 def test_what_cannot_be_published(settings: dict[str, Any], text: str) -> None:

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from private_key_jwt import AssertionPolicy, ConfigurationError, RegisteredClient
-from private_key_jwt._core.algorithms import ALGORITHMS
-from support import integer, jwk, private_key
+from support import ec_jwk, ec_key, integer, jwk, okp_jwk, okp_key, private_key
 
 URI = "https://client.example/jwks.json"
 BY_VALUE = {"keys": [jwk()]}
@@ -20,9 +19,7 @@ def metadata(**changes: Any) -> dict[str, Any]:
 
 
 def test_a_client_that_publishes_its_keys() -> None:
-    assert RegisteredClient.from_metadata(METADATA) == RegisteredClient(
-        "c", jwks_uri=URI, signing_algs=tuple(ALGORITHMS)
-    )
+    assert RegisteredClient.from_metadata(METADATA) == RegisteredClient("c", jwks_uri=URI)
 
 
 def test_a_client_with_its_keys_by_value() -> None:
@@ -117,3 +114,48 @@ class Broken(Mapping[str, Any]):
 def test_what_is_no_registration_at_all(value: Any) -> None:
     with pytest.raises(ConfigurationError, match="client metadata"):
         RegisteredClient.from_metadata(value)
+
+
+# Algorithms
+
+
+def test_without_an_algorithm_a_client_may_use_what_the_server_enabled() -> None:
+    assert RegisteredClient.from_metadata(METADATA).signing_algs == ("RS256",)
+    client = RegisteredClient.from_metadata(METADATA, signing_algs=["PS256", "EdDSA"])
+    assert client.signing_algs == ("PS256", "EdDSA")
+
+
+@pytest.mark.parametrize("alg", ["PS256", "ES256", "Ed25519", "EdDSA"])
+def test_a_registered_algorithm_must_be_enabled(alg: str) -> None:
+    asks = metadata(token_endpoint_auth_signing_alg=alg)
+    enabled = ("PS256", "ES256", "Ed25519")
+    assert RegisteredClient.from_metadata(asks, signing_algs=enabled).signing_algs == (alg,)
+    for source in ({}, {"jwks_uri": ..., "jwks": {"keys": [ec_jwk(ec_key())]}}):
+        with pytest.raises(
+            ConfigurationError, match=f"must be one of RS256, not '{alg}': it is known, and not enabled"
+        ):
+            RegisteredClient.from_metadata({**asks, **metadata(**source, token_endpoint_auth_signing_alg=alg)})
+
+
+@pytest.mark.parametrize("enabled", [(), [], "RS256", None, ["none"], ["HS256"], [1]])
+def test_what_a_server_enables_is_checked(enabled: Any) -> None:
+    with pytest.raises(ConfigurationError, match="signing_algs"):
+        RegisteredClient.from_metadata(METADATA, signing_algs=enabled)
+
+
+def test_keys_by_value_that_cannot_serve_the_algorithm_are_refused_with_the_fault_of_each() -> None:
+    keys = {"keys": [ec_jwk(ec_key()), jwk(kid="k2", use="enc"), okp_jwk(okp_key(), kid=...)]}
+    with pytest.raises(ConfigurationError) as refused:
+        RegisteredClient.from_metadata(metadata(jwks_uri=..., jwks=keys))
+    text = str(refused.value)
+    assert "jwks of client 'c' holds no key that can be used with RS256: 'k1': it is a key of another kind" in text
+    assert "(EC, P-256) than RS256 takes; 'k2': its use is 'enc', not sig; and 1 more" in text
+    asks = metadata(jwks_uri=..., jwks=keys, token_endpoint_auth_signing_alg="ES256")
+    assert RegisteredClient.from_metadata(asks, signing_algs=["ES256"]).signing_algs == ("ES256",)
+
+
+def test_a_key_by_value_that_names_no_alg_is_refused_where_it_could_serve_several() -> None:
+    asks = metadata(jwks_uri=..., jwks={"keys": [jwk(alg=...)]})
+    assert RegisteredClient.from_metadata(asks, signing_algs=["PS256", "ES256"]).keys
+    with pytest.raises(ConfigurationError, match='add "alg": "RS256" to the JWK'):
+        RegisteredClient.from_metadata(asks, signing_algs=["RS256", "PS256"])

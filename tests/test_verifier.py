@@ -26,6 +26,7 @@ from private_key_jwt import (
     TemporarilyUnavailable,
 )
 from private_key_jwt._core.token_request import ASSERTION_TYPE
+from private_key_jwt.clients import unchecked_client
 from private_key_jwt.testing import REMOVED, Clock, RelyingParty, SigningKey, Tenant
 from support import OP, jwk, private_key, sign_json
 
@@ -378,7 +379,7 @@ def test_a_kid_is_required_of_ledgerbee(op: OpenIDProvider) -> None:
     ],
 )
 def test_keys_by_value(op: OpenIDProvider, keys: Any, kid: str, expected: Reason) -> None:
-    verifier = op.make(clients=[RegisteredClient("c", jwks={"keys": keys})])
+    verifier = op.make(clients=[unchecked_client("c", jwks={"keys": keys})])
     claims = {"iss": "c", "sub": "c", "aud": OP, "exp": op.clock() + 60, "jti": "j"}
     assert reason(lambda: verifier.verify(sign_json({"alg": "RS256", "kid": kid}, claims))) is expected
 
@@ -492,7 +493,7 @@ def test_the_client_id_of_a_token_request_is_bound(op: OpenIDProvider) -> None:
         ({"fetcher": "https://x.example"}, "fetcher"),
         ({"clients": 5}, "clients"),
         ({"clients": ["portal-acme"]}, "clients"),
-        ({"clients": [RegisteredClient("c", jwks={"keys": []})] * 2}, "twice"),
+        ({"clients": [RegisteredClient("c", jwks_uri="https://c.example/")] * 2}, "twice"),
     ],
 )
 def test_settings_are_checked_at_the_start(op: OpenIDProvider, settings: dict[str, Any], names: str | None) -> None:

@@ -6,12 +6,12 @@ The two verifiers see the same names; here stands what sync and async objects ne
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ._core import jwk_set
 from ._core.header import Header
-from ._core.jwk_set import VerificationKey
+from ._core.jwk_set import NoKey, VerificationKey
 from ._coroutines import as_coroutine_function, is_in_process
 from ._text import describe_error, quote
 from ._validation import check_handler, check_integer, check_number
@@ -118,10 +118,10 @@ def _store_failed(error: Exception) -> TemporarilyUnavailable:
     return TemporarilyUnavailable(Reason.REPLAY_STORE_UNAVAILABLE, f"the store raised {describe_error(error)}")
 
 
-def registered_key(keys: jwk_set.KeySet, header: Header) -> VerificationKey:
+def registered_key(keys: jwk_set.KeySet, header: Header, signing_algs: Sequence[str]) -> VerificationKey:
     """The key of a client whose keys are registered by value. Raises InvalidClient."""
-    key = keys.find(header.alg, header.kid)
-    if isinstance(key, Reason):
+    key = keys.find(header.alg, header.kid, signing_algs)
+    if isinstance(key, NoKey):
         raise jwk_set.refusal(key, header.kid)
     return key
 

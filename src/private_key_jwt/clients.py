@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import marshal
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from hashlib import sha256
+from threading import Lock
+from types import MappingProxyType
 from typing import Any, Self
 
 import httpx
+from cachetools import LRUCache
 
 from . import _registration
 from ._core import jwk_set
-from ._core.algorithms import ALGORITHMS
+from ._fork import renew_after_fork
 from ._text import quote
 from ._validation import check_flag
 from .exceptions import ConfigurationError
@@ -23,6 +28,7 @@ logger = logging.getLogger("private_key_jwt")
 
 _MAX_URL_LENGTH = 2_048
 _MAX_REGISTERED_KEYS = 64
+_MAX_KEPT_KEYS = 10_000
 _PORTS = range(1, 65_536)
 _URL_CHARACTERS = re.compile(r"[!-~]+")  # printable ASCII without space: a host in its A-label form (RFC 5890)
 
@@ -62,30 +68,92 @@ def _read_jwks(jwks: object) -> jwk_set.KeySet:
     if not isinstance(jwks, Mapping):
         raise ConfigurationError(f"jwks must be a JWK Set as a mapping, not {type(jwks).__name__}")
     try:
-        members = jwk_set.read_document(jwks, _MAX_REGISTERED_KEYS)
-        private = [(place, names) for place, jwk in enumerate(members) if (names := jwk_set.private_members(jwk))]
-        keys = jwk_set.key_set(jwks, _MAX_REGISTERED_KEYS)
+        members = [_plain(member) for member in jwk_set.read_document(jwks, _MAX_REGISTERED_KEYS)]
+        _refuse_private(members)
+        return _key_sets.get(members)
     except ValueError as error:
         raise ConfigurationError(f"jwks: {error}") from None
+    except ConfigurationError:
+        raise
     except Exception as error:  # a mapping of the user's own kind
         raise ConfigurationError(f"jwks cannot be read: {type(error).__name__}") from error
-    for place, names in private:
-        raise ConfigurationError(f"jwks: key {place} holds private members: {', '.join(names)}")
-    for member in keys.members:
+
+
+def _plain(member: Any) -> Any:
+    # A read-only view cannot be compared by its content: a copy can.
+    return dict(member) if isinstance(member, MappingProxyType) else member
+
+
+def _refuse_private(members: Sequence[Any]) -> None:
+    """Raise ValueError for a private key. It stands in front of the import, which costs a hundred times as much."""
+    for place, jwk in enumerate(members):
+        if names := jwk_set.private_members(jwk):
+            raise ValueError(f"key {place} holds private members: {', '.join(names)}")
+
+
+def _import_keys(members: Sequence[Any]) -> jwk_set.KeySet:
+    keys = jwk_set.KeySet(map(jwk_set.read_member, members))
+    for place, member in enumerate(keys.members):
         if member.fault is not None:
-            logger.warning("skipping a registered key: %s", member.fault)
+            logger.warning("skipping registered key %d (kid %s): %s", place, quote(member.kid), member.fault)
     return keys
+
+
+def _content(members: Any) -> bytes | None:
+    """Return bytes that are equal only for equal members, or None for what is not made of plain JSON values."""
+    try:
+        return sha256(marshal.dumps(members, 2)).digest()
+    except ValueError:
+        return None
+
+
+class _KeySets:
+    """The key sets by value that were read last, by content, up to ``_MAX_KEPT_KEYS`` keys.
+
+    A function that builds its RegisteredClient from a database for each request would import its keys for each: some
+    30 µs for one, and two milliseconds for a set of 64, of which a stranger needs to know the client_id only.
+    """
+
+    def __init__(self) -> None:
+        self.after_fork_in_child()
+        renew_after_fork(self)
+
+    def after_fork_in_child(self) -> None:
+        """A thread that held the lock is not in this process."""
+        kept = LRUCache[bytes | None, jwk_set.KeySet](_MAX_KEPT_KEYS, getsizeof=lambda keys: 1 + len(keys.members))
+        self._kept, self._lock = kept, Lock()
+
+    def get(self, members: Sequence[Any]) -> jwk_set.KeySet:
+        """Return the keys of a set. A set whose keys are all unusable is kept, too."""
+        content = _content(members)
+        with self._lock:
+            keys = self._kept.get(content)
+        if keys is None:
+            keys = _import_keys(members)
+            if content is not None:
+                with self._lock:
+                    self._kept[content] = keys
+        return keys
+
+
+_key_sets = _KeySets()
 
 
 @dataclass(frozen=True, slots=True)
 class RegisteredClient:
     """A client that authenticates with ``private_key_jwt``.
 
+        RegisteredClient("acme", jwks_uri="https://acme.example/jwks.json")     # RS256
+        RegisteredClient("fapi", jwks_uri="https://fapi.example/jwks.json", signing_algs=["PS256", "ES256"])
+        RegisteredClient("by-value", jwks=json.loads(text), signing_algs=["Ed25519"])
+
     client_id: what ``iss`` and ``sub`` of its assertions must equal, code point for code point.
     jwks_uri, jwks: where its keys are: exactly one of the two. By value (``jwks``, a mapping) unusable
-        members are skipped as in a fetched set; private members are refused. It is read once, here: to
-        change keys, register the client anew.
-    signing_algs: the ``alg`` values it may use. RS256 is the only one so far.
+        members are skipped as in a fetched set; private members are refused, and so is a set of which no key serves any
+        of ``signing_algs``. It is read once, here: to change keys, register the client anew.
+    signing_algs: the ``alg`` values it may use: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, Ed25519
+        (or EdDSA, its old name: either stands for both). A JWK without ``alg`` serves an algorithm only where that is
+        the only one of these that the key fits.
     require_kid: refuse its assertions without a ``kid``.
     policy: a whole policy for this client in place of the verifier's (all but ``max_assertion_bytes``).
 
@@ -102,6 +170,11 @@ class RegisteredClient:
     """The keys of ``jwks``, or None when they are published at ``jwks_uri``."""
 
     def __post_init__(self) -> None:
+        self._read()
+        self._check_keys()
+
+    def _read(self) -> None:
+        """Check the fields one by one, and import the keys. Raises ConfigurationError."""
         if not isinstance(self.client_id, str) or not self.client_id:
             raise ConfigurationError(f"client_id must be a non-empty string, not {quote(self.client_id)}")
         if (self.jwks_uri is None) == (self.jwks is None):
@@ -111,33 +184,52 @@ class RegisteredClient:
         check_flag("require_kid", self.require_kid)
         if self.policy is not None and not isinstance(self.policy, AssertionPolicy):
             raise ConfigurationError(f"policy must be an AssertionPolicy, not {type(self.policy).__name__}")
-        object.__setattr__(self, "signing_algs", _signing_algs(self.signing_algs))
+        object.__setattr__(self, "signing_algs", _registration.check_signing_algs(self.signing_algs))
         object.__setattr__(self, "keys", None if self.jwks is None else _read_jwks(self.jwks))
+
+    def _check_keys(self) -> None:
+        """Refuse a set by value of which no key can serve. Raises ConfigurationError, with the fault of each key."""
+        faults = None if self.keys is None else self.keys.faults(self.signing_algs)
+        if faults is not None:
+            raise ConfigurationError(
+                f"jwks of client {quote(self.client_id)} holds no key that can be used with"
+                f" {', '.join(self.signing_algs)}: {faults}"
+            )
 
     @classmethod
     def from_metadata(
-        cls, metadata: Mapping[str, Any], *, require_kid: bool = False, policy: AssertionPolicy | None = None
+        cls,
+        metadata: Mapping[str, Any],
+        *,
+        signing_algs: Sequence[str] = ("RS256",),
+        require_kid: bool = False,
+        policy: AssertionPolicy | None = None,
     ) -> Self:
-        """The client of a registration (RFC 7591 §2 and §3.2.1, OpenID Connect Registration §2).
+        """Read the client of a registration (RFC 7591 §2 and §3.2.1, OpenID Connect Registration §2).
 
         metadata: the client metadata as parsed JSON, with the ``client_id`` that it was given. It must ask for
             ``private_key_jwt``, and hold exactly one of ``jwks_uri`` and ``jwks``, and keys by value of which one
-            can be used. Without ``token_endpoint_auth_signing_alg`` the client may use every algorithm there is.
+            can be used.
+        signing_algs: the algorithms that the server has enabled. ``token_endpoint_auth_signing_alg`` must be one of
+            them; without it the client may use each of them.
         require_kid, policy: see the class.
 
-        Raises ConfigurationError for what must not be registered; to the client that is RFC 7591 §3.2.2's
-        ``invalid_client_metadata``.
+        Raises ConfigurationError for what must not be registered, with the fault of each key by value; to the client
+        that is RFC 7591 §3.2.2's ``invalid_client_metadata``.
         """
-        client = cls(**_registration.read(metadata), require_kid=require_kid, policy=policy)
-        if client.keys is not None and not any(member.fault is None for member in client.keys.members):
-            raise ConfigurationError(f"jwks of client {quote(client.client_id)} holds no key that can be used")
-        return client
+        return cls(**_registration.read(metadata, signing_algs), require_kid=require_kid, policy=policy)
 
 
-def _signing_algs(algs: object) -> tuple[str, ...]:
-    if isinstance(algs, str) or not isinstance(algs, Sequence) or not algs:
-        raise ConfigurationError("signing_algs must be a sequence of names, and not empty")
-    for alg in algs:
-        if not isinstance(alg, str) or alg not in ALGORITHMS:
-            raise ConfigurationError(f"signing_algs must be of {', '.join(ALGORITHMS)}, not {quote(alg)}")
-    return tuple(algs)
+def unchecked_client(client_id: str, **settings: Any) -> RegisteredClient:
+    """Make a RegisteredClient whose keys by value may all be unusable: its assertions are refused for that.
+
+    For clients that are described for one request, by a framework's model or on the command line. That they have no
+    usable key is then their fault (``no_keys``, ``unusable_key``), and not a setting that can be refused at the start.
+    Raises ConfigurationError for everything else that RegisteredClient refuses.
+    """
+    client = object.__new__(RegisteredClient)
+    defaults = {each.name: each.default for each in fields(RegisteredClient) if each.init}
+    for name, value in {**defaults, "client_id": client_id, **settings}.items():
+        object.__setattr__(client, name, value)
+    client._read()
+    return client

@@ -150,7 +150,7 @@ class ClientAssertionVerifier:
         jti = claims_step.check_jti(claims)
         # 4. Key: the one of this client that the header names.
         if client.keys is not None:
-            key = adapt.registered_key(client.keys, header)
+            key = adapt.registered_key(client.keys, header, client.signing_algs)
         else:
             key = self._fetcher.get_key(client, header.alg, header.kid)
         # 5. Signature, over the bytes received.
@@ -290,7 +290,7 @@ class AsyncClientAssertionVerifier:
         jti = claims_step.check_jti(claims)
         # 4. Key: the one of this client that the header names.
         if client.keys is not None:
-            key = adapt.registered_key(client.keys, header)
+            key = adapt.registered_key(client.keys, header, client.signing_algs)
         else:
             key = await self._fetcher.get_key(client, header.alg, header.kid)
         # 5. Signature, over the bytes received.

@@ -75,7 +75,7 @@ def test_unknown_claims_are_named_and_not_shown() -> None:
 
 def test_expectations_follow_the_policy_and_the_client() -> None:
     policy = AssertionPolicy(audience=["b", "a"], audience_rule="member", require_iat=True, require_typ=True, leeway=3)
-    client = RegisteredClient("c", jwks={"keys": []}, require_kid=True)
+    client = RegisteredClient("c", jwks_uri="https://c.example/", require_kid=True)
     assert (
         facts.expectations(policy, client).items()
         >= {
@@ -86,7 +86,7 @@ def test_expectations_follow_the_policy_and_the_client() -> None:
             "client": "'c'",
         }.items()
     )
-    relaxed = facts.expectations(AssertionPolicy(audience="a"), RegisteredClient("c", jwks={"keys": []}))
+    relaxed = facts.expectations(AssertionPolicy(audience="a"), RegisteredClient("c", jwks_uri="https://c.example/"))
     assert (
         relaxed.items()
         >= {

@@ -7,7 +7,7 @@ import pytest
 from private_key_jwt import JWKSPolicy, Reason
 from private_key_jwt._core import freshness
 from private_key_jwt._core.freshness import Action, Budget, Entry, Instant, KeyQuery, new_entry
-from private_key_jwt._core.jwk_set import KeySet, key_set
+from private_key_jwt._core.jwk_set import KeySet, NoKey, key_set
 from support import jwk, private_key
 
 POLICY = JWKSPolicy()
@@ -64,9 +64,19 @@ def test_what_to_do_with_what_is_known(
 ) -> None:
     decision = freshness.decide(known, KeyQuery("RS256", kid), at(now))
     assert decision.action is action
-    assert (decision.key is not None) is (reason is None)
-    if reason is not None:
-        assert decision.reason is reason
+    assert (decision.found.reason if isinstance(decision.found, NoKey) else None) is reason
+
+
+def test_a_key_that_only_the_registration_stands_against_is_not_fetched_again() -> None:
+    """It names no alg, and the client may use two that it fits: the document is not at fault."""
+    known = entry(keys(jwk(alg=...)), 0)
+
+    def action(kid: str, *signing_algs: str) -> Action:
+        return freshness.decide(known, KeyQuery("RS256", kid, signing_algs), at(0)).action
+
+    assert action("k1", "RS256", "PS256") is Action.REFUSE
+    assert action("k1", "RS256", "ES256") is Action.USE
+    assert action("k2", "RS256", "PS256") is Action.REFRESH
 
 
 EPOCH = 1_000.0

@@ -1,16 +1,15 @@
 """Step 4: from a document to one key."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from cryptography.hazmat.primitives.hashes import SHA256, SHA512
 
 from private_key_jwt import InvalidClient, Reason
 from private_key_jwt._core import jwk_set
-from private_key_jwt._core.jwk_set import KeySet, VerificationKey
-from support import integer, jwk, private_key
+from private_key_jwt._core.jwk_set import KeySet, NoKey, VerificationKey
+from support import ec_jwk, ec_key, integer, jwk, okp_jwk, okp_key, private_key
 
 GOOD = jwk(kid="good")
 
@@ -19,8 +18,17 @@ def keys(*members: Any) -> KeySet:
     return jwk_set.key_set({"keys": list(members)}, 64)
 
 
-def found(key_set: KeySet, kid: str | None) -> VerificationKey | Reason:
-    return key_set.find("RS256", kid)
+def found(
+    key_set: KeySet, kid: str | None, alg: str = "RS256", signing_algs: Sequence[str] = ("RS256",)
+) -> VerificationKey | Reason:
+    result = key_set.find(alg, kid, signing_algs)
+    return result.reason if isinstance(result, NoKey) else result
+
+
+def why(key_set: KeySet, kid: str | None, alg: str = "RS256", signing_algs: Sequence[str] = ("RS256",)) -> NoKey:
+    result = key_set.find(alg, kid, signing_algs)
+    assert isinstance(result, NoKey)
+    return result
 
 
 def nested(levels: int) -> Any:
@@ -39,7 +47,6 @@ ODD_MEMBERS: dict[str, Any] = {
     "n absent": jwk(n=...),
     "use a number": jwk(use=1),
     "use enc": jwk(use="enc"),
-    "use null": jwk(use=None),
     "alg a number": jwk(alg=1),
     "alg PS256": jwk(alg="PS256"),
     "alg RS512": jwk(alg="RS512"),
@@ -56,8 +63,6 @@ ODD_MEMBERS: dict[str, Any] = {
     "1024 bits": jwk(private_key(bits=1_024)),
     "nested": jwk(n=nested(20)),
     "kid a number": jwk(kid=1),
-    "kid null": jwk(kid=None),
-    "kid empty": jwk(kid=""),
     "kid of 257 bytes": jwk(kid="k" * 257),
     "kid of 129 characters and 258 bytes": jwk(kid="é" * 129),
     "kid a lone surrogate": jwk(kid="\ud800"),
@@ -71,26 +76,10 @@ def test_an_odd_member_costs_itself_only(name: str) -> None:
         key = found(key_set, "good")
         assert isinstance(key, VerificationKey)
         assert found(key_set, None) is key
-        assert [member.fault is None for member in key_set.members].count(True) == 1
+        assert ["RS256" in member.algs for member in key_set.members].count(True) == 1
     assert found(keys(odd), None) is Reason.UNUSABLE_KEY
     if isinstance(odd, dict) and odd.get("kid") == "k1":
         assert found(keys(odd, GOOD), "k1") is Reason.UNUSABLE_KEY
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"use": ..., "alg": ...},
-        {"key_ops": ["verify"]},
-        {"key_ops": ["sign", "verify"]},
-        {"x5c": ["not a certificate"], "x5u": "http://169.254.169.254/", "x5t": 1},
-        {"exp": 1, "revoked": {"revoked_at": 1}, "foo": None},
-        {"kid": "é" * 128},
-    ],
-)
-def test_a_key_that_says_nothing_against_it_is_usable(changes: dict[str, Any]) -> None:
-    member = jwk(**changes)
-    assert isinstance(found(keys(member), member["kid"]), VerificationKey)
 
 
 def test_a_kid_names_one_key_exactly() -> None:
@@ -110,9 +99,10 @@ def test_two_different_keys_under_one_kid_are_nobodys() -> None:
 
 
 def test_the_same_key_listed_twice_is_one_key() -> None:
-    key_set = keys(jwk(), jwk(alg=...))
-    assert isinstance(found(key_set, "k1"), VerificationKey)
-    assert isinstance(found(key_set, None), VerificationKey)
+    for members in ([jwk(), jwk()], [jwk(), jwk(alg=...)], [jwk(alg=...), jwk()], [jwk(), jwk(kid="k2")]):
+        key_set = keys(*members)
+        assert isinstance(found(key_set, "k1"), VerificationKey)
+        assert isinstance(found(key_set, None), VerificationKey)
 
 
 def test_an_unusable_namesake_is_passed_over() -> None:
@@ -138,7 +128,7 @@ def test_a_set_says_how_many_keys_are_usable() -> None:
 
 
 def test_a_set_does_not_change_with_what_it_was_made_of() -> None:
-    members = jwk_set.read_member(jwk())
+    members = [jwk_set.read_member(jwk())]
     key_set = KeySet(members)
     members.clear()
     assert len(key_set.members) == len(key_set.usable) == 1
@@ -146,19 +136,6 @@ def test_a_set_does_not_change_with_what_it_was_made_of() -> None:
 
 def test_an_empty_set_has_no_keys() -> None:
     assert found(keys(), "k1") is Reason.NO_KEYS
-
-
-def test_a_key_verifies_its_signatures_only() -> None:
-
-    key = found(keys(jwk()), "k1")
-    assert isinstance(key, VerificationKey)
-    signature = private_key().sign(b"x", PKCS1v15(), SHA256())
-    assert key.verify(signature, b"x") is True
-    assert key.verify(signature, b"y") is False
-    assert not key.verify(signature[:-1], b"x")
-    assert not key.verify(b"", b"x")
-    assert not key.verify(private_key().sign(b"x", PKCS1v15(), SHA512()), b"x")
-    assert not key.verify(private_key(1).sign(b"x", PKCS1v15(), SHA256()), b"x")
 
 
 @pytest.mark.parametrize(
@@ -193,74 +170,203 @@ def test_too_many_keys_refuse_the_document() -> None:
         keys(*[1] * 65)
 
 
-def test_faults_say_what_is_wrong_and_quote_nothing_secret() -> None:
-    [member] = keys(jwk(d="c2VjcmV0", kid="\x1b[31mred")).members
-    assert member.fault is not None
-    assert "PRIVATE" in member.fault
-    assert "c2VjcmV0" not in member.fault
-    [member] = keys(jwk(use="\x1b[31m\nred")).members
-    assert member.fault == r"use is '\x1b[31m\nred', not sig"
+# One key, one algorithm
+
+BOTH = ("RS256", "PS256")
+
+
+def test_a_key_without_alg_serves_the_only_algorithm_that_it_fits() -> None:
+    key_set = keys(jwk(alg=...))
+    for signing_algs in (["RS256"], ["RS256", "ES256"], ["ES256", "RS256", "EdDSA", "Ed25519"]):
+        key = found(key_set, "k1", "RS256", signing_algs)
+        assert isinstance(key, VerificationKey)
+        assert key.alg == "RS256"
+        assert found(key_set, None, "RS256", signing_algs) is key
+    assert isinstance(found(key_set, "k1", "PS512", ["PS512"]), VerificationKey)
+
+
+@pytest.mark.parametrize("kid", ["k1", None])
+def test_a_key_without_alg_serves_none_of_several_and_no_fetch_would_help(kid: str | None) -> None:
+    for alg in BOTH:
+        no_key = why(keys(jwk(alg=...)), kid, alg, BOTH)
+        assert (no_key.reason, no_key.is_final) == (Reason.UNUSABLE_KEY, True)
+        [fault] = no_key.faults
+        assert f'add "alg": "{alg}" to the JWK' in fault
+        assert "the client may use RS256 and PS256" in fault
+
+
+def test_a_key_with_alg_serves_that_one_among_several() -> None:
+    key_set = keys(jwk(alg="PS256"))
+    assert isinstance(found(key_set, "k1", "PS256", BOTH), VerificationKey)
+    no_key = why(key_set, "k1", "RS256", BOTH)
+    assert (no_key.reason, no_key.is_final) == (Reason.UNUSABLE_KEY, False)
+    assert no_key.faults == ("its alg is PS256, not RS256",)
+
+
+def test_keys_of_one_kid_for_different_algorithms_are_no_duplicates() -> None:
+    """One kid for each algorithm is common: the header's alg tells them apart."""
+    key_set = keys(jwk(alg="RS256"), jwk(private_key(1), alg="PS256"), ec_jwk(ec_key()), okp_jwk(okp_key()))
+    signing_algs = [*BOTH, "ES256", "EdDSA"]
+    chosen = [found(key_set, "k1", alg, signing_algs) for alg in signing_algs]
+    assert [key.alg for key in chosen if isinstance(key, VerificationKey)] == ["RS256", "PS256", "ES256", "Ed25519"]
+    assert [found(key_set, None, alg, signing_algs) for alg in signing_algs] == chosen
+
+
+def test_a_key_without_alg_does_not_stand_beside_one_that_names_it() -> None:
+    """Where the client may use several, the unpinned key serves none of them, so the pinned one is alone."""
+    key_set = keys(jwk(alg="RS256"), jwk(private_key(1), alg=...))
+    key = found(key_set, "k1", "RS256", BOTH)
+    assert isinstance(key, VerificationKey)
+    assert key.public_key.public_numbers() == private_key().public_key().public_numbers()  # type: ignore[union-attr]
+    assert found(key_set, "k1", "RS256", ["RS256"]) is Reason.AMBIGUOUS_KEY
+    assert found(key_set, "k1", "PS256", BOTH) is Reason.UNUSABLE_KEY
+
+
+def test_eddsa_and_ed25519_are_one() -> None:
+    for alg in (..., "EdDSA", "Ed25519"):
+        key_set = keys(okp_jwk(okp_key(), alg=alg))
+        for header in ("EdDSA", "Ed25519"):
+            for signing_algs in (["EdDSA"], ["Ed25519"], ["EdDSA", "Ed25519"], ["RS256", "EdDSA"]):
+                key = found(key_set, "k1", header, signing_algs)
+                assert isinstance(key, VerificationKey)
+                assert key.alg == "Ed25519"
+
+
+def test_an_algorithm_that_does_not_exist_finds_no_key() -> None:
+    for alg in ("none", "HS256", ""):
+        assert found(keys(jwk(alg=...)), "k1", alg, ["RS256"]) is Reason.UNUSABLE_KEY
+        assert not why(keys(jwk(alg=...)), None, alg, ["RS256"]).is_final
+
+
+def test_a_member_is_one_member_also_where_it_could_serve_several_algorithms() -> None:
+    key_set = keys(jwk(alg=...), ec_jwk(ec_key(), kid="k2"), jwk(use="enc"))
+    assert (len(key_set.members), len(key_set.usable)) == (3, 2)
+    assert [member.kid for member in key_set.usable] == ["k1", "k2"]
+
+
+# Why there is no key
+
+
+def test_a_refusal_says_the_fault_of_that_very_key() -> None:
+    key_set = keys(
+        jwk(kid="a", e="Aw"), jwk(private_key(1), kid="b"), jwk(kid="c", alg="RS384"), ec_jwk(ec_key(), kid="d")
+    )
+    assert why(key_set, "a").faults[0].startswith("e is 3, and must be")
+    assert why(key_set, "c").faults == ("its alg is RS384, not RS256",)
+    assert why(key_set, "d").faults == ("it is a key of another kind (EC, P-256) than RS256 takes",)
+    assert [why(key_set, kid).is_final for kid in "acd"] == [False] * 3
+    assert [why(key_set, kid).kids for kid in "acd"] == [()] * 3
+    first, second = why(keys(jwk(use="enc"), jwk(e="Aw")), "k1").faults
+    assert first == "its use is 'enc', not sig"
+    assert second.startswith("e is 3")
+
+
+def test_without_a_kid_a_refusal_says_the_fault_of_each_key() -> None:
+    assert why(keys(jwk(kid="a", use="enc"), jwk(kid=1), 5), None).faults == (
+        "'a': its use is 'enc', not sig",
+        "a key without kid: its kid is the number 1, not a string (RFC 7517 section 4.5)",
+        "a key without kid: it is no JSON object",
+    )
+
+
+def test_an_unknown_kid_is_answered_with_the_kids_that_are_there() -> None:
+    no_key = why(keys(jwk(kid="a"), jwk(kid="b", use="enc"), ec_jwk(ec_key(), kid="a"), jwk(kid="é\n")), "c")
+    assert (no_key.reason, no_key.faults, no_key.is_final) == (Reason.UNKNOWN_KID, (), False)
+    assert no_key.kids == ("'a'", "'b'", r"'\xe9\n'")
+
+
+def test_an_unknown_kid_is_answered_with_the_keys_that_no_header_can_name() -> None:
+    assert why(keys(jwk(kid=...)), "k1").kids == ("(a key without kid)",)
+    number, good = why(keys(jwk(kid=17), GOOD), "17").kids
+    assert number == "(its kid is the number 17, not a string (RFC 7517 section 4.5))"
+    assert good == "'good'"
+
+
+def test_an_ambiguous_key_says_how_many_and_which_kids_are_there() -> None:
+    named = why(keys(jwk(), jwk(private_key(1)), jwk(kid="k2")), "k1")
+    assert named.faults == ("2 different keys for RS256 have this kid, and each needs its own",)
+    nameless = why(keys(jwk(), jwk(private_key(1), kid="k2"), ec_jwk(ec_key(), kid="k3")), None)
+    assert nameless.faults == ("2 keys fit RS256, and without a kid exactly one must",)
+    assert (named.kids, nameless.kids) == (("'k1'", "'k2'"), ("'k1'", "'k2'", "'k3'"))
+    assert named.is_final
+    assert nameless.is_final
 
 
 @pytest.mark.parametrize(
-    ("changes", "fault"),
+    ("members", "kid", "detail"),
     [
-        ({"kty": "EC"}, "kty is 'EC', not RSA"),
-        ({"alg": "PS256"}, "alg is 'PS256', not RS256"),
-        ({"key_ops": ["sign"]}, "key_ops does not hold verify"),
-        ({"kid": ""}, "kid is no string, or empty"),
-        ({"kid": "k" * 257}, "kid has more than 256 bytes"),
-    ],
-)
-def test_a_fault_says_what_was_expected(changes: dict[str, Any], fault: str) -> None:
-    assert [member.fault for member in keys(jwk(**changes)).members] == [fault]
-
-
-@pytest.mark.parametrize("reason", [Reason.UNKNOWN_KID, Reason.NO_KEYS, Reason.UNUSABLE_KEY, Reason.AMBIGUOUS_KEY])
-def test_a_refusal_names_the_kid_for_the_log(reason: Reason) -> None:
-    refusal = jwk_set.refusal(reason, "k\n1")
-    assert isinstance(refusal, InvalidClient)
-    assert refusal.reason is reason
-    assert r"'k\n1'" in refusal.detail
-    assert "without kid" in jwk_set.refusal(reason, None).detail
-
-
-@pytest.mark.parametrize("name", ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"])
-def test_each_private_member_makes_a_key_unusable(name: str) -> None:
-    (member,) = keys(jwk(**{name: "AQAB"})).members
-    assert member.key is None
-    assert member.fault == f"PRIVATE members are published: {name}"
-
-
-def test_keys_are_the_same_when_what_is_published_is() -> None:
-    one, other = (found(keys(jwk()), "k1") for _ in range(2))
-    assert one is not other
-    assert one == other  # a refreshed set tells of no key that came or went
-    assert "verify" not in repr(one)
-
-
-@pytest.mark.parametrize("odd", [None, 1, "d", ["d"], [1]])
-def test_what_is_no_object_has_no_private_members(odd: Any) -> None:
-    assert jwk_set.private_members(odd) == []
-
-
-def test_a_member_that_is_no_object_says_so() -> None:
-    assert [member.fault for member in keys(1, None, "x", []).members] == ["no JSON object"] * 4
-
-
-@pytest.mark.parametrize(
-    ("reason", "kid", "detail"),
-    [
-        (Reason.UNKNOWN_KID, "k", "kid 'k': not in the client's key set"),
-        (Reason.AMBIGUOUS_KEY, None, "an assertion without kid: several keys fit, and exactly one must"),
+        ([jwk(kid="a"), jwk(kid="b")], "k\n1", r"kid 'k\n1': not in the client's key set; the kids there: 'a', 'b'"),
+        ([], None, "an assertion without kid: the client's key set is empty: has it a signing key?"),
+        ([jwk(use="enc")], "k1", "kid 'k1': no usable key: its use is 'enc', not sig"),
         (
-            Reason.NO_KEYS,
-            "k",
-            "kid 'k': the client's key set is empty (LedgerBee: is its slug right, has it a signing key?)",
+            [jwk(), jwk(private_key(1), kid="2")],
+            None,
+            "an assertion without kid: 2 keys fit RS256, and without a kid exactly one must; the kids there: 'k1', '2'",
         ),
-        (Reason.UNUSABLE_KEY, "k", "kid 'k': no usable key of that name (`private-key-jwt jwks` shows the faults)"),
     ],
 )
-def test_a_refusal_says_what_to_look_at(reason: Reason, kid: str | None, detail: str) -> None:
-    error = jwk_set.refusal(reason, kid)
-    assert (error.reason, error.detail, error.check) == (reason, detail, "key")
+def test_a_refusal_by_value_says_what_to_look_at(members: list[Any], kid: str | None, detail: str) -> None:
+    error = jwk_set.refusal(why(keys(*members), kid), kid)
+    assert isinstance(error, InvalidClient)
+    assert (error.detail, error.check) == (detail, "key")
+
+
+def test_as_many_kids_as_fit_are_listed() -> None:
+    many = keys(*[jwk(kid=f"key-{number:02}-" + "x" * 10) for number in range(64)])
+    error = jwk_set.refusal(why(many, "c" * 256), "c" * 256)
+    assert "the kids there: 'key-00-xxxxxxxxxx', 'key-01-" in error.detail
+    assert error.detail.endswith(", and 58 more")
+    assert len(error.detail) < 300
+
+
+def test_what_no_key_of_a_set_can_do_for_a_client() -> None:
+    assert keys(jwk()).faults(["RS256"]) is None
+    assert keys(jwk(use="enc"), jwk()).faults(["ES256", "RS256"]) is None
+    assert keys().faults(["RS256"]) == "it is empty"
+    assert keys(ec_jwk(ec_key())).faults(["RS256"]) == (
+        "'k1': it is a key of another kind (EC, P-256) than RS256 takes"
+    )
+    assert 'add "alg"' in str(keys(jwk(alg=...)).faults(["RS256", "PS256"]))
+    assert str(keys(*[jwk(kid=f"k{number}", use="enc") for number in range(64)]).faults(["RS256"])).endswith("more")
+
+
+# Text
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        jwk(kid="\ud800"),
+        jwk(n="\ud800"),
+        jwk(use="\udfff"),
+        jwk(note="\ud800"),
+        jwk(note={"deep": ["\ud800"]}),
+        jwk(**{"\ud800": 1}),
+        "\ud800",
+    ],
+)
+def test_a_lone_surrogate_costs_the_key_that_holds_it(member: Any) -> None:
+    body = json.dumps({"keys": [member, GOOD], "x": "\U0001f600"}).encode()
+    key_set = jwk_set.loads_key_set(body, 64)
+    assert isinstance(found(key_set, "good"), VerificationKey)
+    assert [each.keys == () for each in key_set.members] == [True, False]
+
+
+def test_a_pair_of_surrogates_is_a_character() -> None:
+    body = json.dumps({"keys": [jwk(kid="\U0001f600", note="\U0001f600")]}).encode()
+    assert b"ud83d" in body
+    assert isinstance(found(jwk_set.loads_key_set(body, 64), "\U0001f600"), VerificationKey)
+
+
+@pytest.mark.parametrize(
+    "document", [{"keys": [GOOD], "x": "\ud800"}, {"keys": [GOOD], "\ud800": 1}, {"keys": "\ud800"}]
+)
+def test_a_lone_surrogate_beside_the_keys_refuses_the_document(document: Any) -> None:
+    with pytest.raises(ValueError, match="surrogate|not a JWK Set"):
+        jwk_set.loads_key_set(json.dumps(document).encode(), 64)
+
+
+def test_a_member_that_stands_twice_in_one_key_refuses_the_document() -> None:
+    body = json.dumps({"keys": [GOOD]}).replace('"use"', '"use": "enc", "use"').encode()
+    with pytest.raises(ValueError, match="twice"):
+        jwk_set.loads_key_set(body, 64)

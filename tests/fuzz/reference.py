@@ -59,19 +59,19 @@ def _number(text: str) -> float:
     return value
 
 
-def _check(value: object, level: int) -> None:
+def _check(value: object, level: int, text: str = "strict") -> None:
     if isinstance(value, str):
-        value.encode("utf-8")
+        value.encode("utf-8", text)
         return
     if isinstance(value, dict | list):
         if level > 32:
             raise Refused("levels")
         for each in value if isinstance(value, list) else [*value.keys(), *value.values()]:
-            _check(each, level + 1)
+            _check(each, level + 1, text)
 
 
-def loads_object(raw: bytes) -> dict[str, Any]:
-    """One strict JSON object."""
+def loads_object(raw: bytes, text: str = "strict") -> dict[str, Any]:
+    """One strict JSON object; with ``surrogatepass`` as ``text`` it may hold lone surrogates."""
     try:
         value = json.loads(
             raw.decode("utf-8"),
@@ -80,7 +80,7 @@ def loads_object(raw: bytes) -> dict[str, Any]:
             parse_int=_integer,
             parse_float=_number,
         )
-        _check(value, 1)
+        _check(value, 1, text)
     except (ValueError, RecursionError) as error:
         raise Refused(str(error)) from None
     if not isinstance(value, dict):
@@ -105,10 +105,19 @@ def rsa_numbers(jwk: dict[str, Any]) -> tuple[int, int]:
 
 
 def usable_key(jwk: Any) -> tuple[str | None, int, int]:
-    """``kid``, ``n`` and ``e`` of a member of a JWK Set that may be used."""
-    if not isinstance(jwk, dict) or jwk.get("kty") != "RSA":
+    """``kid``, ``n`` and ``e`` of a member of a JWK Set that may be used for RS256."""
+    if not isinstance(jwk, dict):
+        raise Refused("no object")
+    try:
+        _check(jwk, 1)
+    except UnicodeEncodeError:
+        raise Refused("a lone surrogate") from None
+    if jwk.get("kid") == []:
+        raise Refused("kid")
+    jwk = {name: value for name, value in jwk.items() if value is not None and value != "" and value != []}
+    if jwk.get("kty") != "RSA":
         raise Refused("kty")
-    if "kid" in jwk and (not isinstance(jwk["kid"], str) or not 0 < len(jwk["kid"].encode()) <= 256):
+    if "kid" in jwk and (not isinstance(jwk["kid"], str) or len(jwk["kid"].encode()) > 256):
         raise Refused("kid")
     if {"d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"} & jwk.keys():
         raise Refused("private")
@@ -121,7 +130,12 @@ def usable_key(jwk: Any) -> tuple[str | None, int, int]:
 
 def key_set(body: bytes, max_keys: int) -> list[tuple[str | None, int, int] | None]:
     """Each member of a JWK Set: its key, or None when it may not be used."""
-    keys = loads_object(body).get("keys")
+    document = loads_object(body, "surrogatepass")
+    keys = document.pop("keys", None)
+    try:
+        _check(document, 1)
+    except UnicodeEncodeError:
+        raise Refused("a lone surrogate") from None
     if not isinstance(keys, list) or len(keys) > max_keys:
         raise Refused("no JWK Set")
     members: list[tuple[str | None, int, int] | None] = []

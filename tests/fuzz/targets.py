@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
 from fuzz import reference
 from fuzz.reference import Refused
 from private_key_jwt import (
@@ -25,6 +27,7 @@ from private_key_jwt import (
     RegisteredClient,
 )
 from private_key_jwt._core import jwk_set, strict_json, token_request
+from private_key_jwt._core.jwk_set import NoKey, VerificationKey
 from support import OP, b64, jwk, private_key, sign
 
 NOW = 1_700_000_000
@@ -163,14 +166,21 @@ def key_document(data: bytes) -> bytes:
     return data
 
 
+def rsa_numbers(key: VerificationKey) -> tuple[int, int]:
+    """``n`` and ``e`` of a key."""
+    assert isinstance(key.public_key, RSAPublicKey)
+    numbers = key.public_key.public_numbers()
+    return numbers.n, numbers.e
+
+
 def keys_of(found: jwk_set.KeySet) -> list[tuple[str | None, int, int] | None]:
     """A key set as the reference tells it."""
     members: list[tuple[str | None, int, int] | None] = []
     for member in found.members:
-        assert (member.key is None) is (member.fault is not None)
+        assert (member.keys == ()) is (member.fault is not None)
         assert member.fault is None or (member.fault.isascii() and member.fault.isprintable()), member.fault
-        numbers = member.key and member.key.public_key.public_numbers()
-        members.append((member.kid, numbers.n, numbers.e) if numbers else None)
+        keys = [key for key in member.keys if key.alg == "RS256"]
+        members.append((member.kid, *rsa_numbers(keys[0])) if keys else None)
     return members
 
 
@@ -193,12 +203,12 @@ def jwks(data: bytes, refresh: Refresh | None = None) -> None:
 def _check_look_ups(found: jwk_set.KeySet, usable: list[tuple[str | None, int, int]]) -> None:
     for kid in {None, "nobody", *(kid for kid, _, _ in usable)}:
         numbers = {(n, e) for name, n, e in usable if kid in (None, name)}
-        key = found.find("RS256", kid)
+        key = found.find("RS256", kid, ("RS256",))
         if len(numbers) == 1:
-            assert not isinstance(key, Reason)
-            assert (key.public_key.public_numbers().n, key.public_key.public_numbers().e) in numbers
+            assert isinstance(key, VerificationKey)
+            assert rsa_numbers(key) in numbers
         else:
-            assert isinstance(key, Reason)
+            assert isinstance(key, NoKey)
 
 
 class _Forms:

@@ -22,6 +22,7 @@ from private_key_jwt import (
     RegisteredClient,
 )
 from private_key_jwt._core.token_request import ASSERTION_TYPE
+from private_key_jwt.clients import unchecked_client
 from private_key_jwt.testing import Clock
 from support import OP, jwk, sign
 
@@ -70,8 +71,8 @@ class World:
         self.verifier = self.make(**settings)
 
     def register(self, *keys: Any, client_id: str = CLIENT, **settings: Any) -> None:
-        """Register a client by value."""
-        self.clients[client_id] = RegisteredClient(client_id, jwks={"keys": list(keys)}, **settings)
+        """Register a client by value, also one whose keys are all unusable: as a model of a framework would."""
+        self.clients[client_id] = unchecked_client(client_id, jwks={"keys": list(keys)}, **settings)
 
     def publish(self, *keys: Any, client_id: str = CLIENT, path: str = "/jwks.json") -> str:
         """Register a client that publishes these keys; with none, what is published stays."""

@@ -10,7 +10,6 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from private_key_jwt import InvalidClient
 from private_key_jwt._core import base64url, compact, header, jwk_set, strict_json
-from private_key_jwt._core.algorithms import ALGORITHMS
 from private_key_jwt._core.jwk_set import KeySet, VerificationKey
 from support import integer
 
@@ -42,9 +41,9 @@ def verifies(token: Any, keys: KeySet) -> bool:
         head = header.parse(header_segment)
     except InvalidClient:
         return False
-    if head.alg not in ALGORITHMS:
+    if head.alg != "RS256":
         return False
-    key = keys.find(head.alg, head.kid)
+    key = keys.find(head.alg, head.kid, (head.alg,))
     return isinstance(key, VerificationKey) and key.verify(base64url.decode_canonical(signature), signing_input)
 
 
@@ -81,7 +80,7 @@ def test_wycheproof_rsa(name: str) -> None:
         key = load_pem_public_key((group.get("publicKeyPem") or group["keyPem"]).encode())
         numbers = key.public_numbers()  # type: ignore[union-attr]
         jwk = {"kty": "RSA", "n": integer(numbers.n), "e": integer(numbers.e)}  # type: ignore[union-attr]
-        found = jwk_set.key_set({"keys": [jwk]}, 64).find("RS256", None)
+        found = jwk_set.key_set({"keys": [jwk]}, 64).find("RS256", None, ("RS256",))
         # Pinned: an exponent under 65537 is refused, though RFC 8017 allows 3.
         usable = key.key_size >= 2_048 and numbers.e >= 65_537  # type: ignore[union-attr]
         assert isinstance(found, VerificationKey) is usable
@@ -130,7 +129,7 @@ def test_what_is_not_rs256_is_refused(path: Path) -> None:
 @pytest.mark.parametrize("path", cookbook("jwk/*"), ids=lambda path: path.stem)
 def test_only_the_public_rsa_key_of_the_cookbook_is_usable(path: Path) -> None:
     key = json.loads(path.read_text())
-    found = jwk_set.key_set({"keys": [key]}, 64).find("RS256", key["kid"])
+    found = jwk_set.key_set({"keys": [key]}, 64).find("RS256", key["kid"], ("RS256",))
     assert isinstance(found, VerificationKey) is (path.stem == "3_3.rsa_public_key")
 
 
@@ -147,14 +146,14 @@ def test_only_the_public_rsa_key_of_the_cookbook_is_usable(path: Path) -> None:
 )
 def test_the_sets_of_others(name: str, usable: int) -> None:
     keys = jwk_set.key_set(load(name), 64)
-    assert sum(member.key is not None for member in keys.members) == usable
+    assert sum(member.keys != () for member in keys.members) == usable
     if "spring" in name and "Empty" not in name:
-        assert all("PRIVATE" in str(member.fault) for member in keys.members)
+        assert all("private members" in str(member.fault) for member in keys.members)
 
 
 def test_a_key_of_an_unknown_alg_costs_itself_only() -> None:
     keys = jwk_set.key_set(load("pyjwt/jwk_keyset_with_unknown_alg.json"), 64)
-    assert [member.key is not None for member in keys.members].count(True) >= 1
+    assert [member.keys != () for member in keys.members].count(True) >= 1
     assert [member.fault is not None for member in keys.members].count(True) >= 1
 
 
@@ -162,7 +161,7 @@ def test_single_keys_of_others() -> None:
     usable = {"pyjwt/jwk_rsa_pub.json": True, "pyjwt/jwk_rsa_key.json": False, "pyjwt/jwk_hmac.json": False}
     for name, expected in usable.items():
         [member] = jwk_set.key_set({"keys": [load(name)]}, 64).members
-        assert (member.key is not None) is expected, name
+        assert (member.keys != ()) is expected, name
     with pytest.raises(ValueError, match="not JSON"):
         jwk_set.loads_key_set((VECTORS / "pyjwt" / "jwk_empty.json").read_bytes(), 64)
 

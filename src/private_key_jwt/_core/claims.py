@@ -8,6 +8,7 @@ from typing import Any
 from .._text import quote
 from ..exceptions import InvalidClient, Reason
 from ..policy import AssertionPolicy
+from .algorithms import is_allowed
 from .checks import Check
 from .header import CLIENT_AUTHENTICATION_TYP, Header
 
@@ -63,7 +64,7 @@ def check_client_rules(
 
     Raises InvalidClient: unsupported_alg, missing_kid, unsupported_typ.
     """
-    if header.alg not in signing_algs:
+    if not is_allowed(header.alg, signing_algs):
         raise InvalidClient(
             Reason.UNSUPPORTED_ALG,
             f"expected {' or '.join(signing_algs)}, got {quote(header.alg)}",

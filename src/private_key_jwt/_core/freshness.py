@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import NamedTuple
 
 from ..exceptions import Reason
 from ..policy import JWKSPolicy
-from .jwk_set import KeySet, VerificationKey
+from .jwk_set import KeySet, NoKey, VerificationKey
 
 __all__ = [
     "Action",
@@ -43,10 +44,11 @@ class Instant(NamedTuple):
 
 
 class KeyQuery(NamedTuple):
-    """What an assertion's header asks a key set for."""
+    """What an assertion's header asks a key set for; ``signing_algs`` are those of its client."""
 
     alg: str
     kid: str | None
+    signing_algs: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,24 +131,23 @@ class Action(Enum):
 
 
 class Decision(NamedTuple):
-    """The action; with the key to use, or the reason to give when a refresh changes nothing."""
+    """The action; with the key to use, or why there is none when a refresh changes nothing."""
 
     action: Action
-    key: VerificationKey | None
-    reason: Reason
+    found: VerificationKey | NoKey
 
 
-_NO_SET = Decision(Action.REFRESH, None, Reason.JWKS_UNAVAILABLE)
+_NO_SET = Decision(Action.REFRESH, NoKey(Reason.JWKS_UNAVAILABLE))
 
 
 def look_up(keys: KeySet, query: KeyQuery) -> Decision:
     """Decide within a set that may be used."""
-    found = keys.find(query.alg, query.kid)
-    if not isinstance(found, Reason):
-        return Decision(Action.USE, found, Reason.UNKNOWN_KID)
-    # Two keys that fit are the publisher's fault, and stay so until its next periodic answer.
-    action = Action.REFUSE if found is Reason.AMBIGUOUS_KEY else Action.REFRESH
-    return Decision(action, None, found)
+    found = keys.find(query.alg, query.kid, query.signing_algs)
+    if isinstance(found, VerificationKey):
+        return Decision(Action.USE, found)
+    # Two keys that fit are the publisher's fault, and stay so until its next periodic answer; a key that only the
+    # client's registration stands against is nobody's whom a fetch could ask.
+    return Decision(Action.REFUSE if found.is_final else Action.REFRESH, found)
 
 
 def decide(entry: Entry | None, query: KeyQuery, now: Instant) -> Decision:
@@ -158,12 +159,14 @@ def decide(entry: Entry | None, query: KeyQuery, now: Instant) -> Decision:
     | not expired                   | one                    | USE                                   |
     | not expired, past fresh_until | one                    | USE_AND_REFRESH                       |
     | not expired                   | none                   | REFRESH (OpenID Connect Core §10.1.1) |
-    | not expired                   | several                | REFUSE                                |
+    | not expired                   | several, or one that   | REFUSE                                |
+    |                               | the client's other     |                                       |
+    |                               | algorithms rule out    |                                       |
     """
     if entry is None or now.clock >= entry.expires_at or now.wall >= entry.wall_expires_at:
         return _NO_SET
     decision = look_up(entry.keys, query)
-    if decision.key is not None and now.clock >= entry.fresh_until:
+    if isinstance(decision.found, VerificationKey) and now.clock >= entry.fresh_until:
         return decision._replace(action=Action.USE_AND_REFRESH)
     return decision
 

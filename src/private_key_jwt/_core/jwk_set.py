@@ -5,146 +5,179 @@ A document that is no JWK Set is refused whole; what is wrong inside of one key 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
-
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from typing import Any, NamedTuple
 
 from .._text import quote
 from ..exceptions import InvalidClient, Reason
 from . import strict_json
-from .algorithms import ALGORITHMS, Algorithm
-from .header import MAX_KID_BYTES
+from .algorithms import ALGORITHMS, is_only_choice
+from .jwk import PRIVATE_MEMBERS, Member, VerificationKey, holds_surrogate, private_members, read_member
 
-# RFC 7518 §6.2.2, §6.3.2, §6.4.1; RFC 9964 §3 (priv).
-PRIVATE_MEMBERS = ("d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv")
+__all__ = [
+    "PRIVATE_MEMBERS",
+    "KeySet",
+    "Member",
+    "NoKey",
+    "VerificationKey",
+    "join",
+    "key_set",
+    "loads_key_set",
+    "private_members",
+    "read_document",
+    "read_member",
+    "refusal",
+]
+
+# The characters of a detail that the kids of a set, or the faults of its keys, may take.
+_LISTED = 140
 
 
 @dataclass(frozen=True, slots=True)
-class VerificationKey:
-    """A usable key.
+class NoKey:
+    """Why a set has no key for a header.
 
-    verify: step 5: whether a signature is this key's, over the bytes received (``verify(signature, signing_input)``).
+    faults: what is the matter, key by key, for the log.
+    kids: the names that the set has, where they help, quoted; and why a key has none.
+    is_final: no newer document need be fetched: at fault is the client's registration, or a publisher who gives two
+        keys one name.
     """
 
-    kid: str | None
-    alg: str
-    public_key: RSAPublicKey
-    verify: Callable[[bytes, bytes], bool] = field(repr=False, compare=False)
+    reason: Reason
+    faults: tuple[str, ...] = ()
+    kids: tuple[str, ...] = ()
+    is_final: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
-    """One member of a JWK Set: its key, or the fault that makes it unusable."""
+class _Choice(NamedTuple):
+    """The keys that fit one header, each once: where RSA keys without ``alg`` count, and where they do not."""
 
-    kid: str | None
-    key: VerificationKey | None
-    fault: str | None
+    all: tuple[VerificationKey, ...]
+    pinned: tuple[VerificationKey, ...]
 
 
 class KeySet:
-    """The keys of one document, ready for look-up. Immutable."""
+    """The keys of one document, ready for look-up. Immutable.
 
-    __slots__ = ("_by_header", "members")
+    keys = loads_key_set(body, max_keys=64)
+    found = keys.find("RS256", kid, client.signing_algs)    # a VerificationKey, or a NoKey that says why
+    [(member.kid, member.fault) for member in keys.members]
+    """
 
-    def __init__(self, members: Sequence[Member]) -> None:
+    __slots__ = ("_choices", "members")
+
+    def __init__(self, members: Iterable[Member]) -> None:
         self.members = tuple(members)
-        self._by_header: dict[tuple[str, str | None], VerificationKey | Reason] = {}
-        for alg in ALGORITHMS:
-            usable = [m.key for m in members if m.key is not None and m.key.alg == alg]
-            self._by_header[alg, None] = _only(usable) if members else Reason.NO_KEYS
-            for kid in {m.kid for m in members if m.kid is not None}:
-                self._by_header[alg, kid] = _only([key for key in usable if key.kid == kid])
+        self._choices = _choices(self.members)
 
     def __repr__(self) -> str:
         return f"<KeySet: {len(self.usable)} of {len(self.members)} usable>"
 
     @property
-    def usable(self) -> list[VerificationKey]:
-        """The keys that can be used."""
-        return [member.key for member in self.members if member.key is not None]
+    def usable(self) -> list[Member]:
+        """The members that can serve an algorithm."""
+        return [member for member in self.members if member.keys]
 
-    def find(self, alg: str, kid: str | None) -> VerificationKey | Reason:
-        """The one key for this header, or the reason why there is none. No key is ever tried out.
+    def find(self, alg: str, kid: str | None, signing_algs: Sequence[str]) -> VerificationKey | NoKey:
+        """Find the one key for a header, or say why there is none. Never try a key out.
 
-        Without a ``kid`` there must be exactly one usable key (OpenID Connect Core §10.1).
+        alg, kid: what the header says. Without a ``kid`` there must be exactly one usable key (OpenID Connect Core
+            §10.1).
+        signing_algs: what the client is registered for. A JWK without ``alg`` serves an algorithm only where that is
+            the only one of them that the key fits: one key, one algorithm (RFC 8725 §3.1).
         """
-        return self._by_header.get((alg, kid)) or (Reason.UNKNOWN_KID if self.members else Reason.NO_KEYS)
+        choice = self._choices.get((alg, kid))
+        if choice is not None:
+            fitting = choice.all if is_only_choice(alg, signing_algs) else choice.pinned
+            if len(fitting) == 1:
+                return fitting[0]
+            if fitting:
+                return _ambiguous(alg, kid, fitting, self.kids)
+        return self._explain(alg, kid, signing_algs)
+
+    def faults(self, signing_algs: Sequence[str]) -> str | None:
+        """Describe, key by key, why none of them serves any of a client's algorithms; None when one does."""
+        if any(member.fault_for(alg, signing_algs) is None for member in self.members for alg in signing_algs):
+            return None
+        return join(self._faults(signing_algs[0], signing_algs)) or "it is empty"
+
+    @property
+    def kids(self) -> tuple[str, ...]:
+        """The names of its members, quoted, each once."""
+        return tuple(dict.fromkeys(map(_label, self.members)))
+
+    def _faults(self, alg: str, signing_algs: Sequence[str]) -> Iterable[str]:
+        return (f"{_name(member)}: {member.fault_for(alg, signing_algs)}" for member in self.members)
+
+    def _explain(self, alg: str, kid: str | None, signing_algs: Sequence[str]) -> NoKey:
+        if not self.members:
+            return NoKey(Reason.NO_KEYS)
+        named = [member for member in self.members if kid is None or member.kid == kid]
+        if not named:
+            return NoKey(Reason.UNKNOWN_KID, kids=self.kids)
+        # A key that would serve it, were it not for the client's other algorithms: no newer document would say more.
+        is_final = alg in ALGORITHMS and any(ALGORITHMS[alg].name in member.algs for member in named)
+        if kid is None:
+            return NoKey(Reason.UNUSABLE_KEY, tuple(self._faults(alg, signing_algs)), is_final=is_final)
+        faults = tuple(str(member.fault_for(alg, signing_algs)) for member in named)
+        return NoKey(Reason.UNUSABLE_KEY, faults, is_final=is_final)
 
 
-def _only(keys: Sequence[VerificationKey]) -> VerificationKey | Reason:
-    if not keys:
-        return Reason.UNUSABLE_KEY
+def _choices(members: Sequence[Member]) -> dict[tuple[str, str | None], _Choice]:
+    """Group keys by each header that they fit."""
+    groups: dict[tuple[str, str | None], list[tuple[VerificationKey, bool]]] = {}
+    for member in members:
+        for key in member.keys:
+            for name in _NAMES[key.alg]:
+                for kid in {member.kid, None}:
+                    groups.setdefault((name, kid), []).append((key, member.alg is not None))
+    return {header: _choice(group) for header, group in groups.items()}
+
+
+def _choice(group: Sequence[tuple[VerificationKey, bool]]) -> _Choice:
     # The same key listed twice is one key; two under one name are nobody's (which one comes first would decide).
-    same = all(key.public_key == keys[0].public_key for key in keys)
-    return keys[0] if same else Reason.AMBIGUOUS_KEY
+    every = {key.thumbprint: key for key, _ in group}
+    pinned = {key.thumbprint: key for key, names_alg in group if names_alg}
+    return _Choice(tuple(every.values()), tuple(pinned.values()))
 
 
-def _check_purpose(jwk: Mapping[str, Any], alg: str) -> None:
-    """RFC 7517 §4.2 to §4.4: what a key says of itself must allow this use. Raises ValueError."""
-    if jwk.get("use", "sig") != "sig":
-        raise ValueError(f"use is {quote(jwk['use'])}, not sig")
-    if jwk.get("alg", alg) != alg:
-        raise ValueError(f"alg is {quote(jwk['alg'])}, not {alg}")
-    key_ops = jwk.get("key_ops", ["verify"])
-    if not isinstance(key_ops, list) or "verify" not in key_ops:
-        raise ValueError("key_ops does not hold verify")
+_NAMES = {row.name: [name for name, its in ALGORITHMS.items() if its is row] for row in ALGORITHMS.values()}
 
 
-def _import(jwk: Mapping[str, Any], kid: str | None, alg: str, algorithm: Algorithm) -> VerificationKey:
-    if jwk.get("kty") != algorithm.kty:
-        raise ValueError(f"kty is {quote(jwk.get('kty'))}, not {algorithm.kty}")
-    _check_purpose(jwk, alg)
-    public_key = algorithm.import_key(jwk)
-    return VerificationKey(kid, alg, public_key, partial(algorithm.verify, public_key))
+def _ambiguous(alg: str, kid: str | None, keys: Sequence[VerificationKey], kids: tuple[str, ...]) -> NoKey:
+    if kid is None:
+        fault = f"{len(keys)} keys fit {alg}, and without a kid exactly one must"
+    else:
+        fault = f"{len(keys)} different keys for {alg} have this kid, and each needs its own"
+    return NoKey(Reason.AMBIGUOUS_KEY, (fault,), kids, is_final=True)
 
 
-def _kid(jwk: Mapping[str, Any]) -> str | None:
-    kid = jwk.get("kid")
-    if kid is None and "kid" not in jwk:
-        return None
-    if not isinstance(kid, str) or not kid:
-        raise ValueError("kid is no string, or empty")
-    if len(kid.encode("utf-8")) > MAX_KID_BYTES:
-        raise ValueError(f"kid has more than {MAX_KID_BYTES} bytes")
-    return kid
+def _name(member: Member) -> str:
+    return "a key without kid" if member.kid is None else quote(member.kid)
 
 
-def private_members(jwk: object) -> list[str]:
-    """The names of the private members that a JWK holds."""
-    return [name for name in PRIVATE_MEMBERS if name in jwk] if isinstance(jwk, Mapping) else []
+def _label(member: Member) -> str:
+    if member.kid is not None:
+        return quote(member.kid)
+    return f"({member.fault or _name(member)})"  # a kid that is no string is a fault: it stands among the kids
 
 
-def _check_public(jwk: Mapping[str, Any]) -> None:
-    private = private_members(jwk)
-    if private:
-        raise ValueError(f"PRIVATE members are published: {', '.join(private)}")
-
-
-def read_member(jwk: object) -> list[Member]:
-    """One member of ``keys``, once for each algorithm it can serve, or once with its fault."""
-    if not isinstance(jwk, Mapping):
-        return [Member(None, None, "no JSON object")]
-    kid: str | None = None
-    usable, faults = [], []
-    try:
-        kid = _kid(jwk)
-        _check_public(jwk)
-        for alg, algorithm in ALGORITHMS.items():
-            try:
-                usable.append(Member(kid, _import(jwk, kid, alg, algorithm), None))
-            except ValueError as error:
-                faults.append(str(error))
-    except ValueError as error:
-        faults.append(str(error))
-    return usable or [Member(kid, None, "; ".join(faults))]
+def join(items: Iterable[str], separator: str = "; ") -> str:
+    """Join items, as many as fit into a detail, and say how many do not."""
+    shown, length, left = list[str](), 0, 0
+    for item in items:
+        length += len(item) + len(separator)
+        if left or (shown and length > _LISTED):
+            left += 1
+        else:
+            shown.append(item)
+    return separator.join(shown) + (f"{separator}and {left} more" if left else "")
 
 
 def read_document(document: Mapping[str, Any], max_keys: int) -> list[Any]:
-    """The members of a JWK Set. Raises ValueError when the document is none (RFC 7517 §5)."""
+    """List the members of a JWK Set. Raise ValueError when the document is none (RFC 7517 §5)."""
     keys = document.get("keys")
     if not isinstance(keys, list | tuple):
         raise ValueError("not a JWK Set: keys is absent or no list")
@@ -154,26 +187,30 @@ def read_document(document: Mapping[str, Any], max_keys: int) -> list[Any]:
 
 
 def key_set(document: Mapping[str, Any], max_keys: int) -> KeySet:
-    """The keys of a parsed JWK Set. Raises ValueError when the document is none."""
-    return KeySet([member for jwk in read_document(document, max_keys) for member in read_member(jwk)])
+    """Read the keys of a parsed JWK Set. Raise ValueError when the document is none."""
+    return KeySet(map(read_member, read_document(document, max_keys)))
 
 
 def loads_key_set(body: bytes, max_keys: int) -> KeySet:
-    """The keys of a JWK Set document. Raises ValueError when the bytes are none."""
-    return key_set(strict_json.loads_object(body), max_keys)
-
-
-def refusal(reason: Reason, kid: str | None) -> InvalidClient:
-    """Why no key was found, for the log."""
-    name = "an assertion without kid" if kid is None else f"kid {quote(kid)}"
-    return InvalidClient(reason, f"{name}: {_WHY[reason]}", "key")
+    """Read the keys of a JWK Set document. Raise ValueError when the bytes are none."""
+    document = strict_json.loads_object(body, allow_surrogates=True)
+    if holds_surrogate([value for member in document.items() if member[0] != "keys" for value in member]):
+        raise ValueError("a lone surrogate beside the keys")
+    return key_set(document, max_keys)
 
 
 _WHY = MappingProxyType(
     {
         Reason.UNKNOWN_KID: "not in the client's key set",
-        Reason.NO_KEYS: "the client's key set is empty (LedgerBee: is its slug right, has it a signing key?)",
-        Reason.UNUSABLE_KEY: "no usable key of that name (`private-key-jwt jwks` shows the faults)",
-        Reason.AMBIGUOUS_KEY: "several keys fit, and exactly one must",
+        Reason.NO_KEYS: "the client's key set is empty: has it a signing key?",
+        Reason.UNUSABLE_KEY: "no usable key: ",
+        Reason.AMBIGUOUS_KEY: "",
     }
 )
+
+
+def refusal(found: NoKey, kid: str | None) -> InvalidClient:
+    """Refuse an assertion for which a set by value has no key."""
+    name = "an assertion without kid" if kid is None else f"kid {quote(kid)}"
+    kids = f"; the kids there: {join(found.kids, ', ')}" if found.kids else ""
+    return InvalidClient(found.reason, f"{name}: {_WHY[found.reason]}{join(found.faults)}{kids}", "key")

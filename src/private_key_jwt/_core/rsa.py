@@ -1,6 +1,7 @@
-"""RSA public keys out of JWK members (RFC 7518 §6.3.1), refused when they are weak or odd.
+"""Import RSA public keys (RFC 7518 §6.3.1), and refuse those that are weak or odd.
 
-``cryptography`` loads 512-bit keys, even moduli and small exponents: size and shape are our checks.
+``cryptography`` loads 512-bit keys, even moduli and small exponents: size and shape are checked here, on the integers
+that the key is then made of.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from joserfc.errors import JoseError
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
 from joserfc.jwk import RSAKey
 
-from . import base64url
+from .octets import decode_member
+
+__all__ = ["MAX_MODULUS_BITS", "MIN_MODULUS_BITS", "check_exponent", "check_modulus", "import_rsa"]
 
 MIN_MODULUS_BITS = 2_048
 MAX_MODULUS_BITS = 8_192
@@ -21,7 +23,7 @@ MIN_EXPONENT = 65_537
 MAX_EXPONENT = 2**32
 
 # The longest spelling of a modulus that is decoded at all, with room for leading zero octets.
-_MAX_SEGMENT = 2 * MAX_MODULUS_BITS // 6
+_MAX_CHARACTERS = 2 * MAX_MODULUS_BITS // 6
 
 _SMALL_PRIMES = tuple(p for p in range(3, 752) if all(p % q for q in range(2, math.isqrt(p) + 1)))
 _SMALL_PRODUCT = math.prod(_SMALL_PRIMES)
@@ -41,22 +43,14 @@ _ROCA = tuple((p, _powers(65_537, p)) for p in _SMALL_PRIMES if p <= 167)
 
 
 def _unsigned(members: Mapping[str, Any], name: str) -> int:
-    value = members.get(name)
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"{name} is no string")
-    if len(value) > _MAX_SEGMENT:
-        raise ValueError(f"{name} is too long")
-    try:
-        # A leading zero octet is against RFC 7518 §2, common, and harmless: the integer counts.
-        return int.from_bytes(base64url.decode(value.encode("utf-8")), "big")
-    except ValueError as error:
-        raise ValueError(f"{name} is {error}") from None
+    # A leading zero octet is against RFC 7518 §2, common, and harmless: the integer counts.
+    return int.from_bytes(decode_member(members, name, _MAX_CHARACTERS), "big")
 
 
 def check_modulus(n: int) -> None:
-    """Size, and what SP 800-89 §5.3.3 checks without the factors. Raises ValueError."""
+    """Check the size, and what SP 800-89 §5.3.3 checks without the factors. Raise ValueError."""
     if not MIN_MODULUS_BITS <= n.bit_length() <= MAX_MODULUS_BITS:
-        raise ValueError(f"{n.bit_length()} bits, and {MIN_MODULUS_BITS} to {MAX_MODULUS_BITS} are taken")
+        raise ValueError(f"n has {n.bit_length()} bits, and {MIN_MODULUS_BITS} to {MAX_MODULUS_BITS} are taken")
     if n % 2 == 0:
         raise ValueError("n is even")
     if math.gcd(n, _SMALL_PRODUCT) != 1:
@@ -66,17 +60,15 @@ def check_modulus(n: int) -> None:
 
 
 def check_exponent(e: int) -> None:
-    """Odd, from 65537 (SP 800-56B §6.2) to 2^32. Raises ValueError."""
+    """Check that the exponent is odd, and from 65537 (SP 800-56B §6.2) to 2^32. Raise ValueError."""
     if e % 2 == 0 or not MIN_EXPONENT <= e <= MAX_EXPONENT:
-        raise ValueError("e is not an odd number from 65537 to 2^32")
+        shown = e if e <= MAX_EXPONENT else f"a number of {e.bit_length()} bits"
+        raise ValueError(f"e is {shown}, and must be an odd number from {MIN_EXPONENT} to 2^32")
 
 
-def import_rsa(members: Mapping[str, Any]) -> RSAPublicKey:
-    """The public key that ``n`` and ``e`` are; ``x5c`` and the like are not looked at. Raises ValueError."""
+def import_rsa(members: Mapping[str, Any]) -> RSAKey:
+    """Import the public key that ``n`` and ``e`` are; ``x5c`` and the like are not looked at. Raise ValueError."""
     n, e = _unsigned(members, "n"), _unsigned(members, "e")
     check_modulus(n)
     check_exponent(e)
-    try:
-        return RSAKey.import_key({"kty": "RSA", "n": members["n"], "e": members["e"]}).public_key
-    except (JoseError, ValueError) as error:
-        raise ValueError(f"not an RSA key: {type(error).__name__}") from None
+    return RSAKey.import_key(RSAPublicNumbers(e, n).public_key())

@@ -86,12 +86,12 @@ def check_beginning(raw: bytes) -> None:
     _check_depth(raw, MAX_DEPTH + 1)
 
 
-def loads_object(raw: bytes) -> dict[str, Any]:
+def loads_object(raw: bytes, *, allow_surrogates: bool = False) -> dict[str, Any]:
     """Parse bytes that must hold one JSON object. Raises ValueError, with a text that quotes none of it.
 
     Refused: other bytes than UTF-8 (a byte order mark, too), a member that stands twice at any level, NaN
     and Infinity, numbers that are not finite, integers of more than 20 digits, more than 32 levels, lone
-    surrogates, and anything but white space around the object.
+    surrogates unless ``allow_surrogates``, and anything but white space around the object.
     """
     try:
         text = raw.decode().strip(_WHITE_SPACE)
@@ -111,7 +111,7 @@ def loads_object(raw: bytes) -> dict[str, Any]:
         # As many commas as there are between its members: then none was lost, and nothing within has two of them.
         if text.count(",") != len(value) - 1:
             _check_members(raw, text, value)
-        if _BACKSLASH in raw and "\\u" in text:
+        if not allow_surrogates and _BACKSLASH in raw and "\\u" in text:
             _check_surrogates(value)
     except RecursionError:  # whoever called was deep down already
         raise ValueError("nested too deep for the stack that is left") from None

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .._core import base64url, jwk_set, strict_json
-from .._core.jwk_set import KeySet, Member
+from .._core.jwk_set import KeySet, Member, NoKey
 from .._text import quote
 from ..exceptions import Reason, TemporarilyUnavailable
 from ..policy import JWKSPolicy
@@ -88,15 +88,14 @@ def report(document: Mapping[str, Any], *, needs_kid: bool = False) -> Iterator[
     keys = jwk_set.key_set(document, max_keys)
     for jwk in jwk_set.read_document(document, max_keys):
         members = jwk if isinstance(jwk, Mapping) else {}
-        for member in jwk_set.read_member(jwk):
-            yield KeyReport(
-                kid=_value(members, "kid"),
-                kty=_value(members, "kty"),
-                alg=_value(members, "alg"),
-                use=_value(members, "use"),
-                bits=_bits(members),
-                fault=_fault(keys, member, needs_kid=needs_kid),
-            )
+        yield KeyReport(
+            kid=_value(members, "kid"),
+            kty=_value(members, "kty"),
+            alg=_value(members, "alg"),
+            use=_value(members, "use"),
+            bits=_bits(members),
+            fault=_fault(keys, jwk_set.read_member(jwk), needs_kid=needs_kid),
+        )
 
 
 def _value(members: Mapping[str, Any], name: str) -> str:
@@ -116,11 +115,12 @@ def _bits(members: Mapping[str, Any]) -> str:
 
 def _fault(keys: KeySet, member: Member, *, needs_kid: bool) -> str | None:
     """What is wrong with a key by itself, or why it can never be chosen among the others."""
-    if member.key is None:
+    if not member.keys:
         return member.fault
     if needs_kid and member.kid is None:
         return "no kid, and an assertion of LedgerBee must name one"
-    if keys.find(member.key.alg, member.kid) is not Reason.AMBIGUOUS_KEY:
+    found = [keys.find(alg, member.kid, (alg,)) for alg in member.algs]
+    if not any(isinstance(each, NoKey) and each.reason is Reason.AMBIGUOUS_KEY for each in found):
         return None
     return "no kid, and not the only key" if member.kid is None else "duplicate kid: another key has it, too"
 

@@ -16,7 +16,7 @@ from .. import ledgerbee
 from .._core import strict_json
 from .._text import quote
 from .._validation import check_number
-from ..clients import RegisteredClient, check_jwks_uri
+from ..clients import RegisteredClient, check_jwks_uri, unchecked_client
 from ..exceptions import ConfigurationError
 from ..fetcher import JWKSFetcher
 from ..policy import AssertionPolicy, AudienceRule, JWKSPolicy
@@ -156,7 +156,7 @@ class KeySource:
                 return ledgerbee.client(client_id, slug=self.slug, base_url=self.base_url or ledgerbee.BASE_URL)
             if self.uri is not None:
                 return RegisteredClient(client_id, jwks_uri=self.uri)
-            return RegisteredClient(client_id, jwks={"keys": []} if self.document is None else self.document)
+            return unchecked_client(client_id, jwks={"keys": []} if self.document is None else self.document)
 
     def fetcher(self, cache: JWKSCache | None = None) -> JWKSFetcher:
         """A fetcher that may fetch them."""

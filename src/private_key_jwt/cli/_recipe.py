@@ -18,6 +18,7 @@ from .._core import header as header_step
 from .._core.checks import Check
 from .._core.claims import Claims
 from .._core.header import Header
+from .._core.jwk import kind_of
 from .._core.jwk_set import VerificationKey
 from ..clients import RegisteredClient
 from ..exceptions import AuthenticationError, InvalidClient, TemporarilyUnavailable
@@ -196,7 +197,7 @@ def _walk(question: Question, found: Facts) -> Iterator[tuple[Check, ...]]:
     yield ("key",)
     if question.source.is_given:
         key = _find_key(question.source, client, header)
-        found["key"] = f"RSA, {key.public_key.key_size} bits"
+        found["key"] = kind_of(key.public_key)
         found["signature"] = "made with this key"
         yield ("signature",)
         if not key.verify(base64url.decode_canonical(signature), signing_input):
@@ -235,6 +236,6 @@ def _exp_passes(claims: Claims, policy: AssertionPolicy, now: float) -> bool:
 
 def _find_key(source: KeySource, client: RegisteredClient, header: Header) -> VerificationKey:
     if client.keys is not None:
-        return adapt.registered_key(client.keys, header)
+        return adapt.registered_key(client.keys, header, client.signing_algs)
     with source.fetcher() as fetcher:
         return fetcher.get_key(client, header.alg, header.kid)

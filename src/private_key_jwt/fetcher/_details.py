@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from .._core.jwk_set import KeySet, Member
+from .._core.jwk_set import KeySet, NoKey
 from .._text import quote
 from ..exceptions import Reason
 
@@ -68,17 +68,6 @@ def _list(items: Iterable[str], room: int) -> str:
     return f"{shown} and {len(left)} more" if left else shown
 
 
-def _kids(keys: KeySet, room: int) -> str:
-    kids = dict.fromkeys(member.kid for member in keys.members)
-    return _list(["(a key without kid)" if kid is None else quote(kid) for kid in kids], room)
-
-
-def _faults(members: Iterable[Member], room: int, *, named: bool) -> str:
-    faults = dict.fromkeys((member.kid, member.fault) for member in members if member.fault is not None)
-    texts = [f"{_name(kid)}: {fault}" if named and kid is not None else f"{fault}" for kid, fault in faults]
-    return _list(texts, room) or _cut("; ".join(texts), room)
-
-
 def _age(known: Known) -> str:
     return f"the key set of {instant(known.asked_at)} ({max(0.0, known.now - known.asked_at):.0f} s old)"
 
@@ -99,7 +88,7 @@ def describe_failure(detail: str, at: float) -> str:
     return f"the fetch of {instant(at)} failed: {_cut(detail, _CAUSE_LENGTH)}"
 
 
-def describe_no_key(reason: Reason, kid: str | None, known: Known, *, is_spent: bool) -> str:
+def describe_no_key(found: NoKey, kid: str | None, known: Known, *, is_spent: bool) -> str:
     """Say why no key was found in a set that may be used.
 
     is_spent: nobody could ask for a newer set, for the fetch budget is spent.
@@ -108,15 +97,15 @@ def describe_no_key(reason: Reason, kid: str | None, known: Known, *, is_spent: 
     age, again, name = _age(known), _again(known), _name(kid)
     failure = f"; {known.failure}" if known.failure else ""
     tail = f"; {again}{undecided}{failure}"
-    if reason is Reason.NO_KEYS:
+    if found.reason is Reason.NO_KEYS:
         return f"{name}: {age} is empty: is its URL right, and has its client a signing key?{tail}"
-    if reason is Reason.UNUSABLE_KEY:
+    if found.reason is Reason.UNUSABLE_KEY:
         start = f"{name}: no key of {age} can be used: "
-        named = [member for member in known.keys.members if kid is None or member.kid == kid]
-        return f"{start}{_faults(named, _room(start, tail, 80), named=kid is None)}{tail}"
-    what = "several keys fit, and exactly one must, in" if reason is Reason.AMBIGUOUS_KEY else "not in"
+        room = _room(start, tail, 80)
+        return f"{start}{_list(found.faults, room) or _cut('; '.join(found.faults), room)}{tail}"
+    what = "not in" if found.reason is Reason.UNKNOWN_KID else f"{found.faults[0]}, in"
     start = f"{name}: {what} {age}{tail}"
-    kids = _kids(known.keys, _LENGTH - len(start) - len("; its kids: "))
+    kids = _list(found.kids, _LENGTH - len(start) - len("; its kids: "))
     return f"{start}; its kids: {kids}" if kids else start
 
 

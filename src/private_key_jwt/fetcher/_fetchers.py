@@ -131,13 +131,13 @@ class _Fetcher(ABC, Generic[Handle]):
         entry = self._state.entry(client.jwks_uri or "")
         if entry is None or self._clock() >= entry.fresh_until or self._wall_clock() >= entry.wall_expires_at:
             return None
-        found = entry.keys.find(alg, kid)
+        found = entry.keys.find(alg, kid, client.signing_algs)
         return found if isinstance(found, VerificationKey) else None
 
     def _find(
         self, client: RegisteredClient, alg: str, kid: str | None
     ) -> Generator[FindStep, Outcome, VerificationKey]:
-        return _flow.find_key(self._state, client.jwks_uri or "", KeyQuery(alg, kid))
+        return _flow.find_key(self._state, client.jwks_uri or "", KeyQuery(alg, kid, client.signing_algs))
 
     @abstractmethod
     def _join_or_start(self, request: RefreshRequest) -> Fetch[Handle] | Outcome: ...

@@ -11,7 +11,6 @@ from typing import Any
 
 from .._core.freshness import (
     Action,
-    Decision,
     Entry,
     Instant,
     KeyQuery,
@@ -21,7 +20,7 @@ from .._core.freshness import (
     new_entry,
     stale_allowed,
 )
-from .._core.jwk_set import KeySet, VerificationKey
+from .._core.jwk_set import KeySet, NoKey, VerificationKey
 from .._core.response import FetchFailed
 from .._text import one_line
 from ..clients import check_jwks_uri
@@ -87,11 +86,12 @@ def find_key(state: FetcherState[Any], jwks_uri: str, query: KeyQuery) -> Genera
         decision = decide(entry, query, now)
         if decision.action is Action.USE_AND_REFRESH:
             yield RefreshAhead(RefreshRequest(jwks_uri, query, forced=False, known=entry, ahead=True))
-        if decision.key is not None:
-            return decision.key
-        usable = None if decision.reason is Reason.JWKS_UNAVAILABLE else entry
+        found = decision.found
+        if isinstance(found, VerificationKey):
+            return found
+        usable = None if found.reason is Reason.JWKS_UNAVAILABLE else entry
         if usable is not None:
-            _check_last_word(state, jwks_uri, query.kid, usable, decision, arrived)
+            _check_last_word(state, jwks_uri, query.kid, usable, found, arrived)
         outcome = yield Refresh(RefreshRequest(jwks_uri, query, forced=usable is not None, known=entry))
         if outcome.status is Status.DONE or state.entry(jwks_uri) is not entry:
             continue  # what came may serve this header, also where it did not serve what it was fetched for
@@ -99,19 +99,19 @@ def find_key(state: FetcherState[Any], jwks_uri: str, query: KeyQuery) -> Genera
             return _stale_key(state, jwks_uri, query, outcome)
         # A spent budget is what a flood of made-up kids runs into: theirs is the fault. A fetch that failed is ours.
         if outcome.status is Status.SPENT:
-            raise _no_key(state, jwks_uri, query.kid, usable, decision.reason, spent=outcome)
+            raise _no_key(state, jwks_uri, query.kid, usable, found, spent=outcome)
         raise _unavailable(state, jwks_uri, outcome)
 
 
 def _check_last_word(
-    state: FetcherState[Any], jwks_uri: str, kid: str | None, entry: Entry, decision: Decision, arrived: int
+    state: FetcherState[Any], jwks_uri: str, kid: str | None, entry: Entry, found: NoKey, arrived: int
 ) -> None:
     """Raise the reason when no refetch could help: only a set asked for after the request came is the last word."""
     if entry.number > arrived:
         state.remember_unknown(jwks_uri, kid, entry.asked_at)
-    elif decision.action is not Action.REFUSE and state.unknown_until(jwks_uri, kid) is None:
+    elif not found.is_final and state.unknown_until(jwks_uri, kid) is None:
         return
-    raise _no_key(state, jwks_uri, kid, entry, decision.reason)
+    raise _no_key(state, jwks_uri, kid, entry, found)
 
 
 def _stale_key(state: FetcherState[Any], jwks_uri: str, query: KeyQuery, outcome: Outcome) -> VerificationKey:
@@ -122,9 +122,9 @@ def _stale_key(state: FetcherState[Any], jwks_uri: str, query: KeyQuery, outcome
     if entry is not None and failed_at is not None and stale_allowed(entry, failed_at, now, state.policy):
         if outcome.status is Status.FAILED:
             state.report(StaleKeysServed(jwks_uri=jwks_uri, age=now.clock - entry.fetched_at))
-        key = look_up(entry.keys, query).key
-        if key is not None:
-            return key
+        found = look_up(entry.keys, query).found
+        if isinstance(found, VerificationKey):
+            return found
     raise _unavailable(state, jwks_uri, outcome)
 
 
@@ -150,15 +150,15 @@ def _no_key(
     jwks_uri: str,
     kid: str | None,
     entry: Entry,
-    reason: Reason,
+    found: NoKey,
     spent: Outcome | None = None,
 ) -> InvalidClient:
     now = state.clock()
     until = max(state.unknown_until(jwks_uri, kid) or now, now + state.wait(jwks_uri))
-    if reason is Reason.AMBIGUOUS_KEY:
+    if found.is_final:
         until = entry.fresh_until
     known = _known(state, jwks_uri, entry, until - now)
-    return InvalidClient(reason, _details.describe_no_key(reason, kid, known, is_spent=spent is not None), "key")
+    return InvalidClient(found.reason, _details.describe_no_key(found, kid, known, is_spent=spent is not None), "key")
 
 
 def describe_set(state: FetcherState[Any], jwks_uri: str) -> str | None:
@@ -291,7 +291,9 @@ def _look(state: FetcherState[Any], fetch: Fetch[Any]) -> Generator[RefreshStep,
     if age >= lifetime(keys, state.policy):
         return None
     state.keep(jwks_uri, new_entry(keys, asked, state.policy, seen=now, digest=digest))
-    return not request.forced or (request.query is not None and look_up(keys, request.query).key is not None)
+    if not request.forced:
+        return True
+    return request.query is not None and isinstance(look_up(keys, request.query).found, VerificationKey)
 
 
 def _report(state: FetcherState[Any], jwks_uri: str, keys: KeySet, duration: float) -> None:

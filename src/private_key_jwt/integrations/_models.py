@@ -13,9 +13,10 @@ from typing import Any
 
 from cachetools import LRUCache, cached
 
+from .._core.algorithms import ALGORITHMS
 from .._fork import renew_after_fork
-from .._registration import METHOD, signing_algs
-from ..clients import RegisteredClient
+from .._registration import METHOD, registered_algs
+from ..clients import RegisteredClient, unchecked_client
 
 
 def _member(model: object, name: str) -> Any:
@@ -40,7 +41,8 @@ def registered_client(client_id: str, model: object) -> RegisteredClient:
     jwks_uri, jwks = _member(model, "jwks_uri"), _member(model, "jwks")
     if jwks_uri is None and jwks is None:
         jwks = {"keys": []}
-    algs = signing_algs(_member(model, "token_endpoint_auth_signing_alg"))
+    alg = _member(model, "token_endpoint_auth_signing_alg")
+    algs = ("RS256",) if alg is None else registered_algs(alg, tuple(ALGORITHMS))
     return _registered.get(client_id, jwks_uri, jwks, algs)
 
 
@@ -49,7 +51,7 @@ def _key(client_id: str, jwks_uri: object, jwks: object, algs: tuple[str, ...]) 
 
 
 def _register(client_id: str, jwks_uri: Any, jwks: Any, algs: tuple[str, ...]) -> RegisteredClient:
-    return RegisteredClient(client_id, jwks_uri=jwks_uri, jwks=jwks, signing_algs=algs)
+    return unchecked_client(client_id, jwks_uri=jwks_uri, jwks=jwks, signing_algs=algs)
 
 
 class _Registered:
