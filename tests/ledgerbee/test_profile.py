@@ -4,12 +4,15 @@ import ast
 import difflib
 import subprocess
 import sys
+import textwrap
 from typing import Any
 
 import pytest
 
 from private_key_jwt import ConfigurationError, ledgerbee
 from test_architecture import SOURCE, Synchronous, classes
+
+from .conftest import Browser
 
 
 def test_the_url_of_a_tenant() -> None:
@@ -82,8 +85,9 @@ def test_every_public_name_is_there_and_documented() -> None:
 
 
 def test_another_name_is_not_there() -> None:
+    name = "Portal"
     with pytest.raises(AttributeError, match="has no attribute 'Portal'"):
-        ledgerbee.Portal  # noqa: B018
+        getattr(ledgerbee, name)
 
 
 def test_the_two_portals_differ_only_in_await() -> None:
@@ -93,7 +97,29 @@ def test_the_two_portals_differ_only_in_await() -> None:
     differing = {line.strip() for line in difflib.ndiff(sync.splitlines(), twin.splitlines()) if line[0] in "+-"}
     assert differing == {
         # A coroutine function may give the token, and it is waited for no longer than for the call.
-        "-             token = settings.access_token()",
-        "+             async with time.timeout(settings.timeout):",
-        "+                 token = as_coroutine_function(settings.access_token, in_process=False)()",
+        "-             token = credential()",
+        "+             async with time.timeout(self._settings.timeout):",
+        "+                 token = as_coroutine_function(credential, in_process=False)()",
     }
+
+
+def test_the_example_of_the_docstring_runs_as_it_stands(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The browser opens the URL when the example waits for Enter."""
+    example = textwrap.dedent(
+        (ledgerbee.__doc__ or "").split("This runs as it stands:\n\n")[1].split("\n\nThe names")[0]
+    )
+    printed: list[str] = []
+
+    def press_enter(_prompt: str) -> str:
+        printed.append(capsys.readouterr().out.strip())
+        browser = Browser()
+        browser.redeem(printed[0])
+        browser.close()
+        return ""
+
+    monkeypatch.setattr("builtins.input", press_enter)
+    exec(compile(example, "example", "exec"), {})
+    assert printed[0].startswith("http://acme.portal-api.localhost:")
+    assert capsys.readouterr().out == "1 memberships had a session\n"

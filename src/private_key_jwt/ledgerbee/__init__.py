@@ -12,7 +12,23 @@ From your backend, over the back channel (``AsyncPortalSSO`` is the same, awaite
         url = handoff.redeem_url("acme.portal-api.ledgerbee.com")  # redirect the browser there, within 60 seconds
 
 Offboarding has an order: deprovision the user at your OpenID Provider first, which prevents a new login, and
-then call ``revoke_sessions``. To try all of it without LedgerBee, see ``private_key_jwt.testing``.
+then call ``revoke_sessions``.
+
+To try it without LedgerBee, call its look-alike (``private_key_jwt.testing``) on this machine. This runs as it stands:
+
+    from private_key_jwt.ledgerbee import Membership, PortalSSO, Role
+    from private_key_jwt.testing import RelyingParty
+
+    relying_party = RelyingParty()
+    tenant = relying_party.tenant("acme")
+    with relying_party.serve() as server, PortalSSO(api_key=tenant.api_key(), base_url=server.base_url) as portal:
+        customer = {"customerNumber": "C001", "vatZone": "DOMESTIC", "countryCode": "DK"}
+        done = portal.provision(email="jane@example.com", customer=customer)
+        jane = Membership(done.customer_id, Role.USER)
+        handoff = portal.mint_handoff(sub="u-1", email="jane@example.com", memberships=[jane])
+        print(handoff.redeem_url(server.portal_api_host("acme")))  # open it in a browser, within 60 seconds
+        input("Press Enter to end the session. ")
+        print(portal.revoke_sessions(sub="u-1"), "memberships had a session")
 
 The names of the back channel are imported when they are first used: a verifier never needs them.
 """

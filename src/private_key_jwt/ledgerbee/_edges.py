@@ -37,20 +37,14 @@ class _Settings:
     def __init__(self, api_key: object, access_token: object, base_url: str, timeout: float) -> None:
         if (api_key is None) == (access_token is None):
             raise ConfigurationError("exactly one of api_key and access_token must be given")
-        self.access_token: Callable[[], Any] | None = None
-        if callable(access_token):
-            self.access_token = access_token
+        self.credential: Credential | Callable[[], Any]
+        if access_token is None:
+            self.credential = _credential("api_key", api_key)
         else:
-            name, value = ("api_key", api_key) if access_token is None else ("access_token", access_token)
-            self._fixed = _credential(name, value)
-        self.base_url = check_base_url(base_url).rstrip("/")
+            self.credential = access_token if callable(access_token) else _credential("access_token", access_token)
+        self.base_url = check_base_url(base_url)
         check_number("timeout", timeout, _TIMEOUTS[0], _TIMEOUTS[1])
         self.timeout = timeout
-
-    @property
-    def credential(self) -> Credential:
-        """The one that was given as a string."""
-        return self._fixed
 
     def post(self, call: Call[Any], credential: Credential) -> Post:
         """What to send for a call."""
@@ -88,13 +82,16 @@ class PortalSSO:
     api_key, access_token: exactly one. ``access_token`` is an OAuth 2.0 bearer token, or a function that gives
         one, called at each call. The key also decides which tenant it is about.
     base_url: the root of LedgerBee's API: https, and http for a loopback host only (the look-alike).
-    http_client: an ``httpx.Client`` of yours, for its proxy or certificates. It stays open. Its cookies, headers,
-        auth, redirects and timeouts are not used; one that does not verify certificates never gets the key.
+    http_client: an ``httpx.Client`` of yours, for its proxy or certificates, without ``http2``. It stays open. Its
+        cookies, headers, auth, redirects and timeouts are not used. The key is never sent through one that does
+        not verify certificates.
     timeout: seconds for a whole call, retries included, from 0.1 to 600.
 
-    A call that fails for now is sent again while that fits into ``timeout``: without a connection or a whole answer,
-    after 429 and after 5xx. In between it waits, at least for as long as ``Retry-After`` says. It may be shared by
-    threads. Raises ConfigurationError, and each call PortalSSOError, or ValueError for an argument that the page
+    A call is sent again, while that fits into ``timeout``, when there was no connection or no whole answer, and
+    after 429 and 5xx. In between it waits, at least for as long as ``Retry-After`` says. Threads may share one
+    PortalSSO.
+
+    Raises ConfigurationError. Each call raises PortalSSOError, or ValueError for an argument that LedgerBee's page
     forbids: nothing was sent then.
     """
 
@@ -210,11 +207,11 @@ class PortalSSO:
             return result
 
     def _credential(self) -> Credential:
-        settings = self._settings
-        if settings.access_token is None:
-            return settings.credential
+        credential = self._settings.credential
+        if isinstance(credential, Credential):
+            return credential
         try:
-            token = settings.access_token()
+            token = credential()
         except Exception as error:
             raise _no_token(error) from error
         return _bearer(token)
@@ -313,12 +310,12 @@ class AsyncPortalSSO:
             return result
 
     async def _credential(self) -> Credential:
-        settings = self._settings
-        if settings.access_token is None:
-            return settings.credential
+        credential = self._settings.credential
+        if isinstance(credential, Credential):
+            return credential
         try:
-            async with asyncio.timeout(settings.timeout):
-                token = await as_coroutine_function(settings.access_token, in_process=False)()
+            async with asyncio.timeout(self._settings.timeout):
+                token = await as_coroutine_function(credential, in_process=False)()
         except Exception as error:
             raise _no_token(error) from error
         return _bearer(token)

@@ -26,7 +26,7 @@ from ._attempts import Answered, Failed, Outcome
 MAX_ANSWER = 65_536  # bytes
 
 # Each try closes one idle connection of the user's client; httpx keeps 20 unless told otherwise.
-_TRIES = 24
+_TRIES = 128
 _ONLY_POOLED = "the key was not sent: the HTTP client opens no connection of its own for it (is it one with http2?)"
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
 _CLOSED = Failed("the HTTP client is closed", was_sent=False, can_retry=False)
@@ -86,7 +86,6 @@ class _Connection:
 
     def _check(self, method: bytes) -> None:
         if method == b"CONNECT":  # to a proxy, without the key: TLS to the other end is still to come
-            self._is_fit = False
             return
         if self._is_fit is None:
             raise _Pooled
