@@ -159,12 +159,12 @@ def main() -> None:
     for _ in range(20):
         for each in accepted.values():
             each(paths.tenant.assertion())
-    told: dict[str, dict[str, float]] = {
+    measured: dict[str, dict[str, float]] = {
         name: dict(counted(each, paths.tenant.assertion())) for name, each in accepted.items()
     }
-    told.update({name: dict(counted(call, assertion)) for name, assertion in refused.items()})
+    measured.update({name: dict(counted(call, assertion)) for name, assertion in refused.items()})
     # What is refused for its size is not read for its event either.
-    told["1 MiB, and somebody watches"] = dict(counted(refusal(paths.watched.verify), "A" * 1_048_577))
+    measured["1 MiB, and with an event handler"] = dict(counted(refusal(paths.watched.verify), "A" * 1_048_577))
     bare: list[float] = []
     times: dict[str, list[float]] = {name: [] for name in [*accepted, *refused]}
     for _ in range(ROUNDS):
@@ -174,13 +174,13 @@ def main() -> None:
             times[name].append(seconds(each, batch))
         for name, assertion in refused.items():
             times[name].append(seconds(call, [assertion] * BATCH))
-    told["1 MiB, and somebody watches"]["ratio"] = min(
+    measured["1 MiB, and with an event handler"]["ratio"] = min(
         seconds(refusal(paths.watched.verify), ["A" * 1_048_577] * BATCH) for _ in range(ROUNDS)
     ) / min(bare)
     for name, taken in times.items():
         # The least of many rounds: what the machine does beside adds to a round, and takes nothing from it.
-        told[name]["ratio"] = min(taken) / min(bare)
-    print(json.dumps(told, indent=1))  # noqa: T201
+        measured[name]["ratio"] = min(taken) / min(bare)
+    print(json.dumps(measured, indent=1))  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A publisher of JWK Sets on real sockets, that can be told to answer anything, byte by byte."""
+"""A publisher of JWK Sets on real sockets, that answer anything, byte by byte."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Domain Name System as tests want it: ``socket.getaddrinfo`` is where the outside world begins."""
+"""The Domain Name System as tests want it: ``socket.getaddrinfo`` is where it is replaced."""
 
 from __future__ import annotations
 

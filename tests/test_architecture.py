@@ -62,7 +62,7 @@ def test_an_import_against_a_contract_is_found(tmp_path: Path, module: str, adde
 
 
 class Synchronous(ast.NodeTransformer):
-    """An asynchronous syntax tree as its synchronous twin would be written."""
+    """An asynchronous syntax tree as the synchronous one would be written."""
 
     NAMES: ClassVar = {
         "aclose": "close",
@@ -77,8 +77,8 @@ class Synchronous(ast.NodeTransformer):
         return self.NAMES.get(name, name).replace("Async", "").removesuffix("_async")
 
     def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
-        twin = ast.FunctionDef(**{field: getattr(node, field) for field in node._fields})
-        return self.visit_FunctionDef(ast.copy_location(twin, node))
+        other = ast.FunctionDef(**{field: getattr(node, field) for field in node._fields})
+        return self.visit_FunctionDef(ast.copy_location(other, node))
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         node.name = self._name(node.name)
@@ -112,11 +112,11 @@ def classes(path: Path) -> dict[str, ast.ClassDef]:
 
 
 @pytest.mark.parametrize("name", ["ClientAssertionVerifier", "PendingAssertion"])
-def test_the_twins_differ_only_in_await(name: str) -> None:
+def test_sync_and_async_differ_only_in_await(name: str) -> None:
     """Law 8."""
     found = classes(SOURCE / "verifier.py")
-    sync, twin = (Synchronous().visit(found[each]) for each in (name, f"Async{name}"))
-    assert ast.unparse(twin) == ast.unparse(sync)
+    sync, other = (Synchronous().visit(found[each]) for each in (name, f"Async{name}"))
+    assert ast.unparse(other) == ast.unparse(sync)
 
 
 @pytest.mark.parametrize("name", ["find", "mark"])
@@ -125,8 +125,8 @@ def test_the_adapters_of_look_ups_and_stores_differ_only_in_await(name: str) -> 
     tree = ast.parse((SOURCE / "_sources.py").read_text())
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
     found = [node for node in ast.walk(tree) if isinstance(node, functions) and node.name == name]
-    sync, twin = (ast.unparse(Synchronous().visit(each)) for each in found)
-    assert twin == sync
+    sync, other = (ast.unparse(Synchronous().visit(each)) for each in found)
+    assert other == sync
 
 
 @pytest.mark.parametrize(
@@ -187,8 +187,8 @@ before = set(sys.modules)
 import {name}
 print(*{{module.split(".")[0] for module in set(sys.modules) - before}})
 """
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return set(told.stdout.split())
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(result.stdout.split())
 
 
 def test_importing_the_package_imports_no_extra() -> None:

@@ -104,7 +104,7 @@ def _fail(_step: object) -> None:
     raise OSError("in the child")
 
 
-def test_a_failure_in_a_process_of_its_own_is_told_with_its_traceback() -> None:
+def test_a_failure_in_a_process_of_its_own_is_raised_with_its_traceback() -> None:
     with pytest.raises(RuntimeError, match=r"(?s)_fail failed:.*OSError: in the child"):
         in_own_process(_fail)
 

@@ -1,4 +1,4 @@
-"""What a verification may cost beside the RSA operation: a slow path cannot land unseen.
+"""What a verification may cost beside the RSA operation: a slow path is seen.
 
 Bytecodes and calls are counted, so they are the same on every machine (on CPython 3.11; later ones report fewer
 bytecodes). The times are ratios to an RSA verify in the same run, and their bounds are far from what is measured: a
@@ -28,7 +28,7 @@ BUDGET = {
     "16 KiB without a dot": (400, 30, 3.0),
     "16 KiB that end wrong": (400, 30, 3.0),
     "16 KiB with spare bits": (500, 30, 3.0),
-    "1 MiB, and somebody watches": (400, 30, 1.0),
+    "1 MiB, and with an event handler": (400, 30, 1.0),
 }
 
 
@@ -37,8 +37,8 @@ def costs() -> dict[str, dict[str, float]]:
     """Out of a process of its own: coverage traces this one."""
     program = Path(__file__).parent / "cost.py"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
-    told = subprocess.run([sys.executable, program], capture_output=True, check=True, env=environment)
-    measured: dict[str, dict[str, float]] = json.loads(told.stdout)
+    result = subprocess.run([sys.executable, program], capture_output=True, check=True, env=environment)
+    measured: dict[str, dict[str, float]] = json.loads(result.stdout)
     return measured
 
 

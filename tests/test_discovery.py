@@ -21,10 +21,10 @@ def test_the_three_endpoints_and_the_method_alone() -> None:
 
 
 def test_other_methods_stand_beside_it_once() -> None:
-    told = client_authentication_metadata(
+    metadata = client_authentication_metadata(
         endpoints=["token"], other_methods=("client_secret_basic", "private_key_jwt", "none")
     )
-    assert told == {
+    assert metadata == {
         "token_endpoint_auth_methods_supported": ["private_key_jwt", "client_secret_basic", "none"],
         "token_endpoint_auth_signing_alg_values_supported": ["RS256"],
     }

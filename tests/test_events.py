@@ -1,4 +1,4 @@
-"""What is told to whom watches, and what never is."""
+"""Which events are reported, with what in them, and what never is."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ AUDIENCE = "https://op.example.com"
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
-class Scene:
-    """A relying party over HTTP, a verifier and a fetcher that tell one list of everything."""
+class Setup:
+    """A relying party over HTTP, a verifier and a fetcher that report to one list."""
 
     def __init__(self, edge: Edge, clock: Clock, base_url: str, party: RelyingParty) -> None:
         self.edge, self.clock, self.base_url, self.party = edge, clock, base_url, party
@@ -64,23 +64,23 @@ class Scene:
             on_event=self.on_event,
         )
 
-    def told(self, *kinds: type) -> list[Any]:
+    def events_of(self, *kinds: type) -> list[Any]:
         return [event for event in self.events if isinstance(event, kinds)]
 
 
 @pytest.fixture
-def scene(edge: Edge, clock: Clock) -> Iterator[Scene]:
+def setup(edge: Edge, clock: Clock) -> Iterator[Setup]:
     party = RelyingParty(audience=AUDIENCE, clock=clock)
     with party.serve() as server:
-        yield Scene(edge, clock, server.base_url, party)
+        yield Setup(edge, clock, server.base_url, party)
 
 
-def test_a_first_assertion_is_a_fetch_and_an_acceptance(scene: Scene) -> None:
-    verified: VerifiedAssertion = scene.verifier().verify(scene.tenant.assertion())
-    fetched, accepted = scene.events
+def test_a_first_assertion_is_a_fetch_and_an_acceptance(setup: Setup) -> None:
+    verified: VerifiedAssertion = setup.verifier().verify(setup.tenant.assertion())
+    fetched, accepted = setup.events
     assert isinstance(fetched, KeysFetched)
     assert isinstance(accepted, AssertionAccepted)
-    assert fetched.jwks_uri == scene.tenant.client(scene.base_url).jwks_uri
+    assert fetched.jwks_uri == setup.tenant.client(setup.base_url).jwks_uri
     assert (fetched.members, fetched.usable) == (1, 1)
     assert (accepted.client_id, accepted.kid) == (verified.client_id, verified.kid)
     assert accepted.audience == AUDIENCE
@@ -88,80 +88,80 @@ def test_a_first_assertion_is_a_fetch_and_an_acceptance(scene: Scene) -> None:
     assert 0 < accepted.duration < 10
 
 
-def test_a_replay_is_told_with_the_hash_of_its_first_use(scene: Scene) -> None:
-    verifier, assertion = scene.verifier(), scene.tenant.assertion()
+def test_a_replay_is_reported_with_the_hash_of_its_first_use(setup: Setup) -> None:
+    verifier, assertion = setup.verifier(), setup.tenant.assertion()
     verifier.verify(assertion)
     with pytest.raises(InvalidClient):
         verifier.verify(assertion)
-    (accepted,), (refused,) = scene.told(AssertionAccepted), scene.told(AssertionRefused)
+    (accepted,), (refused,) = setup.events_of(AssertionAccepted), setup.events_of(AssertionRefused)
     assert refused.reason is Reason.REPLAYED
     assert refused.check == "replay"
     assert (refused.client_id, refused.kid, refused.jti_hash) == (accepted.client_id, accepted.kid, accepted.jti_hash)
 
 
-def test_begin_tells_of_nothing_and_consume_of_the_end(scene: Scene) -> None:
-    pending = scene.verifier().begin(scene.tenant.assertion())
-    assert not scene.told(AssertionAccepted, AssertionRefused)
+def test_begin_reports_nothing_and_consume_reports_the_end(setup: Setup) -> None:
+    pending = setup.verifier().begin(setup.tenant.assertion())
+    assert not setup.events_of(AssertionAccepted, AssertionRefused)
     pending.consume()
     with pytest.raises(InvalidClient):
         pending.consume()
-    assert [type(event) for event in scene.events[1:]] == [AssertionAccepted, AssertionRefused]
+    assert [type(event) for event in setup.events[1:]] == [AssertionAccepted, AssertionRefused]
 
 
 @pytest.mark.parametrize("name", DEFECTS)
-def test_a_refusal_is_told_with_its_reason_and_no_claim_of_a_stranger(scene: Scene, name: str) -> None:
-    assertion = scene.tenant.defective(name)
+def test_a_refusal_is_reported_with_its_reason_and_no_claim_of_a_stranger(setup: Setup, name: str) -> None:
+    assertion = setup.tenant.defective(name)
     with pytest.raises(InvalidClient) as caught:
-        scene.verifier().verify(assertion)
-    (refused,) = scene.told(AssertionRefused)
+        setup.verifier().verify(assertion)
+    (refused,) = setup.events_of(AssertionRefused)
     assert (refused.reason, refused.check) == (caught.value.reason, caught.value.check)
-    assert refused.client_id in (None, scene.tenant.client_id)
-    told = json.dumps([str(getattr(refused, field.name)) for field in fields(refused)])
-    assert not [part for part in assertion.split(".") if part and part in told]
-    assert AUDIENCE not in told
-    assert scene.tenant.client_id not in told.replace(json.dumps(scene.tenant.client_id), "")
+    assert refused.client_id in (None, setup.tenant.client_id)
+    reported = json.dumps([str(getattr(refused, field.name)) for field in fields(refused)])
+    assert not [part for part in assertion.split(".") if part and part in reported]
+    assert AUDIENCE not in reported
+    assert setup.tenant.client_id not in reported.replace(json.dumps(setup.tenant.client_id), "")
 
 
-def test_a_stranger_cannot_put_a_client_id_into_an_event(scene: Scene) -> None:
+def test_a_stranger_cannot_put_a_client_id_into_an_event(setup: Setup) -> None:
     with pytest.raises(InvalidClient):
-        scene.verifier().verify(scene.tenant.assertion(iss="admin\n", sub="admin\n"))
-    (refused,) = scene.told(AssertionRefused)
+        setup.verifier().verify(setup.tenant.assertion(iss="admin\n", sub="admin\n"))
+    (refused,) = setup.events_of(AssertionRefused)
     assert (refused.reason, refused.client_id, refused.jti_hash) == (Reason.UNKNOWN_CLIENT, None, None)
 
 
-def test_what_could_not_be_read_is_none(scene: Scene) -> None:
-    verifier = scene.verifier()
-    for assertion in ("", scene.tenant.assertion(jti=REMOVED), scene.tenant.assertion(header={"kid": 7})):
+def test_what_could_not_be_read_is_none(setup: Setup) -> None:
+    verifier = setup.verifier()
+    for assertion in ("", setup.tenant.assertion(jti=REMOVED), setup.tenant.assertion(header={"kid": 7})):
         with pytest.raises(InvalidClient):
             verifier.verify(assertion)
-    shapeless, without_jti, bad_kid = scene.told(AssertionRefused)
+    shapeless, without_jti, bad_kid = setup.events_of(AssertionRefused)
     assert (shapeless.kid, shapeless.client_id, shapeless.jti_hash) == (None, None, None)
-    assert (without_jti.kid, without_jti.client_id) == (scene.tenant.kid, scene.tenant.client_id)
+    assert (without_jti.kid, without_jti.client_id) == (setup.tenant.kid, setup.tenant.client_id)
     assert without_jti.jti_hash is None
     assert (bad_kid.kid, bad_kid.client_id) == (None, None)
 
 
-def test_a_kid_is_one_short_line_of_ascii(scene: Scene) -> None:
+def test_a_kid_is_one_short_line_of_ascii(setup: Setup) -> None:
     with pytest.raises(InvalidClient):
-        scene.verifier().verify(scene.tenant.assertion(header={"kid": "k\r\n\x1b[31m\u202e" + "x" * 200}))
-    (refused,) = scene.told(AssertionRefused)
+        setup.verifier().verify(setup.tenant.assertion(header={"kid": "k\r\n\x1b[31m\u202e" + "x" * 200}))
+    (refused,) = setup.events_of(AssertionRefused)
     assert refused.kid.isascii()
     assert refused.kid.isprintable()
     assert refused.kid.startswith("k\\r\\n")
     assert len(refused.kid) <= 64
 
 
-def test_a_malformed_token_request_is_told(scene: Scene) -> None:
-    verifier = scene.verifier()
+def test_a_malformed_token_request_is_reported(setup: Setup) -> None:
+    verifier = setup.verifier()
     assert verifier.authenticate({"grant_type": "x"}) is None
-    assert not scene.events
+    assert not setup.events
     with pytest.raises(InvalidRequest):
-        verifier.authenticate({"client_assertion": scene.tenant.assertion()})
-    (refused,) = scene.told(AssertionRefused)
+        verifier.authenticate({"client_assertion": setup.tenant.assertion()})
+    (refused,) = setup.events_of(AssertionRefused)
     assert (refused.reason, refused.client_id, refused.kid) == (Reason.INVALID_REQUEST, None, None)
-    form = {"client_assertion_type": ASSERTION_TYPE, "client_assertion": scene.tenant.assertion()}
+    form = {"client_assertion_type": ASSERTION_TYPE, "client_assertion": setup.tenant.assertion()}
     assert verifier.authenticate(form)
-    assert len(scene.told(AssertionAccepted)) == 1
+    assert len(setup.events_of(AssertionAccepted)) == 1
 
 
 class Broken:
@@ -177,65 +177,65 @@ class Broken:
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"), [(OSError("no\nroute"), r"OSError: 'no\nroute'"), ("yes", "replay_store_unavailable")]
+    ("answer", "reported"), [(OSError("no\nroute"), r"OSError: 'no\nroute'"), ("yes", "replay_store_unavailable")]
 )
-def test_a_store_that_fails_is_told_beside_the_refusal(scene: Scene, answer: Any, told: str) -> None:
+def test_a_store_that_fails_is_reported_beside_the_refusal(setup: Setup, answer: Any, reported: str) -> None:
     with pytest.raises(TemporarilyUnavailable):
-        scene.verifier(store=Broken(answer)).verify(scene.tenant.assertion())
-    _, failed, refused = scene.events
-    assert failed == StoreFailed(store="replay_store", error=told)
+        setup.verifier(store=Broken(answer)).verify(setup.tenant.assertion())
+    _, failed, refused = setup.events
+    assert failed == StoreFailed(store="replay_store", error=reported)
     assert refused.reason is Reason.REPLAY_STORE_UNAVAILABLE  # type: ignore[union-attr]
 
 
-def test_a_fetch_that_fails_is_told_with_its_cause(scene: Scene) -> None:
-    scene.party.outage = 500
+def test_a_fetch_that_fails_is_reported_with_its_cause(setup: Setup) -> None:
+    setup.party.outage = 500
     with pytest.raises(TemporarilyUnavailable):
-        scene.verifier().verify(scene.tenant.assertion())
-    (failed,) = scene.told(FetchFailed)
+        setup.verifier().verify(setup.tenant.assertion())
+    (failed,) = setup.events_of(FetchFailed)
     assert "500" in failed.detail
-    assert failed.jwks_uri == scene.tenant.client(scene.base_url).jwks_uri
+    assert failed.jwks_uri == setup.tenant.client(setup.base_url).jwks_uri
     assert failed.duration >= 0
 
 
-def test_a_spent_budget_is_told_once_until_it_is_granted_again(scene: Scene) -> None:
-    verifier = scene.verifier()
+def test_a_spent_budget_is_reported_once_until_it_is_granted_again(setup: Setup) -> None:
+    verifier = setup.verifier()
 
     def flood(count: int) -> None:
         for number in range(count):
             with pytest.raises(InvalidClient):
-                verifier.verify(scene.tenant.assertion(header={"kid": f"made-up-{number}"}))
+                verifier.verify(setup.tenant.assertion(header={"kid": f"made-up-{number}"}))
 
     flood(20)
-    (spent,) = scene.told(FetchBudgetSpent)
+    (spent,) = setup.events_of(FetchBudgetSpent)
     assert 0 < spent.retry_after <= 30
-    scene.clock.advance(30)
+    setup.clock.advance(30)
     flood(20)
-    assert len(scene.told(FetchBudgetSpent)) == 2
+    assert len(setup.events_of(FetchBudgetSpent)) == 2
 
 
-def test_keys_that_come_and_go_are_told(scene: Scene) -> None:
-    verifier = scene.verifier()
-    verifier.verify(scene.tenant.assertion())
-    old = scene.tenant.kid
-    assert not scene.told(KeyAdded, KeyRemoved)
-    scene.tenant.rotate()
-    verifier.verify(scene.tenant.assertion())
-    (added,) = scene.told(KeyAdded, KeyRemoved)
-    assert added == KeyAdded(jwks_uri=added.jwks_uri, kid=scene.tenant.kid)
-    scene.tenant.end_grace()
-    scene.clock.advance(301)
-    verifier.verify(scene.tenant.assertion())
-    assert scene.told(KeyRemoved) == [KeyRemoved(jwks_uri=added.jwks_uri, kid=old)]
-    assert len(scene.told(KeyAdded)) == 1
+def test_keys_that_come_and_go_are_reported(setup: Setup) -> None:
+    verifier = setup.verifier()
+    verifier.verify(setup.tenant.assertion())
+    old = setup.tenant.kid
+    assert not setup.events_of(KeyAdded, KeyRemoved)
+    setup.tenant.rotate()
+    verifier.verify(setup.tenant.assertion())
+    (added,) = setup.events_of(KeyAdded, KeyRemoved)
+    assert added == KeyAdded(jwks_uri=added.jwks_uri, kid=setup.tenant.kid)
+    setup.tenant.end_grace()
+    setup.clock.advance(301)
+    verifier.verify(setup.tenant.assertion())
+    assert setup.events_of(KeyRemoved) == [KeyRemoved(jwks_uri=added.jwks_uri, kid=old)]
+    assert len(setup.events_of(KeyAdded)) == 1
 
 
-def test_the_use_of_stale_keys_is_told(scene: Scene) -> None:
-    verifier = scene.verifier(stale_if_error=60)
-    verifier.verify(scene.tenant.assertion())
-    scene.party.outage = 500
-    scene.clock.advance(310)
-    verifier.verify(scene.tenant.assertion())
-    (stale,) = scene.told(StaleKeysServed)
+def test_the_use_of_stale_keys_is_reported(setup: Setup) -> None:
+    verifier = setup.verifier(stale_if_error=60)
+    verifier.verify(setup.tenant.assertion())
+    setup.party.outage = 500
+    setup.clock.advance(310)
+    verifier.verify(setup.tenant.assertion())
+    (stale,) = setup.events_of(StaleKeysServed)
     assert stale.age == 310
 
 
@@ -253,19 +253,19 @@ class BrokenCache:
         return True
 
 
-def test_a_cache_that_fails_is_told(scene: Scene) -> None:
-    fetcher = scene.edge.fetcher(cache=BrokenCache(), on_event=scene.on_event)
-    fetcher.refresh(scene.tenant.client(scene.base_url).jwks_uri)
-    assert scene.events[0] == StoreFailed(store="jwks_cache", error="ConnectionError: 'gone'")
+def test_a_cache_that_fails_is_reported(setup: Setup) -> None:
+    fetcher = setup.edge.fetcher(cache=BrokenCache(), on_event=setup.on_event)
+    fetcher.refresh(setup.tenant.client(setup.base_url).jwks_uri)
+    assert setup.events[0] == StoreFailed(store="jwks_cache", error="ConnectionError: 'gone'")
 
 
-def test_a_handler_that_raises_harms_nothing(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_handler_that_raises_harms_nothing(setup: Setup, caplog: pytest.LogCaptureFixture) -> None:
     def on_event(event: Event) -> None:
         raise RuntimeError("mine")
 
-    scene.on_event = on_event
-    verifier = scene.verifier()
-    assertion = scene.tenant.assertion()
+    setup.on_event = on_event
+    verifier = setup.verifier()
+    assertion = setup.tenant.assertion()
     assert verifier.verify(assertion)
     with pytest.raises(InvalidClient, match="replayed"):
         verifier.verify(assertion)
@@ -283,29 +283,29 @@ def test_a_fetcher_of_the_verifiers_own_has_its_handler(edge: Edge) -> None:
     assert [type(event) for event in events] == [FetchFailed, AssertionRefused]
 
 
-def test_a_fetcher_without_a_handler_logs(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
-    scene.party.outage = 404
-    fetcher = scene.edge.fetcher()
+def test_a_fetcher_without_a_handler_logs(setup: Setup, caplog: pytest.LogCaptureFixture) -> None:
+    setup.party.outage = 404
+    fetcher = setup.edge.fetcher()
     with pytest.raises(TemporarilyUnavailable):
-        fetcher.refresh(scene.tenant.client(scene.base_url).jwks_uri)
+        fetcher.refresh(setup.tenant.client(setup.base_url).jwks_uri)
     (record,) = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert record.getMessage().startswith("FetchFailed: jwks_uri=http://")
 
 
-def test_logged_events_have_their_fields_as_extra(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
-    scene.on_event = log_events
+def test_logged_events_have_their_fields_as_extra(setup: Setup, caplog: pytest.LogCaptureFixture) -> None:
+    setup.on_event = log_events
     with caplog.at_level(logging.DEBUG, "private_key_jwt"):
-        scene.verifier().verify(scene.tenant.assertion())
+        setup.verifier().verify(setup.tenant.assertion())
     fetched, accepted = [vars(record) for record in caplog.records if record.name == "private_key_jwt"]
     assert fetched["event"] == "KeysFetched"
     assert accepted["event"] == "AssertionAccepted"
-    assert accepted["client_id"] == scene.tenant.client_id
+    assert accepted["client_id"] == setup.tenant.client_id
     assert accepted["levelname"] == "DEBUG"
 
 
-def test_events_below_the_level_are_not_even_written(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
-    scene.on_event = log_events
-    scene.verifier().verify(scene.tenant.assertion())
+def test_events_below_the_level_are_not_even_written(setup: Setup, caplog: pytest.LogCaptureFixture) -> None:
+    setup.on_event = log_events
+    setup.verifier().verify(setup.tenant.assertion())
     assert not [record for record in caplog.records if record.name == "private_key_jwt"]
 
 
@@ -324,15 +324,15 @@ def test_on_event_must_be_a_function(edge: Edge) -> None:
         )
 
 
-def test_without_a_handler_all_goes_on_alike(scene: Scene) -> None:
-    verifier = scene.edge.verifier(
+def test_without_a_handler_all_goes_on_alike(setup: Setup) -> None:
+    verifier = setup.edge.verifier(
         policy=AssertionPolicy(audience=AUDIENCE),
-        clients=[scene.tenant.client(scene.base_url)],
+        clients=[setup.tenant.client(setup.base_url)],
         replay_store=MemoryReplayStore(),
-        fetcher=scene.edge.fetcher(),
-        clock=scene.clock,
+        fetcher=setup.edge.fetcher(),
+        clock=setup.clock,
     )
-    pending = verifier.begin(scene.tenant.assertion())
+    pending = verifier.begin(setup.tenant.assertion())
     assert pending.consume()
     with pytest.raises(InvalidClient, match="replayed"):
         pending.consume()
@@ -340,17 +340,17 @@ def test_without_a_handler_all_goes_on_alike(scene: Scene) -> None:
         verifier.begin("")
 
 
-def test_a_fetch_has_the_context_of_the_request_that_began_it(scene: Scene) -> None:
+def test_a_fetch_has_the_context_of_the_request_that_began_it(setup: Setup) -> None:
     request: ContextVar[str] = ContextVar("request", default="none")
-    told: list[tuple[type, str]] = []
-    scene.on_event = lambda event: told.append((type(event), request.get()))
-    verifier = scene.verifier()
+    reported: list[tuple[type, str]] = []
+    setup.on_event = lambda event: reported.append((type(event), request.get()))
+    verifier = setup.verifier()
     request.set("first")
-    verifier.verify(scene.tenant.assertion())
-    scene.tenant.rotate()
+    verifier.verify(setup.tenant.assertion())
+    setup.tenant.rotate()
     request.set("second")
-    verifier.verify(scene.tenant.assertion())
-    assert told == [
+    verifier.verify(setup.tenant.assertion())
+    assert reported == [
         (KeysFetched, "first"),
         (AssertionAccepted, "first"),
         (KeysFetched, "second"),

@@ -78,15 +78,15 @@ def test_retry_after_is_in_whole_seconds(seconds: float, whole: int) -> None:
 
 @pytest.mark.parametrize("error", ERRORS)
 def test_an_error_survives_copying_and_pickling(error: AuthenticationError) -> None:
-    for twin in (copy.copy(error), pickle.loads(pickle.dumps(error))):
-        assert (type(twin), twin.reason, twin.detail, twin.check) == (
+    for copied in (copy.copy(error), pickle.loads(pickle.dumps(error))):
+        assert (type(copied), copied.reason, copied.detail, copied.check) == (
             type(error),
             error.reason,
             error.detail,
             error.check,
         )
-        assert twin.to_response() == error.to_response()
-        assert str(twin) == f"{error.reason}: {error.detail}"
+        assert copied.to_response() == error.to_response()
+        assert str(copied) == f"{error.reason}: {error.detail}"
 
 
 def test_a_detail_is_cut_to_300_characters() -> None:

@@ -42,8 +42,8 @@ class MarkedTenant(Tenant):
         return {**claims, "nonce": CANARY, "jti": f"{JTI}-{claims['jti']}"}
 
 
-class Witness:
-    """Whoever watches, and keeps all that is told: every log record at DEBUG, every event, every error."""
+class Recorder:
+    """Keep all that is reported: every log record at DEBUG, every event, every error."""
 
     def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
         self.events: list[Event] = []
@@ -63,7 +63,7 @@ class Witness:
     def records(self) -> list[logging.LogRecord]:
         return self._caplog.records
 
-    def told(self) -> str:
+    def recorded(self) -> str:
         """All that was logged, by whomever and with whatever it carries, and all events."""
         records = [f"{record.getMessage()} {vars(record)} {record.exc_text}" for record in self.records]
         events = [repr([getattr(event, field.name) for field in fields(event)]) for event in self.events]
@@ -91,26 +91,26 @@ class Witness:
 
 
 @pytest.fixture
-def witness(caplog: pytest.LogCaptureFixture) -> Iterator[Witness]:
+def recorder(caplog: pytest.LogCaptureFixture) -> Iterator[Recorder]:
     # From the root on: what httpx and httpcore log is read, too.
     with caplog.at_level(logging.DEBUG):
-        yield Witness(caplog)
+        yield Recorder(caplog)
 
 
-def verifier(edge: Edge, clock: Clock, witness: Witness, client: RegisteredClient, **settings: Any) -> Any:
+def verifier(edge: Edge, clock: Clock, recorder: Recorder, client: RegisteredClient, **settings: Any) -> Any:
     return edge.verifier(
         policy=AssertionPolicy(audience=AUDIENCE),
         clients=[client],
         replay_store=settings.pop("store", None) or MemoryReplayStore(),
-        fetcher=edge.fetcher(clock=clock, on_event=witness.on_event),
+        fetcher=edge.fetcher(clock=clock, on_event=recorder.on_event),
         clock=clock,
-        on_event=witness.on_event,
+        on_event=recorder.on_event,
         **settings,
     )
 
 
 def secrets_of(assertion: str, tenant: Tenant) -> list[str]:
-    """What must not be told of an assertion: its segments, its unregistered claims, its ``jti``, and the key."""
+    """What must not be recorded of an assertion: its segments, its unregistered claims, its ``jti``, and the key."""
     segments = [segment for segment in re.split(r"[.\s]", assertion) if len(segment) > 12]
     numbers = tenant.current_key.private_key.private_numbers()
     key = [str(tenant.current_key.public_jwk()["n"]), str(numbers.d), str(numbers.public_numbers.n)]
@@ -118,34 +118,36 @@ def secrets_of(assertion: str, tenant: Tenant) -> list[str]:
 
 
 @pytest.mark.parametrize("name", DEFECTS)
-def test_a_refused_assertion_is_told_nowhere(edge: Edge, clock: Clock, witness: Witness, name: str) -> None:
+def test_a_refused_assertion_is_recorded_nowhere(edge: Edge, clock: Clock, recorder: Recorder, name: str) -> None:
     party = RelyingParty(audience=AUDIENCE, clock=clock)
     tenant = MarkedTenant("acme", "portal-acme", audience=AUDIENCE, clock=clock, base_url=party.base_url)
     party._tenants["acme"] = tenant
     with party.serve() as server:
-        subject = verifier(edge, clock, witness, tenant.client(server.base_url))
+        subject = verifier(edge, clock, recorder, tenant.client(server.base_url))
         assertion = tenant.defective(name)
-        witness.see(InvalidClient, subject.verify, assertion)
+        recorder.see(InvalidClient, subject.verify, assertion)
         form = {"client_assertion": assertion, "client_assertion_type": ASSERTION_TYPE}
-        witness.see(InvalidClient, subject.authenticate, form)
+        recorder.see(InvalidClient, subject.authenticate, form)
     secrets = secrets_of(assertion, tenant)
-    assert [secret for secret in secrets if secret in witness.told()] == []
-    assert [secret for secret in secrets if secret in witness.raised()] == []
-    witness.check_lines()
+    assert [secret for secret in secrets if secret in recorder.recorded()] == []
+    assert [secret for secret in secrets if secret in recorder.raised()] == []
+    recorder.check_lines()
 
 
-def test_an_accepted_and_a_replayed_assertion_are_told_nowhere(edge: Edge, clock: Clock, witness: Witness) -> None:
+def test_an_accepted_and_a_replayed_assertion_are_recorded_nowhere(
+    edge: Edge, clock: Clock, recorder: Recorder
+) -> None:
     party = RelyingParty(audience=AUDIENCE, clock=clock)
     tenant = MarkedTenant("acme", "portal-acme", audience=AUDIENCE, clock=clock, base_url=party.base_url)
     party._tenants["acme"] = tenant
     with party.serve() as server:
-        subject = verifier(edge, clock, witness, tenant.client(server.base_url))
+        subject = verifier(edge, clock, recorder, tenant.client(server.base_url))
         assertion = tenant.assertion()
         verified: VerifiedAssertion = subject.verify(assertion)
-        witness.see(InvalidClient, subject.verify, assertion)
+        recorder.see(InvalidClient, subject.verify, assertion)
     secrets = secrets_of(assertion, tenant)
-    assert [secret for secret in secrets if secret in witness.told() + witness.raised() + repr(verified)] == []
-    witness.check_lines()
+    assert [secret for secret in secrets if secret in recorder.recorded() + recorder.raised() + repr(verified)] == []
+    recorder.check_lines()
 
 
 # Lines that a stranger, or a publisher, would like to write into a log.
@@ -165,8 +167,8 @@ INJECTIONS = {
 
 
 @pytest.mark.parametrize("where", ["kid", "jti", "iss", "aud", "alg", "typ", "exp", "claim", "client_id"])
-def test_a_stranger_writes_no_line(edge: Edge, clock: Clock, witness: Witness, where: str) -> None:
-    subject = verifier(edge, clock, witness, RegisteredClient("c", jwks={"keys": [jwk()]}))
+def test_a_stranger_writes_no_line(edge: Edge, clock: Clock, recorder: Recorder, where: str) -> None:
+    subject = verifier(edge, clock, recorder, RegisteredClient("c", jwks={"keys": [jwk()]}))
     for text in INJECTIONS.values():
         header = {"alg": "RS256", "kid": "k1"}
         claims = {"iss": "c", "sub": "c", "aud": AUDIENCE, "exp": int(clock()) + 60, "jti": "j"}
@@ -178,27 +180,27 @@ def test_a_stranger_writes_no_line(edge: Edge, clock: Clock, witness: Witness, w
             claims[where] = text
         client_id = text if where == "client_id" else None
         assertion = sign_json(header, claims, private_key(1) if where in ("jti", "claim") else None)
-        witness.see(InvalidClient, subject.verify, assertion, client_id)
-    witness.check_lines()
+        recorder.see(InvalidClient, subject.verify, assertion, client_id)
+    recorder.check_lines()
     # An error may quote the value that was refused; a log tells no claim, and names nobody who is unknown.
-    assert "forged" not in witness.told() or where == "kid"
+    assert "forged" not in recorder.recorded() or where == "kid"
 
 
 @pytest.mark.parametrize("where", ["kid", "use", "alg", "kty", "key_ops", "n", "e", "member"])
 def test_a_publisher_writes_no_line(
-    edge: Edge, publisher: Publisher, clock: Clock, witness: Witness, where: str
+    edge: Edge, publisher: Publisher, clock: Clock, recorder: Recorder, where: str
 ) -> None:
     for text in INJECTIONS.values():
         publisher.keys += [jwk(**{where: text}), jwk(kid=text), jwk(kid=text, d=CANARY)]
-    subject = verifier(edge, clock, witness, RegisteredClient("c", jwks_uri=publisher.uri()))
-    for keys in (publisher.keys, []):  # a key that leaves is told of, too
+    subject = verifier(edge, clock, recorder, RegisteredClient("c", jwks_uri=publisher.uri()))
+    for keys in (publisher.keys, []):  # a key that leaves is reported, too
         publisher.keys = keys
         claims = {"iss": "c", "sub": "c", "aud": AUDIENCE, "exp": int(clock()) + 60, "jti": "j"}
-        witness.see(InvalidClient, subject.verify, sign_json({"alg": "RS256", "kid": "nobody"}, claims))
+        recorder.see(InvalidClient, subject.verify, sign_json({"alg": "RS256", "kid": "nobody"}, claims))
         clock.advance(31)
-    witness.check_lines()
-    assert CANARY not in witness.told() + witness.raised()
-    assert jwk()["n"] not in witness.told() + witness.raised()
+    recorder.check_lines()
+    assert CANARY not in recorder.recorded() + recorder.raised()
+    assert jwk()["n"] not in recorder.recorded() + recorder.raised()
 
 
 def _with(**fields: str) -> bytes:
@@ -231,31 +233,31 @@ ANSWERS: dict[str, bytes] = {
 
 @pytest.mark.parametrize("name", ANSWERS)
 def test_a_bad_answer_writes_no_line(
-    edge: Edge, publisher: Publisher, clock: Clock, witness: Witness, name: str
+    edge: Edge, publisher: Publisher, clock: Clock, recorder: Recorder, name: str
 ) -> None:
     publisher.answer = ANSWERS[name]
-    subject = verifier(edge, clock, witness, RegisteredClient("c", jwks_uri=publisher.uri()))
+    subject = verifier(edge, clock, recorder, RegisteredClient("c", jwks_uri=publisher.uri()))
     claims = {"iss": "c", "sub": "c", "aud": AUDIENCE, "exp": int(clock()) + 60, "jti": JTI, "nonce": CANARY}
-    witness.see(TemporarilyUnavailable, subject.verify, sign_json({"alg": "RS256", "kid": "k1"}, claims))
-    witness.check_lines()
-    own = [record.getMessage() for record in witness.records if record.name.startswith("private_key_jwt")]
-    assert JTI not in "".join(own) + witness.raised()
-    for event in witness.events:
+    recorder.see(TemporarilyUnavailable, subject.verify, sign_json({"alg": "RS256", "kid": "k1"}, claims))
+    recorder.check_lines()
+    own = [record.getMessage() for record in recorder.records if record.name.startswith("private_key_jwt")]
+    assert JTI not in "".join(own) + recorder.raised()
+    for event in recorder.events:
         for value in (getattr(event, field.name) for field in fields(event)):
             assert not isinstance(value, str) or (value.isascii() and value.isprintable()), value
 
 
 @pytest.mark.parametrize("name", INJECTIONS)
-def test_a_registered_name_writes_no_line(edge: Edge, clock: Clock, witness: Witness, name: str) -> None:
+def test_a_registered_name_writes_no_line(edge: Edge, clock: Clock, recorder: Recorder, name: str) -> None:
     text = INJECTIONS[name]
     policy = AssertionPolicy(audience=text)
     client = RegisteredClient(text, jwks={"keys": [jwk(kid=text)]}, policy=policy)
     claims = {"iss": text, "sub": text, "aud": text, "exp": int(clock()) + 60, "jti": text}
-    subject = verifier(edge, clock, witness, client)
+    subject = verifier(edge, clock, recorder, client)
     assertion = sign_json({"alg": "RS256", "kid": text}, claims)
     assert subject.verify(assertion).client_id == text
-    witness.see(InvalidClient, subject.verify, assertion)
-    witness.check_lines()
+    recorder.see(InvalidClient, subject.verify, assertion)
+    recorder.check_lines()
 
 
 class Failing:
@@ -269,21 +271,23 @@ class Failing:
 
 
 @pytest.mark.parametrize("name", INJECTIONS)
-def test_a_store_or_a_look_up_that_fails_writes_no_line(edge: Edge, clock: Clock, witness: Witness, name: str) -> None:
+def test_a_store_or_a_look_up_that_fails_writes_no_line(
+    edge: Edge, clock: Clock, recorder: Recorder, name: str
+) -> None:
     client = RegisteredClient("c", jwks={"keys": [jwk()]})
     claims = {"iss": "c", "sub": "c", "aud": AUDIENCE, "exp": int(clock()) + 60, "jti": "j"}
     assertion = sign_json({"alg": "RS256", "kid": "k1"}, claims)
-    failing = verifier(edge, clock, witness, client, store=Failing(INJECTIONS[name]))
-    witness.see(TemporarilyUnavailable, failing.verify, assertion)
+    failing = verifier(edge, clock, recorder, client, store=Failing(INJECTIONS[name]))
+    recorder.see(TemporarilyUnavailable, failing.verify, assertion)
     lost = edge.verifier(
         policy=AssertionPolicy(audience=AUDIENCE),
         clients={}.__getitem__ if name == "percent" else Failing(INJECTIONS[name]).add.__get__,
         replay_store=MemoryReplayStore(),
         clock=clock,
-        on_event=witness.on_event,
+        on_event=recorder.on_event,
     )
-    witness.see(TemporarilyUnavailable, lost.verify, assertion)
-    witness.check_lines()
+    recorder.see(TemporarilyUnavailable, lost.verify, assertion)
+    recorder.check_lines()
 
 
 FORMS: dict[str, Any] = {
@@ -299,21 +303,21 @@ FORMS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_a_malformed_request_is_told_nowhere(edge: Edge, clock: Clock, witness: Witness, name: str) -> None:
-    subject = verifier(edge, clock, witness, RegisteredClient("c", jwks={"keys": [jwk()]}))
-    witness.see(InvalidRequest, subject.authenticate, FORMS[name])
+def test_a_malformed_request_is_recorded_nowhere(edge: Edge, clock: Clock, recorder: Recorder, name: str) -> None:
+    subject = verifier(edge, clock, recorder, RegisteredClient("c", jwks={"keys": [jwk()]}))
+    recorder.see(InvalidRequest, subject.authenticate, FORMS[name])
     form = {"client_assertion": "a", "client_assertion_type": ASSERTION_TYPE}
-    witness.see(InvalidRequest, subject.authenticate, form, f"Basic {CANARY}")
-    assert CANARY not in witness.told() + witness.raised()
-    witness.check_lines()
+    recorder.see(InvalidRequest, subject.authenticate, form, f"Basic {CANARY}")
+    assert CANARY not in recorder.recorded() + recorder.raised()
+    recorder.check_lines()
 
 
-def test_an_answer_for_the_wire_holds_nothing_of_the_request(edge: Edge, clock: Clock, witness: Witness) -> None:
-    subject = verifier(edge, clock, witness, RegisteredClient("c", jwks={"keys": [jwk()]}))
+def test_an_answer_for_the_wire_holds_nothing_of_the_request(edge: Edge, clock: Clock, recorder: Recorder) -> None:
+    subject = verifier(edge, clock, recorder, RegisteredClient("c", jwks={"keys": [jwk()]}))
     answers = set()
     for number in range(3):
         claims = {"iss": f"{CANARY}{number}", "sub": f"{CANARY}{number}", "aud": CANARY}
-        witness.see(InvalidClient, subject.verify, sign_json({"alg": "RS256", "kid": CANARY}, claims))
-        answers.add(json.dumps(witness.errors[-1].to_response()))
+        recorder.see(InvalidClient, subject.verify, sign_json({"alg": "RS256", "kid": CANARY}, claims))
+        answers.add(json.dumps(recorder.errors[-1].to_response()))
     assert len(answers) == 1
     assert CANARY not in answers.pop()

@@ -55,9 +55,9 @@ def run_pytest(folder: Path, test: str) -> str:
         "-p",
         "no:hypothesispytest",
     ]
-    told = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
-    assert told.returncode == 0, told.stdout + told.stderr
-    return told.stdout
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
 
 
 def test_a_project_that_does_not_use_it_imports_nothing(tmp_path: Path) -> None:

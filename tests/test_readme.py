@@ -93,13 +93,13 @@ def test_the_example_of_a_registration_holds() -> None:
 def test_the_example_of_the_fixtures_runs(tmp_path: Path) -> None:
     (tmp_path / "test_example.py").write_text(FIXTURES)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
-    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert f"{1 + len(DEFECTS)} passed" in told.stdout
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert f"{1 + len(DEFECTS)} passed" in result.stdout
 
 
 def test_every_event_is_named() -> None:
-    told = README.split("## See what happens")[1].split("\n## ")[0]
-    assert all(event.__name__ in told for event in get_args(events.Event))
+    section = README.split("## See what happens")[1].split("\n## ")[0]
+    assert all(event.__name__ in section for event in get_args(events.Event))
 
 
 def test_every_reason_is_in_the_error_table() -> None:

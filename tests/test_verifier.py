@@ -71,8 +71,8 @@ def reason(call: Callable[[], object], error: type[PrivateKeyJWTError] = Invalid
     with pytest.raises(error) as caught:
         call()
     assert type(caught.value) is error
-    told: Reason = caught.value.reason  # type: ignore[attr-defined]
-    return told
+    reason: Reason = caught.value.reason  # type: ignore[attr-defined]
+    return reason
 
 
 # Accepted
@@ -324,7 +324,7 @@ def test_a_client_that_moves_is_served_by_its_new_keys_at_once(op: OpenIDProvide
     assert reason(lambda: verifier.verify(op.tenant.assertion())) is Reason.UNKNOWN_KID
     claims = {"iss": "portal-acme", "sub": "portal-acme", "aud": OP, "exp": op.clock() + 60, "jti": "j"}
     assert verifier.verify(sign_json({"alg": "RS256", "kid": "k1"}, claims))
-    clients["portal-acme"] = op.tenant.client(op.server.base_url.replace("/api", "/elsewhere/api"))
+    clients["portal-acme"] = op.tenant.client(op.server.base_url.replace("/api", "/another/api"))
     unavailable = reason(lambda: verifier.verify(op.tenant.assertion()), TemporarilyUnavailable)
     assert unavailable is Reason.JWKS_UNAVAILABLE
 
@@ -404,11 +404,11 @@ def test_a_store_that_cannot_tell_accepts_nothing(op: OpenIDProvider, answer: An
     assert unavailable is Reason.REPLAY_STORE_UNAVAILABLE
 
 
-@pytest.mark.parametrize("told", [Reason.JWKS_UNAVAILABLE, Reason.CLIENT_LOOKUP_FAILED, Reason.EXPIRED])
-def test_a_store_speaks_for_itself_only(op: OpenIDProvider, told: Reason) -> None:
+@pytest.mark.parametrize("cause", [Reason.JWKS_UNAVAILABLE, Reason.CLIENT_LOOKUP_FAILED, Reason.EXPIRED])
+def test_a_store_speaks_for_itself_only(op: OpenIDProvider, cause: Reason) -> None:
     class Confused:
         def add(self, key: bytes, expires_at: float, now: float) -> bool:
-            raise TemporarilyUnavailable(told, "x")
+            raise TemporarilyUnavailable(cause, "x")
 
     verifier = op.make(replay_store=Confused())
     unavailable = reason(lambda: verifier.verify(op.tenant.assertion()), TemporarilyUnavailable)

@@ -1,4 +1,4 @@
-"""A token endpoint as plain ASGI, for uvicorn: ``uvicorn suite.endpoint:app``, told by environment variables.
+"""A token endpoint as plain ASGI, for uvicorn: ``uvicorn suite.endpoint:app``, set up by environment variables.
 
 BENCH_STORE: ``none`` (nothing is verified: the same answer to every form), ``memory``, or the path of a SQLite file.
 BENCH_BASE_URL: where the tenant's keys are published.
@@ -73,8 +73,8 @@ async def _answer(body: bytes, headers: dict[bytes, bytes]) -> tuple[int, list[t
             verified = await _verify.authenticate(form, authorization)
         except AuthenticationError as error:
             refusal = error.to_response()
-            told = [(name.lower().encode(), value.encode()) for name, value in refusal.headers.items()]
-            return refusal.status, told, json.dumps(refusal.body).encode()
+            fields = [(name.lower().encode(), value.encode()) for name, value in refusal.headers.items()]
+            return refusal.status, fields, json.dumps(refusal.body).encode()
         if verified is None:
             return 401, [], b'{"error": "invalid_client"}'
     return 200, [(b"cache-control", b"no-store")], _TOKEN

@@ -1,6 +1,6 @@
 """Other libraries, in the same run over the same tokens, each set up as its documentation says.
 
-What each one checks is not told from memory: every defect of ``private_key_jwt.testing`` is sent to it.
+What each one checks is not claimed from memory: every defect of ``private_key_jwt.testing`` is sent to it.
 """
 
 from __future__ import annotations

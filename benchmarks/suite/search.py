@@ -19,7 +19,7 @@ LIMIT = 8.0
 
 @contextmanager
 def _logged() -> Iterator[None]:
-    """The default handler of refusals, with somebody who reads its lines."""
+    """The default handler of refusals, with a log that is written."""
     logger = logging.getLogger("private_key_jwt")
     before = logger.level, logger.propagate
     handler = logging.FileHandler(os.devnull)

@@ -252,7 +252,7 @@ def _time_refusals(verify: Callable[[str], object], tokens: list[str]) -> float:
 
 
 def main() -> None:
-    # The default handler, with somebody who reads what it writes.
+    # The default handler, with a log that is written.
     logging.getLogger("private_key_jwt").addHandler(logging.FileHandler(os.devnull))
     logging.getLogger("private_key_jwt").propagate = False
     setup = json.loads(sys.stdin.readline())

@@ -122,7 +122,7 @@ def test_each_audience_rule(aud: Any, string: bool, sole: bool, member: bool) ->
             assert refusal(step.check_audience, claims(aud=aud), policy) == (Reason.AUDIENCE_MISMATCH, "aud")
 
 
-def test_the_value_that_matched_is_told() -> None:
+def test_the_value_that_matched_is_returned() -> None:
     policy = AssertionPolicy(audience=[OP, TOKEN_ENDPOINT], audience_rule="member")
     assert step.check_audience(claims(aud=["https://x.example", TOKEN_ENDPOINT]), policy) == TOKEN_ENDPOINT
 
@@ -160,13 +160,13 @@ def test_an_audience_is_a_string_or_a_list_of_strings(rule: Any) -> None:
         ("sole", [OP, OP], f"got ['{OP}', '{OP}'], expected a single audience"),
     ],
 )
-def test_a_wrong_audience_is_told_with_what_was_expected(rule: Any, aud: Any, detail: str) -> None:
+def test_a_wrong_audience_is_quoted_with_what_was_expected(rule: Any, aud: Any, detail: str) -> None:
     with pytest.raises(InvalidClient) as caught:
         step.check_audience(claims(aud=aud), AssertionPolicy(audience=[OP, f"{OP}/t"], audience_rule=rule))
     assert caught.value.detail == detail
 
 
-def test_accepted_audiences_are_told_in_one_order_whatever_that_of_a_set_is() -> None:
+def test_accepted_audiences_are_listed_in_one_order_whatever_that_of_a_set_is() -> None:
     audiences = [f"{OP}/{letter}" for letter in "abcdef"]
     with pytest.raises(InvalidClient) as caught:
         step.check_audience(claims(), AssertionPolicy(audience=audiences[::-1]))
@@ -174,18 +174,18 @@ def test_accepted_audiences_are_told_in_one_order_whatever_that_of_a_set_is() ->
 
 
 def test_a_slash_at_our_end_is_seen_too() -> None:
-    for ours, told in ((f"{OP}/", True), (f"{OP}X", False)):
+    for ours, expected in ((f"{OP}/", True), (f"{OP}X", False)):
         with pytest.raises(InvalidClient) as caught:
             step.check_audience(claims(aud=OP), AssertionPolicy(audience=ours))
-        assert ("only the slash at the end differs" in caught.value.detail) is told
+        assert ("only the slash at the end differs" in caught.value.detail) is expected
 
 
-def test_two_long_audiences_that_differ_at_the_end_are_told_apart() -> None:
+def test_two_long_audiences_that_differ_at_the_end_differ_in_the_detail() -> None:
     ours = "https://login.example-identity-provider.com/tenants/0f8fad5b-d9cb-469f-a165-70867728950e/v2.0"
-    for theirs, told in ((f"{ours}/", "slash at the end"), (f"{ours[:-1]}1", "v2.1'"), (f"x{ours[1:]}", "'xttps")):
+    for theirs, expected in ((f"{ours}/", "slash at the end"), (f"{ours[:-1]}1", "v2.1'"), (f"x{ours[1:]}", "'xttps")):
         with pytest.raises(InvalidClient) as caught:
             step.check_audience(claims(aud=theirs), AssertionPolicy(audience=ours))
-        assert told in caught.value.detail
+        assert expected in caught.value.detail
         got, expected = caught.value.detail.removeprefix("got ").split(", expected ")
         assert got != expected
 
@@ -197,7 +197,7 @@ def times(policy: AssertionPolicy = POLICY, **changes: Any) -> tuple[float | Non
     return step.check_times(claims(**changes), policy, NOW)
 
 
-def test_times_are_told() -> None:
+def test_times_are_returned() -> None:
     assert times() == (NOW, NOW + 60)
     assert times(iat=UNSET) == (None, NOW + 60)
     assert times(exp=NOW + 60.5, iat=NOW - 0.5) == (NOW - 0.5, NOW + 60.5)
@@ -279,7 +279,7 @@ def test_an_expired_assertion_says_by_how_much() -> None:
         ({"nbf": NOW + 12, "exp": NOW + 5}, "expected nbf not after exp, and it is 7 s after it"),
     ],
 )
-def test_a_time_out_of_bounds_is_told_in_seconds(changes: dict[str, Any], detail: str) -> None:
+def test_a_time_out_of_bounds_is_quoted_in_seconds(changes: dict[str, Any], detail: str) -> None:
     with pytest.raises(InvalidClient) as caught:
         times(**changes)
     assert caught.value.detail == detail

@@ -110,7 +110,7 @@ def test_what_begins_wrong_is_refused_by_its_beginning(raw: bytes, monkeypatch: 
         ("." * 999, "6 or more"),
     ],
 )
-def test_the_number_of_segments_is_told(assertion: str, got: str) -> None:
+def test_the_number_of_segments_is_quoted(assertion: str, got: str) -> None:
     with pytest.raises(InvalidClient) as caught:
         compact.split(assertion, 16_384)
     assert caught.value.detail == f"expected three non-empty segments, got {got}"

@@ -176,7 +176,7 @@ def test_no_text_of_12_kib_costs_more_than_its_length(name: str) -> None:
 def test_a_stack_that_is_nearly_full_is_a_value_error() -> None:
     """By recursion through C: since Python 3.12 the recursion limit counts nothing but frames of Python."""
     deep = b'{"a": ' + b"[" * 30 + b"]" * 30 + b"}"
-    told = []
+    faults = []
 
     def dive(_: None) -> None:
         loads_object(deep)
@@ -186,7 +186,7 @@ def test_a_stack_that_is_nearly_full_is_a_value_error() -> None:
         try:
             dive(None)
         except (ValueError, RecursionError) as error:  # up here, where there is room to look at it
-            told.append(str(error))
+            faults.append(str(error))
 
     limit, size = sys.getrecursionlimit(), threading.stack_size(_STACK)
     try:
@@ -198,7 +198,7 @@ def test_a_stack_that_is_nearly_full_is_a_value_error() -> None:
     finally:
         sys.setrecursionlimit(limit)
         threading.stack_size(size)
-    assert told == ["nested too deep for the stack that is left"]
+    assert faults == ["nested too deep for the stack that is left"]
 
 
 values = st.recursive(
@@ -261,7 +261,7 @@ def test_only_white_space_may_stand_around_an_object() -> None:
                     loads_object(raw)
 
 
-def test_many_digits_elsewhere_do_not_change_what_an_integer_may_be() -> None:
+def test_many_digits_outside_of_it_do_not_change_what_an_integer_may_be() -> None:
     many = f'"note":"{"7" * 40}","fraction":0.{"1" * 40}'
     for digits in ("5", "-5", "9" * 20, "-" + "9" * 20):
         assert loads_object(f'{{{many},"n":{digits}}}'.encode())["n"] == int(digits)

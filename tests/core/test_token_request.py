@@ -93,7 +93,7 @@ def test_other_parameters_may_repeat() -> None:
     assert read([*FORM.items(), ("resource", "a"), ("resource", "b")], None) == ("a.b.c", None)
 
 
-def test_a_request_without_an_assertion_is_somebody_elses() -> None:
+def test_a_request_without_an_assertion_is_no_client_assertion() -> None:
     for form in (
         {},
         [],
@@ -141,7 +141,7 @@ def test_a_malformed_request_is_refused(form: Any) -> None:
 
 
 @pytest.mark.parametrize(("form", "kind"), [(FORM | {"client_id": 1}, "int"), ({None: "x"}, "NoneType")])
-def test_what_is_no_text_is_told_by_its_type(form: Any, kind: str) -> None:
+def test_what_is_no_text_is_named_by_its_type(form: Any, kind: str) -> None:
     with pytest.raises(InvalidRequest, match=f"expected parameters of text, got {kind}"):
         read(form, None)
 
@@ -152,7 +152,7 @@ def test_a_body_that_is_not_parsed_is_no_form_not_even_an_empty_one(body: Any) -
         read(body, None)
 
 
-def test_bytes_that_are_no_utf_8_are_told_of_without_the_error_that_holds_them() -> None:
+def test_bytes_that_are_no_utf_8_are_described_without_the_error_that_holds_them() -> None:
     with pytest.raises(InvalidRequest, match="UTF-8") as caught:
         read(FORM | {"client_assertion": b"secret\xff"}, None)
     assert caught.value.__context__ is None

@@ -64,8 +64,8 @@ def _minimize(name: str, found: Sequence[Path]) -> None:
         trace = coverage.Coverage(branch=True, data_file=None, config_file=False, include=["*/private_key_jwt/*"])
         with trace.collect():
             target(data)
-        told = trace.get_data()
-        arcs = {(file, *arc) for file in told.measured_files() for arc in told.arcs(file) or ()}
+        traced = trace.get_data()
+        arcs = {(file, *arc) for file in traced.measured_files() for arc in traced.arcs(file) or ()}
         if arcs - reached:
             reached |= arcs
             kept.append(data)
@@ -91,8 +91,8 @@ def _report(name: str, seconds: int, findings: Path, minimize: bool) -> bool:
         status, output = _run(name, [*limits, "-print_final_stats=1", *places])
         number = re.search(r"number_of_executed_units: (\d+)", output)
         coverage = re.findall(r"cov: (\d+)", output)
-        told = f"{number[1] if number else '?'} executions, {coverage[-1] if coverage else '?'} branches"
-        _say(f"{name}: {told}, {'nothing found' if status == 0 else 'FOUND'}")
+        summary = f"{number[1] if number else '?'} executions, {coverage[-1] if coverage else '?'} branches"
+        _say(f"{name}: {summary}, {'nothing found' if status == 0 else 'FOUND'}")
         if status:
             _say("\n".join(output.splitlines()[-40:]))
         elif minimize:

@@ -72,20 +72,20 @@ def run(workers: int) -> list[tuple[Breach, str]]:
         for number in range(workers):
             trees.put(_copy(Path(directory) / str(number)))
         tree = trees.get()
-        status, told = _run(tree, sorted({find_test(breach.test) for breach in LAWS}))
+        status, output = _run(tree, sorted({find_test(breach.test) for breach in LAWS}))
         if status:
-            raise RuntimeError(f"a test is red without a breach:\n{told}")
+            raise RuntimeError(f"a test is red without a breach:\n{output}")
         trees.put(tree)
 
         def attempt(breach: Breach) -> tuple[Breach, str]:
             tree = trees.get()
             try:
                 with _broken(tree, breach):
-                    status, told = _run(tree, [find_test(breach.test)])
+                    status, output = _run(tree, [find_test(breach.test)])
             finally:
                 trees.put(tree)
-            failed = re.search(rf"^FAILED .*{breach.test}\b", told, re.MULTILINE) or told == "FAILED in time"
-            return breach, "red" if status == 1 and failed else f"NOT CAUGHT: {told[-500:]}"
+            failed = re.search(rf"^FAILED .*{breach.test}\b", output, re.MULTILINE) or output == "FAILED in time"
+            return breach, "red" if status == 1 and failed else f"NOT CAUGHT: {output[-500:]}"
 
         with ThreadPoolExecutor(workers) as pool:
             return list(pool.map(attempt, LAWS))

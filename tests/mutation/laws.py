@@ -367,7 +367,7 @@ LAWS = [
         "verifier.py",
         r"^await self\._mark_used\(verified, leeway\)",
         leave_out,
-        "test_the_twins_differ_only_in_await",
+        "test_sync_and_async_differ_only_in_await",
     ),
     Breach(
         8,

@@ -56,7 +56,7 @@ def test_a_change_is_made_to_the_first_line_of_a_statement(head: str, change: ob
         ("if x > 1:", "if x >= 1:", False),
     ],
 )
-def test_a_survivor_that_changes_a_text_only_is_told_from_one_that_changes_a_rule(
+def test_a_survivor_that_changes_a_text_only_differs_from_one_that_changes_a_rule(
     before: str, after: str, wording: bool
 ) -> None:
     survivor = read_survivor("x", f"--- a.py\n+++ a.py\n@@ -1 +1 @@\n x = 1\n-    {before}\n+    {after}\n")
