@@ -21,7 +21,7 @@ IDS = tuple(_IDS.split())
 
 ELSEWHERE = {
     "R12": (
-        "stores/test_redis.py::test_prefixes_know_nothing_of_each_other",
+        "stores/test_redis_replay.py::test_prefixes_know_nothing_of_each_other",
         "stores/test_contracts.py::test_prefixes_that_collide_are_caught",
     ),
     "U22": (

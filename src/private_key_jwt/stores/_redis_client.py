@@ -1,81 +1,99 @@
-"""Clients of Redis: which kind fits where, and how one is opened from a URL."""
+"""Clients of Redis: which ones keep the promises of a store, and how one is opened from a URL."""
 
 from __future__ import annotations
 
-import asyncio
-import inspect
-from typing import Any, cast
+from typing import Any
 
+import redis
 import redis.asyncio
 import redis.asyncio.retry
 import redis.backoff
+import redis.client
+import redis.cluster
 import redis.retry
 
 from .._validation import check_number
 from ..exceptions import ConfigurationError
 
-_MAX_CONNECTIONS = 50  # as redis-py has it for a pool that waits
+__all__ = [
+    "async_client",
+    "check_prefix",
+    "check_timeout",
+    "is_cluster",
+    "is_own",
+    "open_async",
+    "open_sync",
+    "sync_client",
+]
+
+_SYNC = (redis.Redis, redis.RedisCluster)
+_ASYNC = (redis.asyncio.Redis, redis.asyncio.RedisCluster)
+_PIPELINES = (redis.client.Pipeline, redis.cluster.ClusterPipeline, redis.asyncio.client.Pipeline)
 
 
 def sync_client(client: object) -> Any:
-    """``client``, when it is one to call. Raises ConfigurationError, which names what it is."""
-    return _checked(client, is_async=False)
+    """Return ``client``. Raises ConfigurationError unless it is a sync client with one writable server for each key."""
+    return _checked(client, _SYNC, "redis.Redis or redis.RedisCluster")
 
 
 def async_client(client: object) -> Any:
-    """``client``, when it is one to await. Raises ConfigurationError, which names what it is."""
-    return _checked(client, is_async=True)
+    """Return ``client``. Raises ConfigurationError unless it is an async one, see ``sync_client``."""
+    return _checked(client, _ASYNC, "redis.asyncio.Redis or redis.asyncio.RedisCluster")
 
 
-def _checked(client: object, *, is_async: bool) -> Any:
-    # By what it can do, not by its class: single server, Cluster and Sentinel have classes of their own.
-    send = getattr(client, "execute_command", None)
-    if callable(send) and callable(getattr(client, "set", None)) and inspect.iscoroutinefunction(send) is is_async:
-        return client
-    wanted = "redis.asyncio.Redis or redis.asyncio.RedisCluster" if is_async else "redis.Redis or redis.RedisCluster"
+def _checked(client: object, kinds: tuple[type, ...], wanted: str) -> Any:
+    # By its class, not by what it can do: a client that may write to a second server, after a failover of its own,
+    # can do the same, and there the same mark is new once more.
+    if isinstance(client, kinds) and not isinstance(client, _PIPELINES):
+        if getattr(getattr(client, "connection_pool", None), "is_master", True):
+            return client
+        raise ConfigurationError("client must write to the master: take sentinel.master_for(…), not slave_for")
     found = f"{type(client).__module__}.{type(client).__qualname__}"
-    raise ConfigurationError(f"client must be a {wanted}, not {found}")
+    raise ConfigurationError(f"client must be a {wanted}{_advice(client)}, not {found}")
 
 
-class _AsyncClient(redis.asyncio.Redis):
-    """Serves as many callers at a time as it has connections, first come, first served, each in time.
+def _advice(client: object) -> str:
+    if type(client).__name__ == "MultiDBClient":
+        return " (with several databases, an assertion is accepted once in each)"
+    return " (of Sentinel: sentinel.master_for(…))" if type(client).__name__ == "Sentinel" else ""
 
-    redis-py's own pools refuse whoever comes when all connections are taken, or let newcomers pass those who
-    wait until their time is up.
-    """
 
-    turns: asyncio.Semaphore
-    timeout: float
+def is_cluster(client: object) -> bool:
+    """Return whether a checked client speaks to a Cluster."""
+    return isinstance(client, (redis.RedisCluster, redis.asyncio.RedisCluster))
 
-    async def execute_command(self, *args: Any, **options: Any) -> Any:
-        async with asyncio.timeout(self.timeout), self.turns:
-            return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+
+class _OwnPool(redis.ConnectionPool):
+    """The connections of a client that a store opened: nobody else uses them."""
+
+
+class _AsyncOwnPool(redis.asyncio.ConnectionPool):
+    """``_OwnPool``, for asyncio."""
+
+
+def is_own(client: object) -> bool:
+    """Return whether ``open_sync`` or ``open_async`` opened a client."""
+    return isinstance(getattr(client, "connection_pool", None), (_OwnPool, _AsyncOwnPool))
 
 
 def open_sync(url: str, timeout: float) -> redis.Redis:
-    """A client of its own. Nothing is sent yet. Raises ConfigurationError."""
+    """Return a client of its own; nothing is sent yet. Raises ConfigurationError, which never quotes the URL."""
     retry = redis.retry.Retry(redis.backoff.NoBackoff(), 0)
-    # A pool that waits for a free connection: more threads than connections are no failure.
-    pool = _pool(redis.BlockingConnectionPool, url, timeout, retry, {"timeout": timeout})
-    client: redis.Redis = redis.Redis.from_pool(pool)
+    client: redis.Redis = redis.Redis.from_pool(_pool(_OwnPool, url, timeout, retry))
     return client
 
 
 def open_async(url: str, timeout: float) -> redis.asyncio.Redis:
-    """open_sync, for asyncio. The timeout is of a whole command, with the wait for its turn."""
+    """``open_sync``, for asyncio."""
     retry = redis.asyncio.retry.Retry(redis.backoff.NoBackoff(), 0)
-    pool = _pool(redis.asyncio.ConnectionPool, url, timeout, retry, {"max_connections": _MAX_CONNECTIONS})
-    client = cast(_AsyncClient, _AsyncClient.from_pool(pool))
-    client.turns = asyncio.Semaphore(pool.max_connections)
-    client.timeout = timeout
-    return client
+    return redis.asyncio.Redis.from_pool(_pool(_AsyncOwnPool, url, timeout, retry))
 
 
-def _pool(kind: Any, url: str, timeout: float, retry: object, settings: dict[str, object]) -> Any:
-    check_number("timeout", timeout, 0.01, 60)
+def _pool(kind: Any, url: str, timeout: float, retry: object) -> Any:
+    check_timeout(timeout)
     if not isinstance(url, str):
         raise ConfigurationError(f"url must be a string, not {type(url).__name__}")
-    settings |= {"socket_timeout": timeout, "socket_connect_timeout": timeout, "retry": retry}
+    settings: dict[str, object] = {"socket_timeout": timeout, "socket_connect_timeout": timeout, "retry": retry}
     # RESP 2: its answers are all that is needed, and no notice of the server's (RESP 3) can stretch a timeout.
     settings["protocol"] = 2
     if url.startswith("rediss:"):
@@ -92,7 +110,12 @@ def _pool(kind: Any, url: str, timeout: float, retry: object, settings: dict[str
     return pool
 
 
+def check_timeout(timeout: object) -> None:
+    """Raise ConfigurationError unless ``timeout`` is a number of seconds from 0.01 to 60."""
+    check_number("timeout", timeout, 0.01, 60)
+
+
 def check_prefix(prefix: object) -> None:
-    """Raises ConfigurationError for what cannot stand in front of a key."""
+    """Raise ConfigurationError for what cannot stand in front of a key."""
     if not isinstance(prefix, str) or not prefix.isprintable():
         raise ConfigurationError(f"prefix must be a string of printable characters, not {prefix!a}")

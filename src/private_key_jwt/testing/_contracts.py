@@ -47,7 +47,7 @@ class _Contract:
     def teardown_method(self) -> None:
         """pytest calls it after each test."""
         for opened in self._opened:
-            close = getattr(opened, "close", None)
+            close = getattr(opened, "aclose", None) or getattr(opened, "close", None)
             if close is not None:
                 self.finish(close())
         self._runner.close()

@@ -1,4 +1,4 @@
-"""Caches of JWK Sets in Redis."""
+"""Caches of JWK Sets in Redis and Valkey."""
 
 from __future__ import annotations
 
@@ -13,11 +13,16 @@ import redis.asyncio
 from ...exceptions import ConfigurationError
 from ...policy import JWKSPolicy
 from .._protocols import JWKSDocument
-from .._redis_client import async_client, check_prefix, open_async, open_sync, sync_client
+from .._redis_client import async_client, check_prefix, check_timeout, is_own, open_async, open_sync, sync_client
+from .._redis_commands import Command, open_async_sender, open_sender
+
+__all__ = ["AsyncRedisJWKSCache", "RedisJWKSCache"]
 
 _PREFIX = "private-key-jwt:jwks:"
+_TIMEOUT = 0.25
 _KEEP_MS = 86_400_000  # the longest ttl that a policy allows: documents of tenants that are gone leave
-_NEVER_DECODE: dict[str, Any] = {"NEVER_DECODE": True}  # answers stay bytes, whatever the client does else
+_STEPS = 8  # of the server's clock that are remembered
+_SET_BACK = 1.0  # seconds by which two clocks drift apart, or an answer is late, without one of them having been set
 
 # Each script touches one key (Cluster-safe) and goes by the server's clock, the one that all workers share.
 _NOW = """
@@ -25,37 +30,65 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 """
 
+_TIME = _NOW + "return string.format('%.0f', now)"
+
 _GET = _NOW + "return {string.format('%.0f', now), redis.call('GET', KEYS[1])}"
 
-# The time of a fetch is the server's now less the document's age. It is never later than by the clock of the
-# host that fetched: a put that lay in a stopped server's socket must not make an old document young.
 # What claims to come from the future (the clock was set back) gives way to anything.
 _PUT = (
     _NOW
     + """
-local fetched = math.min(now - ARGV[2], tonumber(ARGV[3]))
+local fetched = math.min(now, tonumber(ARGV[2]))
 local known = redis.pcall('GET', KEYS[1])
-known = type(known) == 'string' and tonumber(string.match(known, '^(%d+)\\n'))
+known = type(known) == 'string' and tonumber(string.match(known, '^(%d+) '))
 if known and known <= now and known > fetched then return 0 end
-redis.call('SET', KEYS[1], string.format('%.0f\\n', fetched) .. ARGV[1], 'PX', ARGV[4])
+redis.call('SET', KEYS[1], string.format('%.0f ', fetched) .. ARGV[3] .. '\\n' .. ARGV[1], 'PX', ARGV[4])
 return 1
 """
 )
 
-# The newest `burst` claims, newest first: another is granted when the oldest of them has left the window.
+# The newest `limit` claims, newest first: another is granted when the oldest of them has left the window.
 # One from the future (the clock was set back) does not count: it would stop all fetches for as long.
 _CLAIM = (
     _NOW
     + """
-local burst, window = tonumber(ARGV[1]), tonumber(ARGV[2])
-local oldest = tonumber(redis.call('LINDEX', KEYS[1], burst - 1) or nil)
+local limit, window = tonumber(ARGV[1]), tonumber(ARGV[2])
+local oldest = tonumber(redis.call('LINDEX', KEYS[1], limit - 1) or nil)
 if oldest and oldest <= now and now - oldest < window then return 0 end
 redis.call('LPUSH', KEYS[1], string.format('%.0f', now))
-redis.call('LTRIM', KEYS[1], 0, burst - 1)
+redis.call('LTRIM', KEYS[1], 0, limit - 1)
 redis.call('PEXPIRE', KEYS[1], window)
 return 1
 """
 )
+
+
+class _ServerClock:
+    """Tells how much older than they seem documents are, because the server's clock was set back since.
+
+    What counts is how much its difference to this host's clock changes, not how large it is: hosts need not agree on
+    the time. A host whose clock is set forward takes the documents of that moment for older; they cost a fetch.
+    """
+
+    def __init__(self, wall_clock: Callable[[], float]) -> None:
+        if not callable(wall_clock):
+            raise ConfigurationError("wall_clock must be a function that gives seconds since the epoch")
+        self.wall_clock = wall_clock
+        self._behind = math.inf  # by how much the server was behind this host, at the least
+        self._steps: list[tuple[float, float]] = []  # when one was noticed, and how far the clock went back
+
+    def observe(self, server_now: float) -> None:
+        """Compare an instant that the server just named with this host's clock."""
+        wall = self.wall_clock()
+        behind = wall - server_now
+        if behind > self._behind + _SET_BACK:
+            self._steps = [*self._steps[1 - _STEPS :], (wall, behind - self._behind)]
+            self._behind = behind
+        self._behind = min(self._behind, behind)
+
+    def hidden_age(self, fetched_at: float) -> float:
+        """Return the seconds to add to the age of what was fetched at this time of day."""
+        return sum(step for noticed_at, step in self._steps if fetched_at <= noticed_at)
 
 
 class _Documents:
@@ -63,41 +96,47 @@ class _Documents:
 
     def __init__(self, prefix: str, wall_clock: Callable[[], float]) -> None:
         check_prefix(prefix)
-        if not callable(wall_clock):
-            raise ConfigurationError("wall_clock must be a function that gives seconds since the epoch")
         self._prefix = prefix
-        self._wall_clock = wall_clock
+        self._clock = _ServerClock(wall_clock)
 
-    def get(self, jwks_uri: str) -> tuple[Any, ...]:
-        return self._eval(_GET, "document:", jwks_uri)
+    def time(self, jwks_uri: str) -> Command:
+        """Ask for the time where the document is: each node of a Cluster has a clock of its own."""
+        return self._script(_TIME, "document:", jwks_uri)
 
-    def put(self, jwks_uri: str, document: JWKSDocument, now: float) -> tuple[Any, ...]:
-        age = max(0.0, now - document.fetched_at)
-        fetched_at = self._wall_clock() - age
-        times = math.ceil(age * 1_000), math.floor(fetched_at * 1_000), _KEEP_MS
-        return self._eval(_PUT, "document:", jwks_uri, document.body, *times)
+    def get(self, jwks_uri: str) -> Command:
+        return self._script(_GET, "document:", jwks_uri)
 
-    def claim(self, jwks_uri: str, policy: JWKSPolicy) -> tuple[Any, ...]:
+    def put(self, jwks_uri: str, document: JWKSDocument, server_now: Any, age: float) -> Command:
+        """Keep a document that was ``age`` seconds old when ``server_now`` arrived here, or a little later.
+
+        However long this command then lies somewhere, it makes no document younger: it names the instant, by the
+        server's clock, before which the document was fetched.
+        """
+        fetched_at = int(server_now) - math.ceil(age * 1_000)
+        by_host = math.floor((self._clock.wall_clock() - age) * 1_000)
+        return self._script(_PUT, "document:", jwks_uri, document.body, fetched_at, by_host, _KEEP_MS)
+
+    def claim(self, jwks_uri: str, policy: JWKSPolicy) -> Command:
         window = math.ceil(policy.fetch_window * 1_000)
-        return self._eval(_CLAIM, "fetches:", jwks_uri, policy.fetch_limit, window)
+        return self._script(_CLAIM, "fetches:", jwks_uri, policy.fetch_limit, window)
 
-    def _eval(self, script: str, kind: str, jwks_uri: str, *arguments: object) -> tuple[Any, ...]:
-        return "EVAL", script, 1, f"{self._prefix}{kind}{jwks_uri}", *arguments
+    def _script(self, script: str, kind: str, jwks_uri: str, *arguments: object) -> Command:
+        return Command.of_script(script, f"{self._prefix}{kind}{jwks_uri}".encode(), *arguments)
 
     def read(self, answer: Any, now: float) -> JWKSDocument | None:
-        """The document, its age carried over to the clock of ``now``. Raises ValueError for what is none."""
-        server_now, value = answer
+        """Return the document, its age carried over to the clock of ``now``. Raises ValueError for what is none."""
+        server_now, value = int(answer[0]) / 1_000, answer[1]
+        self._clock.observe(server_now)
         if value is None:
             return None
-        fetched_at, separator, body = value.partition(b"\n")
-        if not (separator and fetched_at.isdigit()):
+        times, separator, body = value.partition(b"\n")
+        fetched_at, _, by_host = times.partition(b" ")
+        if not (separator and fetched_at.isdigit() and by_host.isdigit()):
             raise ValueError("the shared cache holds something else than a document")
-        age = (int(server_now) - int(fetched_at)) / 1_000
+        age = server_now - int(fetched_at) / 1_000
         if age < 0:
             return None  # the server's clock was set back, and nobody can tell how old it is
-        # Set back by less than the age it does not show: then this host's clock says more. One that is ahead of the
-        # others costs fetches.
-        return JWKSDocument(body, now - max(age, self._wall_clock() - int(fetched_at) / 1_000))
+        return JWKSDocument(body, now - age - self._clock.hidden_age(int(by_host) / 1_000))
 
     @staticmethod
     def granted(answer: object) -> bool:
@@ -107,18 +146,31 @@ class _Documents:
         return answer == 1
 
 
+def _elapsed() -> float:
+    """Return seconds of a clock that also runs while the machine sleeps, where there is one."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
+
+
 class RedisJWKSCache:
     """JWK Sets in Redis 6.2 or later, or Valkey: workers share documents and, together, one fetch budget.
+
+        cache = RedisJWKSCache.from_url("rediss://op:secret@redis.internal:6379/1")
+        fetcher = JWKSFetcher(JWKSPolicy(), cache=cache)
 
     client: your ``redis.Redis`` or ``redis.RedisCluster``, which is not closed. Give it short timeouts and few
         retries: a request may wait for it.
     prefix: goes in front of each key. Caches with different prefixes share nothing.
-    wall_clock: seconds since the epoch.
+    wall_clock: seconds since the epoch. With it a worker notices that the server's clock was set back, and takes
+        documents from before for as much older.
+    timeout: seconds (0.01 to 60) that a call waits for those that were sent before it.
 
     It is trusted: who can write to it can add keys to any client. Ages are counted by the server's clock, so
-    hosts need not agree on the time; one whose clock is behind shares documents that seem older. A document
-    leaves a day after it was put. Errors are raised as they come: a fetcher counts them and goes on alone.
-    Nothing is lost when Redis evicts: a document costs a fetch, a budget lets its burst through again.
+    hosts need not agree on the time. A document leaves a day after it was put. Errors are raised as they come: a
+    fetcher counts them and goes on alone. Nothing is lost when Redis evicts (``allkeys-lru`` is a good policy
+    here): a document costs a fetch, and a budget lets its limit through again. So give replay marks, which must
+    not be evicted, a Redis of their own when memory is short. An ACL must allow ``+eval +ping +time +get +set
+    +lindex +lpush +ltrim +pexpire`` on the prefix.
 
     Thread-safe, works after a fork. Raises ConfigurationError.
     """
@@ -129,48 +181,53 @@ class RedisJWKSCache:
         *,
         prefix: str = _PREFIX,
         wall_clock: Callable[[], float] = time.time,
+        timeout: float = _TIMEOUT,
     ) -> None:
+        check_timeout(timeout)
         self._client = sync_client(client)
         self._documents = _Documents(prefix, wall_clock)
-        self._owns_client = False
+        self._sender = open_sender(client, timeout)
 
     @classmethod
     def from_url(
         cls,
         url: str,
         *,
-        timeout: float = 0.25,
+        timeout: float = _TIMEOUT,
         prefix: str = _PREFIX,
         wall_clock: Callable[[], float] = time.time,
     ) -> Self:
-        """A cache with a client of its own. See RedisReplayStore.from_url."""
-        cache = cls(open_sync(url, timeout), prefix=prefix, wall_clock=wall_clock)
-        cache._owns_client = True
-        return cache
+        """Return a cache with a client of its own. See RedisReplayStore.from_url."""
+        return cls(open_sync(url, timeout), prefix=prefix, wall_clock=wall_clock, timeout=timeout)
 
     def get(self, jwks_uri: str, now: float) -> JWKSDocument | None:
         """See JWKSCache.get. Raises ValueError for a corrupt value, and what redis-py raises."""
-        return self._documents.read(self._send(self._documents.get(jwks_uri)), now)
+        return self._documents.read(self._sender.send(self._documents.get(jwks_uri)), now)
 
     def put(self, jwks_uri: str, document: JWKSDocument, now: float) -> None:
         """See JWKSCache.put. Raises what redis-py raises."""
-        self._send(self._documents.put(jwks_uri, document, now))
+        began = _elapsed()
+        server_now = self._sender.send(self._documents.time(jwks_uri))
+        age = max(0.0, now - document.fetched_at) + _elapsed() - began
+        self._sender.send(self._documents.put(jwks_uri, document, server_now, age))
 
     def claim(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
         """See JWKSCache.claim. Raises ValueError for an odd answer, and what redis-py raises."""
-        return self._documents.granted(self._send(self._documents.claim(jwks_uri, policy)))
-
-    def _send(self, command: tuple[Any, ...]) -> Any:
-        return self._client.execute_command(*command, **_NEVER_DECODE)
+        return self._documents.granted(self._sender.send(self._documents.claim(jwks_uri, policy)))
 
     def close(self) -> None:
         """Close the connections that from_url opened; a client of yours stays open."""
-        if self._owns_client:
+        if is_own(self._client):
             self._client.close()
 
 
 class AsyncRedisJWKSCache:
     """RedisJWKSCache, awaited: the same arguments, with a client of ``redis.asyncio``.
+
+        cache = AsyncRedisJWKSCache.from_url("rediss://op:secret@redis.internal:6379/1")
+        fetcher = AsyncJWKSFetcher(JWKSPolicy(), cache=cache)
+
+    timeout: seconds (0.01 to 60) of a whole command; ``put`` sends two.
 
     Its connections belong to the event loop that first used them.
     """
@@ -181,41 +238,41 @@ class AsyncRedisJWKSCache:
         *,
         prefix: str = _PREFIX,
         wall_clock: Callable[[], float] = time.time,
+        timeout: float = _TIMEOUT,
     ) -> None:
+        check_timeout(timeout)
         self._client = async_client(client)
         self._documents = _Documents(prefix, wall_clock)
-        self._owns_client = False
+        self._sender = open_async_sender(client, timeout)
 
     @classmethod
     def from_url(
         cls,
         url: str,
         *,
-        timeout: float = 0.25,
+        timeout: float = _TIMEOUT,
         prefix: str = _PREFIX,
         wall_clock: Callable[[], float] = time.time,
     ) -> Self:
-        """A cache with a client of its own. See AsyncRedisReplayStore.from_url."""
-        cache = cls(open_async(url, timeout), prefix=prefix, wall_clock=wall_clock)
-        cache._owns_client = True
-        return cache
+        """Return a cache with a client of its own. See AsyncRedisReplayStore.from_url."""
+        return cls(open_async(url, timeout), prefix=prefix, wall_clock=wall_clock, timeout=timeout)
 
     async def get(self, jwks_uri: str, now: float) -> JWKSDocument | None:
         """See JWKSCache.get. Raises ValueError for a corrupt value, and what redis-py raises."""
-        return self._documents.read(await self._send(self._documents.get(jwks_uri)), now)
+        return self._documents.read(await self._sender.send(self._documents.get(jwks_uri)), now)
 
     async def put(self, jwks_uri: str, document: JWKSDocument, now: float) -> None:
         """See JWKSCache.put. Raises what redis-py raises."""
-        await self._send(self._documents.put(jwks_uri, document, now))
+        began = _elapsed()
+        server_now = await self._sender.send(self._documents.time(jwks_uri))
+        age = max(0.0, now - document.fetched_at) + _elapsed() - began
+        await self._sender.send(self._documents.put(jwks_uri, document, server_now, age))
 
     async def claim(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
         """See JWKSCache.claim. Raises ValueError for an odd answer, and what redis-py raises."""
-        return self._documents.granted(await self._send(self._documents.claim(jwks_uri, policy)))
+        return self._documents.granted(await self._sender.send(self._documents.claim(jwks_uri, policy)))
 
-    async def _send(self, command: tuple[Any, ...]) -> Any:
-        return await self._client.execute_command(*command, **_NEVER_DECODE)
-
-    async def close(self) -> None:
-        """See RedisReplayStore.close."""
-        if self._owns_client:
+    async def aclose(self) -> None:
+        """See RedisJWKSCache.close."""
+        if is_own(self._client):
             await self._client.aclose()

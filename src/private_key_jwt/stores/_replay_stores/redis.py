@@ -1,30 +1,73 @@
-"""Replay stores in Redis."""
+"""Replay stores in Redis and Valkey.
+
+Which set-ups keep the promise
+------------------------------
+The promise is that of any number of adds of one key, one gets True. Redis keeps it where one server at a time takes
+the writes for a key and no mark is lost before it expires. ``check()`` sees much of this, and not all:
+
+=================================================  ==========  =========================================================
+set-up                                             keeps it    why
+=================================================  ==========  =========================================================
+one Redis or Valkey, ``noeviction``                yes         with ``appendonly yes`` and ``appendfsync always``, also
+                                                               over a crash; with ``everysec`` less its last second
+primary and replicas, no failover by itself        yes         only the primary is written to
+Sentinel; a Cluster; managed Redis with failover   but for a   replication is asynchronous: a failover loses the marks
+(ElastiCache, Memorystore, Azure, Redis Cloud)     failover    that had not arrived at the replica, and in a partition
+                                                               the old primary takes writes for a while
+MemoryDB in one region                             yes         a write is answered when its log has it
+any of them with an evicting policy                no          a live mark is dropped to make room
+Redis Enterprise or Azure Active-Active (CRDB)     no          each region is written to, and they agree later
+KeyDB with ``active-replica`` or ``multi-master``  no          each server is written to, and they agree later
+redis-py's ``MultiDBClient``                       no          it goes to another database when the first one fails
+MemoryDB Multi-Region; Dynomite                    no          each region is written to, and they agree later
+a proxy or ring that spreads keys over servers     no          one that drops a failed server sends its keys to another,
+(Twemproxy with ``auto_eject_hosts``, Envoy)                   where they are new
+a snapshot brought back                            no          the marks since it was taken are gone
+=================================================  ==========  =========================================================
+
+In a failover ``min-replicas-to-write 1`` with a short ``min-replicas-max-lag`` bounds how many marks are lost; nothing
+in Redis makes it none (``WAIT`` neither undoes a write nor binds a failover). What is lost is a window of a second or
+so: who holds an assertion that was used in it can use that assertion once more until it expires.
+"""
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
 from typing import Any, Self
 
 import redis
 import redis.asyncio
 
+from ..._text import describe_error
 from ..._validation import check_number
 from ...exceptions import ConfigurationError, PrivateKeyJWTError
-from .._redis_client import async_client, check_prefix, open_async, open_sync, sync_client
+from .._redis_check import CONFIG_PATTERN, describe_servers
+from .._redis_client import (
+    async_client,
+    check_prefix,
+    check_timeout,
+    is_cluster,
+    is_own,
+    open_async,
+    open_sync,
+    sync_client,
+)
+from .._redis_commands import Command, open_async_sender, open_sender
 from .errors import store_unavailable
+
+__all__ = ["AsyncRedisReplayStore", "RedisReplayStore"]
 
 logger = logging.getLogger("private_key_jwt")
 
 _PREFIX = "private-key-jwt:replay:"
+_TIMEOUT = 1.0
 _MARGIN = 60.0
-_OLDEST = (6, 2)
-_REMEDY = "set maxmemory-policy noeviction, or give replay marks a Redis of their own"
+_ADD = "return redis.call('SET', KEYS[1], '1', 'NX', 'PX', ARGV[1])"
 
 
 class _Marks:
-    """What both stores share: the command of an add and what its answer says, and what a server must be like."""
+    """What both stores share: the command of an add, and what its answer says."""
 
     def __init__(self, prefix: str, margin: float) -> None:
         check_prefix(prefix)
@@ -32,130 +75,148 @@ class _Marks:
         self._prefix = prefix.encode()
         self._margin = margin
 
-    def command(self, key: bytes, expires_at: float, now: float) -> tuple[Any, ...]:
-        """One command on one key: atomic, one round trip, and at home on one node of a Cluster."""
-        lifetime = math.ceil((expires_at - now + self._margin) * 1_000)
-        return "SET", self._prefix + key, b"1", "NX", "PX", max(1, lifetime)
+    def command(self, key: bytes, expires_at: float, now: float) -> Command:
+        """Return the one step on one key that makes a mark."""
+        name = self._prefix + key
+        lifetime = max(1, math.ceil((expires_at - now + self._margin) * 1_000))
+        return Command(("SET", name, b"1", "NX", "PX", lifetime), _ADD, name, (lifetime,))
 
     @staticmethod
     def is_new(answer: object) -> bool:
-        """Raises ValueError for an answer that is none."""
-        if answer is True or answer is None:
-            return answer is True
-        raise ValueError("neither OK nor nil")
+        """Return whether the mark was made. Raises ValueError for an answer that is none."""
+        if answer == b"OK" or answer is None:
+            return answer is not None
+        raise ValueError(f"neither OK nor nil: {answer!a:.100}")
 
 
-def _info_of(client: Any) -> dict[str, Any]:
-    """To which nodes INFO goes: of a Cluster, to all that take writes."""
-    return {"target_nodes": "primaries"} if hasattr(client, "get_primaries") else {}
+def _targets(client: Any) -> dict[str, Any]:
+    """Return which nodes are asked what they are: of a Cluster, all that take writes."""
+    return {"target_nodes": "primaries"} if is_cluster(client) else {}
 
 
-def _check_servers(answer: Mapping[str, Any]) -> None:
-    """Raises ConfigurationError. ``answer``: of INFO, from one server, or by name from the nodes of a Cluster."""
-    for info in [answer] if "redis_version" in answer else answer.values():
-        version = tuple(int(part) for part in info["redis_version"].split(".")[:2])
-        if version < _OLDEST:
-            raise ConfigurationError(f"Redis {info['redis_version']} is too old: 6.2 or later, or Valkey, is needed")
-        policy = info["maxmemory_policy"]
-        if info["maxmemory"] and policy != "noeviction":
-            raise ConfigurationError(f"maxmemory-policy {policy} lets Redis forget live marks when full: {_REMEDY}")
-
-
-def _warn(error: PrivateKeyJWTError) -> None:
+def _report_unfit(error: PrivateKeyJWTError) -> None:
     logger.warning("the Redis of the replay store may be unfit: %s", error)
 
 
 class RedisReplayStore:
     """Replay marks in Redis 6.2 or later, or Valkey: for several workers on any number of hosts.
 
-    client: your ``redis.Redis`` or ``redis.RedisCluster``, which is not closed. Give it timeouts, and turn its
-        retries off (``retry=Retry(NoBackoff(), 0)``; a Cluster's too): redis-py sends a command again when
-        the connection was lost before the answer, and an add that was done, sent again, reads as
-        ``replayed``. Nothing is accepted twice, but an honest client is told that it replayed.
+        store = RedisReplayStore.from_url("rediss://op:secret@redis.internal:6379/0")
+        print(*store.check(), sep="\\n")
+        verifier = ClientAssertionVerifier(replay_store=store, …)
+
+    client: your ``redis.Redis`` (also ``sentinel.master_for(…)``) or ``redis.RedisCluster``, or one of a class
+        derived from them; it is not closed. Give it timeouts, and a Cluster's no retries: redis-py sends a
+        command again when the connection was lost before the answer, and an add that was done, sent again,
+        reads as ``replayed``. Nothing is accepted twice, but an honest client is told that it replayed.
+        (To a single server nothing is sent twice, whatever the client's retries.)
     prefix: goes in front of each key. Stores with different prefixes know nothing of each other.
     margin: seconds (0 to 86,400) for which a mark outlives its expiry. Redis counts a mark's time to live
         down by itself, from what the adding host took for the time left: a host whose clock is ahead by d
         makes its marks leave d early, and a host whose clock is set back by d accepts for d longer. The
         margin covers differences and steps, of hosts and of the server, up to itself; larger ones no
         engine can cover that expires by itself.
+    timeout: seconds (0.01 to 60) that an add waits for those that were sent before it.
 
-    Each add is one round trip, one ``SET … NX PX`` on one key (Cluster-safe). What is no plain answer (a lost
-    connection, a timeout, a full or read-only server) raises: the assertion is refused, and a mark that was
-    made all the same stays.
+    An add is one atomic ``SET … NX PX`` on one key. All adds that wait go in one round trip; what is no plain
+    answer (a lost connection, a timeout, a full or read-only server) raises: the assertion is refused, and a
+    mark that was made all the same stays. An ACL must allow ``+set +ping +info`` on the prefix (a Cluster's
+    ``+eval +set``).
 
-    What Redis must be like, or a live mark can be lost and its assertion accepted again:
+    What Redis must be like, or a live mark can be lost and its assertion accepted again (the guide at the top
+    of this module says which products and set-ups are):
 
-    - It must not evict: ``maxmemory-policy noeviction`` (full, it then refuses: fails closed). ``check()``
-      refuses another policy once ``maxmemory`` is set; a store that is not checked looks once, after its
-      first add, and logs a warning.
+    - One server at a time takes the writes for a key. Never write through a replica or an active replica.
+    - It must not evict: ``maxmemory-policy noeviction`` (full, it then refuses: fails closed).
     - Marks survive a restart only with ``appendonly yes``, and all of them only with ``appendfsync always``.
-    - Replication is asynchronous: a failover loses the marks that had not arrived at the replica.
-      ``min-replicas-to-write`` with a short ``min-replicas-max-lag`` bounds how many; nothing in Redis makes
-      it none (WAIT neither undoes a write nor binds a failover). Never read or write through a replica.
+    - A failover loses the marks that had not arrived at the replica.
+
+    ``check()`` at start refuses what it can see of that; a store that is not checked looks once, after its
+    first add, and logs a warning.
 
     Thread-safe, works after a fork. Raises ConfigurationError.
     """
 
     def __init__(
-        self, client: redis.Redis | redis.RedisCluster, *, prefix: str = _PREFIX, margin: float = _MARGIN
+        self,
+        client: redis.Redis | redis.RedisCluster,
+        *,
+        prefix: str = _PREFIX,
+        margin: float = _MARGIN,
+        timeout: float = _TIMEOUT,
     ) -> None:
+        check_timeout(timeout)
         self._client = sync_client(client)
         self._marks = _Marks(prefix, margin)
-        self._owns_client = False
+        self._sender = open_sender(client, timeout)
         self._looked = False
 
     @classmethod
-    def from_url(cls, url: str, *, timeout: float = 1.0, prefix: str = _PREFIX, margin: float = _MARGIN) -> Self:
-        """A store with a client of its own: no retries, at most 50 connections (``?max_connections=`` sets another).
+    def from_url(cls, url: str, *, timeout: float = _TIMEOUT, prefix: str = _PREFIX, margin: float = _MARGIN) -> Self:
+        """Return a store with a client of its own, without retries.
 
         url: ``redis://``, ``rediss://`` (TLS, verified) or ``unix://``, as redis-py reads it; an option in it
             goes before the same one here.
-        timeout: seconds (0.01 to 60) of each wait: for a free connection, to connect, for an answer.
+        timeout: seconds (0.01 to 60) of each wait: for earlier adds, to connect, for an answer.
 
         Nothing is sent yet. Raises ConfigurationError, which never quotes the URL.
         """
-        store = cls(open_sync(url, timeout), prefix=prefix, margin=margin)
-        store._owns_client = True
-        return store
+        return cls(open_sync(url, timeout), prefix=prefix, margin=margin, timeout=timeout)
 
     def add(self, key: bytes, expires_at: float, now: float) -> bool:
         """See ReplayStore.add. Raises TemporarilyUnavailable: replay_store_unavailable."""
         try:
-            added = self._marks.is_new(self._client.execute_command(*self._marks.command(key, expires_at, now)))
+            added = self._marks.is_new(self._sender.send(self._marks.command(key, expires_at, now)))
         except Exception as error:
-            raise store_unavailable(self, error) from error
+            raise store_unavailable(self, describe_error(error)) from error
         if not self._looked:
             self._look()
         return added
 
-    def check(self) -> None:
-        """Look whether the server is fit; call it at start.
+    def check(self) -> tuple[str, ...]:
+        """Look at each server that takes writes, and return one line for each that says what was seen.
 
-        Raises ConfigurationError (too old, or evicts) or TemporarilyUnavailable (it does not answer, or not to
-        this: a managed Redis may forbid INFO, and then you must know its settings).
+        Call it at start. Raises ConfigurationError for a server that is too old (before Redis 6.2), evicts, is
+        a replica or an active replica, or is part of a Cluster while the client is not one of a Cluster; and
+        TemporarilyUnavailable when it does not answer, or not to this: a managed Redis may forbid INFO, and
+        then you must know its settings.
         """
         self._looked = True
         try:
-            _check_servers(self._client.info(**_info_of(self._client)))
+            return describe_servers(
+                self._client.info(**_targets(self._client)), self._ask_config(), is_cluster=is_cluster(self._client)
+            )
         except ConfigurationError:
             raise
         except Exception as error:
-            raise store_unavailable(self, error) from error
+            raise store_unavailable(self, describe_error(error)) from error
+
+    def _ask_config(self) -> Any:
+        try:
+            return self._client.config_get(CONFIG_PATTERN, **_targets(self._client))
+        except redis.ResponseError:
+            return None  # often forbidden: INFO says what must be known of Redis itself
 
     def _look(self) -> None:
         try:
             self.check()
         except PrivateKeyJWTError as error:
-            _warn(error)
+            _report_unfit(error)
 
     def close(self) -> None:
         """Close the connections that from_url opened; a client of yours stays open."""
-        if self._owns_client:
+        if is_own(self._client):
             self._client.close()
 
 
 class AsyncRedisReplayStore:
     """RedisReplayStore, awaited: the same arguments, with a client of ``redis.asyncio``.
+
+        store = AsyncRedisReplayStore.from_url("rediss://op:secret@redis.internal:6379/0")
+        print(*await store.check(), sep="\\n")
+        verifier = AsyncClientAssertionVerifier(replay_store=store, …)
+
+    timeout: seconds (0.01 to 60) of a whole add.
 
     Its connections belong to the event loop that first used them.
     """
@@ -166,46 +227,53 @@ class AsyncRedisReplayStore:
         *,
         prefix: str = _PREFIX,
         margin: float = _MARGIN,
+        timeout: float = _TIMEOUT,
     ) -> None:
+        check_timeout(timeout)
         self._client = async_client(client)
         self._marks = _Marks(prefix, margin)
-        self._owns_client = False
+        self._sender = open_async_sender(client, timeout)
         self._looked = False
 
     @classmethod
-    def from_url(cls, url: str, *, timeout: float = 1.0, prefix: str = _PREFIX, margin: float = _MARGIN) -> Self:
-        """See RedisReplayStore.from_url; the timeout is of a whole add, with the wait for a free connection."""
-        store = cls(open_async(url, timeout), prefix=prefix, margin=margin)
-        store._owns_client = True
-        return store
+    def from_url(cls, url: str, *, timeout: float = _TIMEOUT, prefix: str = _PREFIX, margin: float = _MARGIN) -> Self:
+        """See RedisReplayStore.from_url; the timeout is of a whole add."""
+        return cls(open_async(url, timeout), prefix=prefix, margin=margin, timeout=timeout)
 
     async def add(self, key: bytes, expires_at: float, now: float) -> bool:
         """See ReplayStore.add. Raises TemporarilyUnavailable: replay_store_unavailable."""
         try:
-            added = self._marks.is_new(await self._client.execute_command(*self._marks.command(key, expires_at, now)))
+            added = self._marks.is_new(await self._sender.send(self._marks.command(key, expires_at, now)))
         except Exception as error:
-            raise store_unavailable(self, error) from error
+            raise store_unavailable(self, describe_error(error)) from error
         if not self._looked:
             await self._look()
         return added
 
-    async def check(self) -> None:
+    async def check(self) -> tuple[str, ...]:
         """See RedisReplayStore.check."""
         self._looked = True
         try:
-            _check_servers(await self._client.info(**_info_of(self._client)))
+            info = await self._client.info(**_targets(self._client))
+            return describe_servers(info, await self._ask_config(), is_cluster=is_cluster(self._client))
         except ConfigurationError:
             raise
         except Exception as error:
-            raise store_unavailable(self, error) from error
+            raise store_unavailable(self, describe_error(error)) from error
+
+    async def _ask_config(self) -> Any:
+        try:
+            return await self._client.config_get(CONFIG_PATTERN, **_targets(self._client))
+        except redis.ResponseError:
+            return None
 
     async def _look(self) -> None:
         try:
             await self.check()
         except PrivateKeyJWTError as error:
-            _warn(error)
+            _report_unfit(error)
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """See RedisReplayStore.close."""
-        if self._owns_client:
+        if is_own(self._client):
             await self._client.aclose()

@@ -1,0 +1,331 @@
+"""Replay marks in a real Redis and a real Valkey, and what becomes of them when it fails."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from edges import Edge
+from private_key_jwt import Reason, TemporarilyUnavailable
+from private_key_jwt.stores import AsyncRedisReplayStore, RedisReplayStore
+from stores.redis_server import Proxy, RedisServer, connect
+from stores.redis_support import (
+    NOW,
+    URI,
+    close,
+    fresh_key,
+    jwks_cache,
+    refused,
+    replay_store,
+    store_around,
+    user_client,
+)
+
+
+def test_a_key_is_new_once(edge: Edge, url: str, prefix: str) -> None:
+    store = replay_store(edge, url, prefix=prefix)
+    key, other = fresh_key(), fresh_key()
+    assert store.add(key, NOW + 100, NOW) is True
+    assert store.add(key, NOW + 100, NOW) is False
+    assert store.add(key, NOW + 300, NOW + 99.9) is False
+    assert store.add(other, NOW + 100, NOW) is True
+
+
+def test_a_mark_leaves_after_its_margin(edge: Edge, url: str, prefix: str) -> None:
+    store = replay_store(edge, url, prefix=prefix, margin=0)
+    key = fresh_key()
+    assert store.add(key, NOW + 0.02, NOW)
+    deadline = time.monotonic() + 5
+    while not store.add(key, NOW + 100, NOW + 1):
+        assert time.monotonic() < deadline
+
+
+@pytest.mark.parametrize(
+    ("expires_in", "margin", "expected"),
+    [(331, 60, 391_000), (0.25, 0, 250), (0.0001, 0, 1), (-1_000, 60, 1), (-10, 60, 50_000)],
+)
+def test_redis_keeps_a_mark_for_its_life_and_the_margin(
+    edge: Edge, url: str, prefix: str, expires_in: float, margin: float, expected: int
+) -> None:
+    key = bytes(32)  # redis-py takes a backslash at the end of what it monitors for the escape of a quote
+    with connect(url) as client, client.monitor() as monitor:
+        assert replay_store(edge, url, prefix=prefix, margin=margin).add(key, NOW + expires_in, NOW)
+        command = next(each["command"] for each in monitor.listen() if prefix in each["command"])
+    assert expected <= int(command.split()[-1]) <= expected + 1
+    assert command.split()[-3] == "NX"
+
+
+@pytest.mark.parametrize("ahead", [10, -10])
+def test_hosts_whose_clocks_differ_agree_on_what_is_live(edge: Edge, url: str, prefix: str, ahead: float) -> None:
+    one, other = (replay_store(edge, url, prefix=prefix) for _ in range(2))
+    key = fresh_key()
+    assert one.add(key, NOW + 30, NOW + ahead)
+    assert not other.add(key, NOW + 30, NOW)
+    with connect(url) as client:
+        # By a right clock the mark stays for 30 s and more, whichever host made it.
+        assert client.pttl(prefix.encode() + key) > 30_000
+
+
+def test_one_of_64_callers_wins(edge: Edge, url: str, prefix: str) -> None:
+    store = replay_store(edge, url, prefix=prefix, timeout=10)  # who wins is asked, not how fast
+    for _ in range(5):
+        key = fresh_key()
+        answers = edge.together([lambda key=key: store.add(key, NOW + 100, NOW)] * 64)  # type: ignore[misc]
+        assert sorted(answers) == [False] * 63 + [True]
+
+
+def test_more_callers_than_connections_take_turns(edge: Edge, url: str, prefix: str) -> None:
+    store = replay_store(edge, url + "?max_connections=2", prefix=prefix, timeout=10)
+    assert edge.together([lambda: store.add(fresh_key(), NOW + 100, NOW)] * 32) == [True] * 32
+
+
+def test_no_task_waits_for_ever_behind_newcomers(url: str, prefix: str) -> None:
+    async def check() -> None:
+        store = AsyncRedisReplayStore.from_url(url + "?max_connections=2", prefix=prefix)
+        ended = 0
+
+        async def adds() -> None:
+            nonlocal ended
+            for number in range(20):
+                assert await store.add(fresh_key(), NOW + 100, NOW)
+                # Served in turn, nobody is a round ahead of the others.
+                assert ended == 0 or number >= 18
+            ended += 1
+
+        await asyncio.gather(*(adds() for _ in range(100)))
+        await store.aclose()
+
+    asyncio.run(check())
+
+
+_WORKER = """
+import sys
+from private_key_jwt.stores import RedisReplayStore
+store = RedisReplayStore.from_url(sys.argv[1], prefix=sys.argv[2], timeout=10)
+store.check()
+print("ready", flush=True)
+sys.stdin.readline()
+print(sum(store.add(number.to_bytes(32, "big"), 100, 0) for number in range(500)), flush=True)
+store.close()
+"""
+
+
+def test_one_of_8_processes_wins(url: str, prefix: str) -> None:
+    with contextlib.ExitStack() as stack:
+        workers = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-c", _WORKER, url, prefix],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            for _ in range(8)
+        ]
+        assert [worker.stdout and worker.stdout.readline() for worker in workers] == ["ready\n"] * 8
+        wins = [int(worker.communicate("go\n", timeout=30)[0]) for worker in workers]
+    assert sum(wins) == 500
+
+
+def test_prefixes_know_nothing_of_each_other(edge: Edge, url: str, prefix: str) -> None:
+    key = fresh_key()
+    stores = [replay_store(edge, url, prefix=f"{prefix}{name}:") for name in "ab"]
+    assert [store.add(key, NOW + 100, NOW) for store in stores * 2] == [True, True, False, False]
+
+
+@pytest.mark.parametrize("decode_responses", [True, False])
+@pytest.mark.parametrize("protocol", [2, 3])
+def test_a_users_client_is_taken_as_it_is_and_left_open(
+    edge: Edge, url: str, prefix: str, decode_responses: bool, protocol: int
+) -> None:
+    client = user_client(edge, url, decode_responses=decode_responses, protocol=protocol)
+    store = store_around(edge, client, prefix=prefix)
+    store.check()
+    key = fresh_key()
+    assert [store.add(key, NOW + 100, NOW) for _ in range(3)] == [True, False, False]
+    connections = list(client.connection_pool._available_connections)
+    close(store)
+    assert not store.add(key, NOW + 100, NOW)
+    assert client.connection_pool._available_connections == connections
+
+
+def test_what_from_url_opened_is_closed(edge: Edge, server: RedisServer) -> None:
+    store = replay_store(edge, server.url)
+    cache = jwks_cache(edge, server.url)
+    store.add(fresh_key(), NOW + 100, NOW)
+    cache.get(URI, 0)
+    with server.client() as client:
+        assert len(client.client_list()) == 3
+        close(store)
+        close(cache)
+        deadline = time.monotonic() + 5
+        while len(client.client_list()) > 1:
+            assert time.monotonic() < deadline
+
+
+def test_a_store_works_on_in_a_child(url: str, prefix: str) -> None:
+    store = RedisReplayStore.from_url(url, prefix=prefix)
+    key = fresh_key()
+    assert store.add(key, NOW + 100, NOW)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # a fork of a process with threads
+        pid = os.fork()
+    if pid == 0:
+        os._exit(0 if not store.add(key, NOW + 100, NOW) and store.add(fresh_key(), NOW + 100, NOW) else 1)
+    assert not store.add(key, NOW + 100, NOW)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    store.close()
+
+
+def test_nobody_listens(edge: Edge, server: RedisServer) -> None:
+    store = replay_store(edge, server.url)
+    server.kill()
+    assert refused(store) < 1
+    with pytest.raises(TemporarilyUnavailable):
+        store.check()
+
+
+def test_a_lost_answer_is_a_refusal_and_the_mark_stays(edge: Edge, proxy: Proxy) -> None:
+    store = replay_store(edge, proxy.url)
+    assert store.add(fresh_key(), NOW + 100, NOW)
+    key = fresh_key()
+    proxy.lose = True
+    refused(store, key)
+    proxy.lose = False
+    assert store.add(key, NOW + 100, NOW) is False
+    assert store.add(fresh_key(), NOW + 100, NOW) is True
+
+
+def test_a_server_that_never_answers_is_given_up_in_time(edge: Edge, server: RedisServer) -> None:
+    warm, cold = (replay_store(edge, server.url, timeout=0.2) for _ in range(2))
+    assert warm.add(fresh_key(), NOW + 100, NOW)
+    key = fresh_key()
+    server.pause()
+    for store in (warm, cold):
+        assert 0.15 < refused(store, key) < 1
+    server.resume()
+    # The command lay in a socket: the server may have obeyed when it woke, and then the mark stays.
+    answers = [warm.add(key, NOW + 100, NOW) for _ in range(3)]
+    assert answers[1:] == [False, False]
+
+
+def test_a_late_answer_is_nobody_elses(edge: Edge, proxy: Proxy) -> None:
+    store = replay_store(edge, proxy.url, timeout=0.2)
+    known = fresh_key()
+    assert store.add(known, NOW + 100, NOW)
+    proxy.free.clear()
+    late = fresh_key()
+    refused(store, late)
+    proxy.free.set()
+    # The answer under way says OK; it must not be read as an answer about a known key.
+    assert [store.add(key, NOW + 100, NOW) for key in (known, late, fresh_key())] == [False, False, True]
+
+
+def test_the_answer_to_a_cancelled_add_is_nobody_elses(proxy: Proxy) -> None:
+    async def check() -> None:
+        store = AsyncRedisReplayStore.from_url(proxy.url + "?max_connections=1", timeout=1)
+        known = fresh_key()
+        assert await store.add(known, NOW + 100, NOW)
+        for _ in range(20):
+            while proxy.sent.acquire(blocking=False):
+                pass
+            proxy.free.clear()
+            task = asyncio.create_task(store.add(fresh_key(), NOW + 100, NOW))
+            await asyncio.to_thread(proxy.sent.acquire)
+            task.cancel()
+            # asyncio.wait_for of Python 3.11, in redis-py, may miss a cancellation: then it ends by its timeout.
+            with pytest.raises((asyncio.CancelledError, TemporarilyUnavailable)):
+                await task
+            proxy.free.set()
+            assert not await store.add(known, NOW + 100, NOW)
+        await store.aclose()
+
+    asyncio.run(check())
+
+
+def test_a_storm_of_cancelled_adds_uses_up_no_connection(url: str, prefix: str) -> None:
+    async def check() -> None:
+        store = AsyncRedisReplayStore.from_url(url + "?max_connections=4", prefix=prefix)
+        for number in range(80):
+            tasks = [asyncio.create_task(store.add(fresh_key(), NOW + 100, NOW)) for _ in range(16)]
+            for _ in range(number % 40):
+                await asyncio.sleep(0)
+            for task in tasks[::2]:
+                task.cancel()
+            answers = await asyncio.gather(*tasks, return_exceptions=True)
+            assert answers[1::2] == [True] * 8
+        await store.aclose()
+
+    asyncio.run(check())
+
+
+def test_without_persistence_marks_go_with_the_server(edge: Edge, server: RedisServer) -> None:
+    store = replay_store(edge, server.url)
+    key = fresh_key()
+    assert store.add(key, NOW + 100, NOW)
+    server.kill()
+    refused(store, key)
+    server.start()
+    # As documented: this is what `appendonly yes` is for.
+    assert store.add(key, NOW + 100, NOW)
+
+
+def test_with_an_append_only_file_marks_survive(edge: Edge, start: Callable[..., RedisServer]) -> None:
+    server = start(appendonly="yes", appendfsync="always")
+    store = replay_store(edge, server.url)
+    key = fresh_key()
+    assert store.add(key, NOW + 100, NOW)
+    server.kill()
+    refused(store, key)
+    server.start()
+    assert store.add(key, NOW + 100, NOW) is False
+
+
+def test_a_server_killed_under_load_lets_nobody_in_twice(edge: Edge, start: Callable[..., RedisServer]) -> None:
+    server = start(appendonly="yes", appendfsync="always")
+    store = replay_store(edge, server.url)
+    keys = [fresh_key() for _ in range(200)]
+    begun = threading.Semaphore(0)
+    restarted = threading.Event()
+
+    def add(key: bytes) -> object:
+        try:
+            return store.add(key, NOW + 100, NOW)
+        except TemporarilyUnavailable as error:
+            return error.reason
+
+    def adds(_: int) -> list[object]:
+        answers = []
+        for number, key in enumerate(keys):
+            if number == 50:
+                begun.release()
+            if number == 120:
+                restarted.wait(10)
+            answers.append(add(key))
+        return answers
+
+    with ThreadPoolExecutor(8) as pool:
+        running = [pool.submit(adds, number) for number in range(8)]
+        begun.acquire()
+        server.kill()
+        server.start()
+        restarted.set()
+        by_key = list(zip(*(each.result(60) for each in running), strict=True))
+    for answers in by_key:
+        assert set(answers) <= {True, False, Reason.REPLAY_STORE_UNAVAILABLE}
+        assert answers.count(True) <= 1
+        if Reason.REPLAY_STORE_UNAVAILABLE not in answers:
+            assert answers.count(True) == 1
+    assert any(Reason.REPLAY_STORE_UNAVAILABLE in answers for answers in by_key)
+    assert all(not store.add(key, NOW + 100, NOW) for key, answers in zip(keys, by_key, strict=True) if True in answers)
