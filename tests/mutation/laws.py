@@ -184,10 +184,18 @@ LAWS = [
     Breach(
         1,
         "the Redis store sets without NX",
-        "stores",
-        r"b'NX', |'NX', ",
-        replace(r"b?'NX', ", ""),
+        "stores/_replay_stores/redis.py",
+        r"name, b'1', 'NX', ",
+        replace(r"'NX', ", ""),
         "test_one_of_64_callers_wins",
+    ),
+    Breach(
+        1,
+        "the Redis store sets without NX in a Cluster",
+        "stores/_replay_stores/redis.py",
+        r"^_ADD = ",
+        replace(r"'NX', ", ""),
+        "test_redis_cluster.py::test_a_cluster_holds_marks_and_documents",
     ),
     Breach(
         1,
