@@ -110,12 +110,14 @@ def check_headers(headers: object) -> tuple[tuple[str, str], ...]:
 
 
 def without_cookies(client: Client) -> Client:
-    """A client with the user's connections and settings, and an empty cookie jar, for one request.
+    """Return a client with the user's connections, an empty cookie jar and no event hooks, for one request.
 
-    httpx keeps what an answer sets: in the user's jar a server could pile up as much as it likes.
+    httpx keeps what an answer sets: in the user's jar a server could pile up as much as it likes. A hook would see
+    the key that a request carries, and one that reads the body would read without an end.
     """
     client = copy.copy(client)
     client.cookies = httpx.Cookies()
+    client.event_hooks = {}
     return client
 
 

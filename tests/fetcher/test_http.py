@@ -356,6 +356,21 @@ def test_the_users_client_keeps_no_cookie_of_a_publisher(edge: Edge, publisher: 
     assert dict(client.cookies) == {"theirs": "kept"}
 
 
+def test_no_event_hook_of_the_users_client_reads_the_body(edge: Edge, publisher: Publisher) -> None:
+    seen: list[object] = []
+
+    def read(response: httpx.Response) -> None:
+        seen.append(response.read())
+
+    async def read_async(response: httpx.Response) -> None:
+        seen.append(await response.aread())
+
+    users = edge.http_client(event_hooks={"response": [read if edge.name == "sync" else read_async]})
+    publisher.answer = http(KEYS)
+    assert outcome(edge.fetcher(http_client=users), publisher.uri()) == "k1"
+    assert seen == []
+
+
 def test_the_users_client_follows_no_redirect(edge: Edge, publisher: Publisher) -> None:
     publisher.answer = http(status="302 Found", headers="Location: /elsewhere.json\r\n")
     detail = outcome(edge.fetcher(http_client=edge.http_client(follow_redirects=True)), publisher.uri())

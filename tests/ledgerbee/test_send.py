@@ -86,6 +86,23 @@ def test_what_is_sent_owes_nothing_to_a_client_or_the_environment(
     assert not users.is_closed
 
 
+def test_no_event_hook_of_a_client_of_the_users_sees_the_key(edge: Edge, publisher: Publisher) -> None:
+    seen: list[object] = []
+
+    def see(subject: object) -> None:
+        seen.append(subject)
+
+    async def see_async(subject: object) -> None:
+        seen.append(subject)
+
+    hook = see if edge.name == "sync" else see_async
+    client = edge.http_client(event_hooks={"request": [hook], "response": [hook]})
+    publisher.answer = http(REVOKED)
+    assert portal_at(edge, publisher, http_client=client).revoke_sessions(sub="u-1") == 1
+    assert seen == []
+    assert client.event_hooks == {"request": [hook], "response": [hook]}
+
+
 def test_a_slash_at_the_end_of_the_base_url_changes_nothing(edge: Edge, publisher: Publisher) -> None:
     publisher.answer = http(REVOKED)
     edge.portal(api_key=KEY, base_url=publisher.uri("/api/")).revoke_sessions(sub="u-1")

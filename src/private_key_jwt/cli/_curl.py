@@ -14,7 +14,7 @@ _CUSTOMER = {"customerNumber": "C001", "vatZone": "DOMESTIC", "countryCode": "DK
 
 
 def back_channel(tenant: Tenant, server: LoopbackServer) -> Iterator[tuple[str, str]]:
-    """A title and a line for each call, and where to redeem, with a new API key and a customer that exists."""
+    """Yield a title and a line for each call, with a new API key and a customer that exists, and where to redeem."""
     key = tenant.api_key()
     customer_id = tenant.portal.add_customer(str(_CUSTOMER["customerNumber"]))
     membership = {"customerId": customer_id, "role": "USER"}

@@ -177,7 +177,7 @@ def _run(call: Callable[[PortalSSO], dict[str, Any]], base_url: str, timeout: fl
 
 @contextmanager
 def _usage_errors() -> Iterator[None]:
-    """What is refused before it is sent is a wrong use of the command: exit 2, and the text says what."""
+    """Report what the library refuses before it is sent as a wrong use of the command. Raises typer.BadParameter."""
     try:
         yield
     except (ConfigurationError, ValueError) as error:
@@ -201,7 +201,7 @@ def _split(text: str) -> tuple[str, str]:
 
 
 def _read_customer(text: str) -> dict[str, Any]:
-    """A JSON object, from the argument or from the file that it names. Raises ValueError."""
+    """Read a JSON object from the argument, or from the file that it names. Raises ValueError."""
     try:
         body = Path(text[1:]).read_bytes() if text.startswith("@") else text.encode()
     except OSError as error:

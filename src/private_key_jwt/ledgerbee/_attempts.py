@@ -152,7 +152,7 @@ def _refusal(answer: Answered) -> _Fault:
 
 
 def _error_of(body: bytes) -> tuple[str | None, str | None]:
-    """The code and the text of an error body. The page fixes no form: ``code`` or ``error`` is what is usual."""
+    """Find the code and the text in an error body. The page fixes no form: ``code`` or ``error`` is what is usual."""
     try:
         members: Mapping[str, Any] = strict_json.loads_object(body)
     except ValueError:
@@ -174,7 +174,7 @@ def _is_text(value: object, code: str | None) -> bool:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """``Retry-After`` in seconds (RFC 9110 §10.2.3): a number, or a date after the answer's own ``Date``."""
+    """Read ``Retry-After`` in seconds (RFC 9110 §10.2.3): a number, or a date after the answer's own ``Date``."""
     text = headers.get("retry-after", "").strip()
     if text.isascii() and text.isdecimal() and len(text) <= 10:
         return float(text)

@@ -131,7 +131,7 @@ def _customer(customer: object) -> dict[str, Any]:
 
 
 def _encode(body: Mapping[str, Any]) -> bytes:
-    """The members that are given, as JSON; an option that is None is left out."""
+    """Encode the members that are given as JSON, and leave out an option that is None."""
     return json.dumps({name: value for name, value in body.items() if value is not None}).encode("ascii")
 
 

@@ -47,7 +47,7 @@ class _Settings:
         self.timeout = timeout
 
     def post(self, call: Call[Any], credential: Credential) -> Post:
-        """What to send for a call."""
+        """Return what to send for a call."""
         return Post(httpx.URL(self.base_url + call.path), credential, call.body)
 
 
@@ -83,7 +83,7 @@ class PortalSSO:
         one, called at each call. The key also decides which tenant it is about.
     base_url: the root of LedgerBee's API: https, and http for a loopback host only (the look-alike).
     http_client: an ``httpx.Client`` of yours, for its proxy or certificates, without ``http2``. It stays open. Its
-        cookies, headers, auth, redirects and timeouts are not used. The key is never sent through one that does
+        cookies, headers, auth, event hooks, redirects and timeouts are not used. The key is never sent through one that does
         not verify certificates.
     timeout: seconds for a whole call, retries included, from 0.1 to 600.
 

@@ -29,7 +29,7 @@ def check_base_url(base_url: object) -> str:
 
 
 def jwks_uri(slug: str, *, base_url: str = BASE_URL) -> str:
-    """The URL of a tenant's JWK Set.
+    """Return the URL of a tenant's JWK Set.
 
     slug: the tenant's public portal slug (``acme``), one plain path segment.
     base_url: the root of LedgerBee's API, for a look-alike or a proxy.
@@ -42,7 +42,7 @@ def jwks_uri(slug: str, *, base_url: str = BASE_URL) -> str:
 
 
 def client(client_id: str, *, slug: str, base_url: str = BASE_URL) -> RegisteredClient:
-    """A LedgerBee tenant as a registered client: RS256 only, and a ``kid`` in every assertion.
+    """Return a LedgerBee tenant as a registered client: RS256 only, and a ``kid`` in every assertion.
 
     Each key that LedgerBee publishes has its own ``kid``, and two stand there during a rotation.
     Raises ConfigurationError.

@@ -41,7 +41,7 @@ class Credential:
     value: str = field(repr=False)
 
     def redact(self, text: str) -> str:
-        """The text without the credential, should the other side have repeated it."""
+        """Return the text without the credential, should the other side have repeated it."""
         return text.replace(self.value.removeprefix("Bearer "), "[redacted]")
 
 
@@ -69,7 +69,7 @@ class _Connection:
 
     @property
     def may_be_sent(self) -> bool:
-        """Whether the request may have been written: for sure unknown where a transport reports nothing."""
+        """Report whether the request may have been written. A transport that reports nothing leaves that open: True."""
         return self.is_sent or not self.is_traced
 
     def follow(self, event: str, info: dict[str, Any]) -> None:
@@ -98,7 +98,7 @@ class _Connection:
             raise _Refused("the caller has gone")
 
     def abandon(self) -> bool:
-        """Have nothing written from now on, and return ``may_be_sent``."""
+        """Refuse to write the request from now on, and return ``may_be_sent``."""
         self._is_abandoned = True
         return self.may_be_sent
 
@@ -119,7 +119,7 @@ class Post:
     body: bytes = field(repr=False)
 
     def request(self, trace: object, seconds: float) -> httpx.Request:
-        """A request that owes nothing to a client's defaults: not its headers, cookies, parameters or timeouts."""
+        """Build a request that takes nothing from a client's defaults: no headers, cookies, parameters or timeouts."""
         headers = {
             "Accept": "application/json",
             "Accept-Encoding": "identity",
@@ -151,7 +151,7 @@ class _Body:
             raise _BadAnswer(f"LedgerBee answered with more than {MAX_ANSWER} bytes")
 
     def finish(self, credential: Credential) -> Answered:
-        """The whole answer, without the credential."""
+        """Return the whole answer, without the credential."""
         headers = {name: credential.redact(text) for name, text in self._response.headers.items()}
         body = credential.redact(self._body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
         return Answered(self._response.status_code, headers, body)

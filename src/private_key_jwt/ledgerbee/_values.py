@@ -30,14 +30,14 @@ class Role(StrEnum):
 
 
 def check_text(name: str, value: object) -> str:
-    """A string that is not empty. Raises ValueError, which names the argument."""
+    """Return a string that is not empty. Raises ValueError, which names the argument."""
     if not isinstance(value, str) or not value:
         raise ValueError(f"{name} must be a non-empty string, not {quote(value)}")
     return value
 
 
 def check_role(name: str, value: object) -> Role:
-    """A role, or the name of one. Raises ValueError, which names the argument."""
+    """Return the role that a value is, or names. Raises ValueError, which names the argument."""
     if not isinstance(value, str) or value not in tuple(Role):
         raise ValueError(f"{name} must be of {', '.join(Role)}, not {quote(value)}")
     return Role(value)
@@ -84,7 +84,7 @@ class Handoff:
     expires_at: datetime
 
     def redeem_url(self, host: str) -> str:
-        """The URL to send the user's browser to. It opens the portal session, once.
+        """Return the URL to send the user's browser to. It opens the portal session, once.
 
         host: the portal-API host of your tenant, ``{label}.portal-api.ledgerbee.com``; for the look-alike
             ``{label}.portal-api.localhost:{port}``.

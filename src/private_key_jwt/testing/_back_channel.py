@@ -64,7 +64,7 @@ class BackChannel:
         self._failures.extend([_Failure(None)] * number)
 
     def answer(self, request: Request) -> Answer | None:
-        """The answer to a call; None for any other path. Raises httpx.RemoteProtocolError for one that is lost."""
+        """Answer a call; None for any other path. Raises httpx.RemoteProtocolError for an answer that is lost."""
         endpoint = self._endpoints.get(request.path)
         if endpoint is None:
             return None

@@ -34,7 +34,7 @@ class Browser:
         self._tenants = tenants
 
     def answer(self, request: Request) -> Answer | None:
-        """The answer at a portal host; None for any other host, and for a label that nobody has."""
+        """Answer at a portal host; None for any other host, and for a label that nobody has."""
         host = _HOST.fullmatch(request.host)
         by_label = {slug.lower(): tenant for slug, tenant in self._tenants.items()}
         if host is None or host["label"] not in by_label:

@@ -27,19 +27,19 @@ class Credentials:
         self._tokens: dict[str, _Grant] = {}
 
     def new_key(self, scopes: Collection[Scope]) -> str:
-        """A new API key with these scopes. Raises ValueError for a scope that is not on the page."""
+        """Make an API key with these scopes. Raises ValueError for a scope that is not on the page."""
         key = f"lb_{secrets.token_urlsafe(24)}"
         self._keys[key] = _Grant(_check(scopes), None)
         return key
 
     def new_token(self, scopes: Collection[Scope], lifetime: float) -> str:
-        """A new access token with these scopes, for ``lifetime`` seconds. Raises ValueError."""
+        """Make an access token with these scopes, for ``lifetime`` seconds. Raises ValueError."""
         token = secrets.token_urlsafe(24)
         self._tokens[token] = _Grant(_check(scopes), self._clock() + lifetime)
         return token
 
     def scopes(self, headers: Mapping[str, str]) -> frozenset[str] | None:
-        """What a request with these header fields may do; None when it carries no credential of this tenant.
+        """Return what a request with these header fields may do; None without a credential of this tenant.
 
         *Assumed*: where both are sent, ``x-api-key`` counts.
         """

@@ -43,7 +43,7 @@ class Answer(NamedTuple):
 
 
 def answer_json(status: int, document: Mapping[str, Any], **headers: str) -> Answer:
-    """An answer with a JSON body; an underscore in the name of a header field stands for a hyphen."""
+    """Return an answer with a JSON body. An underscore in the name of a header field stands for a hyphen."""
     body = to_json(document)
     fixed = {"Content-Type": "application/json", "Content-Length": str(len(body))}
     return Answer(status, {**fixed, **{name.replace("_", "-"): text for name, text in headers.items()}}, body)

@@ -36,7 +36,7 @@ class Refused(Exception):
 
 
 def invalid(text: str) -> Refused:
-    """A request that breaks a rule of the page (400)."""
+    """Return the refusal of a request that breaks a rule of the page (400)."""
     return Refused(400, "INVALID_REQUEST", text)
 
 
@@ -150,7 +150,7 @@ class Portal:
         return tuple(user.freeze() for user in self._users)
 
     def session(self, cookie: str) -> PortalUser | None:
-        """The user of a session cookie's value; None when the session has ended, and for any other value."""
+        """Return the user of a session cookie's value; None when the session has ended, and for any other value."""
         with self._lock:
             user = self._sessions.get(cookie)
             return None if user is None else user.freeze()
@@ -180,7 +180,7 @@ class Portal:
             return self._open_session(user, sub)
 
     def bind_checkout(self, ref: str) -> CheckoutBinding:
-        """What an embedded checkout does with its reference.
+        """Redeem a checkout reference as an embedded checkout does.
 
         Raises LookupError for one that is used, late, or no checkout reference.
         """

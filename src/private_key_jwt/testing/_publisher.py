@@ -26,12 +26,12 @@ class Publisher:
         self._tenants = tenants
 
     def document(self, slug: str) -> dict[str, Any]:
-        """The JWK Set of a slug. One that nobody has is no error to LedgerBee: its set is empty."""
+        """Return the JWK Set of a slug. One that nobody has is no error to LedgerBee: its set is empty."""
         tenant = self._tenants.get(slug)
         return {"keys": []} if tenant is None else tenant.document()
 
     def answer(self, request: Request) -> Answer | None:
-        """The answer to a request for a key set; None for any other path."""
+        """Answer a request for a key set; None for any other path."""
         found = self._path.fullmatch(request.path)
         if found is None:
             return None

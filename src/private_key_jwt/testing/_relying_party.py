@@ -89,7 +89,7 @@ class RelyingParty:
         self._service.outage = outage
 
     def fail_requests(self, number: int, status: int = 503, *, retry_after: int | None = None) -> None:
-        """Answer the next calls of the back channel with an error, without performing them; then those planned next.
+        """Answer the next calls of the back channel with an error, and perform none of them.
 
         status: from 400 to 599; else ValueError.
         retry_after: seconds, for a ``Retry-After`` header.

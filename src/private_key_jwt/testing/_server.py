@@ -68,7 +68,7 @@ class LoopbackServer(ThreadingHTTPServer):
         self.server_name, self.server_port = HOST, self.socket.getsockname()[1]
 
     def portal_api_host(self, slug: str = "acme") -> str:
-        """Where a browser redeems a reference of this tenant: for ``Handoff.redeem_url``."""
+        """Return the host at which a browser redeems a reference of this tenant: for ``Handoff.redeem_url``."""
         return f"{slug}.portal-api.localhost:{self.server_port}"
 
     @property

@@ -13,7 +13,7 @@ Route = Callable[[Request], Answer | None]
 
 
 def is_error_status(status: object) -> bool:
-    """Whether it is an HTTP status from 400 to 599."""
+    """Report whether a value is an HTTP status from 400 to 599."""
     return isinstance(status, int) and 400 <= status <= 599
 
 
@@ -42,7 +42,7 @@ class Service:
         self._outage = outage
 
     def answer(self, request: Request) -> Answer:
-        """The answer to a request. Raises httpx.RequestError when there is to be none."""
+        """Answer a request. Raises httpx.RequestError when there is to be no answer."""
         if isinstance(self._outage, int):
             return answer_json(self._outage, {"error": "outage"})
         if self._outage is not None:

@@ -96,11 +96,11 @@ class Tenant(Signer):
     # The back channel
 
     def api_key(self, scopes: Collection[Scope] = SCOPES) -> str:
-        """A new API key with these scopes, for ``PortalSSO(api_key=…)``. Raises ValueError for an unknown scope."""
+        """Make an API key with these scopes, for ``PortalSSO(api_key=…)``. Raises ValueError for an unknown scope."""
         return self.credentials.new_key(scopes)
 
     def access_token(self, scopes: Collection[Scope] = SCOPES, *, lifetime: float = 3_600) -> str:
-        """A new access token with these scopes, for ``PortalSSO(access_token=…)``.
+        """Make an access token with these scopes, for ``PortalSSO(access_token=…)``.
 
         lifetime: seconds until it expires; an hour is *assumed*. Raises ValueError for an unknown scope.
         """
