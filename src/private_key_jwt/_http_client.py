@@ -6,6 +6,7 @@ and a blocking call ends at its deadline, also while a server sends a byte a sec
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import copy
 import re
@@ -30,6 +31,7 @@ __all__ = [
     "check_headers",
     "is_tls_verified",
     "ssl_context",
+    "ssl_context_async",
     "without_cookies",
 ]
 
@@ -63,6 +65,11 @@ def ssl_context() -> ssl.SSLContext:
     Loading the certificates takes tens of milliseconds: once a process, not once a request.
     """
     return httpx.create_ssl_context(trust_env=False)
+
+
+async def ssl_context_async() -> ssl.SSLContext:
+    """``ssl_context``, loaded off the event loop."""
+    return ssl_context() if ssl_context.cache_info().currsize else await asyncio.to_thread(ssl_context)
 
 
 def check_client(http: object, kind: type) -> None:

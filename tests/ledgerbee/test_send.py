@@ -23,7 +23,7 @@ from certificates import certificate
 from edges import Edge
 from loopback import Publisher, http, trickle
 from private_key_jwt import ConfigurationError, __version__
-from private_key_jwt._http_client import Watchdog
+from private_key_jwt._http_client import Watchdog, ssl_context
 from private_key_jwt.ledgerbee import AsyncPortalSSO, PortalSSO, PortalSSOError
 from private_key_jwt.testing import RelyingParty
 
@@ -706,3 +706,25 @@ def test_one_portal_serves_several_event_loops_one_after_the_other(publisher: Pu
     portal = AsyncPortalSSO(api_key=KEY, base_url=publisher.uri("/api"))
     for _ in range(2):
         assert asyncio.run(portal.revoke_sessions(sub="u-1")) == 1
+
+
+def test_the_certificates_are_loaded_off_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded_in: list[threading.Thread] = []
+    create = httpx.create_ssl_context
+
+    def load(**settings: Any) -> ssl.SSLContext:
+        loaded_in.append(threading.current_thread())
+        return create(**settings)
+
+    monkeypatch.setattr(httpx, "create_ssl_context", load)
+    ssl_context.cache_clear()
+
+    async def call() -> threading.Thread:
+        async with AsyncPortalSSO(api_key=KEY, base_url="http://127.0.0.1:9", timeout=0.1) as portal:
+            with pytest.raises(PortalSSOError):
+                await portal.revoke_sessions(sub="u-1")
+        return threading.current_thread()
+
+    assert loaded_in != [asyncio.run(call())]
+    assert len(loaded_in) == 1
+    ssl_context.cache_clear()

@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from .._coroutines import as_coroutine_function
-from .._http_client import check_client, ssl_context
+from .._http_client import check_client, ssl_context, ssl_context_async
 from .._validation import check_number
 from ..exceptions import ConfigurationError
 from . import _calls
@@ -83,8 +83,8 @@ class PortalSSO:
         one, called at each call. The key also decides which tenant it is about.
     base_url: the root of LedgerBee's API: https, and http for a loopback host only (the look-alike).
     http_client: an ``httpx.Client`` of yours, for its proxy or certificates, without ``http2``. It stays open. Its
-        cookies, headers, auth, event hooks, redirects and timeouts are not used. The key is never sent through one that does
-        not verify certificates.
+        cookies, headers, auth, event hooks, redirects and timeouts are not used. The key is never sent through one
+        that does not verify certificates.
     timeout: seconds for a whole call, retries included, from 0.1 to 600.
 
     A call is sent again, while that fits into ``timeout``, when there was no connection or no whole answer, and
@@ -241,7 +241,7 @@ class AsyncPortalSSO:
         self._settings = _Settings(api_key, access_token, base_url, timeout)
         check_client(http_client, httpx.AsyncClient)
         self._is_own = http_client is None
-        self._client = http_client or httpx.AsyncClient(verify=ssl_context(), trust_env=False)
+        self._client = http_client
 
     async def mint_handoff(
         self, *, sub: str, email: str, memberships: Iterable[Membership], name: str | None = None
@@ -286,7 +286,7 @@ class AsyncPortalSSO:
     async def aclose(self) -> None:
         """Make no more calls. A client of yours stays open."""
         if self._is_own:
-            await self._client.aclose()
+            await (await self._open()).aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -301,13 +301,19 @@ class AsyncPortalSSO:
         try:
             while True:
                 if isinstance(step, Attempt):
-                    step = flow.send(await asend(self._client, post, step.seconds))
+                    step = flow.send(await asend(await self._open(), post, step.seconds))
                 else:
                     await asyncio.sleep(step.seconds)
                     step = next(flow)
         except StopIteration as end:
             result: Result = end.value
             return result
+
+    async def _open(self) -> httpx.AsyncClient:
+        # Not where it is made: that may be on an event loop, and the certificates take tens of milliseconds to load.
+        if self._client is None:
+            self._client = httpx.AsyncClient(verify=await ssl_context_async(), trust_env=False)
+        return self._client
 
     async def _credential(self) -> Credential:
         credential = self._settings.credential
