@@ -24,7 +24,8 @@ from edges import Edge
 from loopback import Publisher, http, trickle
 from private_key_jwt import ConfigurationError, __version__
 from private_key_jwt._http_client import Watchdog, ssl_context
-from private_key_jwt.ledgerbee import AsyncPortalSSO, PortalSSO, PortalSSOError
+from private_key_jwt.ledgerbee import AsyncPortalSSO, PortalSSO, PortalSSOError, _send
+from private_key_jwt.ledgerbee._attempts import Failed
 from private_key_jwt.testing import RelyingParty
 
 KEY = "lb_s3cr3t-k3y"
@@ -194,6 +195,16 @@ def test_the_timeout_covers_every_byte(edge: Edge, publisher: Publisher, name: s
     for thread in _threads():
         thread.join(2)
     assert _threads() == []  # the socket was shut, and nothing goes on reading
+
+
+def test_an_answer_that_the_deadline_cut_off_is_not_read_as_a_whole_one(publisher: Publisher) -> None:
+    """One without a length ends where its connection does."""
+    publisher.answer = SLOW["a body without an end that looks whole"](publisher)
+    url = httpx.URL(publisher.uri())
+    post = _send.Post(url, _send.Credential("x-api-key", KEY), b"{}")
+    with httpx.Client(trust_env=False) as client:
+        outcome = _send._attempt(client, post, _send._Connection(url.scheme), 0.2)
+    assert outcome == Failed("no complete answer in time", was_sent=True)
 
 
 def test_a_name_server_that_hangs_holds_no_caller(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
