@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
 
-from edges import Edge
+from edges import Edge, SyncEdge
 from private_key_jwt.ledgerbee import Membership, PortalSSOError, Role
 from private_key_jwt.testing import Clock, LoopbackServer, RelyingParty, Tenant
 
@@ -530,3 +531,31 @@ def test_only_scopes_of_the_page_are_given(tenant: Tenant) -> None:
             tenant.api_key(scopes=scopes)  # type: ignore[arg-type]
         with pytest.raises(ValueError, match="scopes must be of"):
             tenant.access_token(scopes=scopes)  # type: ignore[arg-type]
+
+
+# Many at once
+
+
+def test_many_provisions_at_once_make_one_customer(edge: Edge, portal: Any, tenant: Tenant) -> None:
+    def provision(number: int) -> Any:
+        return portal.provision(email=f"user-{number}@example.com", customer=CUSTOMER)
+
+    done = edge.together([partial(provision, number) for number in range(16)])
+    assert len({each.customer_id for each in done}) == 1
+    assert [each.customer_created for each in done].count(True) == 1
+    assert [each.role for each in done].count(Role.OWNER) == 1
+    assert len(tenant.portal.users) == 16
+
+
+def test_a_reference_that_many_present_at_once_lets_one_in(portal: Any, tenant: Tenant, server: LoopbackServer) -> None:
+    url = mint(portal, tenant.portal.add_customer("C001")).redeem_url(server.portal_api_host())
+
+    def redeem() -> int:
+        browser = Browser()
+        try:
+            return browser.get(url).status_code
+        finally:
+            browser.close()
+
+    statuses = SyncEdge().together([redeem] * 16)
+    assert sorted(statuses) == [302] + [400] * 15
