@@ -11,6 +11,7 @@ from dataclasses import fields
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from edges import Edge
 from loopback import Publisher, http
@@ -112,7 +113,9 @@ def verifier(edge: Edge, clock: Clock, recorder: Recorder, client: RegisteredCli
 def secrets_of(assertion: str, tenant: Tenant) -> list[str]:
     """What must not be recorded of an assertion: its segments, its unregistered claims, its ``jti``, and the key."""
     segments = [segment for segment in re.split(r"[.\s]", assertion) if len(segment) > 12]
-    numbers = tenant.current_key.private_key.private_numbers()
+    private_key = tenant.current_key.private_key
+    assert isinstance(private_key, RSAPrivateKey)
+    numbers = private_key.private_numbers()
     key = [str(tenant.current_key.public_jwk()["n"]), str(numbers.d), str(numbers.public_numbers.n)]
     return [CANARY, JTI, *(segment[-12:] for segment in segments), *(segment[:30] for segment in segments), *key]
 

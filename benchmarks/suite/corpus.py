@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from private_key_jwt.testing import SigningKey, Tenant
@@ -60,7 +61,9 @@ def unb64(segment: str) -> bytes:
 
 def floor(key: SigningKey, assertions: list[str]) -> CodePath:
     """The floor: the bare RSA operation of ``cryptography`` over the same tokens, its arguments made beforehand."""
-    verify = key.private_key.public_key().verify
+    public_key = key.private_key.public_key()
+    assert isinstance(public_key, RSAPublicKey)
+    verify = public_key.verify
     padding, digest = PKCS1v15(), SHA256()
     items = [(unb64(sig), head.encode("ascii")) for head, _, sig in (token.rpartition(".") for token in assertions)]
 

@@ -298,7 +298,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "foreign_key",
         "key_embedded_known",
         "signature_ps256",
-        "signature_rs512",
+        "signature_hash",
         "signature_zeros",
     ),
     "alg pinned": ("alg_none", "alg_case", "alg_hs256", "alg_ps256", "alg_absent"),

@@ -4,7 +4,7 @@ OpenID Connect Core §9, RFC 7521, RFC 7523. Start with ``ClientAssertionVerifie
 """
 
 from . import events, ledgerbee
-from ._core.jwk_set import KeySet
+from ._core.jwk_set import KeySet, VerificationKey
 from ._version import __version__
 from .clients import RegisteredClient
 from .discovery import client_authentication_metadata
@@ -63,6 +63,7 @@ __all__ = [
     "RegisteredClient",
     "ReplayStore",
     "TemporarilyUnavailable",
+    "VerificationKey",
     "VerifiedAssertion",
     "__version__",
     "client_authentication_metadata",

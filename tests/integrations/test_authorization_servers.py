@@ -12,6 +12,7 @@ import httpx
 import pytest
 from authlib.integrations.requests_client import OAuth2Session
 from authlib.oauth2.rfc7523 import PrivateKeyJWT
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from joserfc.jwk import RSAKey
 
 from integrations.authorization_server import PATHS, AuthorizationServer
@@ -345,6 +346,7 @@ def test_a_client_with_keys_does_not_come_in_without_an_assertion(world: World, 
 
 def _oauth2_client(tenant: Tenant, headers: dict[str, str]) -> OAuth2Session:
     """Authlib's, as the relying party would run it. It writes the ``jti`` into the claims that it is given."""
+    assert isinstance(tenant.current_key.private_key, RSAPrivateKey)
     key = RSAKey.import_key(tenant.current_key.private_key)
     client = OAuth2Session(tenant.client_id, key, token_endpoint_auth_method="private_key_jwt")
     client.trust_env = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 import httpx
 import pytest
@@ -22,6 +23,7 @@ from private_key_jwt.testing import Clock, RelyingParty
 AUDIENCE = "https://op.example.com"
 
 Verify = Callable[[str], VerifiedAssertion]
+MakeVerify = Callable[[RelyingParty], Verify]
 
 
 @pytest.fixture
@@ -66,6 +68,13 @@ def _verify_async(relying_party: RelyingParty, clock: Clock) -> Iterator[Verify]
 
 
 @pytest.fixture(params=[_verify_sync, _verify_async], ids=["sync", "async"])
-def verify(request: pytest.FixtureRequest, relying_party: RelyingParty, clock: Clock) -> Iterator[Verify]:
-    """``verify`` of a real verifier, sync or async, that has the default tenant registered."""
-    yield from request.param(relying_party, clock)
+def make_verify(request: pytest.FixtureRequest, clock: Clock) -> Iterator[MakeVerify]:
+    """``verify`` of a real verifier, sync or async, that has the default tenant of a relying party registered."""
+    with ExitStack() as opened:
+        yield lambda relying_party: opened.enter_context(contextmanager(request.param)(relying_party, clock))
+
+
+@pytest.fixture
+def verify(make_verify: MakeVerify, relying_party: RelyingParty) -> Verify:
+    """``verify`` of a real verifier that has the default tenant registered."""
+    return make_verify(relying_party)

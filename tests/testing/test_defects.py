@@ -1,11 +1,14 @@
 """Each defect, against real verifiers, sync and async."""
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from private_key_jwt import InvalidClient, Reason
-from private_key_jwt.testing import DEFECTS, Clock, RelyingParty
+from private_key_jwt import ConfigurationError, InvalidClient, Reason, RegisteredClient
+from private_key_jwt._core.algorithms import ALGORITHMS
+from private_key_jwt.testing import DEFECTS, Clock, RelyingParty, defects_of, key_defects_of
+from private_key_jwt.testing._keys import compact
 
-from .conftest import AUDIENCE, Verify
+from .conftest import AUDIENCE, MakeVerify, Verify
 
 # What an assertion alone cannot bring about: it takes another key set, or a second use.
 BEYOND_ONE_ASSERTION = {Reason.NO_KEYS, Reason.UNUSABLE_KEY, Reason.AMBIGUOUS_KEY, Reason.REPLAYED}
@@ -37,6 +40,81 @@ def test_each_holds_at_any_part_of_a_second(
         with pytest.raises(InvalidClient) as refused:
             verify(defect.make(relying_party.tenant()))
         assert refused.value.reason is defect.reason, defect
+
+
+EACH_ALG = [alg for alg in ALGORITHMS if alg != "RS256"]
+
+
+@pytest.mark.parametrize("alg", EACH_ALG)
+def test_each_is_refused_for_its_reason_with_each_algorithm(alg: str, clock: Clock, make_verify: MakeVerify) -> None:
+    relying_party = RelyingParty(audience=AUDIENCE, clock=clock, alg=alg)
+    verify = make_verify(relying_party)
+    tenant = relying_party.tenant()
+    verify(tenant.assertion())
+    for defect in defects_of(alg).values():
+        with pytest.raises(InvalidClient) as refused:
+            verify(tenant.defective(defect.name))
+        assert refused.value.reason is defect.reason, (defect.name, refused.value.detail)
+    verify(tenant.assertion())
+
+
+def test_what_each_family_can_have_wrong() -> None:
+    common = set(defects_of("Ed25519")) - {"spare_bits"}
+    assert all(common < set(defects_of(alg)) for alg in ALGORITHMS if not alg.startswith("Ed"))
+    own = {alg: set(defects_of(alg)) - common for alg in ("RS256", "PS384", "ES256", "ES512")}
+    assert own["RS256"] == {"spare_bits", "signature_hash", "alg_ps256", "signature_ps256"}
+    assert own["PS384"] > {"signature_no_salt", "signature_salt_20", "signature_mgf1", "alg_rs256", "signature_rs256"}
+    assert own["ES512"] > {"signature_der", "signature_r_zero", "signature_s_order", "signature_swapped"}
+    assert own["ES256"] == own["ES512"] | {"spare_bits"}
+    assert defects_of("RS256") == DEFECTS
+
+
+@pytest.mark.parametrize("alg", ALGORITHMS)
+def test_a_published_key_with_a_mistake_is_unusable_whoever_signs(
+    alg: str, clock: Clock, make_verify: MakeVerify
+) -> None:
+    relying_party = RelyingParty(audience=AUDIENCE, clock=clock, alg=alg)
+    verify = make_verify(relying_party)
+    tenant = relying_party.tenant()
+    for name in key_defects_of(alg):
+        tenant.break_key(name)
+        clock.advance(300)
+        with pytest.raises(InvalidClient) as refused:
+            verify(tenant.assertion())
+        assert refused.value.reason is Reason.UNUSABLE_KEY, (name, refused.value.detail)
+        clock.advance(300)
+        tenant.rotate()
+        verify(tenant.assertion())  # the sound key beside it is not lost
+
+
+@pytest.mark.parametrize("alg", ALGORITHMS)
+def test_a_client_by_value_is_refused_at_the_start_for_each_mistake_in_its_key(alg: str) -> None:
+    for name in key_defects_of(alg):
+        tenant = RelyingParty(alg=alg).tenant()
+        RegisteredClient("c", jwks=tenant.document(), signing_algs=[alg])
+        tenant.break_key(name)
+        with pytest.raises(ConfigurationError, match="no key that can be used|private members"):
+            RegisteredClient("c", jwks=tenant.document(), signing_algs=[alg])
+
+
+def test_a_small_order_key_is_one_under_which_anybody_can_sign(clock: Clock, make_verify: MakeVerify) -> None:
+    relying_party = RelyingParty(audience=AUDIENCE, clock=clock, alg="Ed25519")
+    tenant = relying_party.tenant()
+    tenant.break_key("key_small_order")
+    signing_input = tenant.assertion().rpartition(".")[0]
+    identity = b"\1" + bytes(31)
+    Ed25519PublicKey.from_public_bytes(identity).verify(identity + bytes(32), signing_input.encode())  # it verifies
+    with pytest.raises(InvalidClient) as refused:
+        make_verify(relying_party)(f"{signing_input}.{compact(identity + bytes(32))}")
+    assert refused.value.reason is Reason.UNUSABLE_KEY
+
+
+def test_names_of_key_defects_are_keys_and_say_something() -> None:
+    for alg in ALGORITHMS:
+        defects = key_defects_of(alg)
+        assert all(name == defect.name and defect.description for name, defect in defects.items())
+    with pytest.raises(LookupError, match="key_exponent_3"):
+        RelyingParty().tenant().break_key("key_small_order")
 
 
 def test_every_reason_of_an_assertion_has_a_defect() -> None:

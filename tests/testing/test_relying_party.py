@@ -38,3 +38,14 @@ def test_the_document_of_a_slug(relying_party: RelyingParty) -> None:
     assert relying_party.document("acme") == {"keys": [tenant.current_key.public_jwk()]}
     tenant.remove_keys()
     assert relying_party.document("acme") == {"keys": []}
+
+
+def test_tenants_sign_with_the_algorithm_they_are_given() -> None:
+    relying_party = RelyingParty(alg="ES256")
+    assert relying_party.tenant().alg == "ES256"
+    assert relying_party.tenant("other", alg="Ed25519").client().signing_algs == ("Ed25519",)
+    assert relying_party.tenant("other").alg == "Ed25519"
+    assert [key["alg"] for key in relying_party.document("acme")["keys"]] == ["ES256"]
+    with pytest.raises(ValueError, match="tenant 'other' has the alg 'Ed25519' already"):
+        relying_party.tenant("other", alg="RS256")
+    assert RelyingParty().tenant().alg == "RS256"

@@ -7,6 +7,9 @@
         verifier.verify(tenant.assertion())
         verifier.verify(tenant.defective("expired"))  # raises InvalidClient: DEFECTS["expired"].reason
 
+``RelyingParty(alg="ES256")`` signs with another algorithm than LedgerBee's RS256, ``defects_of("ES256")`` lists what an
+assertion of it can have wrong, and ``tenant.break_key("key_above_p")`` publishes a key that must not be used.
+
 It also answers LedgerBee's back channel, and redeems. ``serve`` puts all of it behind a real socket:
 
     with relying_party.serve() as server, PortalSSO(api_key=tenant.api_key(), base_url=server.base_url) as portal:
@@ -41,7 +44,8 @@ It holds private keys and signs whatever it is asked to: nothing here belongs in
 from ._assertions import REMOVED
 from ._clock import Clock
 from ._contracts import JWKSCacheContract, ReplayStoreContract
-from ._defects import DEFECTS, Defect
+from ._defects import DEFECTS, Defect, defects_of
+from ._key_defects import KeyDefect, key_defects_of
 from ._keys import SigningKey
 from ._relying_party import RelyingParty
 from ._server import LoopbackServer
@@ -53,9 +57,12 @@ __all__ = [
     "Clock",
     "Defect",
     "JWKSCacheContract",
+    "KeyDefect",
     "LoopbackServer",
     "RelyingParty",
     "ReplayStoreContract",
     "SigningKey",
     "Tenant",
+    "defects_of",
+    "key_defects_of",
 ]

@@ -47,7 +47,8 @@ class Signer(ABC):
 
     def header(self, key: SigningKey | None = None) -> dict[str, Any]:
         """The header of a valid assertion."""
-        return {"alg": "RS256", "kid": (key or self.current_key).kid}
+        key = key or self.current_key
+        return {"alg": key.alg, "kid": key.kid}
 
     def claims(self) -> dict[str, Any]:
         """The claims of a valid assertion (OpenID Connect Core §9), made now and not used yet."""

@@ -9,13 +9,12 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.padding import MGF1, PSS, PKCS1v15
-from cryptography.hazmat.primitives.hashes import SHA256, SHA512
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from .._core.ec import CURVES
 from ..exceptions import Reason
 from ._assertions import REMOVED, Signer
-from ._keys import SigningKey, compact, to_json
+from ._keys import HASHES, SigningKey, compact, ecdsa_der, pss, raw, sign_as, to_json
 
 Make = Callable[[Signer], str]
 
@@ -26,7 +25,7 @@ class Defect:
 
     reason: what a verifier must answer when the tenant is registered by ``Tenant.client``, its key is known,
         and the policy is an AssertionPolicy of the tenant's audience with every default.
-    make: makes such an assertion of a tenant, a new one each time.
+    make: make such an assertion of a tenant, a new one each time.
     """
 
     name: str
@@ -71,7 +70,7 @@ def _text(edit: Callable[[str], str]) -> Make:
 
 
 def _signature(make: Callable[[SigningKey, bytes], bytes], **header: Any) -> Make:
-    """Another signature in place of RS256, made of the key and the signing input."""
+    """Another signature in place of the right one, made of the key and the signing input."""
 
     def assertion(signer: Signer) -> str:
         signing_input = signer.assertion(header=header).rpartition(".")[0]
@@ -96,7 +95,7 @@ def _standard_alphabet(signer: Signer) -> str:
 
 
 def _spare_bits(assertion: str) -> str:
-    # 256 octets leave four bits of the last character unused, and zero: A, Q, g or w. The next letter sets one.
+    # 256 and 64 octets leave four bits of the last character unused, and zero: A, Q, g or w. The next letter sets one.
     return assertion[:-1] + chr(ord(assertion[-1]) + 1)
 
 
@@ -112,17 +111,21 @@ def _reserialized(signer: Signer) -> str:
     return f"{compact(header)}.{payload}.{signature}"
 
 
+def _stranger(signer: Signer, kid: str | None = None) -> SigningKey:
+    return SigningKey.generate(kid, signer.current_key.alg)
+
+
 def _foreign_key(signer: Signer) -> str:
-    return SigningKey.generate(signer.current_key.kid).sign(signer.header(), signer.claims())
+    return _stranger(signer, signer.current_key.kid).sign(signer.header(), signer.claims())
 
 
 def _embedded_key(signer: Signer) -> str:
-    stranger = SigningKey.generate(signer.current_key.kid)
+    stranger = _stranger(signer, signer.current_key.kid)
     return signer.assertion(key=stranger, header={"jwk": stranger.public_jwk()})
 
 
 def _embedded_unknown_key(signer: Signer) -> str:
-    stranger = SigningKey.generate()
+    stranger = _stranger(signer)
     return signer.assertion(key=stranger, header={"jwk": stranger.public_jwk()})
 
 
@@ -134,20 +137,53 @@ def _hs256(key: SigningKey, signing_input: bytes) -> bytes:
     return hmac.digest(pem, signing_input, "sha256")
 
 
-def _ps256(key: SigningKey, signing_input: bytes) -> bytes:
-    return key.private_key.sign(signing_input, PSS(MGF1(SHA256()), PSS.DIGEST_LENGTH), SHA256())
+def _as(alg: str) -> Callable[[SigningKey, bytes], bytes]:
+    """The signature of another algorithm that the key fits."""
+    return lambda key, data: sign_as(alg, key.private_key, data)
 
 
-def _rs512(key: SigningKey, signing_input: bytes) -> bytes:
-    return key.private_key.sign(signing_input, PKCS1v15(), SHA512())
-
-
-def _short(key: SigningKey, signing_input: bytes) -> bytes:
+def _cut(key: SigningKey, signing_input: bytes) -> bytes:
     return key.sign_text(signing_input.decode("ascii"))[:-1]
 
 
-def _zeros(_key: SigningKey, _signing_input: bytes) -> bytes:
-    return bytes(256)
+def _longer(key: SigningKey, signing_input: bytes) -> bytes:
+    return key.sign_text(signing_input.decode("ascii")) + b"\0"
+
+
+def _zeros(key: SigningKey, signing_input: bytes) -> bytes:
+    return bytes(len(key.sign_text(signing_input.decode("ascii"))))
+
+
+def _salt(length: int) -> Callable[[SigningKey, bytes], bytes]:
+    return lambda key, data: pss(key.private_key, data, key.alg[2:], salt=length)
+
+
+def _mgf1(key: SigningKey, signing_input: bytes) -> bytes:
+    return pss(key.private_key, signing_input, key.alg[2:], mgf=HASHES[_other_bits(key)])
+
+
+def _der(key: SigningKey, signing_input: bytes) -> bytes:
+    return ecdsa_der(key.private_key, signing_input, key.alg[2:])
+
+
+def _numbers(change: Callable[[int, int, int], tuple[int, int]]) -> Callable[[SigningKey, bytes], bytes]:
+    """R and S changed, given the order of the curve."""
+
+    def make(key: SigningKey, signing_input: bytes) -> bytes:
+        signature = key.sign_text(signing_input.decode("ascii"))
+        curve = CURVES[str(key.public_jwk()["crv"])]
+        r, s = (int.from_bytes(half, "big") for half in (signature[: curve.size], signature[curve.size :]))
+        return raw(key.private_key, *change(r, s, curve.n))
+
+    return make
+
+
+def _other_bits(key: SigningKey) -> str:
+    return next(bits for bits in HASHES if bits != key.alg[2:])
+
+
+def _other_hash(key: SigningKey, signing_input: bytes) -> bytes:
+    return sign_as(key.alg[:2] + _other_bits(key), key.private_key, signing_input)
 
 
 _TABLE = (
@@ -160,7 +196,6 @@ _TABLE = (
     ),
     Defect("padding", Reason.MALFORMED, "base64url with its padding (correct in length)", _text("{}==".format)),
     Defect("standard_alphabet", Reason.MALFORMED, "claims in base64 with + and /", _standard_alphabet),
-    Defect("spare_bits", Reason.MALFORMED, "a spare bit of the last character is set", _text(_spare_bits)),
     Defect("line_break", Reason.MALFORMED, "a line break at the end", _text("{}\n".format)),
     Defect("not_ascii", Reason.MALFORMED, "a letter beyond ASCII at the end", _text("{}é".format)),
     # 2. Header: strict JSON, and nothing in it that changes what the token is (RFC 7515 §4).
@@ -179,7 +214,7 @@ _TABLE = (
         _header_bytes(lambda raw: raw.decode().encode("utf-16")),
     ),
     Defect("zip", Reason.MALFORMED, "zip: compressed claims", _header(zip="DEF")),
-    Defect("cty", Reason.MALFORMED, "cty: a token in a token", _header(cty="JWT")),
+    Defect("cty", Reason.MALFORMED, "cty of another kind of content", _header(cty="at+jwt")),
     Defect("alg_absent", Reason.MALFORMED, "no alg", _header(alg=REMOVED)),
     Defect("alg_list", Reason.MALFORMED, "alg is a list", _header(alg=["RS256"])),
     Defect("kid_empty", Reason.MALFORMED, "kid is empty", _header(kid="")),
@@ -191,9 +226,13 @@ _TABLE = (
     Defect("typ_access_token", Reason.UNSUPPORTED_TYP, "typ of an access token", _header(typ="at+jwt")),
     Defect("typ_dpop", Reason.UNSUPPORTED_TYP, "typ of a DPoP proof", _header(typ="dpop+jwt")),
     Defect("alg_none", Reason.UNSUPPORTED_ALG, "alg none", _header(alg="none")),
-    Defect("alg_case", Reason.UNSUPPORTED_ALG, "alg in lower case", _header(alg="rs256")),
+    Defect(
+        "alg_case",
+        Reason.UNSUPPORTED_ALG,
+        "alg in lower case",
+        lambda signer: signer.assertion(header={"alg": signer.current_key.alg.lower()}),
+    ),
     Defect("alg_hs256", Reason.UNSUPPORTED_ALG, "HS256, keyed with the public key", _signature(_hs256, alg="HS256")),
-    Defect("alg_ps256", Reason.UNSUPPORTED_ALG, "PS256, correctly signed", _signature(_ps256, alg="PS256")),
     Defect("kid_absent", Reason.MISSING_KID, "no kid", _header(kid=REMOVED)),
     # 3. Claims: strict JSON again (RFC 8259).
     Defect("claims_not_json", Reason.MALFORMED, "the claims are no JSON", _claims_bytes(lambda raw: raw[:-1])),
@@ -275,11 +314,52 @@ _TABLE = (
     Defect(
         "key_embedded_known", Reason.BAD_SIGNATURE, "a stranger's key in the header, under the known kid", _embedded_key
     ),
-    Defect("signature_ps256", Reason.BAD_SIGNATURE, "a PS256 signature called RS256", _signature(_ps256)),
-    Defect("signature_rs512", Reason.BAD_SIGNATURE, "an RS512 signature called RS256", _signature(_rs512)),
-    Defect("signature_short", Reason.BAD_SIGNATURE, "the last octet of the signature cut off", _signature(_short)),
+    Defect("signature_short", Reason.BAD_SIGNATURE, "the last octet of the signature cut off", _signature(_cut)),
+    Defect("signature_long", Reason.BAD_SIGNATURE, "an octet behind the signature", _signature(_longer)),
     Defect("signature_zeros", Reason.BAD_SIGNATURE, "a signature of zeros", _signature(_zeros)),
 )
 
-DEFECTS: Mapping[str, Defect] = MappingProxyType({defect.name: defect for defect in _TABLE})
-"""Every defect by its name."""
+_SPARE_BITS = Defect("spare_bits", Reason.MALFORMED, "a spare bit of the last character is set", _text(_spare_bits))
+_OTHER_HASH = Defect("signature_hash", Reason.BAD_SIGNATURE, "made with another hash", _signature(_other_hash))
+
+_RS = (
+    _SPARE_BITS,
+    _OTHER_HASH,
+    Defect("alg_ps256", Reason.UNSUPPORTED_ALG, "PS256, correctly signed", _signature(_as("PS256"), alg="PS256")),
+    Defect("signature_ps256", Reason.BAD_SIGNATURE, "a PS256 signature under another name", _signature(_as("PS256"))),
+)
+_PS = (
+    _SPARE_BITS,
+    _OTHER_HASH,
+    Defect("alg_rs256", Reason.UNSUPPORTED_ALG, "RS256, correctly signed", _signature(_as("RS256"), alg="RS256")),
+    Defect("signature_rs256", Reason.BAD_SIGNATURE, "an RS256 signature under another name", _signature(_as("RS256"))),
+    Defect("signature_no_salt", Reason.BAD_SIGNATURE, "PSS without a salt", _signature(_salt(0))),
+    Defect("signature_salt_20", Reason.BAD_SIGNATURE, "PSS with a salt of 20 octets", _signature(_salt(20))),
+    Defect("signature_mgf1", Reason.BAD_SIGNATURE, "PSS whose MGF1 has another hash", _signature(_mgf1)),
+)
+_ES = (
+    _OTHER_HASH,
+    Defect("signature_der", Reason.BAD_SIGNATURE, "R and S in DER", _signature(_der)),
+    Defect("signature_r_zero", Reason.BAD_SIGNATURE, "R is zero", _signature(_numbers(lambda _r, s, _n: (0, s)))),
+    Defect("signature_s_zero", Reason.BAD_SIGNATURE, "S is zero", _signature(_numbers(lambda r, _s, _n: (r, 0)))),
+    Defect("signature_r_order", Reason.BAD_SIGNATURE, "R is the order", _signature(_numbers(lambda _r, s, n: (n, s)))),
+    Defect("signature_s_order", Reason.BAD_SIGNATURE, "S is the order", _signature(_numbers(lambda r, _s, n: (r, n)))),
+    Defect("signature_swapped", Reason.BAD_SIGNATURE, "S and R", _signature(_numbers(lambda r, s, _n: (s, r)))),
+)
+_FAMILIES = {
+    "RS": _RS,
+    "PS": _PS,
+    "ES256": (_SPARE_BITS, *_ES),
+    "ES": _ES,  # 96 and 132 octets leave no bits to spare
+    "Ed": (_SPARE_BITS,),
+}
+
+
+def defects_of(alg: str) -> Mapping[str, Defect]:
+    """List every defect that an assertion of a tenant with this algorithm can have, by its name."""
+    family = _FAMILIES.get(alg) or _FAMILIES[alg[:2]]
+    return MappingProxyType({defect.name: defect for defect in (*_TABLE, *family)})
+
+
+DEFECTS = defects_of("RS256")
+"""Every defect of an RS256 assertion by its name; ``defects_of`` lists those of other algorithms."""

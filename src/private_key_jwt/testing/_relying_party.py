@@ -25,6 +25,7 @@ class RelyingParty:
     audience: the ``aud`` of its assertions: the provider's issuer.
     clock: seconds since the epoch; a ``Clock`` to set the time.
     base_url: the root of its API. Raises ConfigurationError when it may not be fetched.
+    alg: what new tenants sign with, unless they are given another; LedgerBee's sign with RS256.
 
     ``transport`` serves its key sets to ``httpx.Client`` and ``httpx.AsyncClient``, and ``serve`` over a real
     socket; both give the same answers.
@@ -36,9 +37,11 @@ class RelyingParty:
         audience: str = "https://op.example.com",
         clock: Callable[[], float] = time.time,
         base_url: str = ledgerbee.BASE_URL,
+        alg: str = "RS256",
     ) -> None:
         self.audience = audience
         self.clock = clock
+        self.alg = alg
         self.base_url = base_url
         self._tenants: dict[str, Tenant] = {}
         self._publisher = Publisher(base_url, self._tenants)
@@ -48,11 +51,12 @@ class RelyingParty:
         self._base_path = base_path
         self.transport = Transport(self._service.answer)
 
-    def tenant(self, slug: str = "acme", client_id: str | None = None) -> Tenant:
+    def tenant(self, slug: str = "acme", client_id: str | None = None, *, alg: str | None = None) -> Tenant:
         """The tenant of this slug; a new one, with a signing key, when there is none.
 
         client_id: what a new one is registered as, ``portal-{slug}`` unless given.
-        Raises ConfigurationError for a slug that is no plain path segment, ValueError for a second client_id.
+        alg: what a new one signs with, that of the relying party unless given.
+        Raises ConfigurationError for a slug that is no plain path segment, ValueError for a second client_id or alg.
         """
         tenants = self._tenants
         if slug not in tenants:
@@ -62,10 +66,13 @@ class RelyingParty:
                 audience=self.audience,
                 clock=self.clock,
                 base_url=self.base_url,
+                alg=alg or self.alg,
             )
         tenant = tenants[slug]
         if client_id not in (None, tenant.client_id):
             raise ValueError(f"tenant {slug!r} has the client_id {tenant.client_id!r} already")
+        if alg not in (None, tenant.alg):
+            raise ValueError(f"tenant {slug!r} has the alg {tenant.alg!r} already")
         return tenant
 
     def assertion(self, **changes: Any) -> str:

@@ -10,7 +10,8 @@ from .. import ledgerbee
 from ..clients import RegisteredClient
 from ._assertions import Signer
 from ._credentials import SCOPES, Credentials, Scope
-from ._defects import DEFECTS
+from ._defects import defects_of
+from ._key_defects import key_defects_of
 from ._keys import SigningKey
 from ._portal import Portal
 
@@ -21,13 +22,24 @@ class Tenant(Signer):
     slug: the public portal slug. A slug that is no plain path segment is a ConfigurationError.
     client_id: what the OpenID Provider registered it as.
     audience, clock, base_url: those of its relying party.
+    alg: what its keys sign with; LedgerBee's sign with RS256.
 
     ``RelyingParty.tenant`` makes them; a new one has a key.
     """
 
-    def __init__(self, slug: str, client_id: str, *, audience: str, clock: Callable[[], float], base_url: str) -> None:
+    def __init__(
+        self,
+        slug: str,
+        client_id: str,
+        *,
+        audience: str,
+        clock: Callable[[], float],
+        base_url: str,
+        alg: str = "RS256",
+    ) -> None:
         super().__init__(client_id, audience, clock)
         self.slug = slug
+        self.alg = alg
         self.base_url = base_url
         self.jwks_uri = ledgerbee.jwks_uri(slug, base_url=base_url)
         self.portal = Portal(clock)
@@ -37,23 +49,24 @@ class Tenant(Signer):
         self._keys: list[SigningKey] = []
         # Newest first; replaced as a whole, because a server thread may be reading it.
         self._published: tuple[SigningKey, ...] = ()
+        self._defects: dict[str, dict[str, Any]] = {}
         self.rotate()
 
     def __repr__(self) -> str:
         return f"Tenant({self.slug!r}, {self.client_id!r})"
 
     def client(self, base_url: str | None = None, **changes: Any) -> RegisteredClient:
-        """The tenant as the OpenID Provider registers it, by ``ledgerbee.client``.
+        """The tenant as the OpenID Provider registers it, by ``ledgerbee.client``, and for its own algorithm.
 
         base_url: where its keys are fetched, when that is a server of ``RelyingParty.serve``.
         changes: fields of RegisteredClient to replace, such as ``policy``.
         """
         client = ledgerbee.client(self.client_id, slug=self.slug, base_url=base_url or self.base_url)
-        return replace(client, **changes)
+        return replace(client, **{"signing_algs": (self.alg,), **changes})
 
     def document(self) -> dict[str, Any]:
         """The JWK Set (RFC 7517 §5) published now."""
-        return {"keys": [key.public_jwk() for key in self._published]}
+        return {"keys": [{**key.public_jwk(), **self._defects.get(key.kid, {})} for key in self._published]}
 
     # Keys
 
@@ -76,7 +89,7 @@ class Tenant(Signer):
 
     def rotate(self) -> str:
         """Sign with a new key from now on, and return its ``kid``. The old one stays published for a grace window."""
-        key = SigningKey.generate()
+        key = SigningKey.generate(alg=self.alg)
         self._keys.append(key)
         self._published = (key, *self._published[:1])
         return key.kid
@@ -92,6 +105,16 @@ class Tenant(Signer):
     def remove_keys(self) -> None:
         """Publish an empty set, as LedgerBee does for a tenant that has no signing key."""
         self._published = ()
+
+    def break_key(self, name: str) -> None:
+        """Publish the current key with the one mistake that ``key_defects_of`` lists under this name.
+
+        Raises LookupError for another name. ``rotate`` publishes a sound key beside it.
+        """
+        defects = key_defects_of(self.alg)
+        if name not in defects:
+            raise LookupError(f"no defect of a key for {self.alg} is named {name!r}, only {', '.join(defects)}")
+        self._defects[self.kid] = dict(defects[name].changes(self.current_key))
 
     # The back channel
 
@@ -117,11 +140,12 @@ class Tenant(Signer):
     # Assertions
 
     def defective(self, name: str) -> str:
-        """An assertion with the one mistake that ``DEFECTS`` lists under this name.
+        """An assertion with the one mistake that ``defects_of`` its algorithm lists under this name.
 
         Raises LookupError, which names those that are near.
         """
-        if name not in DEFECTS:
-            near = [known for known in DEFECTS if name in (known, DEFECTS[known].reason)]
-            raise LookupError(f"no defect is named {name!r}; near: {near or list(DEFECTS)}")
-        return DEFECTS[name].make(self)
+        defects = defects_of(self.alg)
+        if name not in defects:
+            near = [known for known in defects if name in (known, defects[known].reason)]
+            raise LookupError(f"no defect is named {name!r}; near: {near or list(defects)}")
+        return defects[name].make(self)
