@@ -25,6 +25,12 @@ def registered(jwks_uri: str, **settings: Any) -> RegisteredClient:
     return client
 
 
+def use_fetcher(verifier: Any, fetcher: Any) -> None:
+    """Give a verifier that exists already another fetcher: in a program that is run as it is written."""
+    verifier._fetcher = fetcher
+    verifier._get_key = fetcher.get_key
+
+
 def b64(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 

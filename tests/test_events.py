@@ -116,8 +116,9 @@ def test_a_refusal_is_reported_with_its_reason_and_no_claim_of_a_stranger(setup:
     (refused,) = setup.events_of(AssertionRefused)
     assert (refused.reason, refused.check) == (caught.value.reason, caught.value.check)
     assert refused.client_id in (None, setup.tenant.client_id)
-    reported = json.dumps([str(getattr(refused, field.name)) for field in fields(refused)])
-    assert not [part for part in assertion.split(".") if part and part in reported]
+    assert refused.detail == caught.value.detail
+    reported = json.dumps([str(getattr(refused, field.name)) for field in fields(refused) if field.name != "detail"])
+    assert not [part for part in assertion.split(".") if part and part in reported + refused.detail]
     assert AUDIENCE not in reported
     assert setup.tenant.client_id not in reported.replace(json.dumps(setup.tenant.client_id), "")
 
@@ -153,8 +154,13 @@ def test_a_kid_is_one_short_line_of_ascii(setup: Setup) -> None:
 
 def test_a_malformed_token_request_is_reported(setup: Setup) -> None:
     verifier = setup.verifier()
-    assert verifier.authenticate({"grant_type": "x"}) is None
+    assert verifier.authenticate({"grant_type": "x"}, optional=True) is None
     assert not setup.events
+    with pytest.raises(InvalidClient):
+        verifier.authenticate({"grant_type": "x"})
+    (refused,) = setup.events_of(AssertionRefused)
+    assert (refused.reason, refused.check) == (Reason.MISSING_ASSERTION, "request")
+    setup.events.clear()
     with pytest.raises(InvalidRequest):
         verifier.authenticate({"client_assertion": setup.tenant.assertion()})
     (refused,) = setup.events_of(AssertionRefused)
@@ -177,7 +183,8 @@ class Broken:
 
 
 @pytest.mark.parametrize(
-    ("answer", "reported"), [(OSError("no\nroute"), r"OSError: 'no\nroute'"), ("yes", "replay_store_unavailable")]
+    ("answer", "reported"),
+    [(OSError("no\nroute"), r"OSError: 'no\nroute'"), ("yes", "expected True or False of the store, got str")],
 )
 def test_a_store_that_fails_is_reported_beside_the_refusal(setup: Setup, answer: Any, reported: str) -> None:
     with pytest.raises(TemporarilyUnavailable):
@@ -288,7 +295,8 @@ def test_a_fetcher_without_a_handler_logs(setup: Setup, caplog: pytest.LogCaptur
     fetcher = setup.edge.fetcher()
     with pytest.raises(TemporarilyUnavailable):
         fetcher.refresh(setup.tenant.client(setup.base_url).jwks_uri)
-    (record,) = [record for record in caplog.records if record.levelno == logging.WARNING]
+    (record,) = [record for record in caplog.records if getattr(record, "event", "") == "FetchFailed"]
+    assert record.levelno == logging.WARNING
     assert record.getMessage().startswith("FetchFailed: jwks_uri=http://")
 
 

@@ -135,7 +135,8 @@ def test_reasons_are_the_documented_strings() -> None:
         "malformed", "too_large", "unsupported_alg", "unsupported_crit", "unsupported_typ", "missing_kid",
         "missing_claim", "invalid_claim", "unknown_client", "client_mismatch", "audience_mismatch", "expired",
         "not_yet_valid", "lifetime_too_long", "unknown_kid", "no_keys", "unusable_key", "ambiguous_key",
-        "bad_signature", "replayed", "jwks_unavailable", "replay_store_unavailable", "replay_store_full",
+        "bad_signature", "replayed", "missing_assertion", "jwks_unavailable", "replay_store_unavailable",
+        "replay_store_full",
         "client_lookup_failed", "invalid_request",
     ]  # fmt: skip
 

@@ -185,8 +185,10 @@ def test_a_stranger_writes_no_line(edge: Edge, clock: Clock, recorder: Recorder,
         assertion = sign_json(header, claims, private_key(1) if where in ("jti", "claim") else None)
         recorder.see(InvalidClient, subject.verify, assertion, client_id)
     recorder.check_lines()
-    # An error may quote the value that was refused; a log tells no claim, and names nobody who is unknown.
-    assert "forged" not in recorder.recorded() or where == "kid"
+    # A detail may quote the value that was refused, escaped; nothing else of an event holds a claim.
+    for event in recorder.events:
+        reported = {field.name: getattr(event, field.name) for field in fields(event) if field.name != "detail"}
+        assert "forged" not in str(reported) or where == "kid"
 
 
 @pytest.mark.parametrize("where", ["kid", "use", "alg", "kty", "key_ops", "n", "e", "member"])
@@ -253,9 +255,8 @@ def test_a_bad_answer_writes_no_line(
 @pytest.mark.parametrize("name", INJECTIONS)
 def test_a_registered_name_writes_no_line(edge: Edge, clock: Clock, recorder: Recorder, name: str) -> None:
     text = INJECTIONS[name]
-    policy = AssertionPolicy(audience=text)
-    client = RegisteredClient(text, jwks={"keys": [jwk(kid=text)]}, policy=policy)
-    claims = {"iss": text, "sub": text, "aud": text, "exp": int(clock()) + 60, "jti": text}
+    client = RegisteredClient(text, jwks={"keys": [jwk(kid=text)]})
+    claims = {"iss": text, "sub": text, "aud": AUDIENCE, "exp": int(clock()) + 60, "jti": text}
     subject = verifier(edge, clock, recorder, client)
     assertion = sign_json({"alg": "RS256", "kid": text}, claims)
     assert subject.verify(assertion).client_id == text

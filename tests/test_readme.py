@@ -22,6 +22,7 @@ from private_key_jwt import (
     events,
 )
 from private_key_jwt.testing import DEFECTS, Clock, RelyingParty
+from support import use_fetcher
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -37,7 +38,7 @@ def test_the_embedding_example_works(monkeypatch: pytest.MonkeyPatch) -> None:
     with httpx.Client(transport=relying_party.transport) as http:
         exec(compile(EMBED, "README.md", "exec"), names)
         # Its fetcher would go out to LedgerBee: ours goes to the look-alike.
-        names["verifier"]._fetcher = JWKSFetcher(http_client=http)
+        use_fetcher(names["verifier"], JWKSFetcher(http_client=http))
         token_endpoint = names["token_endpoint"]
         form = {
             "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
@@ -49,7 +50,7 @@ def test_the_embedding_example_works(monkeypatch: pytest.MonkeyPatch) -> None:
         assert token_endpoint({"grant_type": "x"})[0] == 401
         assert token_endpoint(form, "Basic eDp5").status == 400
         relying_party.outage = 500
-        names["verifier"]._fetcher = JWKSFetcher(http_client=http)
+        use_fetcher(names["verifier"], JWKSFetcher(http_client=http))
         form["client_assertion"] = tenant.assertion()
         assert token_endpoint(form).status == 503
 

@@ -27,6 +27,7 @@ from private_key_jwt import (
 )
 from private_key_jwt._core.token_request import ASSERTION_TYPE
 from private_key_jwt.clients import unchecked_client
+from private_key_jwt.policy import LONGEST_LEEWAY
 from private_key_jwt.testing import REMOVED, Clock, RelyingParty, SigningKey, Tenant
 from support import OP, jwk, private_key, sign_json
 
@@ -431,7 +432,7 @@ def test_a_mark_is_kept_until_no_host_accepts_any_more(op: OpenIDProvider) -> No
             return True
 
     op.make(replay_store=Noting()).verify(op.tenant.assertion())
-    assert seen == [(32, op.clock() + 60 + 2 * 15 + 1, op.clock())]
+    assert seen == [(32, op.clock() + 60 + POLICY.leeway + LONGEST_LEEWAY + 1, op.clock())]
 
 
 # Whole token requests
@@ -454,8 +455,18 @@ def test_a_token_request_is_authenticated(op: OpenIDProvider) -> None:
 
 
 def test_a_request_without_an_assertion_authenticates_nobody(op: OpenIDProvider) -> None:
-    assert op.verifier.authenticate({"grant_type": "x", "client_id": "portal-acme"}) is None
-    assert op.verifier.authenticate([], "Basic eDp5") is None
+    requests: list[tuple[Any, str | None]] = [
+        ({"grant_type": "x", "client_id": "portal-acme"}, None),
+        ({"client_assertion": "", "client_assertion_type": ""}, None),
+        ([], "Basic eDp5"),
+    ]
+    for form_, authorization in requests:
+        assert op.verifier.authenticate(form_, authorization, optional=True) is None
+        assert op.verifier.begin_authentication(form_, authorization, optional=True) is None
+        for authenticate in (op.verifier.authenticate, op.verifier.begin_authentication):
+            with pytest.raises(InvalidClient) as caught:
+                authenticate(form_, authorization)
+            assert (caught.value.reason, caught.value.check) == (Reason.MISSING_ASSERTION, "request")
 
 
 def test_a_malformed_request_uses_nothing_up(op: OpenIDProvider) -> None:

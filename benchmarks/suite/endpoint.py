@@ -70,11 +70,9 @@ async def _answer(body: bytes, headers: dict[bytes, bytes]) -> tuple[int, list[t
     authorization = None if field is None else field.decode("latin-1")
     if _verify is not None:
         try:
-            verified = await _verify.authenticate(form, authorization)
+            await _verify.authenticate(form, authorization)
         except AuthenticationError as error:
             refusal = error.to_response()
             fields = [(name.lower().encode(), value.encode()) for name, value in refusal.headers.items()]
             return refusal.status, fields, json.dumps(refusal.body).encode()
-        if verified is None:
-            return 401, [], b'{"error": "invalid_client"}'
     return 200, [(b"cache-control", b"no-store")], _TOKEN

@@ -1,106 +1,70 @@
 """Where the time of one accepted assertion goes: the library's own functions, stage by stage.
 
-The only module here that knows the inside of the library: ``_STAGES`` follows ``ClientAssertionVerifier.begin`` and
-``consume``. When these change, this changes with them.
+They are the stages of ``private_key_jwt.recipe``, called here as a verifier calls them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from statistics import median
-from types import MappingProxyType
 from typing import Any
 
-from private_key_jwt import AssertionPolicy, RegisteredClient
-from private_key_jwt._core import claims as claims_step
-from private_key_jwt._core import compact
-from private_key_jwt._core import header as header_step
-from private_key_jwt._core.base64url import decode_canonical
-from private_key_jwt._core.jwk_set import VerificationKey
-from private_key_jwt._report import Watch
-from private_key_jwt.verifier import PendingAssertion, VerifiedAssertion
+from private_key_jwt import AssertionPolicy
+from private_key_jwt.recipe import Verification, VerifiedAssertion
 
 from . import corpus, ours
 from .measuring import Spread, Step, calls, clock, frozen
 from .report import Row, Section
 
+_Stage = Callable[["_Work"], None]
 
-class _Work:
-    """What one verification has found out so far."""
 
-    audience: str
-    claims: dict[str, Any]
-    client: RegisteredClient
-    header: header_step.Header
-    jti: str
-    key: VerificationKey
-    pending: PendingAssertion
-    policy: AssertionPolicy
-    segments: tuple[bytes, bytes, bytes, bytes]
-    times: tuple[float | None, float]
+class _Work(Verification):
+    """One verification, and the assertion that it is of."""
 
-    def __init__(self, token: str) -> None:
+    __slots__ = ("found", "token", "verified")
+
+    found: Any
+    verified: VerifiedAssertion
+
+    def __init__(self, policy: AssertionPolicy, token: str) -> None:
+        super().__init__(policy)
         self.token = token
 
 
-def _stages(verifier: Any) -> dict[str, Callable[[_Work], None]]:  # noqa: C901 - a list of functions
-    policy, now = verifier._policy, verifier._clock
+def _stages(verifier: Any) -> dict[str, _Stage]:
+    """The stages of the recipe, and what it waits for in between."""
 
-    def split(work: _Work) -> None:
-        work.segments = compact.split(work.token, policy.max_assertion_bytes)
-
-    def header(work: _Work) -> None:
-        work.header = header_step.parse(work.segments[0])
-
-    def payload(work: _Work) -> None:
-        work.claims = compact.loads(work.segments[1], "claims")
+    def read(work: _Work) -> None:
+        work.read(work.token, None)
 
     def client(work: _Work) -> None:
-        work.client = verifier._find_client(claims_step.identify(work.claims, None))
-        work.policy = work.client.policy or policy
+        work.found = verifier._find_client(work.client_id)
 
-    def rules(work: _Work) -> None:
-        client = work.client
-        claims_step.check_client_rules(work.header, work.policy, client.signing_algs, require_kid=client.require_kid)
-        work.audience = claims_step.check_audience(work.claims, work.policy)
-        work.times = claims_step.check_times(work.claims, work.policy, now())
-        work.jti = claims_step.check_jti(work.claims)
+    def claims(work: _Work) -> None:
+        work.check_claims(work.found, verifier._clock())
 
     def key(work: _Work) -> None:
-        work.key = verifier._fetcher.get_key(work.client, work.header.alg, work.header.kid)
+        work.found = verifier._find_key(work.client, work.header)
 
     def signature(work: _Work) -> None:
-        if not work.key.verify(decode_canonical(work.segments[2]), work.segments[3]):
-            raise AssertionError("the signature does not verify")
-
-    def result(work: _Work) -> None:
-        verified = VerifiedAssertion(
-            work.client.client_id,
-            work.header.kid,
-            work.jti,
-            work.audience,
-            *work.times,
-            MappingProxyType(work.claims),
-        )
-        work.pending = PendingAssertion(verifier._mark_used, verified, work.policy.leeway, Watch(None, work.token))
+        work.check_signature(work.found)
 
     def mark(work: _Work) -> None:
-        work.pending.consume()
+        verifier._mark(*work.replay_mark(verifier._clock()))
+
+    def finish(work: _Work) -> None:
+        work.verified = work.finish(verifier._clock())
 
     return {
-        "1 size and shape": split,
-        "2 header (kept from the last)": header,
-        "3 claims: base64url, JSON": payload,
-        "3 claims: client look-up": client,
-        "3 claims: rules, aud, times, jti": rules,
+        "1 to 3 shape, header, sender": read,
+        "3 client look-up": client,
+        "3 what depends on the client": claims,
         "4 key look-up": key,
         "5 base64url, RSA": signature,
         "6 replay mark": mark,
-        "result": result,
+        "result": finish,
     }
-
-
-_ORDER_OF_CALLS = (0, 1, 2, 3, 4, 5, 6, 8, 7)  # the result is made before the mark, and told after it
 
 
 def _empty(_work: _Work) -> None:
@@ -148,11 +112,9 @@ def run(step: Step, *, short: bool) -> Section:
 
 
 def _one_round(verifier: Any, block: list[str]) -> dict[str, float]:
-    works = [_Work(token) for token in block]
-    stages = list(_stages(verifier).items())
+    works = [_Work(verifier._policy, token) for token in block]
     found = {}
-    for place in _ORDER_OF_CALLS:
-        name, stage = stages[place]
+    for name, stage in _stages(verifier).items():
         empty = calls(_empty, works)
         began = clock()
         for work in works:

@@ -1,17 +1,17 @@
-"""What a user hands to a verifier, brought to one shape: registered clients, fetchers and replay stores.
+"""The three things that a verification waits for: the client, its key, and the replay mark.
 
-The two verifiers see the same names; here stands what sync and async objects need to be called by either.
+What a user hands to a verifier (registered clients, a key source, a replay store) is checked once and made into three
+functions. Whatever a user's own code raises or answers, they raise AuthenticationErrors only: nobody is let in.
 """
 
 from __future__ import annotations
 
+import copy
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Protocol
 
-from ._core import jwk_set
-from ._core.header import Header
-from ._core.jwk_set import NoKey, VerificationKey
+from ._core.jwk_set import VerificationKey
 from ._coroutines import as_coroutine_function, is_in_process
 from ._text import describe_error, quote
 from ._validation import check_handler, check_integer, check_number
@@ -21,20 +21,58 @@ from .fetcher import AsyncJWKSFetcher, JWKSFetcher
 from .policy import AssertionPolicy
 from .stores import AsyncReplayStore, ReplayStore
 
+__all__ = [
+    "AsyncClients",
+    "AsyncKeySource",
+    "Clients",
+    "KeySource",
+    "async_clients",
+    "async_keys",
+    "async_store",
+    "check_settings",
+    "check_workers",
+    "lookup_failed",
+    "not_found",
+    "sync_clients",
+    "sync_keys",
+    "sync_store",
+]
+
 Found = RegisteredClient | None
 Clients = Iterable[RegisteredClient] | Mapping[str, RegisteredClient] | Callable[[str], Found]
 AsyncClients = Clients | Callable[[str], Awaitable[Found]]
 
 
+class KeySource(Protocol):
+    """Where the keys of clients that publish them come from: a JWKSFetcher, or an object of your own."""
+
+    def get_key(self, client: RegisteredClient, alg: str, kid: str | None) -> VerificationKey:
+        """Return the one key of ``client`` for an assertion header.
+
+        Raises InvalidClient (there is no such key) or TemporarilyUnavailable (it cannot be known now). Anything else
+        that it raises is ``jwks_unavailable``.
+        """
+        ...
+
+
+class AsyncKeySource(Protocol):
+    """KeySource, awaited."""
+
+    async def get_key(self, client: RegisteredClient, alg: str, kid: str | None) -> VerificationKey:
+        """See KeySource.get_key."""
+        ...
+
+
 # The year 5138 in seconds: a clock that says more counts milliseconds.
 _LAST_SECOND = 10**11
+_STORE_REASONS = (Reason.REPLAY_STORE_UNAVAILABLE, Reason.REPLAY_STORE_FULL)
 
 
 # Settings, checked once
 
 
 def check_settings(policy: object, clock: object, on_event: object) -> None:
-    """Raises ConfigurationError."""
+    """Check the settings of a verifier that are none of the three. Raises ConfigurationError."""
     check_handler(on_event)
     if not isinstance(policy, AssertionPolicy):
         raise ConfigurationError(f"policy must be an AssertionPolicy, not {type(policy).__name__}")
@@ -47,7 +85,7 @@ def check_settings(policy: object, clock: object, on_event: object) -> None:
 
 
 def check_workers(workers: int, store: object) -> None:
-    """Raises ConfigurationError when several workers would each have marks of their own."""
+    """Refuse a store of one process for several workers. Raises ConfigurationError."""
     check_integer("workers", workers, 1, 1_000_000)
     if workers > 1 and is_in_process(store):
         raise ConfigurationError(
@@ -63,9 +101,21 @@ def _check_store(store: object) -> None:
         raise ConfigurationError(f"replay_store must be an object with a method add, not {name}")
 
 
-def _look_up(clients: object) -> Callable[[str], Any]:
-    """The look-up that ``clients`` is, or that is made of it."""
+def _check_key_source(fetcher: object) -> None:
+    if isinstance(fetcher, type) or not callable(getattr(fetcher, "get_key", None)):
+        name = f"the class {fetcher.__name__}" if isinstance(fetcher, type) else type(fetcher).__name__
+        raise ConfigurationError(f"fetcher must be a JWKSFetcher, or an object with a method get_key, not {name}")
+
+
+def _find_in(clients: object) -> Callable[[str], Any]:
+    """Return the look-up that ``clients`` is, or that is made of it. Raises ConfigurationError."""
     if isinstance(clients, Mapping):
+        for client_id, client in clients.items():
+            if isinstance(client, RegisteredClient) and client.client_id != client_id:
+                raise ConfigurationError(
+                    f"clients: the key {quote(client_id)} is not the client_id of its client,"
+                    f" {quote(client.client_id)}: use client_id -> RegisteredClient(client_id, ...)"
+                )
         # Not copied: a client that leaves the mapping is unknown at once.
         return clients.get
     if callable(clients):
@@ -82,80 +132,111 @@ def _look_up(clients: object) -> Callable[[str], Any]:
     return known.get
 
 
-_STORE_REASONS = (Reason.REPLAY_STORE_UNAVAILABLE, Reason.REPLAY_STORE_FULL)
-
-
 # Answers, checked for each request
 
 
 def not_found(client: object, client_id: str) -> AuthenticationError:
-    """Why a look-up has not answered with the client: unknown_client (its fault) or client_lookup_failed (ours)."""
-    if client is None or isinstance(client, RegisteredClient):
+    """Say why a look-up has not answered with the client: unknown_client (its fault) or client_lookup_failed (ours)."""
+    if client is None:
+        return _unknown(f"no client is registered as {quote(client_id)}")
+    if isinstance(client, RegisteredClient):
         # A database that compares without case answers with another client than it was asked for.
-        return InvalidClient(Reason.UNKNOWN_CLIENT, f"no client is registered as {quote(client_id)}", "client")
+        return _unknown(f"no client is registered as {quote(client_id)}; there is one as {quote(client.client_id)}")
     return TemporarilyUnavailable(
-        Reason.CLIENT_LOOKUP_FAILED, f"expected a RegisteredClient or None, got {type(client).__name__}"
+        Reason.CLIENT_LOOKUP_FAILED,
+        f"expected a RegisteredClient or None of clients({quote(client_id)}), got {type(client).__name__}",
     )
 
 
-def lookup_failed(error: Exception) -> TemporarilyUnavailable:
-    return TemporarilyUnavailable(Reason.CLIENT_LOOKUP_FAILED, f"the look-up raised {describe_error(error)}")
+def _unknown(detail: str) -> InvalidClient:
+    return InvalidClient(Reason.UNKNOWN_CLIENT, detail, "client")
+
+
+def lookup_failed(error: Exception, client_id: str) -> TemporarilyUnavailable:
+    """Say that a look-up of a client raised: client_lookup_failed."""
+    return TemporarilyUnavailable(
+        Reason.CLIENT_LOOKUP_FAILED, f"the look-up of client {quote(client_id)} raised {describe_error(error)}"
+    )
+
+
+def _key_failed(error: Exception) -> AuthenticationError:
+    """Say that a key source raised. Its own AuthenticationError stands: it knows more."""
+    if isinstance(error, AuthenticationError):
+        return copy.copy(error)
+    return TemporarilyUnavailable(Reason.JWKS_UNAVAILABLE, f"the key source raised {describe_error(error)}")
+
+
+def _no_key(key: object) -> TemporarilyUnavailable:
+    return TemporarilyUnavailable(
+        Reason.JWKS_UNAVAILABLE, f"expected a VerificationKey of the key source, got {type(key).__name__}"
+    )
 
 
 def _not_added(added: object) -> AuthenticationError:
-    """Why a store did not answer True: replayed (the client's fault) or replay_store_unavailable (ours)."""
+    """Say why a store did not answer True: replayed (the client's fault) or replay_store_unavailable (ours)."""
     if added is False:
-        return InvalidClient(Reason.REPLAYED, "this client has used this jti before", "replay")
+        return InvalidClient(
+            Reason.REPLAYED,
+            "this client has used this jti before: a retry needs a new assertion with a new jti; if it was no retry,"
+            " the assertion was captured",
+            "replay",
+        )
     return TemporarilyUnavailable(
         Reason.REPLAY_STORE_UNAVAILABLE, f"expected True or False of the store, got {type(added).__name__}"
     )
 
 
 def _store_failed(error: Exception) -> TemporarilyUnavailable:
-    """A store raised. Its own TemporarilyUnavailable stands: it knows more."""
+    """Say that a store raised. Its own TemporarilyUnavailable stands: it knows more."""
     if isinstance(error, TemporarilyUnavailable) and error.reason in _STORE_REASONS:
-        return error
+        return copy.copy(error)  # one error may stand for many adds, and each refusal is reported once
     return TemporarilyUnavailable(Reason.REPLAY_STORE_UNAVAILABLE, f"the store raised {describe_error(error)}")
-
-
-def registered_key(keys: jwk_set.KeySet, header: Header, signing_algs: Sequence[str]) -> VerificationKey:
-    """The key of a client whose keys are registered by value. Raises InvalidClient."""
-    key = keys.find(header.alg, header.kid, signing_algs)
-    if isinstance(key, NoKey):
-        raise jwk_set.refusal(key, header.kid)
-    return key
 
 
 # Sync
 
 
 def sync_clients(clients: Clients) -> Callable[[str], RegisteredClient]:
-    """Raises ConfigurationError; what it gives raises InvalidClient or TemporarilyUnavailable."""
-    look_up = _look_up(clients)
+    """Return a function that finds a client. Raises ConfigurationError."""
+    look_up = _find_in(clients)
     if inspect.iscoroutinefunction(look_up):
         raise ConfigurationError("clients is a coroutine function: take AsyncClientAssertionVerifier")
 
-    def find(client_id: str) -> RegisteredClient:
+    def find_client(client_id: str) -> RegisteredClient:
         try:
             client = look_up(client_id)
         except Exception as error:  # the user's code: whatever it raises, nobody is let in
-            raise lookup_failed(error) from error
+            raise lookup_failed(error, client_id) from error
         if isinstance(client, RegisteredClient) and client.client_id == client_id:
             return client
         raise not_found(client, client_id)
 
-    return find
+    return find_client
 
 
-def sync_fetcher(fetcher: object) -> JWKSFetcher:
-    """Raises ConfigurationError."""
-    if not isinstance(fetcher, JWKSFetcher):
-        raise ConfigurationError(f"fetcher must be a JWKSFetcher, not {type(fetcher).__name__}")
-    return fetcher
+def sync_keys(fetcher: KeySource) -> Callable[[RegisteredClient, str, str | None], VerificationKey]:
+    """Return a function that gets the published key of a client. Raises ConfigurationError."""
+    _check_key_source(fetcher)
+    if inspect.iscoroutinefunction(fetcher.get_key):
+        raise ConfigurationError("fetcher is asynchronous: take JWKSFetcher, or AsyncClientAssertionVerifier")
+    if isinstance(fetcher, JWKSFetcher):
+        return fetcher.get_key
+    ask = fetcher.get_key
+
+    def get_key(client: RegisteredClient, alg: str, kid: str | None) -> VerificationKey:
+        try:
+            key = ask(client, alg, kid)
+        except Exception as error:  # the user's code: whatever it raises, nobody is let in
+            raise _key_failed(error) from error
+        if isinstance(key, VerificationKey):
+            return key
+        raise _no_key(key)
+
+    return get_key
 
 
 def sync_store(store: ReplayStore) -> Callable[[bytes, float, float], None]:
-    """Raises ConfigurationError; what it gives raises InvalidClient or TemporarilyUnavailable."""
+    """Return a function that marks an assertion as used. Raises ConfigurationError."""
     _check_store(store)
     if inspect.iscoroutinefunction(store.add):
         raise ConfigurationError("replay_store is asynchronous: take AsyncClientAssertionVerifier")
@@ -177,40 +258,47 @@ def sync_store(store: ReplayStore) -> Callable[[bytes, float, float], None]:
 
 
 def async_clients(clients: AsyncClients) -> Callable[[str], Awaitable[RegisteredClient]]:
-    """A function of the user's that is not a coroutine function may block: it is called in a thread."""
-    known = _look_up(clients)
+    """Return a coroutine function that finds a client. A function that may block is called in a thread."""
+    known = _find_in(clients)
     look_up = as_coroutine_function(known, in_process=known is not clients)
 
-    async def find(client_id: str) -> RegisteredClient:
+    async def find_client(client_id: str) -> RegisteredClient:
         try:
             client = await look_up(client_id)
         except Exception as error:  # the user's code: whatever it raises, nobody is let in
-            raise lookup_failed(error) from error
+            raise lookup_failed(error, client_id) from error
         if isinstance(client, RegisteredClient) and client.client_id == client_id:
             return client
         raise not_found(client, client_id)
 
-    return find
+    return find_client
 
 
-class _AwaitedFetcher:
-    """A sync fetcher in a coroutine."""
-
-    def __init__(self, fetcher: JWKSFetcher) -> None:
-        self.get_key = fetcher.get_key_async
-
-
-def async_fetcher(fetcher: object) -> AsyncJWKSFetcher | _AwaitedFetcher:
-    """Raises ConfigurationError."""
+def async_keys(
+    fetcher: AsyncKeySource | KeySource,
+) -> Callable[[RegisteredClient, str, str | None], Awaitable[VerificationKey]]:
+    """Return a coroutine function that gets the published key of a client. A sync source is called in a thread."""
+    _check_key_source(fetcher)
     if isinstance(fetcher, JWKSFetcher):
-        return _AwaitedFetcher(fetcher)
-    if not isinstance(fetcher, AsyncJWKSFetcher):
-        raise ConfigurationError(f"fetcher must be an AsyncJWKSFetcher or a JWKSFetcher, not {type(fetcher).__name__}")
-    return fetcher
+        return fetcher.get_key_async
+    if isinstance(fetcher, AsyncJWKSFetcher):
+        return fetcher.get_key
+    ask = as_coroutine_function(fetcher.get_key, in_process=is_in_process(fetcher))
+
+    async def get_key(client: RegisteredClient, alg: str, kid: str | None) -> VerificationKey:
+        try:
+            key = await ask(client, alg, kid)
+        except Exception as error:  # the user's code: whatever it raises, nobody is let in
+            raise _key_failed(error) from error
+        if isinstance(key, VerificationKey):
+            return key
+        raise _no_key(key)
+
+    return get_key
 
 
 def async_store(store: AsyncReplayStore | ReplayStore) -> Callable[[bytes, float, float], Awaitable[None]]:
-    """A store of either kind; a sync one that may block is called in a thread."""
+    """Return a coroutine function that marks an assertion as used. A store that may block is called in a thread."""
     _check_store(store)
     add = as_coroutine_function(store.add, in_process=is_in_process(store))
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from itertools import islice
 
-__all__ = ["describe_error", "escape_name", "one_line", "quote"]
+__all__ = ["describe_error", "escape_name", "format_time", "one_line", "quote"]
 
 _QUOTED_LENGTH = 64
 _QUOTED_HEAD = 36
@@ -66,3 +67,11 @@ def describe_error(error: BaseException) -> str:
         return f"{type(error).__name__}: {quote(str(error))}"
     except Exception:  # an exception whose text raises
         return type(error).__name__
+
+
+def format_time(seconds: float) -> str:
+    """Format seconds since the epoch as an instant: ``2026-11-29T18:13:00Z``; a number that is none as a number."""
+    try:
+        return f"{datetime.fromtimestamp(int(seconds), UTC):%Y-%m-%dT%H:%M:%SZ}"
+    except (ValueError, OverflowError, OSError):  # after the year 9999
+        return f"{seconds:.0f}"

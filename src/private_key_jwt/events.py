@@ -1,4 +1,4 @@
-"""What happens, told to a function of yours: ``on_event=`` of the verifiers and the fetchers.
+"""What happens, reported to a function of yours: ``on_event=`` of the verifiers and the fetchers.
 
     def on_event(event: Event) -> None:
         if isinstance(event, AssertionRefused):
@@ -6,13 +6,14 @@
 
     verifier = ClientAssertionVerifier(..., on_event=on_event)
 
-An event never holds an assertion, a claim value of a stranger, or a key. ``client_id`` is one that is registered,
-``kid`` is escaped and at most 64 characters, ``jti_hash`` is the key of the replay mark in hexadecimal. Durations are
-in seconds. The function is called where things happen, in a request, a fetching thread or an event loop: it should be
-quick. Whatever it raises is logged and harms nothing.
+An event never holds an assertion, a key, or a claim but what a ``detail`` quotes. ``client_id`` is one that is
+registered, ``kid`` is escaped and at most 64 characters, ``jti_hash`` is the key of the replay mark in hexadecimal.
+Durations are in seconds. The function is called where things happen, in a request, a fetching thread or an event loop:
+it should be quick. Whatever it raises is logged and harms nothing.
 
-``log_events`` is such a function: it logs to ``logging`` with the fields of the event as ``extra``. The fetchers have
-it unless you give them another.
+Without ``on_event`` what went wrong is logged by ``log_events``: refusals as WARNING, what is ours as ERROR. At most
+100 lines a second are written for each level, and then one that counts the rest. An accepted assertion is not
+reported then, and costs nothing.
 """
 
 from __future__ import annotations
@@ -20,10 +21,31 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from time import monotonic
 from typing import Literal
 
 from ._text import one_line
-from .exceptions import Reason
+from .exceptions import UNDECIDED, Reason
+
+__all__ = [
+    "AssertionAccepted",
+    "AssertionRefused",
+    "Event",
+    "FetchBudgetSpent",
+    "FetchFailed",
+    "KeyAdded",
+    "KeyRemoved",
+    "KeySetEvicted",
+    "KeySkipped",
+    "KeysFetched",
+    "OnEvent",
+    "RegistrationRefused",
+    "StaleKeysServed",
+    "StoreFailed",
+    "StoreUnfit",
+    "emit",
+    "log_events",
+]
 
 logger = logging.getLogger("private_key_jwt")
 
@@ -41,13 +63,16 @@ class AssertionAccepted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssertionRefused:
-    """Nobody is authenticated. ``check`` is the line of the recipe that refused, where one did.
+    """Nobody is authenticated. One event for each refusal, wherever it fell.
 
-    ``client_id`` and ``jti_hash`` are None unless the client is registered, ``kid`` unless the header could be read.
+    reason: for programs. ``check`` is the line of the recipe that refused, ``detail`` what was expected, what came, and
+        what to do.
+    client_id, jti_hash: None unless the client is registered; ``kid`` is None unless the header could be read.
     """
 
     reason: Reason
     check: str | None
+    detail: str
     client_id: str | None
     kid: str | None
     jti_hash: str | None
@@ -75,7 +100,7 @@ class FetchFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchBudgetSpent:
-    """No fetch is allowed for ``retry_after`` seconds. Told once for each time that it is spent."""
+    """No fetch is allowed for ``retry_after`` seconds. Reported once for each time that the budget is spent."""
 
     jwks_uri: str
     retry_after: float
@@ -106,6 +131,42 @@ class KeyRemoved:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeySkipped:
+    """A member of a JWK Set cannot be used, and the others can. ``jwks_uri`` is None for keys by value.
+
+    ``fault`` says what is wrong with it, escaped.
+    """
+
+    jwks_uri: str | None
+    kid: str | None
+    fault: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeySetEvicted:
+    """A JWK Set that was still fresh (``age`` seconds) made room for another: raise ``max_key_sets``."""
+
+    jwks_uri: str
+    age: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistrationRefused:
+    """A client must not be registered as it is described: its requests are refused. ``detail`` says why."""
+
+    client_id: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreUnfit:
+    """A store cannot keep its promise as it is set up. ``detail`` says why, and what to do."""
+
+    store: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoreFailed:
     """A store of yours failed: the replay store (the assertion was refused) or the cache (a fetch was spent).
 
@@ -125,10 +186,15 @@ Event = (
     | StaleKeysServed
     | KeyAdded
     | KeyRemoved
+    | KeySkipped
+    | KeySetEvicted
+    | RegistrationRefused
     | StoreFailed
+    | StoreUnfit
 )
 OnEvent = Callable[[Event], None]
 
+# What is ours is an ERROR, also where it is a refusal.
 _LEVELS: dict[type, int] = {
     AssertionAccepted: logging.DEBUG,
     AssertionRefused: logging.WARNING,
@@ -138,27 +204,81 @@ _LEVELS: dict[type, int] = {
     StaleKeysServed: logging.WARNING,
     KeyAdded: logging.INFO,
     KeyRemoved: logging.INFO,
+    KeySkipped: logging.WARNING,
+    KeySetEvicted: logging.WARNING,
+    RegistrationRefused: logging.ERROR,
     StoreFailed: logging.ERROR,
+    StoreUnfit: logging.ERROR,
 }
 
 
 def log_events(event: Event) -> None:
     """Log an event to ``private_key_jwt``: ``extra`` has its name as ``event``, and its fields.
 
-    What went well is DEBUG, keys that come and go are INFO, what did not is WARNING, and a store that failed ERROR.
+    What went well is DEBUG, keys that come and go are INFO, refusals and failed fetches WARNING, what is ours ERROR.
+    At most 100 lines a second are written for each level; the next line after that second counts those left out.
     """
-    level = _LEVELS[type(event)]
-    if logger.isEnabledFor(level):
-        extra = {field.name: getattr(event, field.name) for field in fields(event)}
-        # A client_id is one that is registered, and may hold a line break all the same.
-        text = " ".join(f"{name}={one_line(str(value))}" for name, value in extra.items())
-        name = type(event).__name__
-        logger.log(level, "%s: %s", name, text, extra={"event": name, **extra})
+    if admits_line(level_of(event)):
+        write_line(event)
+
+
+def level_of(event: Event) -> int:
+    """Return the level of ``logging`` at which an event is logged."""
+    if isinstance(event, AssertionRefused) and event.reason in UNDECIDED:
+        return logging.ERROR
+    return _LEVELS[type(event)]
+
+
+def write_line(event: Event) -> None:
+    """Log an event, whatever was logged before."""
+    name = type(event).__name__
+    values = {field.name: getattr(event, field.name) for field in fields(event)}
+    # A client_id is one that is registered, and may hold a line break all the same.
+    shown = (f"{name}={one_line(_shown(value))}" for name, value in values.items() if value is not None)
+    logger.log(level_of(event), "%s: %s", name, " ".join(shown), extra={"event": name, **values})
+
+
+def _shown(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+MAX_LINES = 100
+"""Lines that are logged in a second at most, for each level."""
+
+
+@dataclass(slots=True)
+class _Second:
+    """The lines of one level in the current second."""
+
+    number: int = 0
+    lines: int = 0
+
+
+_seconds = {level: _Second() for level in set(_LEVELS.values())}
+
+
+def admits_line(level: int) -> bool:
+    """Count a line of a level, and report whether it may be written: a flood of refusals must not fill the disk.
+
+    Each level has a count of its own, so that a flood of WARNINGs hides no ERROR.
+    """
+    if not logger.isEnabledFor(level):
+        return False
+    # Without a lock: threads that meet here may write a line more or less, and nothing worse.
+    second, number = _seconds[level], int(monotonic())
+    if number != second.number:
+        left_out, second.number, second.lines = second.lines - MAX_LINES, number, 0
+        if left_out > 0:
+            logger.log(level, "%d lines of this level were left out", left_out, extra={"event": "LinesLeftOut"})
+    second.lines += 1
+    if second.lines == MAX_LINES + 1:
+        logger.log(level, "%d lines in a second: the rest is counted", MAX_LINES, extra={"event": "LinesLeftOut"})
+    return second.lines <= MAX_LINES
 
 
 def emit(on_event: OnEvent, event: Event) -> None:
-    """Tell of an event. Raises nothing that an Exception is."""
+    """Report an event. Raises nothing that an Exception is."""
     try:
         on_event(event)
-    except Exception:  # the user's code: what watches must not decide
+    except Exception:  # the user's code: an observer must not decide
         logger.exception("on_event raised for %s", type(event).__name__)

@@ -17,6 +17,17 @@ import math
 from enum import StrEnum
 from typing import ClassVar, NamedTuple
 
+__all__ = [
+    "AuthenticationError",
+    "ConfigurationError",
+    "ErrorResponse",
+    "InvalidClient",
+    "InvalidRequest",
+    "PrivateKeyJWTError",
+    "Reason",
+    "TemporarilyUnavailable",
+]
+
 _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}  # RFC 6749 §5.1
 _DETAIL_LENGTH = 300
 
@@ -45,6 +56,7 @@ class Reason(StrEnum):
     AMBIGUOUS_KEY = "ambiguous_key"
     BAD_SIGNATURE = "bad_signature"
     REPLAYED = "replayed"
+    MISSING_ASSERTION = "missing_assertion"
     # TemporarilyUnavailable: our side could not decide.
     JWKS_UNAVAILABLE = "jwks_unavailable"
     REPLAY_STORE_UNAVAILABLE = "replay_store_unavailable"
@@ -76,6 +88,7 @@ class AuthenticationError(PrivateKeyJWTError):
     ``reason`` is for programs. ``detail`` is for the log of the operator: what was expected and what came,
     escaped, at most 300 characters, never the assertion. ``check`` names the line of the recipe that
     refused (see ``private-key-jwt explain``), where one did. None of the three may go on the wire.
+    ``is_reported``: whether an ``on_event`` was called for it, which happens once.
     """
 
     _status: ClassVar[int]
@@ -89,6 +102,7 @@ class AuthenticationError(PrivateKeyJWTError):
         self.reason = reason
         self.detail = detail
         self.check = check
+        self.is_reported = False
 
     def __str__(self) -> str:
         return f"{self.reason}: {self.detail}"
@@ -99,11 +113,14 @@ class AuthenticationError(PrivateKeyJWTError):
 
 
 class InvalidClient(AuthenticationError):
-    """The assertion does not authenticate a client (RFC 7523 §3.2: ``invalid_client``; HTTP 401)."""
+    """The assertion does not authenticate a client (RFC 7523 §3.2: ``invalid_client``; HTTP 401).
+
+    ``scheme`` is that of an ``Authorization`` header which the client tried in place of an assertion, if it did.
+    """
 
     _status = 401
-    # RFC 9110 §15.5.2 wants a challenge beside a 401. It is a scheme of our own, because a client that
-    # is told `Basic` would start to send its secrets that way.
+    # RFC 9110 §15.5.2 wants a challenge beside a 401. It is a scheme of our own, because a client that is challenged
+    # for `Basic` would start to send its secrets that way: only one that tried another scheme hears of it.
     _headers: ClassVar[dict[str, str]] = {
         **_NO_STORE,
         "WWW-Authenticate": 'PrivateKeyJWT error="invalid_client"',
@@ -112,6 +129,18 @@ class InvalidClient(AuthenticationError):
         "error": "invalid_client",
         "error_description": "Client authentication failed.",
     }
+
+    def __init__(self, reason: Reason, detail: str, check: str | None = None, *, scheme: str | None = None) -> None:
+        super().__init__(reason, detail, check)
+        self.scheme = scheme
+
+    def to_response(self) -> ErrorResponse:
+        """The answer for the wire, with the challenge of the scheme that was tried, too (RFC 6749 §5.2)."""
+        response = super().to_response()
+        if self.scheme is not None:
+            realm = ' realm="token"' if self.scheme.lower() == "basic" else ""
+            response.headers["WWW-Authenticate"] += f", {self.scheme}{realm}"
+        return response
 
 
 class InvalidRequest(AuthenticationError):

@@ -16,11 +16,15 @@ from ._text import quote
 from ._validation import check_flag, check_integer, check_number
 from .exceptions import ConfigurationError
 
-AudienceRule = Literal["string", "sole", "member"]
+AudienceRule = Literal["string", "sole", "all", "member"]
 
 Network = IPv4Network | IPv6Network
 
 _DAY = 86_400
+
+LONGEST_LEEWAY = 300
+"""The most seconds that ``AssertionPolicy.leeway`` may be."""
+
 _HOST_NAME = re.compile(r"(?=.*[a-z])[a-z0-9._-]{1,253}")  # a network, and no name, is what is all digits
 
 
@@ -32,12 +36,13 @@ class AssertionPolicy:
         send that, the URL of its token endpoint. Compared code point for code point (RFC 3986 §6.2.1).
         It has no default and is never taken from a request.
     audience_rule: ``"string"`` takes a bare string only (FAPI 2.0 Security Profile §5.3.2.1), ``"sole"``
-        also a list of one (draft-ietf-oauth-rfc7523bis §4), ``"member"`` one accepted value anywhere in
-        a list (RFC 7519 §4.1.3; an assertion for several servers can be used at each of them).
+        also a list of one (RFC 10070 §4), ``"all"`` a list of which every value is one of ``audience`` (what older
+        clients send: issuer and token endpoint), ``"member"`` one accepted value anywhere in a list (RFC 7519
+        §4.1.3; an assertion for several servers can be used at each of them).
     leeway: seconds (0 to 300) of clock difference forgiven in ``exp``, ``nbf`` and ``iat``.
     max_lifetime: seconds (1 to 86,400) that an assertion may live; it bounds the replay store.
     require_iat, require_kid: refuse an assertion without the ``iat`` claim, the ``kid`` header parameter.
-    require_typ: take only ``typ: client-authentication+jwt`` (draft-ietf-oauth-rfc7523bis §4).
+    require_typ: take only ``typ: client-authentication+jwt`` (RFC 10070 §4).
     max_assertion_bytes: size (256 to 1,048,576) over which an assertion is not even looked at.
 
     Raises ConfigurationError, which names the field.
@@ -59,7 +64,7 @@ class AssertionPolicy:
         if self.audience_rule not in get_args(AudienceRule):
             rules = ", ".join(map(repr, get_args(AudienceRule)))
             raise ConfigurationError(f"audience_rule must be one of {rules}, not {quote(self.audience_rule)}")
-        check_number("leeway", self.leeway, 0, 300)
+        check_number("leeway", self.leeway, 0, LONGEST_LEEWAY)
         check_number("max_lifetime", self.max_lifetime, 1, _DAY)
         check_flag("require_iat", self.require_iat)
         check_flag("require_kid", self.require_kid)
@@ -74,6 +79,10 @@ def _audience(value: object) -> tuple[str, ...]:
     values = (value,) if isinstance(value, str) else value
     if not isinstance(values, Sequence) or not values or not all(isinstance(each, str) and each for each in values):
         raise ConfigurationError(f"audience must be a non-empty string or a sequence of them, not {quote(value)}")
+    for each in values:
+        if not each.isprintable() or any(map(str.isspace, each)):
+            # Out of a file or an environment variable: no client could ever send it.
+            raise ConfigurationError(f"audience must hold no white space and no control character: {quote(each)}")
     return tuple(values)
 
 

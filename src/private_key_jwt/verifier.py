@@ -1,71 +1,94 @@
 """The verifiers: which client sent this token request?
 
-``_check`` is the recipe, a numbered step for a numbered step; ``_mark_used`` is its last one. The two
-verifiers are twins: they differ in ``await`` and in the adapters they are given (a test compares them).
+Each takes an assertion through the stages of ``recipe.py``, and waits in between for the client, the key and the replay
+mark. The two are twins: they differ in ``await`` (a test compares them).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from types import MappingProxyType
-from typing import Any, NamedTuple, Self
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+from typing import Literal, Self, overload
 
-from . import _report
-from . import _sources as adapt
-from ._core import base64url, compact, replay
-from ._core import claims as claims_step
-from ._core import header as header_step
+from . import _sources as sources
+from ._core import token_request
 from ._core.header import Header
-from ._core.token_request import Form
-from ._report import Watch
-from ._sources import AsyncClients, Clients
+from ._core.jwk_set import VerificationKey
+from ._core.token_request import ClientAssertion, Form
+from ._report import Reporter
+from ._sources import AsyncClients, AsyncKeySource, Clients, KeySource
+from .clients import RegisteredClient
 from .events import OnEvent
-from .exceptions import AuthenticationError, InvalidClient, Reason
+from .exceptions import AuthenticationError, InvalidClient, InvalidRequest
 from .fetcher import AsyncJWKSFetcher, JWKSFetcher
 from .policy import AssertionPolicy
+from .recipe import Verification, VerifiedAssertion, registered_key
 from .stores import AsyncReplayStore, ReplayStore
 
+__all__ = [
+    "AsyncClientAssertionVerifier",
+    "AsyncPendingAssertion",
+    "ClientAssertionVerifier",
+    "PendingAssertion",
+    "VerifiedAssertion",
+]
 
-class VerifiedAssertion(NamedTuple):
-    """The client that sent an assertion, and what the assertion said. Every check has passed.
+Consume = Callable[[Verification, float], VerifiedAssertion]
+AsyncConsume = Callable[[Verification, float], Awaitable[VerifiedAssertion]]
 
-    ``audience`` is the accepted value that matched. Times are seconds since the epoch. ``claims`` is a
-    read-only view, which only this object holds.
-    """
-
-    client_id: str
-    kid: str | None
-    jti: str
-    audience: str
-    issued_at: float | None
-    expires_at: float
-    claims: Mapping[str, Any]
-
-    def __repr__(self) -> str:
-        # What lands in a log by accident names the client, and carries no claims.
-        return f"VerifiedAssertion(client_id={self.client_id!r}, kid={self.kid!r}, expires_at={self.expires_at!r})"
+# A pending assertion that is consumed after more than so many seconds must still be signed by a key in use.
+_KEY_GOOD_FOR = 1
 
 
-MarkUsed = Callable[[VerifiedAssertion, float], None]
-AsyncMarkUsed = Callable[[VerifiedAssertion, float], Awaitable[None]]
+class _Verifier:
+    """What the two verifiers have in common: nothing here waits."""
+
+    def __init__(
+        self, policy: AssertionPolicy, clock: Callable[[], float], on_event: OnEvent | None, workers: int, store: object
+    ) -> None:
+        sources.check_settings(policy, clock, on_event)
+        sources.check_workers(workers, store)
+        self._policy = policy
+        self._clock = clock
+        self._on_event = on_event
+        self._replay_store = store
+        self._reporter = Reporter(on_event)
+
+    def report_refusal(self, error: AuthenticationError) -> None:
+        """Report a refusal that fell outside of this verifier, in an integration; once for each error."""
+        self._reporter.refused(error, None, 0)
+
+    def _read(self, form: Form, authorization: str | None, *, optional: bool) -> ClientAssertion | None:
+        try:
+            request = token_request.read(form, authorization)
+            if request is None and not optional:
+                raise token_request.missing_assertion(authorization)
+        except (InvalidRequest, InvalidClient) as error:
+            self.report_refusal(error)
+            raise
+        return request
 
 
-class ClientAssertionVerifier:
+class ClientAssertionVerifier(_Verifier):
     """Verifies client assertions for one authorization server (RFC 7523 §3, OpenID Connect Core §9).
+
+        verifier = ClientAssertionVerifier(policy=policy, clients=clients, replay_store=store)
+        verified = verifier.authenticate(form, authorization)  # or raises an AuthenticationError
+        issue_tokens(verified.client_id)
 
     policy: what every assertion must satisfy.
     clients: the registered clients: RegisteredClients, a mapping of them by client_id (asked anew for each
         request), or a function ``client_id -> RegisteredClient | None``.
-    replay_store: where used assertions are remembered. Several workers must share one.
-    fetcher: the fetcher of published keys; one of its own, with the default policy, unless given.
+    replay_store: where used assertions are marked. Several workers must share one.
+    fetcher: where published keys come from; a JWKSFetcher with the default policy unless given.
     clock: seconds since the epoch.
     workers: how many processes serve this audience, on all hosts. With more than one, a store that lives in
         one process is refused: each worker would accept the same assertion once.
-    on_event: a function that is told what happens (see ``private_key_jwt.events``).
+    on_event: a function to which everything that happens is reported (see ``private_key_jwt.events``). Unless given,
+        refusals are logged.
 
-    Thread-safe. ``close()``, or leaving the context, closes only what the verifier opened itself.
-    Raises ConfigurationError.
+    Thread-safe when its store and clients are. Raises ConfigurationError, which names the setting.
     """
 
     def __init__(
@@ -74,102 +97,124 @@ class ClientAssertionVerifier:
         policy: AssertionPolicy,
         clients: Clients,
         replay_store: ReplayStore,
-        fetcher: JWKSFetcher | None = None,
+        fetcher: KeySource | None = None,
         clock: Callable[[], float] = time.time,
         workers: int = 1,
         on_event: OnEvent | None = None,
     ) -> None:
-        adapt.check_settings(policy, clock, on_event)
-        adapt.check_workers(workers, replay_store)
-        self._policy = policy
-        self._clock = clock
-        self._on_event = on_event
-        self._find_client = adapt.sync_clients(clients)
-        self._replay_store = replay_store
-        self._mark = adapt.sync_store(replay_store)
-        self._own_fetcher = JWKSFetcher(on_event=on_event) if fetcher is None else None
-        self._fetcher = adapt.sync_fetcher(self._own_fetcher or fetcher)
+        super().__init__(policy, clock, on_event, workers, replay_store)
+        self._own_fetcher: JWKSFetcher | None = None
+        if fetcher is None:
+            fetcher = self._own_fetcher = JWKSFetcher(on_event=on_event)
+        self._fetcher = fetcher
+        self._find_client = sources.sync_clients(clients)
+        self._get_key = sources.sync_keys(self._fetcher)
+        self._mark = sources.sync_store(replay_store)
 
     def verify(self, client_assertion: str | bytes, client_id: str | None = None) -> VerifiedAssertion:
-        """Verify an assertion and mark it as used.
+        """Return the client that sent an assertion, and mark the assertion as used.
 
-        client_id: the ``client_id`` parameter of the request, when it had one; it must name the same client.
-        Raises InvalidClient or TemporarilyUnavailable, and nothing else whatever the assertion is.
+        client_id: the ``client_id`` of the token request, when there is one: it must name the same client.
+
+        Raises InvalidClient (the client's fault) or TemporarilyUnavailable (ours); nothing else, whatever comes in.
         """
-        if self._on_event is not None:
-            pending = self.begin(client_assertion, client_id)
-            return pending.consume()
-        verified, leeway = self._check(client_assertion, client_id)
-        self._mark_used(verified, leeway)
+        work, started = Verification(self._policy), perf_counter()
+        try:
+            self._check(work, client_assertion, client_id)
+            verified = self._consume(work)
+        except AuthenticationError as error:
+            self._reporter.refused(error, work, perf_counter() - started)
+            raise
+        if self._reporter.reports_accepted:
+            self._reporter.accepted(verified, work, perf_counter() - started)
         return verified
 
-    def authenticate(self, form: Form, authorization: str | None = None) -> VerifiedAssertion | None:
-        """Authenticate the client of a whole token request.
+    @overload
+    def authenticate(
+        self, form: Form, authorization: str | None = None, *, optional: Literal[False] = False
+    ) -> VerifiedAssertion: ...
 
-        form: the parameters of the body, as a mapping, a framework's multi-dictionary, or pairs.
-        authorization: the value of the ``Authorization`` header field; None when there is none.
+    @overload
+    def authenticate(
+        self, form: Form, authorization: str | None = None, *, optional: bool
+    ) -> VerifiedAssertion | None: ...
 
-        None when the request carries no client assertion at all: nobody is authenticated then.
-        Raises InvalidRequest for a malformed request, and what ``verify`` raises.
+    def authenticate(
+        self, form: Form, authorization: str | None = None, *, optional: bool = False
+    ) -> VerifiedAssertion | None:
+        """Authenticate the client of a whole token request (RFC 7521 §4.2, RFC 7523 §2.2).
+
+        form: the parameters of the body as a mapping, a multi-dictionary of a framework, or pairs of them.
+        authorization: the request's ``Authorization`` header field; None when there is none.
+        optional: return None when the request carries no client assertion, for a server with other methods.
+
+        Raises InvalidRequest for a malformed request, InvalidClient (``missing_assertion``) for one without an
+        assertion unless ``optional``, and what ``verify`` raises.
         """
-        parameters = _report.read_request(self._on_event, form, authorization)
-        if parameters is None:
-            return None
-        client_assertion, client_id = parameters
-        return self.verify(client_assertion, client_id)
+        request = self._read(form, authorization, optional=optional)
+        return None if request is None else self.verify(*request)
 
     def begin(self, client_assertion: str | bytes, client_id: str | None = None) -> PendingAssertion:
-        """Everything but the replay mark, for a server that has more to check before the assertion is used up.
+        """Do everything but the replay mark, for a server that has more to check before the assertion is used up.
 
         Nothing may be issued before ``consume()`` has answered. Arguments and errors are those of ``verify``.
         """
-        watch = Watch(self._on_event, client_assertion)
+        work, started = Verification(self._policy), perf_counter()
         try:
-            verified, leeway = self._check(client_assertion, client_id)
+            self._check(work, client_assertion, client_id)
         except AuthenticationError as error:
-            watch.refused(error)
+            self._reporter.refused(error, work, perf_counter() - started)
             raise
-        watch.pause()
-        return PendingAssertion(self._mark_used, verified, leeway, watch)
+        return PendingAssertion(self._consume_pending, work, perf_counter() - started)
 
-    def _check(self, client_assertion: str | bytes, client_id: str | None) -> tuple[VerifiedAssertion, float]:
-        """Steps 1 to 5 of the recipe: what the assertion says, and the leeway of the policy it is held to."""
-        now = self._clock()
-        # 1. Size and shape: a compact JWS in its one spelling.
-        segments = compact.split(client_assertion, self._policy.max_assertion_bytes)
-        header_segment, claims_segment, signature, signing_input = segments
-        # 2. Header: what is true of it for every client.
-        header = header_step.parse(header_segment)
-        # 3. Claims: who, what this client may do, for whom, when, and which one.
-        claims = compact.loads(claims_segment, "claims")
-        client = self._find_client(claims_step.identify(claims, client_id))
-        policy = client.policy or self._policy
-        claims_step.check_client_rules(header, policy, client.signing_algs, require_kid=client.require_kid)
-        audience = claims_step.check_audience(claims, policy)
-        issued_at, expires_at = claims_step.check_times(claims, policy, now)
-        jti = claims_step.check_jti(claims)
-        # 4. Key: the one of this client that the header names.
+    @overload
+    def begin_authentication(
+        self, form: Form, authorization: str | None = None, *, optional: Literal[False] = False
+    ) -> PendingAssertion: ...
+
+    @overload
+    def begin_authentication(
+        self, form: Form, authorization: str | None = None, *, optional: bool
+    ) -> PendingAssertion | None: ...
+
+    def begin_authentication(
+        self, form: Form, authorization: str | None = None, *, optional: bool = False
+    ) -> PendingAssertion | None:
+        """``begin`` for a whole token request. Arguments and errors are those of ``authenticate``."""
+        request = self._read(form, authorization, optional=optional)
+        return None if request is None else self.begin(*request)
+
+    def _check(self, work: Verification, client_assertion: str | bytes, client_id: str | None) -> None:
+        """Steps 1 to 5 of the recipe."""
+        work.read(client_assertion, client_id)
+        work.check_claims(self._find_client(work.client_id), self._clock())
+        work.check_signature(self._find_key(work.client, work.header))
+
+    def _find_key(self, client: RegisteredClient, header: Header) -> VerificationKey:
+        """Step 4 of the recipe."""
         if client.keys is not None:
-            key = adapt.registered_key(client.keys, header, client.signing_algs)
-        else:
-            key = self._fetcher.get_key(client, header.alg, header.kid)
-        # 5. Signature, over the bytes received.
-        if not key.verify(base64url.decode_canonical(signature), signing_input):
-            raise bad_signature(header)
-        # 6. Replay, last: `_mark_used`.
-        verified = VerifiedAssertion(
-            client.client_id, header.kid, jti, audience, issued_at, expires_at, MappingProxyType(claims)
-        )
-        return verified, policy.leeway
+            return registered_key(client.keys, header, client.signing_algs)
+        return self._get_key(client, header.alg, header.kid)
 
-    def _mark_used(self, verified: VerifiedAssertion, leeway: float) -> None:
-        now = self._clock()
-        claims_step.check_not_expired(verified.expires_at, leeway, now)
-        key = replay.replay_key(verified.client_id, verified.jti)
-        retain_until = replay.retain_until(verified.expires_at, leeway)
-        self._mark(key, retain_until, now)
-        # A store that took longer than the mark lives may have forgotten the first use and said True again.
-        claims_step.check_not_expired(verified.expires_at, leeway, self._clock())
+    def _consume(self, work: Verification) -> VerifiedAssertion:
+        """Step 6 of the recipe."""
+        self._mark(*work.replay_mark(self._clock()))
+        return work.finish(self._clock())
+
+    def _consume_pending(self, work: Verification, duration: float) -> VerifiedAssertion:
+        """Step 6 for an assertion that was pending; ``duration``: seconds that steps 1 to 5 took."""
+        started = perf_counter() - duration
+        try:
+            if self._clock() - work.checked_at > _KEY_GOOD_FOR:
+                client = self._find_client(work.client_id)
+                work.check_same_key(self._find_key(client, work.header))
+            verified = self._consume(work)
+        except AuthenticationError as error:
+            self._reporter.refused(error, work, perf_counter() - started)
+            raise
+        if self._reporter.reports_accepted:
+            self._reporter.accepted(verified, work, perf_counter() - started)
+        return verified
 
     def close(self) -> None:
         """Close the fetcher, when it is the verifier's own."""
@@ -184,39 +229,40 @@ class ClientAssertionVerifier:
 
 
 class PendingAssertion:
-    """An assertion that passed every check but the last: it is not used up yet, and authenticates nobody yet."""
+    """An assertion that passed every check but the last: it is not used up yet, and authenticates nobody yet.
 
-    __slots__ = ("_leeway", "_mark_used", "_report", "_verified")
+    pending = verifier.begin(client_assertion)
+    check_dpop_proof(request, pending.client_id)
+    verified = pending.consume()
+    """
 
-    def __init__(self, mark_used: MarkUsed, verified: VerifiedAssertion, leeway: float, watch: Watch) -> None:
-        self._mark_used = mark_used
-        self._verified = verified
-        self._leeway = leeway
-        self._report = watch
+    __slots__ = ("_consume", "_duration", "_work")
+
+    def __init__(self, consume: Consume, work: Verification, duration: float) -> None:
+        self._consume = consume
+        self._work = work
+        self._duration = duration
 
     @property
     def client_id(self) -> str:
         """The client whose key signed the assertion."""
-        return self._verified.client_id
+        return self._work.client_id
 
     def consume(self) -> VerifiedAssertion:
         """Mark the assertion as used; once only, whoever else holds it.
 
-        Raises InvalidClient (``replayed``, or ``expired`` by now) or TemporarilyUnavailable.
+        Raises InvalidClient (``replayed``, ``expired`` by now, or signed by a key that has gone since) or
+        TemporarilyUnavailable.
         """
-        verified = self._verified
-        self._report.resume()
-        try:
-            self._mark_used(verified, self._leeway)
-        except AuthenticationError as error:
-            self._report.refused(error)
-            raise
-        self._report.accepted(verified.client_id, verified.kid, verified.jti, verified.audience)
-        return verified
+        return self._consume(self._work, self._duration)
 
 
-class AsyncClientAssertionVerifier:
+class AsyncClientAssertionVerifier(_Verifier):
     """ClientAssertionVerifier for asyncio: the same names, awaited.
+
+        verifier = AsyncClientAssertionVerifier(policy=policy, clients=clients, replay_store=store)
+        verified = await verifier.authenticate(form, authorization)
+        await verifier.aclose()
 
     Stores, clients and fetchers may be sync or async. What is sync and may block (a store that does not live
     in this process, a function of yours) is called in a thread, so that it cannot hold up the event loop.
@@ -228,88 +274,108 @@ class AsyncClientAssertionVerifier:
         policy: AssertionPolicy,
         clients: AsyncClients,
         replay_store: AsyncReplayStore | ReplayStore,
-        fetcher: AsyncJWKSFetcher | JWKSFetcher | None = None,
+        fetcher: AsyncKeySource | KeySource | None = None,
         clock: Callable[[], float] = time.time,
         workers: int = 1,
         on_event: OnEvent | None = None,
     ) -> None:
-        adapt.check_settings(policy, clock, on_event)
-        adapt.check_workers(workers, replay_store)
-        self._policy = policy
-        self._clock = clock
-        self._on_event = on_event
-        self._find_client = adapt.async_clients(clients)
-        self._replay_store = replay_store
-        self._mark = adapt.async_store(replay_store)
-        self._own_fetcher = AsyncJWKSFetcher(on_event=on_event) if fetcher is None else None
-        self._fetcher = adapt.async_fetcher(self._own_fetcher or fetcher)
+        super().__init__(policy, clock, on_event, workers, replay_store)
+        self._own_fetcher: AsyncJWKSFetcher | None = None
+        if fetcher is None:
+            fetcher = self._own_fetcher = AsyncJWKSFetcher(on_event=on_event)
+        self._fetcher = fetcher
+        self._find_client = sources.async_clients(clients)
+        self._get_key = sources.async_keys(self._fetcher)
+        self._mark = sources.async_store(replay_store)
 
     async def verify(self, client_assertion: str | bytes, client_id: str | None = None) -> VerifiedAssertion:
         """See ClientAssertionVerifier.verify."""
-        if self._on_event is not None:
-            pending = await self.begin(client_assertion, client_id)
-            return await pending.consume()
-        verified, leeway = await self._check(client_assertion, client_id)
-        await self._mark_used(verified, leeway)
+        work, started = Verification(self._policy), perf_counter()
+        try:
+            await self._check(work, client_assertion, client_id)
+            verified = await self._consume(work)
+        except AuthenticationError as error:
+            self._reporter.refused(error, work, perf_counter() - started)
+            raise
+        if self._reporter.reports_accepted:
+            self._reporter.accepted(verified, work, perf_counter() - started)
         return verified
 
-    async def authenticate(self, form: Form, authorization: str | None = None) -> VerifiedAssertion | None:
+    @overload
+    async def authenticate(
+        self, form: Form, authorization: str | None = None, *, optional: Literal[False] = False
+    ) -> VerifiedAssertion: ...
+
+    @overload
+    async def authenticate(
+        self, form: Form, authorization: str | None = None, *, optional: bool
+    ) -> VerifiedAssertion | None: ...
+
+    async def authenticate(
+        self, form: Form, authorization: str | None = None, *, optional: bool = False
+    ) -> VerifiedAssertion | None:
         """See ClientAssertionVerifier.authenticate."""
-        parameters = _report.read_request(self._on_event, form, authorization)
-        if parameters is None:
-            return None
-        client_assertion, client_id = parameters
-        return await self.verify(client_assertion, client_id)
+        request = self._read(form, authorization, optional=optional)
+        return None if request is None else await self.verify(*request)
 
     async def begin(self, client_assertion: str | bytes, client_id: str | None = None) -> AsyncPendingAssertion:
         """See ClientAssertionVerifier.begin."""
-        watch = Watch(self._on_event, client_assertion)
+        work, started = Verification(self._policy), perf_counter()
         try:
-            verified, leeway = await self._check(client_assertion, client_id)
+            await self._check(work, client_assertion, client_id)
         except AuthenticationError as error:
-            watch.refused(error)
+            self._reporter.refused(error, work, perf_counter() - started)
             raise
-        watch.pause()
-        return AsyncPendingAssertion(self._mark_used, verified, leeway, watch)
+        return AsyncPendingAssertion(self._consume_pending, work, perf_counter() - started)
 
-    async def _check(self, client_assertion: str | bytes, client_id: str | None) -> tuple[VerifiedAssertion, float]:
+    @overload
+    async def begin_authentication(
+        self, form: Form, authorization: str | None = None, *, optional: Literal[False] = False
+    ) -> AsyncPendingAssertion: ...
+
+    @overload
+    async def begin_authentication(
+        self, form: Form, authorization: str | None = None, *, optional: bool
+    ) -> AsyncPendingAssertion | None: ...
+
+    async def begin_authentication(
+        self, form: Form, authorization: str | None = None, *, optional: bool = False
+    ) -> AsyncPendingAssertion | None:
+        """See ClientAssertionVerifier.begin_authentication."""
+        request = self._read(form, authorization, optional=optional)
+        return None if request is None else await self.begin(*request)
+
+    async def _check(self, work: Verification, client_assertion: str | bytes, client_id: str | None) -> None:
         """See ClientAssertionVerifier._check."""
-        now = self._clock()
-        # 1. Size and shape: a compact JWS in its one spelling.
-        segments = compact.split(client_assertion, self._policy.max_assertion_bytes)
-        header_segment, claims_segment, signature, signing_input = segments
-        # 2. Header: what is true of it for every client.
-        header = header_step.parse(header_segment)
-        # 3. Claims: who, what this client may do, for whom, when, and which one.
-        claims = compact.loads(claims_segment, "claims")
-        client = await self._find_client(claims_step.identify(claims, client_id))
-        policy = client.policy or self._policy
-        claims_step.check_client_rules(header, policy, client.signing_algs, require_kid=client.require_kid)
-        audience = claims_step.check_audience(claims, policy)
-        issued_at, expires_at = claims_step.check_times(claims, policy, now)
-        jti = claims_step.check_jti(claims)
-        # 4. Key: the one of this client that the header names.
-        if client.keys is not None:
-            key = adapt.registered_key(client.keys, header, client.signing_algs)
-        else:
-            key = await self._fetcher.get_key(client, header.alg, header.kid)
-        # 5. Signature, over the bytes received.
-        if not key.verify(base64url.decode_canonical(signature), signing_input):
-            raise bad_signature(header)
-        # 6. Replay, last: `_mark_used`.
-        verified = VerifiedAssertion(
-            client.client_id, header.kid, jti, audience, issued_at, expires_at, MappingProxyType(claims)
-        )
-        return verified, policy.leeway
+        work.read(client_assertion, client_id)
+        work.check_claims(await self._find_client(work.client_id), self._clock())
+        work.check_signature(await self._find_key(work.client, work.header))
 
-    async def _mark_used(self, verified: VerifiedAssertion, leeway: float) -> None:
-        now = self._clock()
-        claims_step.check_not_expired(verified.expires_at, leeway, now)
-        key = replay.replay_key(verified.client_id, verified.jti)
-        retain_until = replay.retain_until(verified.expires_at, leeway)
-        await self._mark(key, retain_until, now)
-        # A store that took longer than the mark lives may have forgotten the first use and said True again.
-        claims_step.check_not_expired(verified.expires_at, leeway, self._clock())
+    async def _find_key(self, client: RegisteredClient, header: Header) -> VerificationKey:
+        """See ClientAssertionVerifier._find_key."""
+        if client.keys is not None:
+            return registered_key(client.keys, header, client.signing_algs)
+        return await self._get_key(client, header.alg, header.kid)
+
+    async def _consume(self, work: Verification) -> VerifiedAssertion:
+        """See ClientAssertionVerifier._consume."""
+        await self._mark(*work.replay_mark(self._clock()))
+        return work.finish(self._clock())
+
+    async def _consume_pending(self, work: Verification, duration: float) -> VerifiedAssertion:
+        """See ClientAssertionVerifier._consume_pending."""
+        started = perf_counter() - duration
+        try:
+            if self._clock() - work.checked_at > _KEY_GOOD_FOR:
+                client = await self._find_client(work.client_id)
+                work.check_same_key(await self._find_key(client, work.header))
+            verified = await self._consume(work)
+        except AuthenticationError as error:
+            self._reporter.refused(error, work, perf_counter() - started)
+            raise
+        if self._reporter.reports_accepted:
+            self._reporter.accepted(verified, work, perf_counter() - started)
+        return verified
 
     async def aclose(self) -> None:
         """Close the fetcher, when it is the verifier's own."""
@@ -324,34 +390,20 @@ class AsyncClientAssertionVerifier:
 
 
 class AsyncPendingAssertion:
-    """An assertion that passed every check but the last: it is not used up yet, and authenticates nobody yet."""
+    """PendingAssertion, awaited: not used up yet, and authenticates nobody yet."""
 
-    __slots__ = ("_leeway", "_mark_used", "_report", "_verified")
+    __slots__ = ("_consume", "_duration", "_work")
 
-    def __init__(self, mark_used: AsyncMarkUsed, verified: VerifiedAssertion, leeway: float, watch: Watch) -> None:
-        self._mark_used = mark_used
-        self._verified = verified
-        self._leeway = leeway
-        self._report = watch
+    def __init__(self, consume: AsyncConsume, work: Verification, duration: float) -> None:
+        self._consume = consume
+        self._work = work
+        self._duration = duration
 
     @property
     def client_id(self) -> str:
         """The client whose key signed the assertion."""
-        return self._verified.client_id
+        return self._work.client_id
 
     async def consume(self) -> VerifiedAssertion:
         """See PendingAssertion.consume."""
-        verified = self._verified
-        self._report.resume()
-        try:
-            await self._mark_used(verified, self._leeway)
-        except AuthenticationError as error:
-            self._report.refused(error)
-            raise
-        self._report.accepted(verified.client_id, verified.kid, verified.jti, verified.audience)
-        return verified
-
-
-def bad_signature(header: Header) -> InvalidClient:
-    """The signature is not that of the key that the header names."""
-    return InvalidClient(Reason.BAD_SIGNATURE, f"not signed by the client's key {header.kid!a}", "signature")
+        return await self._consume(self._work, self._duration)

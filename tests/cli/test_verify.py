@@ -175,7 +175,10 @@ WHO = ("--audience", "a", "--client-id", "c")
         ((*WHO, "--jwks-uri", "ftp://a.example/"), "jwks_uri must be https"),
         ((*WHO, "--jwks-uri", "http://127.0.0.1/"), "add --allow-http-loopback"),
         ((*WHO, "--slug", "a", "--leeway", "999"), "leeway must be from 0 to 300"),
-        ((*WHO, "--slug", "a", "--audience-rule", "any"), "audience_rule must be one of 'string', 'sole', 'member'"),
+        (
+            (*WHO, "--slug", "a", "--audience-rule", "any"),
+            "audience_rule must be one of 'string', 'sole', 'all', 'member'",
+        ),
         ((*WHO, "--slug", "a", "--now", "nan"), "now must be a number"),
         ((*WHO, "--slug", "a", "--now", "-1"), "now must be from 0"),
         (("--audience", "", "--client-id", "c", "--slug", "a"), "audience must be a non-empty string"),
@@ -190,7 +193,7 @@ def test_a_wrong_use_is_named(arguments: tuple[str, ...], text: str) -> None:
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        ("", "not JSON"),
+        ("", "it is empty"),
         ('{"keys": [], "keys": []}', "a member stands twice"),
         ('{"keys": 1}', "not a JWK Set"),
         ('{"keys": [{"kty": "RSA", "d": "AQAB"}]}', "holds private members: d"),

@@ -1,6 +1,7 @@
 """Step 1: size and shape."""
 
 import base64
+import json
 
 import pytest
 
@@ -58,11 +59,13 @@ def test_the_detail_says_what_is_wrong_with_the_segments(assertion: str, got: st
 
 
 @pytest.mark.parametrize(
-    ("assertion", "check"),
+    ("assertion", "name"),
     [("eyJ.eyJi.c2ln", "header"), ("eyJh.eyJ.c2ln", "claims"), ("eyJh.eyJi.c2l", "signature")],
 )
-def test_each_segment_has_one_spelling(assertion: str, check: str) -> None:
-    assert refused(assertion) == (Reason.MALFORMED, check)
+def test_each_segment_has_one_spelling(assertion: str, name: str) -> None:
+    assert refused(assertion) == (Reason.MALFORMED, "segments")
+    with pytest.raises(InvalidClient, match=f"the {name} segment is not canonical base64url"):
+        compact.split(assertion, 100)
 
 
 def loaded(raw: bytes) -> object:
@@ -73,7 +76,83 @@ def test_an_object_of_any_length_is_loaded() -> None:
     for length in (0, 180, 192, 193, 12_000):
         assert loaded(b'{"a": "' + b"x" * length + b'"}') == {"a": "x" * length}
         assert loaded(b" " * length + b"{}") == {}
-        assert loaded(b'{"a": "' + b"[" * length + b'"}') == {"a": "[" * length}
+    assert loaded(b'{"a": "' + b"[" * 250 + b'"}') == {"a": "[" * 250}
+
+
+@pytest.mark.parametrize("sign", ["[", "]", "{", "}", ",", ":", "\\\\"])
+def test_a_text_of_too_much_structure_is_not_parsed(sign: str) -> None:
+    most = f'{{"a":"{sign * (253 // len(sign))}"}}'.encode()
+    assert loaded(most)
+    for raw in (most.replace(b"a", b"a," * 9), b"{" + sign.encode() * 2_000):
+        with pytest.raises(InvalidClient, match="at most 256 brackets, commas, colons, backslashes") as caught:
+            loaded(raw)
+        assert (caught.value.reason, caught.value.check) == (Reason.TOO_LARGE, "claims")
+
+
+def test_a_text_of_too_many_quotes_is_not_parsed() -> None:
+    def text(quotes: int) -> bytes:
+        return b"{" + b'"' * (quotes - 1) + b'":' + b" " * 9
+
+    with pytest.raises(InvalidClient, match="at most 512 quotes, got 513") as caught:
+        loaded(text(513))
+    assert (caught.value.reason, caught.value.check) == (Reason.TOO_LARGE, "claims")
+    with pytest.raises(InvalidClient) as caught:
+        loaded(text(512))
+    assert caught.value.reason is Reason.MALFORMED
+
+
+def test_ample_claims_are_not_too_much() -> None:
+    assert loaded(json.dumps({f"claim{number}": "value" for number in range(100)}).encode())
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "longest"), [(0, "header", 11_264), (1, "claims", 5_120), (2, "signature", 1_368)]
+)
+def test_each_segment_has_a_bound_that_is_named(place: int, name: str, longest: int) -> None:
+    segments = ["AAAA"] * 3
+    segments[place] = "A" * longest
+    compact.split(".".join(segments), 16_384)
+    segments[place] += "AAAA"
+    with pytest.raises(
+        InvalidClient, match=f"a {name} segment of at most {longest} characters, got {longest + 4}"
+    ) as caught:
+        compact.split(".".join(segments), 16_384)
+    assert (caught.value.reason, caught.value.check) == (Reason.TOO_LARGE, "size")
+
+
+VALID = "eyJh.eyJi.c2ln"
+
+
+@pytest.mark.parametrize(
+    ("assertion", "words"),
+    [
+        (f"{VALID}\n", "'\\n' at character 15 of 15: a line break at its end"),
+        (f"{VALID}\r\n", "a line break at its end"),
+        (f"{VALID}=", "'=' at character 15 of 15: base64 padding"),
+        (f"Bearer {VALID}", "' ' at character 7 of 21: an authorization scheme stands in front"),
+        (f"b'{VALID}'", "it is the repr of Python bytes"),
+        (f'"{VALID}"', "it stands in quotes"),
+        (f"client_assertion={VALID}", "'=' at character 17 of 31: the name of the parameter stands in front"),
+        (VALID.replace("J", "\u2013", 1), "'\\u2013' (en dash) at character 3 of 14: a typographic dash in place of -"),
+        (VALID.replace("J", "\u2212", 1), "a typographic dash in place of -"),
+        (VALID.replace("J", "+", 1), "'+' at character 3 of 14: standard base64 in place of base64url"),
+        (VALID.replace(".", "%2E"), "'%' at character 5 of 18: it was percent-encoded once too often"),
+        (VALID.replace("J", " ", 1), "' ' at character 3 of 14: white space"),
+        (f"\ufeff{VALID}", "'\\ufeff' at character 1 of 15: white space or an invisible character"),
+        (f'{{"payload": "{VALID}"}}', "'{' at character 1 of 29: it is JSON"),
+        (VALID.replace("J", "\uff21", 1), "'\\uff21' (fullwidth latin capital letter a) at character 3 of 14"),
+        (f"{VALID[:9]}\ud800{VALID[9:]}!", "'\\ud800' at character 10 of 16"),
+        (f"{VALID}~", "an SD-JWT"),
+        (VALID.replace("J", "\0", 1), "'\\x00' at character 3 of 14: only A-Z a-z 0-9 - _ . may stand there"),
+    ],
+)
+def test_a_foreign_character_is_named_with_its_place_and_what_it_looks_like(assertion: str, words: str) -> None:
+    forms: list[str | bytes] = [assertion, *([assertion.encode()] if assertion.isascii() else [])]
+    for each in forms:
+        with pytest.raises(InvalidClient) as caught:
+            compact.split(each, 16_384)
+        assert words in caught.value.detail
+        assert (caught.value.reason, caught.value.check) == (Reason.MALFORMED, "characters")
 
 
 def test_what_is_no_object_is_refused_by_the_name_of_its_segment() -> None:
@@ -82,7 +161,7 @@ def test_what_is_no_object_is_refused_by_the_name_of_its_segment() -> None:
     assert (caught.value.reason, caught.value.check) == (Reason.MALFORMED, "claims")
 
 
-@pytest.mark.parametrize("raw", [b"[" * 12_000, b'{"a":' * 2_000, b"x" * 12_000, b"[" + b" " * 12_000 + b"]"])
+@pytest.mark.parametrize("raw", [b"[" * 12_000, b"x" * 12_000, b"[" + b" " * 12_000 + b"]"])
 def test_what_begins_wrong_is_refused_by_its_beginning(raw: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """Decoding the whole would cost more than an RSA verification."""
     decoded = []
@@ -101,7 +180,7 @@ def test_what_begins_wrong_is_refused_by_its_beginning(raw: bytes, monkeypatch: 
 @pytest.mark.parametrize(
     ("assertion", "got"),
     [
-        ("a", "1"),
+        ("a", "one without a dot"),
         ("a.b", "2"),
         ("a..c", "one that is empty"),
         ("a.b.c.d", "4"),

@@ -44,8 +44,8 @@ def test_strict_json_is_read(text: bytes, value: Any) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        (b"", "not JSON"),
-        (b" ", "not JSON"),
+        (b"", "empty"),
+        (b" ", "empty"),
         (b"[]", "not a JSON object"),
         (b'"x"', "not a JSON object"),
         (b"1", "not a JSON object"),
@@ -61,7 +61,7 @@ def test_strict_json_is_read(text: bytes, value: Any) -> None:
         (b'{"a": 1}\x00', "follows"),
         (b'{"a": 1}\x0c', "follows"),
         ("{}\u00a0".encode(), "follows"),
-        (b'\xef\xbb\xbf{"a": 1}', "not JSON"),
+        (b'\xef\xbb\xbf{"a": 1}', "byte order mark"),
         ('{"a": 1}'.encode("utf-16"), "not UTF-8"),
         ('{"a": 1}'.encode("utf-16-le"), "not JSON"),
         ('{"a": 1}'.encode("utf-32"), "not UTF-8"),
@@ -122,7 +122,7 @@ def test_no_beginning_of_an_object_is_refused() -> None:
 
 
 def test_a_beginning_that_no_object_has_is_refused() -> None:
-    for text in (b"[1", b"  1", b"\x00", nested(MAX_DEPTH + 2)[: -MAX_DEPTH - 2]):
+    for text in (b"[1", b"  1", b"\x00"):
         with pytest.raises(ValueError, match=r"not a JSON object|levels"):
             check_beginning(text)
 
@@ -198,7 +198,7 @@ def test_a_stack_that_is_nearly_full_is_a_value_error() -> None:
     finally:
         sys.setrecursionlimit(limit)
         threading.stack_size(size)
-    assert faults == ["nested too deep for the stack that is left"]
+    assert faults == ["nested more than 32 levels deep"]
 
 
 values = st.recursive(

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from private_key_jwt import InvalidRequest, Reason
-from private_key_jwt._core.token_request import ASSERTION_TYPE, read
+from private_key_jwt._core.token_request import ASSERTION_TYPE, missing_assertion, read
 
 FORM = {"grant_type": "authorization_code", "client_assertion_type": ASSERTION_TYPE, "client_assertion": "a.b.c"}
 
@@ -85,7 +85,7 @@ def test_a_client_parameter_stands_once(name: str) -> None:
     tuples = {key: tuple(each) for key, each in values.items()}
     forms: list[Any] = [pairs, values, tuples, Lists(values), GetList(values), httpx.QueryParams(values)]
     for form in forms:
-        with pytest.raises(InvalidRequest, match=f"expected {name} once, got it 2 times"):
+        with pytest.raises(InvalidRequest, match=f"expected {name} once, got it several times"):
             read(form, None)
 
 
@@ -110,9 +110,6 @@ def test_a_request_without_an_assertion_is_no_client_assertion() -> None:
     [
         {"client_assertion": "a.b.c"},
         {"client_assertion_type": ASSERTION_TYPE},
-        {"client_assertion": ""},
-        {"client_assertion_type": ""},
-        {"client_assertion": "", "client_assertion_type": ""},
         FORM | {"client_assertion": ""},
         FORM | {"client_assertion_type": ""},
         FORM | {"client_assertion_type": ASSERTION_TYPE.upper()},
@@ -120,7 +117,6 @@ def test_a_request_without_an_assertion_is_no_client_assertion() -> None:
         FORM | {"client_assertion_type": ASSERTION_TYPE.replace(":", "%3A")},
         FORM | {"client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:saml2-bearer"},
         FORM | {"client_secret": "s"},
-        FORM | {"client_secret": ""},
         FORM | {"client_assertion": 1},
         FORM | {"client_assertion": object()},
         FORM | {"client_id": b"\xff"},
@@ -189,3 +185,42 @@ def test_an_empty_client_id_counts_as_absent() -> None:
 def test_parameters_that_are_none_are_absent() -> None:
     assert read(FORM | {"client_id": None, "client_secret": None}, None) == ("a.b.c", None)
     assert read(FORM | {"client_id": [None], "client_secret": [None]}, None) == ("a.b.c", None)
+
+
+@pytest.mark.parametrize("nothing", ["", b"", None, [], [""], ["", ""]])
+def test_a_parameter_without_a_value_counts_as_omitted(nothing: Any) -> None:
+    for form in (
+        {"client_assertion": nothing},
+        {"client_assertion_type": nothing},
+        {"client_assertion": nothing, "client_assertion_type": nothing},
+    ):
+        assert read(form, None) is None
+    assert read(FORM | {"client_secret": nothing, "client_id": nothing}, None) == ("a.b.c", None)
+    with pytest.raises(InvalidRequest, match="client_assertion beside client_assertion_type, and it is absent"):
+        read(FORM | {"client_assertion": nothing}, None)
+    with pytest.raises(InvalidRequest, match="expected client_assertion_type urn:.*, got none"):
+        read(FORM | {"client_assertion_type": nothing}, None)
+
+
+def test_a_value_beside_empty_ones_is_the_one_that_was_sent() -> None:
+    assert read([*FORM.items(), ("client_id", ""), ("client_id", "c"), ("client_id", "")], None) == ("a.b.c", "c")
+
+
+@pytest.mark.parametrize(
+    ("authorization", "challenge"),
+    [
+        (None, None),
+        ("Basic eDp5", 'Basic realm="token"'),
+        ("basic", 'basic realm="token"'),
+        ("DPoP abc", "DPoP"),
+        ("Bearer x, Basic y", "Bearer"),
+        ('x" y', None),
+        (",Basic x", None),
+        ("", None),
+        ("x" * 33 + " y", None),
+        ("Basic\r\nSet-Cookie: a=b", None),
+    ],
+)
+def test_the_scheme_that_was_tried_is_challenged_beside_ours(authorization: str | None, challenge: str | None) -> None:
+    header = missing_assertion(authorization).to_response().headers["WWW-Authenticate"]
+    assert header == 'PrivateKeyJWT error="invalid_client"' + (f", {challenge}" if challenge else "")

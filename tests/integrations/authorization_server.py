@@ -24,6 +24,7 @@ import coverage
 from integrations import uvicorn_server, werkzeug_server, wsgiref_server
 from private_key_jwt import ClientAssertionVerifier, JWKSFetcher, JWKSPolicy
 from private_key_jwt.testing import Clock
+from support import use_fetcher
 
 TESTS = Path(__file__).parent.parent
 
@@ -197,7 +198,7 @@ def main(example: str, now: float) -> None:
     started = START[example]()
     # Time moves when the parent says so.
     started.verifier._clock = clock
-    started.verifier._fetcher = JWKSFetcher(JWKSPolicy(allow_http_loopback=True), clock=clock)
+    use_fetcher(started.verifier, JWKSFetcher(JWKSPolicy(allow_http_loopback=True), clock=clock))
     commands: dict[str, Callable[..., None]] = {"add": started.add, "advance": clock.advance, "call": _call}
     with started.server as url:
         _say(url)

@@ -187,6 +187,7 @@ def test_a_malformed_token_request_is_a_refusal(scene: Scene) -> None:
     assert attributes(span) == {
         "private_key_jwt.outcome": "refused",
         "private_key_jwt.reason": "invalid_request",
+        "private_key_jwt.check": "request",
     }
 
 
@@ -236,7 +237,9 @@ def test_what_is_our_fault_is_an_error(
 def test_every_reason_has_one_outcome(telemetry: Telemetry) -> None:
     for reason in Reason:
         telemetry.on_event(
-            AssertionRefused(reason=reason, check=None, client_id=None, kid=None, jti_hash=None, duration=0.001)
+            AssertionRefused(
+                reason=reason, check=None, detail="", client_id=None, kid=None, jti_hash=None, duration=0.001
+            )
         )
     points = [point for point, _ in telemetry.points(VERIFIED)]
     ours = {reason for reason in Reason if TemporarilyUnavailable(reason, "").check}
@@ -275,7 +278,7 @@ def test_a_fetch_that_fails_is_an_error_that_says_why(scene: Scene) -> None:
         "error.type": "jwks_unavailable",
     }
     assert (span.kind, span.status.status_code) == (SpanKind.CLIENT, StatusCode.ERROR)
-    assert span.status.description == "expected HTTP status 200, got 500"
+    assert span.status.description == "expected HTTP status 200, got 500: the publisher fails"
 
 
 @pytest.mark.parametrize(
@@ -468,7 +471,7 @@ def test_durations_fall_into_buckets_that_tell_them_apart(telemetry: Telemetry) 
     for duration in (40e-6, 80e-6, 0.002, 0.2, 2):
         telemetry.on_event(
             AssertionRefused(
-                reason=Reason.EXPIRED, check=None, client_id=None, kid=None, jti_hash=None, duration=duration
+                reason=Reason.EXPIRED, check=None, detail="", client_id=None, kid=None, jti_hash=None, duration=duration
             )
         )
     (point,) = telemetry.metrics()[VERIFIED].data.data_points

@@ -15,7 +15,7 @@ from private_key_jwt.integrations import MAX_BODY, TokenRequest, answer, authori
 from private_key_jwt.integrations._request import check_content_type, check_query, expected
 
 FORM = "application/x-www-form-urlencoded"
-VERIFIED = VerifiedAssertion("c", None, "j", "a", None, 1.0, {})
+VERIFIED = VerifiedAssertion("c", None, "RS256", "t", "j", "a", None, 1.0, {})
 
 
 def a_request(**changes: Any) -> TokenRequest:
@@ -47,9 +47,9 @@ def test_an_answer_is_the_response_of_the_error_in_json(error: Any) -> None:
 
 def test_who_is_required_must_be_there() -> None:
     assert required(VERIFIED) is VERIFIED
-    with pytest.raises(InvalidClient, match="there is none") as caught:
+    with pytest.raises(InvalidClient, match="both are absent or empty") as caught:
         required(None)
-    assert caught.value.reason is Reason.INVALID_REQUEST
+    assert caught.value.reason is Reason.MISSING_ASSERTION
     assert expected(None, optional=True) is None
     with pytest.raises(InvalidClient):
         expected(None, optional=False)

@@ -1,10 +1,14 @@
-"""The checks of the recipe by name: what an error's ``check`` names, and what ``explain`` shows."""
+"""The checks of the recipe by name, in order: what an error's ``check`` names, and what ``explain`` shows."""
 
 from __future__ import annotations
 
 from typing import Literal
 
+__all__ = ["Check"]
+
 Check = Literal[
+    # 0. The token request around the assertion
+    "request",
     # 1. Size and shape
     "size",
     "characters",

@@ -8,14 +8,29 @@ from typing import Any
 from .._text import quote
 from ..exceptions import InvalidClient, Reason
 from ..policy import AssertionPolicy
+from . import describe
 from .algorithms import is_allowed
 from .checks import Check
 from .header import CLIENT_AUTHENTICATION_TYP, Header
+
+__all__ = [
+    "MAX_JTI_BYTES",
+    "Claims",
+    "check_audience",
+    "check_client_rules",
+    "check_jti",
+    "check_not_expired",
+    "check_times",
+    "identify",
+]
 
 MAX_JTI_BYTES = 256
 
 # Beyond this a double no longer tells one second from the next.
 _LAST_TIME = 2**53
+_AUDIENCES_SHOWN = 2
+_LATE = 600  # seconds: an expiry that was meant to be no further ahead
+_LIFETIME_HINT = "make it shorter, or raise max_lifetime"
 
 Claims = dict[str, Any]
 
@@ -35,7 +50,7 @@ def _no_string(claims: Claims, check: Check) -> InvalidClient:
 
 
 def identify(claims: Claims, client_id: str | None) -> str:
-    """The client that ``iss`` and ``sub``, and the request's ``client_id`` when given, all name.
+    """Return the client that ``iss`` and ``sub``, and the request's ``client_id`` when given, all name.
 
     RFC 7523 §3 items 1 and 2, RFC 7521 §4.2. Raises InvalidClient: missing_claim, invalid_claim, client_mismatch.
     """
@@ -51,7 +66,7 @@ def identify(claims: Claims, client_id: str | None) -> str:
     if client_id is not None and (not isinstance(client_id, str) or client_id != sub):
         raise InvalidClient(
             Reason.CLIENT_MISMATCH,
-            f"expected the client_id of the request, {quote(client_id)}, got sub {quote(sub)}",
+            f"expected sub to be the client_id of the request, {quote(client_id)}, got {quote(sub)}",
             "client_id",
         )
     return sub
@@ -60,28 +75,30 @@ def identify(claims: Claims, client_id: str | None) -> str:
 def check_client_rules(
     header: Header, policy: AssertionPolicy, signing_algs: Sequence[str], *, require_kid: bool
 ) -> None:
-    """What the header must satisfy for this one client.
+    """Check what the header must satisfy for this one client.
 
     Raises InvalidClient: unsupported_alg, missing_kid, unsupported_typ.
     """
     if not is_allowed(header.alg, signing_algs):
         raise InvalidClient(
             Reason.UNSUPPORTED_ALG,
-            f"expected {' or '.join(signing_algs)}, got {quote(header.alg)}",
+            f"expected alg {' or '.join(signing_algs)} (the client's signing_algs), got {quote(header.alg)}",
             "signing_algs",
         )
     if header.kid is None and (require_kid or policy.require_kid):
-        raise InvalidClient(Reason.MISSING_KID, "expected a kid in the header, and it is absent", "require_kid")
+        raise InvalidClient(
+            Reason.MISSING_KID, "expected a kid in the header (require_kid), and it is absent", "require_kid"
+        )
     if policy.require_typ and header.typ != CLIENT_AUTHENTICATION_TYP:
         raise InvalidClient(
             Reason.UNSUPPORTED_TYP,
-            f"expected typ {CLIENT_AUTHENTICATION_TYP}, got {quote(header.typ)}",
+            f"expected typ {CLIENT_AUTHENTICATION_TYP} (require_typ), got {quote(header.typ)}",
             "require_typ",
         )
 
 
 def check_audience(claims: Claims, policy: AssertionPolicy) -> str:
-    """The accepted value that ``aud`` holds, by the policy's rule.
+    """Return the accepted value that ``aud`` holds, by the policy's rule.
 
     RFC 7523 §3 item 3. Raises InvalidClient: missing_claim, invalid_claim, audience_mismatch.
     """
@@ -96,26 +113,35 @@ def check_audience(claims: Claims, policy: AssertionPolicy) -> str:
         raise _missing("aud")
     else:
         raise _invalid("aud", f"expected aud to be a string or a list of strings, got {quote(aud)}")
-    if policy.audience_rule == "string" and values is aud:
-        raise _audience_mismatch(aud, "a string, not a list")
-    if policy.audience_rule == "sole" and len(values) != 1:
-        raise _audience_mismatch(aud, "a single audience")
-    for value in values:
-        if value in policy.audiences:
-            return value
-    near = {value.rstrip("/") for value in values} & {value.rstrip("/") for value in policy.audiences}
-    hint = "; only the slash at the end differs" if near else ""
-    raise _audience_mismatch(aud, " or ".join(sorted(map(quote, policy.audiences))) + hint)
+    accepted = [value for value in values if value in policy.audiences]
+    rule = policy.audience_rule
+    if rule == "string" and values is aud:
+        raise _audience_mismatch(aud, "expected a string, not a list")
+    if rule == "sole" and len(values) != 1:
+        hint = "; audience_rule='all' takes lists of accepted values" * (len(accepted) == len(values))
+        raise _audience_mismatch(aud, f"expected a single audience{hint}")
+    if rule == "all" and accepted and len(accepted) != len(values):
+        foreign = next(value for value in values if value not in policy.audiences)
+        raise _audience_mismatch(aud, f"{quote(foreign)} is not accepted, and all must be")
+    if not accepted:
+        names = [quote(each) for each in sorted(policy.audiences)]
+        more = [f"{len(names) - _AUDIENCES_SHOWN} more"] * (len(names) > _AUDIENCES_SHOWN)
+        expected = f"expected {' or '.join(names[:_AUDIENCES_SHOWN] + more)}"
+        difference = describe.audience_difference(values, policy.audiences)
+        raise _audience_mismatch(aud, f"{expected}{'; ' * bool(difference)}{difference}")
+    return str(accepted[0])
 
 
-def _audience_mismatch(aud: object, expected: str) -> InvalidClient:
-    return InvalidClient(Reason.AUDIENCE_MISMATCH, f"got {quote(aud)}, expected {expected}", "aud")
+def _audience_mismatch(aud: object, fault: str) -> InvalidClient:
+    return InvalidClient(Reason.AUDIENCE_MISMATCH, f"got aud {quote(aud)}, {fault}", "aud")
 
 
-def _time(claims: Claims, check: Check) -> float:
-    value = claims[check]
+def _time(claims: Claims, check: Check) -> float | None:
+    value = claims.get(check)
     # RFC 7519 §2: a number. A bool is an int to Python, and no number to JSON.
     if type(value) is not int and type(value) is not float:
+        if value is None and check not in claims:
+            return None
         raise _invalid(check, f"expected {check} to be a number, got {quote(value)}")
     if not 0 <= value <= _LAST_TIME:
         raise _invalid(check, f"expected {check} from 0 to 2^53, got {quote(value)}")
@@ -123,40 +149,72 @@ def _time(claims: Claims, check: Check) -> float:
 
 
 def check_times(claims: Claims, policy: AssertionPolicy, now: float) -> tuple[float | None, float]:
-    """``exp``, ``iat`` and ``nbf`` against ``now`` (seconds since the epoch) and against each other.
+    """Check ``exp``, ``iat`` and ``nbf`` against ``now`` (seconds since the epoch) and against each other.
 
     RFC 7523 §3 items 4 to 6; the leeway for ``iat`` and ``nbf`` after FAPI 2.0 Security Profile §5.3.2.1.
-    Answers with ``iat`` and ``exp`` (RFC 7519 §2: seconds since the epoch).
+    Return ``iat`` and ``exp`` (RFC 7519 §2: seconds since the epoch).
     Raises InvalidClient: missing_claim, invalid_claim, expired, lifetime_too_long, not_yet_valid.
     """
-    exp = _time(claims, "exp") if "exp" in claims else None
-    iat = _time(claims, "iat") if "iat" in claims else None
-    nbf = _time(claims, "nbf") if "nbf" in claims else None
-    leeway, max_lifetime = policy.leeway, policy.max_lifetime
+    leeway, longest = policy.leeway, policy.max_lifetime + policy.leeway
+    exp = _time(claims, "exp")
     if exp is None:
         raise _missing("exp")
+    check_not_expired(exp, leeway, now)
+    if exp > now + longest:
+        raise _too_far(exp, now, policy)
+    iat = _past_time(claims, "iat", exp, leeway, now)
     if iat is None and policy.require_iat:
         raise _missing("iat")
-    check_not_expired(exp, leeway, now)
-    if exp > now + max_lifetime + leeway:
-        raise _too_long(f"exp at most {max_lifetime:g} s ahead", exp - now, policy)
-    if iat is not None and iat > now + leeway:
-        raise _ahead("iat", iat - now, leeway)
-    if nbf is not None and nbf > now + leeway:
-        raise _ahead("nbf", nbf - now, leeway)
-    if iat is not None and exp - iat > max_lifetime:
-        raise _too_long(f"exp at most {max_lifetime:g} s after iat", exp - iat, policy)
-    if iat is not None and iat > exp:
-        raise _after_exp("iat", iat - exp)
-    if nbf is not None and nbf > exp:
-        raise _after_exp("nbf", nbf - exp)
+    _past_time(claims, "nbf", exp, leeway, now)
+    # With the leeway: clients set `iat` back to forgive clocks, and the other bound stands anyway.
+    if iat is not None and exp - iat > longest:
+        raise _too_long(exp - iat, policy)
     return iat, exp
 
 
-def _ahead(check: Check, seconds: float, leeway: float) -> InvalidClient:
+def _past_time(claims: Claims, check: Check, exp: float, leeway: float, now: float) -> float | None:
+    """Return ``iat`` or ``nbf``, which lies at most ``leeway`` ahead and not after ``exp``; None when it is absent."""
+    value = _time(claims, check)
+    if value is not None:
+        if value > now + leeway:
+            raise _ahead(check, value, now, leeway)
+        if value > exp:
+            raise _after_exp(check, value - exp)
+    return value
+
+
+def check_not_expired(exp: float, leeway: float, now: float) -> None:
+    """RFC 7523 §3 item 4. Raises InvalidClient: expired."""
+    if not exp > now - leeway:  # and so a clock that gives no number lets nobody in
+        hint = describe.time_hint(exp, now, _LATE) or "sent late, sent again, or is the sender's clock slow?"
+        detail = f"expired {now - exp:.0f} s ago, leeway {leeway:g} s: {describe.times('exp', exp, now)}; {hint}"
+        raise InvalidClient(Reason.EXPIRED, detail, "exp")
+
+
+def _too_far(exp: float, now: float, policy: AssertionPolicy) -> InvalidClient:
+    hint = describe.time_hint(exp, now, policy.max_lifetime) or _LIFETIME_HINT
+    return InvalidClient(
+        Reason.LIFETIME_TOO_LONG,
+        f"expected exp at most {policy.max_lifetime:g} s ahead (leeway {policy.leeway:g} s), got {exp - now:.0f} s:"
+        f" {describe.times('exp', exp, now)}; {hint}",
+        "exp",
+    )
+
+
+def _too_long(lifetime: float, policy: AssertionPolicy) -> InvalidClient:
+    return InvalidClient(
+        Reason.LIFETIME_TOO_LONG,
+        f"expected exp at most {policy.max_lifetime:g} s after iat (leeway {policy.leeway:g} s), got {lifetime:.0f} s;"
+        f" {_LIFETIME_HINT}",
+        "lifetime",
+    )
+
+
+def _ahead(check: Check, value: float, now: float, leeway: float) -> InvalidClient:
+    hint = describe.time_hint(value, now, 0) or "is the sender's clock fast, or ours slow?"
     return InvalidClient(
         Reason.NOT_YET_VALID,
-        f"{check} is {seconds:.0f} s ahead, leeway {leeway:g} s: is the sender's clock fast?",
+        f"{check} is {value - now:.0f} s ahead, leeway {leeway:g} s: {describe.times(check, value, now)}; {hint}",
         check,
     )
 
@@ -165,30 +223,12 @@ def _after_exp(check: Check, seconds: float) -> InvalidClient:
     return _invalid(check, f"expected {check} not after exp, and it is {seconds:.0f} s after it")
 
 
-def check_not_expired(exp: float, leeway: float, now: float) -> None:
-    """RFC 7523 §3 item 4. Raises InvalidClient: expired."""
-    if not exp > now - leeway:  # and so a clock that gives no number lets nobody in
-        raise InvalidClient(
-            Reason.EXPIRED,
-            f"expired {now - exp:.0f} s ago, leeway {leeway:g} s: is the sender's clock slow?",
-            "exp",
-        )
-
-
-def _too_long(expected: str, lifetime: float, policy: AssertionPolicy) -> InvalidClient:
-    return InvalidClient(
-        Reason.LIFETIME_TOO_LONG,
-        f"expected {expected} (leeway {policy.leeway:g} s), got {lifetime:.0f} s",
-        "lifetime",
-    )
-
-
 def check_jti(claims: Claims) -> str:
     """OpenID Connect Core §9: required. Raises InvalidClient: missing_claim, invalid_claim."""
     jti = claims.get("jti")
     if type(jti) is not str or not jti:
         raise _no_string(claims, "jti")
-    size = len(jti.encode("utf-8"))
-    if size > MAX_JTI_BYTES:
+    # A character has at most four bytes: a short text needs no counting.
+    if len(jti) > MAX_JTI_BYTES // 4 and (size := len(jti.encode("utf-8"))) > MAX_JTI_BYTES:
         raise _invalid("jti", f"expected a jti of at most {MAX_JTI_BYTES} bytes, got {size}")
     return jti

@@ -5,15 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from ..exceptions import InvalidClient, Reason
-from . import strict_json
+from . import describe, strict_json
 from .base64url import FOREIGN, decode_canonical, is_canonical, to_standard
 from .checks import Check
 
-_NAMES: tuple[Check, Check, Check] = ("header", "claims", "signature")
-_MOST_TOLD = 5  # segments, which is what a JWE has
+__all__ = ["loads", "split"]
 
-# Decoding 16 KiB costs more than an RSA verification: what is no object of ours is mostly seen in the first 192 bytes.
-_GLANCE = 256
+_NAMES: tuple[Check, Check, Check] = ("header", "claims", "signature")
+_MOST_SEGMENTS = 5  # which is what a JWE has
+
+# Characters of each segment at most: a header with five certificates, ample claims, a signature of 8192 bits.
+_LONGEST = {"header": 11_264, "claims": 5_120, "signature": 1_368}
+
+# Decoding a long segment costs as much as an RSA verification: its first 192 bytes mostly show that it is no object.
+_BEGINNING = 256
 
 
 def _malformed(check: Check, detail: str) -> InvalidClient:
@@ -21,54 +26,72 @@ def _malformed(check: Check, detail: str) -> InvalidClient:
 
 
 def split(assertion: str | bytes, max_bytes: int) -> tuple[bytes, bytes, bytes, bytes]:
-    """Take an assertion of at most ``max_bytes`` apart. Raises InvalidClient: too_large or malformed.
+    """Split an assertion of at most ``max_bytes`` into its segments.
 
-    Answers with the segments of header, claims and signature, in the alphabet of ``base64url.decode_canonical``
-    and not decoded yet, and with the bytes that the signature covers.
+    Return the segments of header, claims and signature, in the alphabet of ``base64url.decode_canonical`` and not
+    decoded yet, and the bytes that the signature covers. Raises InvalidClient: too_large or malformed.
     """
     if not isinstance(assertion, (str, bytes)):
         raise _malformed("characters", f"expected str or bytes, got {type(assertion).__name__}")
     if len(assertion) > max_bytes:
-        raise InvalidClient(Reason.TOO_LARGE, f"expected at most {max_bytes} bytes, got {len(assertion)}", "size")
+        raise InvalidClient(
+            Reason.TOO_LARGE,
+            f"expected at most {max_bytes} bytes (AssertionPolicy.max_assertion_bytes), got {len(assertion)}",
+            "size",
+        )
     if isinstance(assertion, str):
         if not assertion.isascii():
-            raise _foreign()
+            raise _foreign(assertion)
         assertion = assertion.encode("ascii")
     standard = to_standard(assertion)
     if FOREIGN in standard:
-        raise _foreign()
-    segments = standard.split(b".", _MOST_TOLD)
+        raise _foreign(assertion.decode("latin-1"))
+    segments = standard.split(b".", _MOST_SEGMENTS)
     if len(segments) != 3 or not all(segments):
         raise _wrong_segments(segments)
     header, claims, signature = segments
+    if len(header) > _LONGEST["header"] or len(claims) > _LONGEST["claims"] or len(signature) > _LONGEST["signature"]:
+        raise _too_long(segments)
     if not is_canonical(header, claims, signature):
         raise _not_canonical(segments)
     return header, claims, signature, assertion[: -1 - len(signature)]
 
 
-def _foreign() -> InvalidClient:
-    return _malformed("characters", "expected only A-Z a-z 0-9 - _ . and got other characters")
+def _foreign(text: str) -> InvalidClient:
+    standard = to_standard(text.encode("ascii", "replace").replace(b"?", b"!"))
+    return _malformed("characters", describe.foreign_character(text, standard.index(FOREIGN)))
+
+
+def _too_long(segments: list[bytes]) -> InvalidClient:
+    pairs = zip(_NAMES, segments, strict=True)
+    name, length = next((name, len(segment)) for name, segment in pairs if len(segment) > _LONGEST[name])
+    detail = f"expected a {name} segment of at most {_LONGEST[name]} characters, got {length}"
+    return InvalidClient(Reason.TOO_LARGE, detail, "size")
 
 
 def _not_canonical(segments: list[bytes]) -> InvalidClient:
     name = next(name for name, segment in zip(_NAMES, segments, strict=True) if not is_canonical(segment))
-    return _malformed(name, f"the {name} segment: not canonical base64url")
+    return _malformed("segments", f"the {name} segment is not canonical base64url: was the assertion cut or changed?")
 
 
 def _wrong_segments(segments: list[bytes]) -> InvalidClient:
     number = len(segments)
-    got = {3: "one that is empty", 5: "5 (a JWE has five)"}.get(number, str(number))
-    more = " or more" * (number > _MOST_TOLD)
+    got = {1: "one without a dot", 3: "one that is empty", 5: "5 (a JWE has five)"}.get(number, str(number))
+    more = " or more" * (number > _MOST_SEGMENTS)
     return _malformed("segments", f"expected three non-empty segments, got {got}{more}")
 
 
 def loads(segment: bytes, name: Check) -> dict[str, Any]:
-    """The JSON object that a segment holds. Raises InvalidClient: malformed."""
+    """Parse the JSON object that a segment holds. Raises InvalidClient: too_large or malformed."""
     try:
-        if len(segment) > _GLANCE:
-            strict_json.check_beginning(decode_canonical(segment[:_GLANCE]))
-        return strict_json.loads_object(decode_canonical(segment))
+        if len(segment) > _BEGINNING:
+            strict_json.check_beginning(decode_canonical(segment[:_BEGINNING]))
+        raw = decode_canonical(segment)
+        strict_json.check_structure(raw)
+        return strict_json.loads_object(raw)
+    except strict_json.TooMuchStructure as error:
+        reason, fault = Reason.TOO_LARGE, str(error)
     except ValueError as error:
-        fault = str(error)
+        reason, fault = Reason.MALFORMED, str(error)
     # Not within the except: what hangs on that error, suppressed or not, holds the whole text.
-    raise _malformed(name, f"the {name}: {fault}")
+    raise InvalidClient(reason, f"the {name}: {fault}", name)

@@ -10,6 +10,8 @@ from ..exceptions import InvalidClient, Reason
 from . import compact
 from .checks import Check
 
+__all__ = ["CLIENT_AUTHENTICATION_TYP", "MAX_KID_BYTES", "Header", "check_kid", "parse"]
+
 MAX_KID_BYTES = 256
 
 CLIENT_AUTHENTICATION_TYP = "client-authentication+jwt"
@@ -28,36 +30,56 @@ def _malformed(check: Check, detail: str) -> InvalidClient:
     return InvalidClient(Reason.MALFORMED, detail, check)
 
 
+def _media_type(value: str) -> str:
+    """RFC 7515 §4.1.9: compared without case, and "application/" may be left out. Only ASCII folds here."""
+    return value.lower().removeprefix("application/") if value.isascii() else value
+
+
 def _check_extensions(members: dict[str, Any]) -> None:
     # RFC 7515 §4.1.11: what `crit` names must be understood, and nothing is. `b64` outside of `crit` is
     # not allowed (RFC 7797 §6), and inside it not for a JWT (§7).
     for name, kind in (("crit", list), ("b64", bool)):
         if name in members:
             if type(members[name]) is not kind:
-                raise _malformed("crit", f"{name} has the wrong JSON type")
-            raise InvalidClient(Reason.UNSUPPORTED_CRIT, f"expected no {name}, and it is there", "crit")
-    for name in ("zip", "cty"):
-        if name in members:
-            raise _malformed("zip_cty", f"expected no {name}: nothing is inflated or nested here")
+                raise _malformed("crit", f"{name} has the wrong JSON type: {quote(members[name])}")
+            raise InvalidClient(
+                Reason.UNSUPPORTED_CRIT,
+                f"expected no {name}, got {quote(members[name])}: no extension is known",
+                "crit",
+            )
+    if "zip" in members:
+        raise _malformed("zip_cty", f"expected no zip, got {quote(members['zip'])}: nothing is inflated here")
+    # RFC 7519 §5.2: `JWT` is meant for a nested JWT, and many write it on a plain one. The payload must be a JSON
+    # object in any case, so it changes nothing.
+    cty = members.get("cty", "JWT")
+    if type(cty) is not str or _media_type(cty) != "jwt":
+        raise _malformed("zip_cty", f"expected no cty, or JWT, got {quote(cty)}")
 
 
 def _alg(members: dict[str, Any]) -> str:
     alg = members.get("alg")
     if type(alg) is not str:
-        raise _malformed("alg", f"expected alg to be a string, got {quote(alg)}")
+        raise _malformed("alg", f"expected alg to be a string, got {quote(alg) if 'alg' in members else 'none'}")
     return alg
+
+
+def check_kid(kid: object) -> str:
+    """Check a ``kid`` of a header or of a JWK: a non-empty string of at most 256 bytes. Raises ValueError."""
+    if not isinstance(kid, str) or not kid:
+        raise ValueError(f"expected kid to be a non-empty string, got {quote(kid)}")
+    size = len(kid.encode("utf-8", "surrogatepass"))
+    if size > MAX_KID_BYTES:
+        raise ValueError(f"expected a kid of at most {MAX_KID_BYTES} bytes, got {size}")
+    return kid
 
 
 def _kid(members: dict[str, Any]) -> str | None:
     if "kid" not in members:
         return None
-    kid = members["kid"]
-    if type(kid) is not str or not kid:
-        raise _malformed("kid", f"expected kid to be a non-empty string, got {quote(kid)}")
-    size = len(kid.encode("utf-8"))
-    if size > MAX_KID_BYTES:
-        raise _malformed("kid", f"expected a kid of at most {MAX_KID_BYTES} bytes, got {size}")
-    return kid
+    try:
+        return check_kid(members["kid"])
+    except ValueError as error:
+        raise _malformed("kid", str(error)) from None
 
 
 def _typ(members: dict[str, Any]) -> str | None:
@@ -67,11 +89,12 @@ def _typ(members: dict[str, Any]) -> str | None:
     typ = members["typ"]
     if type(typ) is not str:
         raise _malformed("typ", f"expected typ to be a string, got {quote(typ)}")
-    # RFC 7515 §4.1.9: compared without case, and "application/" may be left out. Only ASCII folds here.
-    name = typ.lower().removeprefix("application/") if typ.isascii() else typ
+    name = _media_type(typ)
     if name not in _TYPS:
         raise InvalidClient(
-            Reason.UNSUPPORTED_TYP, f"expected JWT or {CLIENT_AUTHENTICATION_TYP}, got {quote(typ)}", "typ"
+            Reason.UNSUPPORTED_TYP,
+            f"expected typ to be absent, JWT or {CLIENT_AUTHENTICATION_TYP}, got {quote(typ)}: another kind of token",
+            "typ",
         )
     return name
 
@@ -79,11 +102,11 @@ def _typ(members: dict[str, Any]) -> str | None:
 def parse(segment: bytes) -> Header:
     """Parse and check a header segment. ``jwk``, ``jku``, ``x5u`` and ``x5c`` are never looked at.
 
-    Raises InvalidClient: malformed, unsupported_crit or unsupported_typ.
+    Raises InvalidClient: malformed, too_large, unsupported_crit or unsupported_typ.
     """
     # A client sends the same header with each assertion: parsing it is pure, so the last 1,024 short ones are
     # kept. The size bound keeps what a stranger can park here under a megabyte; what raises is not kept.
-    return _parse_known(segment) if len(segment) <= 512 else _parse(segment)
+    return _parse_cached(segment) if len(segment) <= 512 else _parse(segment)
 
 
 def _parse(segment: bytes) -> Header:
@@ -92,4 +115,4 @@ def _parse(segment: bytes) -> Header:
     return Header(_alg(members), _kid(members), _typ(members))
 
 
-_parse_known = lru_cache(maxsize=1_024)(_parse)
+_parse_cached = lru_cache(maxsize=1_024)(_parse)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from hashlib import blake2s
 
+from ..policy import LONGEST_LEEWAY
+
 
 def replay_key(client_id: str, jti: str) -> bytes:
     """An injective digest of (client_id, jti): 32 bytes (BLAKE2s, RFC 7693), whatever the two hold.
@@ -18,7 +20,8 @@ def replay_key(client_id: str, jti: str) -> bytes:
 def retain_until(expires_at: float, leeway: float) -> float:
     """When a replay mark may be forgotten, in seconds since the epoch.
 
-    The last instant at which a host with a clock behind by ``leeway`` accepts is ``exp + 2 x leeway`` by a
-    clock that is right; a second more covers engines that count in whole seconds.
+    A host accepts up to ``exp`` + its leeway, by a clock that may be behind by ``leeway``. The leeway counted is the
+    longest that can be set: a policy that is changed later must not make an assertion acceptable again whose mark is
+    gone. A second more covers engines that count in whole seconds.
     """
-    return expires_at + 2 * leeway + 1
+    return expires_at + LONGEST_LEEWAY + leeway + 1

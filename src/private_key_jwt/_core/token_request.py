@@ -1,23 +1,59 @@
-"""The client assertion of a token request (RFC 7521 §4.2, RFC 7523 §2.2)."""
+"""The client assertion of a token request (RFC 7521 §4.2, RFC 7523 §2.2).
+
+Reading a form costs time that is linear in its size, whatever it repeats.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from .._text import quote
-from ..exceptions import InvalidRequest, Reason
+from ..exceptions import InvalidClient, InvalidRequest, Reason
+
+__all__ = ["ASSERTION_TYPE", "CLIENT_PARAMETERS", "ClientAssertion", "Form", "missing_assertion", "read"]
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 Form = Mapping[str, Any] | Iterable[tuple[str, Any]]
 
-# Only these must be unique: RFC 8707 §2 repeats `resource`.
-_NAMES = frozenset(("client_assertion", "client_assertion_type", "client_id", "client_secret"))
+CLIENT_PARAMETERS = ("client_assertion", "client_assertion_type", "client_id", "client_secret")
+"""What authenticates a client in a form. Only these must be unique: RFC 8707 §2 repeats ``resource``."""
+
+_NAMES = frozenset(CLIENT_PARAMETERS)
+_SCHEME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}")  # a token (RFC 9110 §5.6.2)
+
+
+class ClientAssertion(NamedTuple):
+    """What a token request says of its client."""
+
+    assertion: str
+    client_id: str | None
 
 
 def _invalid(detail: str) -> InvalidRequest:
-    return InvalidRequest(Reason.INVALID_REQUEST, detail)
+    return InvalidRequest(Reason.INVALID_REQUEST, detail, "request")
+
+
+def missing_assertion(authorization: str | None = None) -> InvalidClient:
+    """The error for a request without a client assertion that must have one (RFC 6749 §5.2: ``invalid_client``).
+
+    authorization: the request's ``Authorization`` header field: its scheme is challenged, too.
+    """
+    sent = "" if authorization is None else "; it has an Authorization header in its place"
+    return InvalidClient(
+        Reason.MISSING_ASSERTION,
+        f"expected client_assertion and client_assertion_type in the body, and both are absent or empty{sent}",
+        "request",
+        scheme=attempted_scheme(authorization),
+    )
+
+
+def attempted_scheme(authorization: str | None) -> str | None:
+    """Return the scheme of an ``Authorization`` header field (RFC 9110 §11.4); None for what is none."""
+    scheme = (authorization or "").partition(" ")[0]
+    return scheme if _SCHEME.fullmatch(scheme) else None
 
 
 def _pairs(form: Any) -> Iterable[tuple[Any, Any]]:
@@ -29,7 +65,7 @@ def _pairs(form: Any) -> Iterable[tuple[Any, Any]]:
     if hasattr(form, "lists"):  # Django, Werkzeug
         return form.lists()  # type: ignore[no-any-return]
     if hasattr(form, "getlist"):
-        return [(name, form.getlist(name)) for name in _NAMES]
+        return [(name, form.getlist(name)) for name in CLIENT_PARAMETERS]
     return form.items() if isinstance(form, Mapping) else form
 
 
@@ -45,48 +81,55 @@ def _text(value: Any) -> str:
     return value
 
 
-def _texts(value: Any) -> list[str]:
-    values = value if isinstance(value, (list, tuple)) else (value,)
-    return [_text(each) for each in values if each is not None]
+def _values(value: Any) -> Iterator[str]:
+    for each in value if isinstance(value, (list, tuple)) else (value,):
+        # RFC 6749 §3.2: a parameter without a value counts as omitted.
+        if each is not None and each != "" and each != b"":
+            yield _text(each)
 
 
-def _client_parameters(form: Any) -> dict[str, list[str]]:
+def _client_parameters(form: Any) -> dict[str, str]:
     if isinstance(form, str | bytes):
         raise _invalid("expected parsed parameters, got the text of a body: urllib.parse.parse_qsl makes pairs of it")
-    found: dict[str, list[str]] = {}
+    found: dict[str, str] = {}
+    repeated = None
     try:
         for name, value in _pairs(form):
             key = name if type(name) is str else _text(name)
-            if key in _NAMES:
-                values = [value] if type(value) is str else _texts(value)
-                found[key] = found[key] + values if key in found else values
+            if key not in _NAMES:
+                continue
+            for text in (value,) if type(value) is str and value else _values(value):
+                if key in found:
+                    # The second value of a name is enough: what comes after it changes nothing.
+                    repeated = repeated or key
+                    break
+                found[key] = text
     except InvalidRequest:
         raise
     except Exception as error:  # whatever a form raises that is none, or that cannot be read
         raise _invalid(f"expected a mapping or pairs of text, and reading it raised {type(error).__name__}") from error
+    if repeated is not None and ("client_assertion" in found or "client_assertion_type" in found):
+        raise _invalid(f"expected {repeated} once, got it several times (RFC 6749 section 3.2)")
     return found
 
 
-def read(form: Form, authorization: str | None) -> tuple[str, str | None] | None:
-    """The assertion and ``client_id`` of a token request, or None when it carries no client assertion.
+def read(form: Form, authorization: str | None) -> ClientAssertion | None:
+    """Read the assertion and ``client_id`` of a token request; None when it carries no client assertion.
 
     Raises InvalidRequest: half of an assertion, a wrong ``client_assertion_type``, a repeated parameter
     (RFC 6749 §3.2), or a second way of authentication beside the assertion (RFC 6749 §2.3).
     """
     found = _client_parameters(form)
-    assertions, types = found.get("client_assertion"), found.get("client_assertion_type")
-    if not assertions and not types:
+    assertion, kind = found.get("client_assertion"), found.get("client_assertion_type")
+    if assertion is None and kind is None:
         return None
-    for name, values in found.items():
-        if len(values) > 1:
-            raise _invalid(f"expected {name} once, got it {len(values)} times")
-    if not assertions or not assertions[0]:
+    if assertion is None:
         raise _invalid("expected client_assertion beside client_assertion_type, and it is absent or empty")
-    if not types or types[0] != ASSERTION_TYPE:
-        raise _invalid(f"expected client_assertion_type {ASSERTION_TYPE}, got {quote(types[0] if types else None)}")
-    if found.get("client_secret"):
+    if kind != ASSERTION_TYPE:
+        got = "none" if kind is None else quote(kind)
+        raise _invalid(f"expected client_assertion_type {ASSERTION_TYPE}, got {got}")
+    if "client_secret" in found:
         raise _invalid("expected one way of client authentication, got client_secret beside the assertion")
     if authorization is not None:
-        raise _invalid("expected one way of client authentication, got an Authorization header, too")
-    client_ids = found.get("client_id")
-    return assertions[0], client_ids[0] or None if client_ids else None
+        raise _invalid("expected one way of client authentication, got an Authorization header beside the assertion")
+    return ClientAssertion(assertion, found.get("client_id"))

@@ -169,7 +169,7 @@ STEPS = (
     Step("Tenant unknown to LedgerBee", _unknown_tenant, 401, "invalid_client", Reason.NO_KEYS),
     Step("Client unknown to the OP", _unknown_client, 401, "invalid_client", Reason.UNKNOWN_CLIENT),
     Step("A client_secret beside it", _second_mechanism, 400, "invalid_request", Reason.INVALID_REQUEST),
-    Step("No client authentication", _no_assertion, 401, "invalid_client", "no assertion"),
+    Step("No client authentication", _no_assertion, 401, "invalid_client", "missing_assertion"),
     Step("Rotated: the new key", _rotated, 200),
     Step("Rotated: old key, in grace", _old_key, 200),
     Step("Old key removed, but cached", _removed_now, 200),

@@ -13,14 +13,31 @@ from .._core import compact
 from .._core.checks import Check
 from .._core.claims import MAX_JTI_BYTES, Claims
 from .._core.header import CLIENT_AUTHENTICATION_TYP, MAX_KID_BYTES
+from .._core.jwk import kind_of
 from .._text import quote
 from ..clients import RegisteredClient
 from ..exceptions import InvalidClient
 from ..policy import AssertionPolicy
+from ..recipe import Verification
 
 Facts = dict[Check, str]
 
 # Found
+
+
+def about(assertion: str | bytes, work: Verification, now: float) -> Facts:
+    """Of an assertion, as far as the recipe came."""
+    found = about_shape(assertion)
+    try:
+        header, claims, _, _ = compact.split(assertion, len(assertion))
+        found |= about_header(header)
+        found |= about_claims(compact.loads(claims, "claims"), now)
+    except InvalidClient:  # the recipe says so itself
+        pass
+    if hasattr(work, "key"):
+        found["key"] = kind_of(work.key.public_key)
+        found["signature"] = "made with this key"
+    return found
 
 
 def about_shape(assertion: str | bytes) -> Facts:
@@ -121,7 +138,7 @@ _FIXED: Mapping[Check, str] = MappingProxyType(
         "segments": "3, none empty",
         "header": "one JSON object",
         "crit": "no crit, no b64",
-        "zip_cty": "no zip, no cty",
+        "zip_cty": "no zip; no cty, or JWT",
         "alg": "a string",
         "kid": f"absent, or 1 to {MAX_KID_BYTES} bytes",
         "typ": f"absent, JWT or {CLIENT_AUTHENTICATION_TYP}",
@@ -136,7 +153,7 @@ _FIXED: Mapping[Check, str] = MappingProxyType(
     }
 )
 
-_AUDIENCE_FORMS = MappingProxyType({"string": "only", "sole": "only", "member": "among others"})
+_AUDIENCE_FORMS = MappingProxyType({"string": "only", "sole": "only", "all": "no other than", "member": "among others"})
 
 
 def expectations(policy: AssertionPolicy, client: RegisteredClient) -> Facts:

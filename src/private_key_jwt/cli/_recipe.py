@@ -6,24 +6,19 @@ their checks say how far an assertion came.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from .. import _sources as adapt
-from .._core import base64url, compact
-from .._core import claims as claims_step
-from .._core import header as header_step
 from .._core.checks import Check
-from .._core.claims import Claims
 from .._core.header import Header
-from .._core.jwk import kind_of
 from .._core.jwk_set import VerificationKey
+from .._sources import not_found
 from ..clients import RegisteredClient
-from ..exceptions import AuthenticationError, InvalidClient, TemporarilyUnavailable
+from ..exceptions import AuthenticationError, ConfigurationError, TemporarilyUnavailable
 from ..policy import AssertionPolicy
-from ..verifier import bad_signature
+from ..recipe import Verification, registered_key
 from . import _facts as facts
 from ._facts import Facts
 from ._options import KeySource
@@ -65,6 +60,9 @@ ROWS = (
     Row("signature", 5, "signature"),
     Row("replay", 6, "not a replay"),
 )
+
+
+_PLACES: dict[str | None, int] = {row.check: place for place, row in enumerate(ROWS)}
 
 
 class State(StrEnum):
@@ -116,36 +114,32 @@ class Report(NamedTuple):
 
 def examine(question: Question) -> Report:
     """Take an assertion through the recipe, as far as it goes."""
-    found: Facts = {}
-    passed: set[str] = set()
-    stage: tuple[Check, ...] = ()
+    work = Verification(question.policy)
     try:
-        for begun in _walk(question, found):
-            passed.update(stage)
-            stage = begun
+        _run(question, work)
     except AuthenticationError as error:
-        failed = str(error.check)
-        passed.update(stage[: stage.index(failed)] if failed in stage else stage)
-        return Report(_findings(question, found, passed, (failed, error)), error)
-    passed.update(stage)
-    return Report(_findings(question, found, passed, None), None)
+        return Report(_findings(question, work, error), error)
+    return Report(_findings(question, work, None), None)
 
 
-def _findings(
-    question: Question, found: Facts, passed: set[str], failure: tuple[str, AuthenticationError] | None
-) -> tuple[Finding, ...]:
+def _findings(question: Question, work: Verification, error: AuthenticationError | None) -> tuple[Finding, ...]:
     unchecked = _unchecked(question)
+    found = facts.about(question.assertion, work, question.now)
     expected = facts.expectations(
         question.policy, question.source.client("-" if question.client_id is None else question.client_id)
     )
+    # Checks are made in the order of the rows, and a refusal names its own: those before it have passed.
+    end = len(ROWS) if error is None else _PLACES[error.check]
     findings = []
-    for row in ROWS:
-        state, what = State.NOT_REACHED, found.get(row.check, "")
-        if failure is not None and row.check == failure[0]:
-            is_ours = isinstance(failure[1], TemporarilyUnavailable)
-            state, what = State.UNAVAILABLE if is_ours else State.FAILED, failure[1].detail
-        elif row.check in passed:
-            state = State.NOT_CHECKED if row.check in unchecked else State.PASSED
+    for place, row in enumerate(ROWS):
+        state, what = State.PASSED, found.get(row.check, "")
+        if place > end:
+            state = State.NOT_REACHED
+        elif place == end and error is not None:
+            state = State.UNAVAILABLE if isinstance(error, TemporarilyUnavailable) else State.FAILED
+            what = error.detail
+        elif row.check in unchecked:
+            state = State.NOT_CHECKED
         findings.append(Finding(row, state, what, unchecked.get(row.check) or expected[row.check]))
     return tuple(findings)
 
@@ -165,77 +159,31 @@ def _unchecked(question: Question) -> Facts:
     return needs
 
 
-def _walk(question: Question, found: Facts) -> Iterator[tuple[Check, ...]]:
-    """``ClientAssertionVerifier.begin``, stage by stage: yields the checks of each before it is entered.
-
-    ``found`` gets what the checks look at. Raises what ``begin`` raises.
-    """
-    policy = question.policy
-    found.update(facts.about_shape(question.assertion))
-    yield "size", "characters", "segments"
-    segments = compact.split(question.assertion, policy.max_assertion_bytes)
-    header_segment, claims_segment, signature, signing_input = segments
-    found.update(facts.about_header(header_segment))
-    yield "header", "crit", "zip_cty", "alg", "kid", "typ"
-    header = header_step.parse(header_segment)
-    yield ("claims",)
-    claims = compact.loads(claims_segment, "claims")
-    found.update(facts.about_claims(claims, question.now))
-    yield "iss", "sub", "client_id"
-    client_id = claims_step.identify(claims, None)
-    yield ("client",)
-    client = question.source.client(client_id if question.client_id is None else question.client_id)
-    if client.client_id != client_id:
-        raise adapt.not_found(client, client_id)
-    yield "signing_algs", "require_kid", "require_typ"
-    claims_step.check_client_rules(header, policy, client.signing_algs, require_kid=client.require_kid)
-    yield ("aud",)
-    claims_step.check_audience(claims, policy if question.audience else _own_audience(claims, policy))
-    yield from _walk_times(claims, policy, question.now)
-    yield ("jti",)
-    claims_step.check_jti(claims)
-    yield ("key",)
+def _run(question: Question, work: Verification) -> None:
+    """Call the stages of the recipe. Raises what ``ClientAssertionVerifier.begin`` raises."""
+    work.read(question.assertion, None)
+    client = question.source.client(work.client_id if question.client_id is None else question.client_id)
+    if client.client_id != work.client_id:
+        raise not_found(None, work.client_id)
+    if not question.audience:
+        work.policy = _own_audience(work.claims, work.policy)
+    work.check_claims(client, question.now)
     if question.source.is_given:
-        key = _find_key(question.source, client, header)
-        found["key"] = kind_of(key.public_key)
-        found["signature"] = "made with this key"
-        yield ("signature",)
-        if not key.verify(base64url.decode_canonical(signature), signing_input):
-            raise bad_signature(header)
-    yield "signature", "replay"
+        work.check_signature(_find_key(question.source, client, work.header))
 
 
-def _own_audience(claims: Claims, policy: AssertionPolicy) -> AssertionPolicy:
-    """The policy with the assertion's own audience: where none is given, the form of ``aud`` still has rules."""
+def _own_audience(claims: Mapping[str, Any], policy: AssertionPolicy) -> AssertionPolicy:
+    """Return the policy with the assertion's own audience: where none is given, the form of ``aud`` still has rules."""
     aud = claims.get("aud")
     values = aud if isinstance(aud, list) else [aud]
-    return replace(policy, audience=[value for value in values if isinstance(value, str) and value] or "-")
-
-
-def _walk_times(claims: Claims, policy: AssertionPolicy, now: float) -> Iterator[tuple[Check, ...]]:
-    # Four checks that need each other: when the stage ends early, most of them have come to no end.
-    # `exp` alone may have, and whether it has, the stage itself is asked.
     try:
-        claims_step.check_times(claims, policy, now)
-    except InvalidClient:
-        if _exp_passes(claims, policy, now):
-            yield ("exp",)
-        yield ()
-        raise
-    yield "exp", "iat", "nbf", "lifetime"
-
-
-def _exp_passes(claims: Claims, policy: AssertionPolicy, now: float) -> bool:
-    alone = {name: value for name, value in claims.items() if name == "exp"}
-    try:
-        claims_step.check_times(alone, replace(policy, require_iat=False), now)
-    except InvalidClient as error:
-        return error.check != "exp"
-    return True
+        return replace(policy, audience=[value for value in values if isinstance(value, str) and value] or "-")
+    except ConfigurationError:  # it holds white space: no server can accept it
+        return replace(policy, audience="-")
 
 
 def _find_key(source: KeySource, client: RegisteredClient, header: Header) -> VerificationKey:
     if client.keys is not None:
-        return adapt.registered_key(client.keys, header, client.signing_algs)
+        return registered_key(client.keys, header, client.signing_algs)
     with source.fetcher() as fetcher:
         return fetcher.get_key(client, header.alg, header.kid)

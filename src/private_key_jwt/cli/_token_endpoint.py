@@ -59,11 +59,6 @@ class _Handler(BaseHTTPRequestHandler):
             response = error.to_response()
             self._send(response.status, response.headers, response.body)
             return
-        # Other ways of authentication would have their turn here; this endpoint knows only the one.
-        if verified is None:
-            self.server.log.put(LogLine("no assertion", "the request carries no client assertion"))
-            self._send(401, {"Cache-Control": "no-store"}, {"error": "invalid_client"})
-            return
         self.server.log.put(LogLine(ACCEPTED, f"{verified.client_id} signed with {verified.kid}"))
         token = {"access_token": secrets.token_urlsafe(32), "token_type": "Bearer"}
         self._send(200, {"Cache-Control": "no-store"}, token)

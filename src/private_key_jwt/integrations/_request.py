@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, Self
 from urllib.parse import parse_qsl
 
-from .._core.token_request import Form
+from .._core.token_request import Form, missing_assertion
 from .._text import quote
 from .._validation import check_flag, check_integer
-from ..exceptions import AuthenticationError, ConfigurationError, InvalidClient, InvalidRequest, Reason
+from ..exceptions import AuthenticationError, ConfigurationError, InvalidRequest, Reason
 from ..verifier import VerifiedAssertion
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -59,7 +59,7 @@ def required(verified: VerifiedAssertion | None) -> VerifiedAssertion:
     included" as ``invalid_client``.
     """
     if verified is None:
-        raise InvalidClient(Reason.INVALID_REQUEST, "expected a client assertion in the body, and there is none")
+        raise missing_assertion()
     return verified
 
 

@@ -99,14 +99,14 @@ def _verify(verifier: ClientAssertionVerifier, request: Any) -> VerifiedAssertio
     check_query(urlsplit(request.uri).query)
     if "client_assertion" in request.form or "client_assertion_type" in request.form:
         check_content_type(request.headers.get("Content-Type"))
-    return verifier.authenticate(request.form, request.headers.get("Authorization"))
+    return verifier.authenticate(request.form, request.headers.get("Authorization"), optional=True)
 
 
 def _find(server: Any, client_id: str, endpoint: str) -> Any:
     try:
         client = server.query_client(client_id)
     except Exception as error:  # the user's code: whatever it raises, nobody is let in
-        raise lookup_failed(error) from error
+        raise lookup_failed(error, client_id) from error
     if client is None or not client.check_endpoint_auth_method(METHOD, endpoint):
         detail = f"{quote(client_id)} is not registered for {METHOD} at the {endpoint} endpoint"
         raise InvalidClient(Reason.UNKNOWN_CLIENT, detail, "client")

@@ -54,7 +54,7 @@ def authenticate(
     """
     verifier = verifier or project.verifier(ClientAssertionVerifier)
     token_request = TokenRequest.from_wsgi(request.META, max_body)  # which Django fills under ASGI too
-    return verifier.authenticate(_form(request, token_request), token_request.authorization)
+    return verifier.authenticate(_form(request, token_request), token_request.authorization, optional=True)
 
 
 async def aauthenticate(
@@ -63,7 +63,7 @@ async def aauthenticate(
     """``authenticate`` for async views."""
     verifier = verifier or project.verifier(AsyncClientAssertionVerifier)
     token_request = TokenRequest.from_wsgi(request.META, max_body)
-    return await verifier.authenticate(_form(request, token_request), token_request.authorization)
+    return await verifier.authenticate(_form(request, token_request), token_request.authorization, optional=True)
 
 
 def _form(request: HttpRequest, token_request: TokenRequest) -> Form:

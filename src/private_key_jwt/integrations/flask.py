@@ -35,7 +35,7 @@ def authenticate(
     Raises what ``ClientAssertionVerifier.authenticate`` raises.
     """
     token_request = TokenRequest.from_wsgi(request.environ, max_body)
-    return verifier.authenticate(_form(request, token_request), token_request.authorization)
+    return verifier.authenticate(_form(request, token_request), token_request.authorization, optional=True)
 
 
 def _form(request: Request, token_request: TokenRequest) -> Form:

@@ -148,7 +148,7 @@ class ClientAssertionMixin:
     def _authenticate_assertion(self, request: Any) -> None:
         check_content_type(request.headers.get("Content-Type"))
         verified = self.client_assertion_verifier.authenticate(
-            request.decoded_body, request.headers.get("Authorization")
+            request.decoded_body, request.headers.get("Authorization"), optional=True
         )
         client_id = required(verified).client_id
         application = self._load_application(client_id, request)  # type: ignore[attr-defined]

@@ -49,7 +49,7 @@ async def authenticate(
     handlers.setdefault(AuthenticationError, _handle)
     token_request = TokenRequest.from_asgi(request.scope, max_body)
     form = await _form(request, token_request)
-    return await verifier.authenticate(form, token_request.authorization)
+    return await verifier.authenticate(form, token_request.authorization, optional=True)
 
 
 async def _form(request: Request, token_request: TokenRequest) -> Form:

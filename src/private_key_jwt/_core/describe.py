@@ -1,0 +1,143 @@
+"""Say in an error's detail what is wrong with a value, so that whoever reads it knows the cause.
+
+Pure functions of what was expected and what came. They are called for refusals only.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Collection, Sequence
+from math import isfinite
+
+from .._text import format_time, quote
+
+__all__ = ["audience_difference", "foreign_character", "time_hint", "times"]
+
+# A number of seconds above this lies after the year 5138, and one below it before 1973.
+_MILLISECONDS_FROM = 10**11
+_DURATION_UP_TO = 10**8
+_HALF_HOUR = 1_800
+_LARGEST_ZONE = 14 * 3_600
+_ZONE_TOLERANCE = 600
+_CONTEXT = 24
+_MOST_COMPARED = 4
+_LONGEST_COMPARED = 256
+
+# What stands in front of an assertion, or around it, when a program sends more than the assertion.
+_IN_FRONT = (
+    ("client_assertion=", "the name of the parameter stands in front"),
+    ("assertion=", "the name of a parameter stands in front"),
+    ("bearer ", "an authorization scheme stands in front"),
+    ("b'", "it is the repr of Python bytes"),
+    ('b"', "it is the repr of Python bytes"),
+    ("'", "it stands in quotes"),
+    ('"', "it stands in quotes"),
+    ("{", "it is JSON; only the compact serialization is taken (RFC 7519 section 1)"),
+)
+_CHARACTERS = {
+    "=": "base64 padding; a JWS has none (RFC 7515 section 2)",
+    "+": "standard base64 in place of base64url (RFC 7515 section 2)",
+    "/": "standard base64 in place of base64url (RFC 7515 section 2)",
+    "%": "it was percent-encoded once too often",
+    "\n": "a line break",
+    "\r": "a line break",
+    " ": "white space",
+    "\t": "white space",
+    "~": "an SD-JWT, and no client assertion",
+}
+
+
+def foreign_character(text: str, place: int) -> str:
+    """Describe the character at ``place`` of an assertion, which must not stand there, and how it may have come."""
+    character = text[place]
+    lowered = text[:_CONTEXT].lower()
+    hints = [hint for start, hint in _IN_FRONT if lowered.startswith(start)] or [_character_hint(character)]
+    if place and not text[place:].strip():
+        hints = [f"{_character_hint(character)} at its end"]
+    name = unicodedata.name(character, "") if character.isprintable() else ""
+    named = f"{character!a} ({name.lower()})" if name and not character.isascii() else ascii(character)
+    return f"{named} at character {place + 1} of {len(text)}: {hints[0]}"
+
+
+def _character_hint(character: str) -> str:
+    if character in _CHARACTERS:
+        return _CHARACTERS[character]
+    category = unicodedata.category(character)
+    if category == "Pd" or character == "\u2212":
+        return "a typographic dash in place of -"
+    if category in ("Zs", "Cf", "Zl", "Zp"):
+        return "white space or an invisible character"
+    return "only A-Z a-z 0-9 - _ . may stand there"
+
+
+def time_hint(value: float, now: float, longest: float) -> str:
+    """Say what a time claim that is far off looks like; "" when it may be what it says.
+
+    value, now: seconds since the epoch. longest: seconds by which a right value may be ahead of ``now``.
+    """
+    if value > _MILLISECONDS_FROM:
+        return "it looks like milliseconds"
+    if value < _DURATION_UP_TO:
+        return "it looks like a duration, not a point in time"
+    if not isfinite(now):
+        return ""
+    shift = round((value - now) / _HALF_HOUR) * _HALF_HOUR
+    for each in (shift, shift - _HALF_HOUR):
+        rest = value - now - each
+        if each and abs(each) <= _LARGEST_ZONE and -_ZONE_TOLERANCE / 10 <= rest <= min(longest, _ZONE_TOLERANCE):
+            return f"it is off by {abs(each) / 3_600:g} h: is a time zone the cause, or was it sent again?"
+    return ""
+
+
+def times(name: str, value: float, now: float) -> str:
+    """Say a time claim as an instant, beside the instant it is compared with."""
+    return f"{name} is {format_time(value)}, and it is {format_time(now)} now"
+
+
+def audience_difference(got: Sequence[str], accepted: Collection[str]) -> str:
+    """Say how the nearest accepted audience differs from one that came; "" when none is near."""
+    # A stranger chooses what came: look at a few of its values, and not far into each.
+    values = [value[:_LONGEST_COMPARED] for value in got[:_MOST_COMPARED]]
+    pairs = [(value, each[:_LONGEST_COMPARED]) for value in values for each in sorted(accepted)[:_MOST_COMPARED]]
+    for is_so, hint in _LIKE_AN_AUDIENCE:
+        if any(is_so(value, each) for value, each in pairs):
+            return hint
+    value, each = max(pairs, key=lambda pair: _likeness(*pair))
+    if _likeness(value, each) < min(len(value), len(each)) / 2:
+        return ""
+    place = _first_difference(value, each)
+    return f"they differ at character {place + 1}: {_around(value, place)} is not {_around(each, place)}"
+
+
+def _is_below(value: str, other: str) -> bool:
+    return value.startswith(f"{other.rstrip('/')}/")
+
+
+_LIKE_AN_AUDIENCE: tuple[tuple[Callable[[str, str], bool], str], ...] = (
+    (lambda value, each: value.rstrip("/") == each.rstrip("/"), "only the slash at the end differs"),
+    (lambda value, each: value.strip() == each, "white space stands around it"),
+    (lambda value, each: value.lower() == each.lower(), "only the case differs"),
+    # A server has an issuer and, often below it, a token endpoint: clients send either.
+    (
+        lambda value, each: _is_below(value, each) or _is_below(each, value),
+        "one is the beginning of the other: is the issuer meant, or the token endpoint?",
+    ),
+)
+
+
+def _likeness(value: str, other: str) -> int:
+    """Count the characters that two texts share at their beginning and at their end."""
+    start = _first_difference(value, other)
+    return start + _first_difference(value[start:][::-1], other[start:][::-1])
+
+
+def _first_difference(value: str, other: str) -> int:
+    low, high = 0, min(len(value), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if value[:middle] == other[:middle] else (low, middle - 1)
+    return low
+
+
+def _around(text: str, place: int) -> str:
+    return quote(text[max(0, place - _CONTEXT // 2) : place + _CONTEXT // 2])

@@ -1,0 +1,225 @@
+"""The verification recipe, written once (RFC 7523 §3, OpenID Connect Core §9, RFC 8725).
+
+1. Size and shape: a compact JWS in its one spelling.
+2. Header: what is true of it for every client.
+3. Claims: who sent it; and, once the client is known, what it may do, for whom, when, and which one.
+4. Key: the one of this client that the header names.
+5. Signature, over the bytes received.
+6. Replay, last: one atomic mark of (client_id, jti).
+
+Three things may wait for somebody else: the client, the key and the mark. What comes before, between and after them are
+the stages of ``Verification``: pure, in this order. Whoever verifies, sync or async, the command line or a benchmark,
+calls them and fetches the three in between::
+
+    work = Verification(policy)
+    work.read(assertion, client_id)                              # 1, 2, and who sent it
+    work.check_claims(find_client(work.client_id), clock())      # the rest of 3
+    work.check_signature(get_key(work.client, ...))              # 4, 5
+    mark(*work.replay_mark(clock()))                             # 6
+    verified = work.finish(clock())
+
+Cheap checks come first on purpose: a forged flood costs neither a signature check nor a fetch, and nothing
+unauthenticated ever writes to the store. Each refusal names its check, and checks are made in the order of ``Check``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from ._core import claims as claims_step
+from ._core import compact, jwk_set, replay
+from ._core import header as header_step
+from ._core.base64url import decode_canonical
+from ._core.checks import Check
+from ._core.header import Header
+from ._core.jwk_set import NoKey, VerificationKey
+from ._text import quote
+from .clients import RegisteredClient
+from .exceptions import InvalidClient, Reason
+from .policy import AssertionPolicy
+
+__all__ = ["Check", "Verification", "VerifiedAssertion"]
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedAssertion:
+    """The client that sent an assertion, and what the assertion said. Every check has passed.
+
+        verified = verifier.verify(client_assertion)
+        grant_for(verified.client_id)
+        bind(session, verified.thumbprint)
+
+    client_id: the registered client.
+    kid, alg: of the header.
+    thumbprint: of the key that verified (RFC 7638, SHA-256, base64url).
+    jti: of the assertion.
+    audience: the accepted value that matched.
+    issued_at, expires_at: seconds since the epoch; ``issued_at`` is None when there is no ``iat``.
+    claims: all claims, read-only.
+    """
+
+    client_id: str
+    kid: str | None
+    alg: str
+    thumbprint: str
+    jti: str
+    audience: str
+    issued_at: float | None
+    expires_at: float
+    claims: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        # What comes into a log by accident names the client, and carries no claims.
+        return f"VerifiedAssertion(client_id={self.client_id!r}, kid={self.kid!r}, expires_at={self.expires_at!r})"
+
+
+class Verification:
+    """One assertion on its way through the recipe. Holds what each stage found, for the next one and for reports.
+
+    policy: what the assertion must satisfy, unless its client has a policy of its own.
+
+    Every stage raises InvalidClient, whose ``check`` says where the recipe ended.
+    """
+
+    __slots__ = (
+        "_claims",
+        "_signature",
+        "_signing_input",
+        "audience",
+        "checked_at",
+        "client",
+        "client_id",
+        "expires_at",
+        "header",
+        "issued_at",
+        "jti",
+        "key",
+        "policy",
+    )
+
+    # Each is set by the stage that finds it: a stage that is left out is an AttributeError in the next one, and no
+    # VerifiedAssertion comes into being without a key whose signature was checked.
+    header: Header
+    client_id: str
+    client: RegisteredClient
+    audience: str
+    issued_at: float | None
+    expires_at: float
+    jti: str
+    checked_at: float
+    key: VerificationKey
+    _claims: dict[str, Any]
+    _signature: bytes
+    _signing_input: bytes
+
+    def __init__(self, policy: AssertionPolicy) -> None:
+        self.policy = policy
+
+    @property
+    def claims(self) -> Mapping[str, Any]:
+        """The claims, read-only. Not to be trusted before the signature is checked."""
+        return MappingProxyType(self._claims)
+
+    def read(self, assertion: str | bytes, client_id: str | None) -> None:
+        """Steps 1 and 2, and who sent it: ``client_id`` names the client to look up.
+
+        client_id: that of the request, when it was given: it must be the same.
+        """
+        # 1. Size and shape.
+        header, claims, self._signature, self._signing_input = compact.split(assertion, self.policy.max_assertion_bytes)
+        # 2. Header.
+        self.header = header_step.parse(header)
+        # 3. Claims: a strict JSON object, and iss = sub = the client.
+        self._claims = compact.loads(claims, "claims")
+        self.client_id = claims_step.identify(self._claims, client_id)
+
+    def check_claims(self, client: RegisteredClient, now: float) -> None:
+        """The rest of step 3, which depends on the client. ``now``: seconds since the epoch."""
+        self.client = client
+        if client.policy is not None:
+            self.policy = client.policy
+        policy, claims = self.policy, self._claims
+        self.checked_at = now
+        claims_step.check_client_rules(self.header, policy, client.signing_algs, require_kid=client.require_kid)
+        self.audience = claims_step.check_audience(claims, policy)
+        self.issued_at, self.expires_at = claims_step.check_times(claims, policy, now)
+        self.jti = claims_step.check_jti(claims)
+
+    def check_signature(self, key: VerificationKey) -> None:
+        """Step 5, with the key of step 4."""
+        if not key.verify(decode_canonical(self._signature), self._signing_input):
+            raise self._bad_signature(key)
+        self.key = key
+
+    def _bad_signature(self, key: VerificationKey) -> InvalidClient:
+        return InvalidClient(
+            Reason.BAD_SIGNATURE,
+            f"not signed by the client's {key.alg} key, kid {quote(key.kid)}: the assertion was changed, or the client"
+            " signs with a new key under the old kid (a new key wants a new kid)",
+            "signature",
+        )
+
+    def check_same_key(self, key: VerificationKey) -> None:
+        """Refuse when ``key``, asked for anew, is not the one that verified."""
+        if key.thumbprint != self.key.thumbprint:
+            raise InvalidClient(
+                Reason.UNKNOWN_KID,
+                f"the key that signed, kid {quote(self.header.kid)}, was replaced while the assertion was pending",
+                "key",
+            )
+
+    def replay_mark(self, now: float) -> tuple[bytes, float, float]:
+        """Step 6, before the mark: what to hand to ``ReplayStore.add``. Raises InvalidClient: expired by now."""
+        claims_step.check_not_expired(self.expires_at, self.policy.leeway, now)
+        key = replay.replay_key(self.client_id, self.jti)
+        return key, replay.retain_until(self.expires_at, self.policy.leeway), now
+
+    def finish(self, now: float) -> VerifiedAssertion:
+        """Step 6, after the mark. Raises InvalidClient: expired by now."""
+        # A store that took longer than the mark lives may have forgotten the first use and said True again.
+        claims_step.check_not_expired(self.expires_at, self.policy.leeway, now)
+        header = self.header
+        return VerifiedAssertion(
+            self.client_id,
+            header.kid,
+            header.alg,
+            self.key.thumbprint,
+            self.jti,
+            self.audience,
+            self.issued_at,
+            self.expires_at,
+            MappingProxyType(self._claims),
+        )
+
+    # For reports, also of an assertion that was refused on its way.
+
+    @property
+    def kid(self) -> str | None:
+        """The ``kid`` of the header; None before the header is read, or without one."""
+        return self.header.kid if hasattr(self, "header") else None
+
+    @property
+    def registered_client_id(self) -> str | None:
+        """The client; None before it is known: what an assertion says of itself is a stranger's claim."""
+        return self.client.client_id if hasattr(self, "client") else None
+
+    @property
+    def jti_hash(self) -> str | None:
+        """The key of the replay mark in hexadecimal; None before the client is known, or without a jti."""
+        if not hasattr(self, "client"):
+            return None
+        try:
+            return replay.replay_key(self.client_id, claims_step.check_jti(self._claims)).hex()
+        except InvalidClient:
+            return None
+
+
+def registered_key(keys: jwk_set.KeySet, header: Header, signing_algs: Sequence[str]) -> VerificationKey:
+    """Step 4 for a client whose keys are registered by value. Raises InvalidClient."""
+    key = keys.find(header.alg, header.kid, signing_algs)
+    if isinstance(key, NoKey):
+        raise jwk_set.refusal(key, header.kid)
+    return key
