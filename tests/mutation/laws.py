@@ -177,8 +177,8 @@ LAWS = [
         1,
         "the SQLite store overwrites a live mark",
         "stores",
-        r"ON CONFLICT \(key\) DO UPDATE .* WHERE expires_at <= :now",
-        replace(r" WHERE expires_at <= :now", ""),
+        r"DO UPDATE .* WHERE \{table\}\.expires_at <= :now",
+        replace(r" WHERE \{table\}\.expires_at <= :now", ""),
         "test_sqlite.py::test_one_of_8_processes_wins",
     ),
     Breach(
@@ -201,8 +201,8 @@ LAWS = [
         1,
         "the SQLAlchemy store overwrites a live mark",
         "stores",
-        r"where=marks\.c\.expires_at <= now",
-        replace(r", where=marks\.c\.expires_at <= now", ""),
+        r"DO UPDATE .* WHERE \{table\}\.expires_at <= CAST\(:now ",
+        replace(r" WHERE \{table\}\.expires_at <= CAST\(:now AS DOUBLE PRECISION\)", ""),
         "test_one_of_64_wins",
     ),
     Breach(
