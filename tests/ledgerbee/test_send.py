@@ -204,7 +204,7 @@ def test_an_answer_that_the_deadline_cut_off_is_not_read_as_a_whole_one(publishe
     url = httpx.URL(publisher.uri())
     post = _send.Post(url, _send.Credential("x-api-key", KEY), b"{}")
     with httpx.Client(trust_env=False) as client:
-        outcome = _send._attempt(client, post, _send._Connection(url.scheme), 0.2)
+        outcome = _send._attempt(client, post, _send._Connection(url), 0.2)
     assert outcome == Failed("no complete answer in time", was_sent=True)
 
 
