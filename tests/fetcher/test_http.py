@@ -18,6 +18,7 @@ from edges import LOOPBACK, Edge
 from loopback import Publisher, http, trickle
 from private_key_jwt import (
     ConfigurationError,
+    InvalidClient,
     JWKSPolicy,
     Reason,
     TemporarilyUnavailable,
@@ -127,6 +128,19 @@ def test_a_plain_and_a_packed_body_are_read(edge: Edge, publisher: Publisher, co
     body = gzip.compress(KEYS) if "gzip" in coding else KEYS
     publisher.answer = http(body, content_type=content_type, headers=f"Content-Encoding: {coding}\r\n")
     assert outcome(edge.fetcher(), publisher.uri()) == "k1"
+
+
+def test_a_document_with_a_byte_order_mark_and_a_key_with_a_lone_surrogate_brings_the_good_keys(
+    edge: Edge, publisher: Publisher
+) -> None:
+    publisher.answer = http(
+        json.dumps({"keys": [jwk(kid="\ud800"), jwk(kid="k0", n="\ud800"), jwk()]}).encode("utf-8-sig")
+    )
+    fetcher = edge.fetcher()
+    assert outcome(fetcher, publisher.uri()) == "k1"
+    for kid in ("k0", "\ud800"):
+        with pytest.raises(InvalidClient):
+            fetcher.get_key(registered(publisher.uri()), "RS256", kid)
 
 
 def test_nobody_listens(edge: Edge) -> None:
