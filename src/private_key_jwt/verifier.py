@@ -55,6 +55,11 @@ class _Verifier:
         self._replay_store = store
         self._reporter = Reporter(on_event)
 
+    @property
+    def policy(self) -> AssertionPolicy:
+        """What an assertion must satisfy, unless its client has a policy of its own."""
+        return self._policy
+
     def report_refusal(self, error: AuthenticationError) -> None:
         """Report a refusal that fell outside of this verifier, in an integration; once for each error."""
         self._reporter.refused(error, None, 0)
@@ -183,6 +188,17 @@ class ClientAssertionVerifier(_Verifier):
         """``begin`` for a whole token request. Arguments and errors are those of ``authenticate``."""
         request = self._read(form, authorization, optional=optional)
         return None if request is None else self.begin(*request)
+
+    def is_registered(self, client_id: str) -> bool:
+        """Return whether ``clients`` know a client, for a server with other methods beside this one.
+
+        Raises TemporarilyUnavailable when they could not be asked.
+        """
+        try:
+            self._find_client(client_id)
+        except InvalidClient:
+            return False
+        return True
 
     def _check(self, work: Verification, client_assertion: str | bytes, client_id: str | None) -> None:
         """Steps 1 to 5 of the recipe."""
@@ -344,6 +360,14 @@ class AsyncClientAssertionVerifier(_Verifier):
         """See ClientAssertionVerifier.begin_authentication."""
         request = self._read(form, authorization, optional=optional)
         return None if request is None else await self.begin(*request)
+
+    async def is_registered(self, client_id: str) -> bool:
+        """See ClientAssertionVerifier.is_registered."""
+        try:
+            await self._find_client(client_id)
+        except InvalidClient:
+            return False
+        return True
 
     async def _check(self, work: Verification, client_assertion: str | bytes, client_id: str | None) -> None:
         """See ClientAssertionVerifier._check."""
