@@ -1,21 +1,36 @@
-"""From a framework's request to the wire: what every integration does in the same way, whatever its framework.
-
-An adapter hands in the parts of a request, lets a verifier authenticate the form, and sends the answer.
-"""
+"""From a framework's request to the wire: what every integration does in the same way, whatever its framework."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, Self
-from urllib.parse import parse_qsl
 
-from .._core.token_request import Form, missing_assertion
+from .._core.token_request import CLIENT_PARAMETERS, Form
 from .._text import quote
 from .._validation import check_flag, check_integer
 from ..exceptions import AuthenticationError, ConfigurationError, InvalidRequest, Reason
-from ..verifier import VerifiedAssertion
+from ._form import decode, read_pairs, split_pairs
+
+__all__ = [
+    "ASSERTION_PARAMETERS",
+    "FORM",
+    "MAX_BODY",
+    "Answer",
+    "Readable",
+    "Receive",
+    "TokenRequest",
+    "answer",
+    "authorization",
+    "check_content_type",
+    "check_query",
+    "check_settings",
+    "unreadable",
+    "use_utf_8",
+]
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
@@ -24,21 +39,32 @@ class Readable(Protocol):
     """What WSGI reads a body from."""
 
     def read(self, size: int, /) -> bytes:
-        """At most so many bytes; all of them, when they come."""
+        """Read at most so many bytes; fewer only at the end, or where the server reads in parts."""
         ...
 
+
+ASSERTION_PARAMETERS = CLIENT_PARAMETERS[:2]
+"""``client_assertion`` and its type."""
+
+FORM = "application/x-www-form-urlencoded"
+"""The media type of a token request."""
 
 MAX_BODY = 65_536
 """Bytes of a token request's body: an assertion of 16 KiB, and ample room for the rest."""
 
-_MAX_PARAMETERS = 1_000
-_MEDIA_TYPE = "application/x-www-form-urlencoded"
-_BODY_ONLY = ("client_assertion", "client_assertion_type", "client_id", "client_secret")
+_MAX_QUERY = 8_192  # bytes: what common servers take of a whole request line
+_BODY_ONLY = frozenset(CLIENT_PARAMETERS)
+_LONGEST_NAME = 3 * max(map(len, _BODY_ONLY))  # bytes, with every letter escaped
 _MAX_DIGITS = 20  # of a Content-Length
+# In each of these ASCII text is spelled as in UTF-8. Looking an unknown name up in `codecs` would keep it for ever.
+_ASCII_CHARSETS = re.compile(
+    r"utf-?8|(us-)?ascii|latin-?1|iso[-_]?8859[-_]\d{1,2}|(windows-|cp)125\d|koi8-[ru]"
+    r"|gb2312|gbk|gb18030|big5|euc-(jp|kr)|shift_jis"
+)
 
 
 class Answer(NamedTuple):
-    """What goes on the wire: the HTTP status, the header fields, and the bytes of the JSON body."""
+    """What to send: the HTTP status, the header fields, and the bytes of the JSON body."""
 
     status: int
     headers: dict[str, str]
@@ -46,55 +72,60 @@ class Answer(NamedTuple):
 
 
 def answer(error: AuthenticationError) -> Answer:
-    """The answer to a request whose client was not authenticated (RFC 6749 §5.2). It tells no reason."""
+    """Make the answer to a request whose client was not authenticated (RFC 6749 §5.2). It names no reason."""
     response = error.to_response()
     headers = {"Content-Type": "application/json", **response.headers}
     return Answer(response.status, headers, json.dumps(response.body).encode())
 
 
-def required(verified: VerifiedAssertion | None) -> VerifiedAssertion:
-    """The client, where there must be one.
-
-    Raises InvalidClient when the request carried no assertion: RFC 6749 §5.2 counts "no client authentication
-    included" as ``invalid_client``.
-    """
-    if verified is None:
-        raise missing_assertion()
-    return verified
-
-
-def expected(verified: VerifiedAssertion | None, *, optional: bool) -> VerifiedAssertion | None:
-    """What an endpoint gets to see: the client, or None where none need be. Raises what ``required`` raises."""
-    return verified if optional else required(verified)
-
-
 def check_query(query: str | bytes) -> None:
     """Refuse credentials in a URL, where logs and referrers keep them (RFC 6749 §2.3.1, RFC 7521 §4.2).
 
-    query: what follows the ``?``, still encoded. Raises InvalidRequest.
+    query: what follows the ``?``, still encoded. A parameter without a value counts as omitted (RFC 6749 §3.2).
+    Raises InvalidRequest, also for more than 8,192 bytes or 256 parameters.
     """
-    text = query.decode("latin-1") if isinstance(query, bytes) else query
-    for name, _ in parse_qsl(text, keep_blank_values=True, errors="replace"):
-        if name in _BODY_ONLY:
+    text = query.encode("utf-8", "backslashreplace") if isinstance(query, str) else query
+    if len(text) > _MAX_QUERY:
+        raise _invalid(f"expected at most {_MAX_QUERY} bytes after the ? of the URL, got {len(text)}")
+    try:
+        pairs = split_pairs(text)
+    except ValueError as error:
+        raise _invalid(f"in the URL: {error}") from None
+    for raw, value in pairs:
+        if value and len(raw) <= _LONGEST_NAME and (name := decode(raw, "replace")) in _BODY_ONLY:
             raise _invalid(f"expected {name} in the body, got it in the URL")
 
 
 def check_content_type(content_type: str | None) -> None:
-    """Refuse a body that is no form in UTF-8 (RFC 6749 §3.2, appendix B). Raises InvalidRequest."""
+    """Refuse a body that is no form, or in a charset that does not hold ASCII (RFC 6749 §3.2, appendix B).
+
+    What such a form holds is read as UTF-8 whatever charset it names. Raises InvalidRequest.
+    """
     media_type, *parameters = (part.strip().lower() for part in (content_type or "").split(";"))
     charsets = [value for name, _, value in (each.partition("=") for each in parameters) if name.strip() == "charset"]
-    if media_type != _MEDIA_TYPE or any(charset.strip(' "') not in ("utf-8", "utf8") for charset in charsets):
-        raise _invalid(f"expected a body of {_MEDIA_TYPE} in UTF-8, got content type {quote(content_type)}")
+    if media_type != FORM or not all(_ASCII_CHARSETS.fullmatch(each.strip(' "')) for each in charsets):
+        raise _invalid(f"expected a body of {FORM} in UTF-8, got content type {quote(content_type)}")
+
+
+def use_utf_8(request: Any) -> None:
+    """Let a Django request be read as UTF-8 where its form names another charset that holds ASCII.
+
+    Django answers 400 to every other charset, also for the ASCII that common clients send as ISO-8859-1.
+    """
+    if getattr(request, "encoding", None):
+        with suppress(InvalidRequest):
+            check_content_type(request.META.get("CONTENT_TYPE"))
+            request.encoding = "utf-8"
 
 
 def authorization(values: Iterable[str]) -> str | None:
-    """All ``Authorization`` header fields of a request as one value (RFC 9110 §5.3); None when there is none."""
+    """Join all ``Authorization`` header fields of a request to one value (RFC 9110 §5.3); None when there is none."""
     every = list(values)
     return ", ".join(every) if every else None
 
 
 def unreadable(error: Exception) -> InvalidRequest:
-    """The error for a body that the framework could not read, or would not."""
+    """Make the error for a body that the framework could not read, or would not."""
     return _invalid(f"expected a body that can be read, and reading it raised {type(error).__name__}")
 
 
@@ -105,6 +136,8 @@ class TokenRequest:
     method: the HTTP method. Only the body of a POST is a form (RFC 6749 §3.2).
     query: what follows the ``?`` of the URL, still encoded.
     content_type, content_length, authorization: the values of these header fields; None when there is none.
+    is_chunked: whether the body came in chunks, without a ``Content-Length``.
+    is_terminated: whether the server ends the stream of the body with the body (WSGI's ``wsgi.input_terminated``).
     max_body: bytes over which a body is refused.
 
     Raises InvalidRequest: credentials in the URL, or a body too large by its own account.
@@ -115,6 +148,8 @@ class TokenRequest:
     content_type: str | None
     content_length: str | None
     authorization: str | None
+    is_chunked: bool = False
+    is_terminated: bool = False
     max_body: int = MAX_BODY
 
     def __post_init__(self) -> None:
@@ -126,19 +161,21 @@ class TokenRequest:
 
     @classmethod
     def from_wsgi(cls, environ: Mapping[str, Any], max_body: int = MAX_BODY) -> Self:
-        """The request of a WSGI environment (PEP 3333). Raises InvalidRequest."""
+        """Take the request out of a WSGI environment (PEP 3333). Raises InvalidRequest."""
         return cls(
             method=environ["REQUEST_METHOD"],
             query=environ.get("QUERY_STRING", ""),
             content_type=environ.get("CONTENT_TYPE"),
             content_length=environ.get("CONTENT_LENGTH"),
             authorization=environ.get("HTTP_AUTHORIZATION"),
+            is_chunked="HTTP_TRANSFER_ENCODING" in environ,
+            is_terminated=environ.get("wsgi.input_terminated") is True,
             max_body=max_body,
         )
 
     @classmethod
     def from_asgi(cls, scope: Mapping[str, Any], max_body: int = MAX_BODY) -> Self:
-        """The request of an ASGI connection scope of type ``http``. Raises InvalidRequest."""
+        """Take the request out of an ASGI connection scope of type ``http``. Raises InvalidRequest."""
         fields: dict[bytes, list[str]] = {}
         for name, value in scope["headers"]:
             fields.setdefault(name.lower(), []).append(value.decode("latin-1"))
@@ -162,14 +199,23 @@ class TokenRequest:
             raise _invalid(f"expected a body of at most {self.max_body} bytes, got more")
 
     def read(self, stream: Readable) -> bytes:
-        """The body, out of ``environ["wsgi.input"]``: never more than was announced. Raises InvalidRequest."""
+        """Read the body out of ``environ["wsgi.input"]``.
+
+        Without a ``Content-Length`` it is read only from a server that ends the stream with the body, and never much
+        more than ``max_body`` of it. Raises InvalidRequest.
+        """
+        announced = self.length if self.content_length or not self.is_terminated else self.max_body + 1
+        body = bytearray()
         try:
-            return stream.read(self.length)
+            while len(body) < announced and (part := stream.read(announced - len(body))):
+                body += part
         except Exception as error:  # a client that went away
             raise unreadable(error) from error
+        self.check_size(len(body))
+        return bytes(body)
 
     async def receive(self, receive: Receive) -> bytes:
-        """The body, out of an ASGI connection, and never much more than ``max_body`` of it. Raises InvalidRequest."""
+        """Read the body out of an ASGI connection, never much more than ``max_body`` of it. Raises InvalidRequest."""
         body = bytearray()
         while True:
             message = await receive()
@@ -181,28 +227,36 @@ class TokenRequest:
                 return bytes(body)
 
     def form(self, body: bytes) -> list[tuple[str, str]]:
-        """The parameters in a body, repeats included; none in an empty one.
+        """Read the parameters in a body, repeats included; none in an empty one.
 
-        Raises InvalidRequest: a body that is too large, not sent by POST, no form, not in UTF-8, or of more than 1,000
-        parameters.
+        Raises InvalidRequest: a body that is too large, not sent by POST, no form, not in UTF-8, of more than 256
+        parameters, or in chunks that the server did not hand on.
         """
         self.check_size(len(body))
         if not body:
+            self._check_empty()
             return []
         self._check_form()
         try:
-            return parse_qsl(
-                body.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=_MAX_PARAMETERS
-            )
-        except ValueError as error:  # among them UnicodeDecodeError
+            return read_pairs(body)
+        except UnicodeDecodeError as error:  # its text would hold what was sent
             raise unreadable(error) from None
+        except ValueError as error:
+            raise _invalid(f"in the body: {error}") from None
 
     def parsed(self, form: Form) -> Form:
-        """A form that the framework has read before, because something else asked for it. Raises InvalidRequest."""
+        """Check a form that the framework has read before, because something else needed it. Raises InvalidRequest."""
         if not form:
+            self._check_empty()
             return []
         self._check_form()
         return form
+
+    def _check_empty(self) -> None:
+        if self.is_chunked and not self.is_terminated:
+            raise _invalid(
+                "expected a body with a Content-Length, got one in chunks, which this server does not hand on"
+            )
 
     def _check_form(self) -> None:
         # Frameworks differ in what they take for a POST. What is read here as no form must not be one to an endpoint.
@@ -211,11 +265,12 @@ class TokenRequest:
         check_content_type(self.content_type)
 
 
-def check_settings(verifier: object, kind: type, *, optional: object, max_body: object) -> None:
-    """The settings of a decorator or a dependency. Raises ConfigurationError, which names the setting."""
+def check_settings(verifier: object, kind: type, *, max_body: object, **flags: object) -> None:
+    """Check the settings of a decorator or a dependency. Raises ConfigurationError, which names the setting."""
     if not isinstance(verifier, kind):
         raise ConfigurationError(f"verifier must be an instance of {kind.__name__}, not {type(verifier).__name__}")
-    check_flag("optional", optional)
+    for name, value in flags.items():
+        check_flag(name, value)
     check_integer("max_body", max_body, 1_024, 16_777_216)
 
 

@@ -1,0 +1,39 @@
+"""The token request in a Django request, read once for whoever comes later, too."""
+
+from __future__ import annotations
+
+from ..exceptions import AuthenticationError
+from ._extra import needs
+from ._outcome import Parts
+from ._request import TokenRequest, unreadable
+
+with needs("django"):
+    from django.conf import settings
+    from django.core.exceptions import TooManyFieldsSent
+    from django.http import HttpRequest, QueryDict
+
+__all__ = ["read"]
+
+
+def read(request: HttpRequest, max_body: int) -> Parts:
+    """Read the form of a request, and leave it as ``request.POST``. Raises InvalidRequest."""
+    token_request = TokenRequest.from_wsgi(request.META, max_body)  # which Django fills under ASGI, too
+    try:
+        form = token_request.form(request.body)
+        # What a view reads is what was authenticated, and Django's slower parser is not run for a stranger.
+        request.POST = _query_dict(form)
+    except AuthenticationError:
+        raise
+    except Exception as error:  # SuspiciousOperation, UnreadablePostError, RawPostDataException
+        raise unreadable(error) from error
+    return form, token_request.authorization
+
+
+def _query_dict(form: list[tuple[str, str]]) -> QueryDict:
+    limit = settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
+    if limit is not None and len(form) > limit:
+        raise TooManyFieldsSent
+    post = QueryDict(mutable=True)
+    for name, value in form:
+        post.appendlist(name, value)
+    return post
