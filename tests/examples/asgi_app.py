@@ -15,7 +15,7 @@ from private_key_jwt import (
     events,
     ledgerbee,
 )
-from private_key_jwt.integrations import TokenRequest, answer, required
+from private_key_jwt.integrations import TokenRequest, answer
 
 SIMULATOR = os.environ.get("SIMULATOR")  # where `private-key-jwt simulate` serves its keys
 
@@ -29,8 +29,9 @@ def create_app(verifier: AsyncClientAssertionVerifier) -> Callable[[Message, Rec
         try:
             request = TokenRequest.from_asgi(scope)
             form = request.form(await request.receive(receive))
-            client = required(await verifier.authenticate(form, request.authorization))
+            client = await verifier.authenticate(form, request.authorization)
         except AuthenticationError as error:
+            verifier.report_refusal(error)  # one event, wherever it fell
             status, headers, body = answer(error)
         else:
             status, headers = 200, {"Content-Type": "application/json", "Cache-Control": "no-store"}

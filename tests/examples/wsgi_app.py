@@ -17,7 +17,7 @@ from private_key_jwt import (
     events,
     ledgerbee,
 )
-from private_key_jwt.integrations import TokenRequest, answer, required
+from private_key_jwt.integrations import TokenRequest, answer
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -30,8 +30,9 @@ def create_app(verifier: ClientAssertionVerifier) -> "WSGIApplication":
         try:
             request = TokenRequest.from_wsgi(environ)
             form = request.form(request.read(environ["wsgi.input"]))
-            client = required(verifier.authenticate(form, request.authorization))
+            client = verifier.authenticate(form, request.authorization)
         except AuthenticationError as error:
+            verifier.report_refusal(error)  # one event, wherever it fell
             status, headers, body = answer(error)
         else:
             status, headers = 200, {"Content-Type": "application/json", "Cache-Control": "no-store"}

@@ -217,7 +217,7 @@ UNUSABLE: dict[str, tuple[dict[str, Any], Wire]] = {
     "no keys": ({"jwks": None}, INVALID_CLIENT),
     "both sources": ({"jwks": {"keys": []}, "jwks_uri": "https://c.example/"}, TEMPORARILY_UNAVAILABLE),
     "another algorithm": (
-        {"jwks_uri": "https://c.example/", "token_endpoint_auth_signing_alg": "ES256"},
+        {"jwks_uri": "https://c.example/", "token_endpoint_auth_signing_alg": "HS256"},
         TEMPORARILY_UNAVAILABLE,
     ),
 }

@@ -1,19 +1,18 @@
 """How the model of a client is read, whatever framework it belongs to."""
 
-import signal
+import json
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-import children
 from private_key_jwt import ConfigurationError, RegisteredClient
-from private_key_jwt.integrations import _models
 from private_key_jwt.integrations._models import registered_client, uses_private_key_jwt
 from support import jwk
 
 URI = "https://client.example/jwks.json"
 KEYS = {"keys": [jwk()]}
+RS256 = ("RS256",)
 
 
 def as_attributes(**members: Any) -> Any:
@@ -27,15 +26,27 @@ def as_metadata(**members: Any) -> Any:
 
 @pytest.mark.parametrize("model", [as_attributes, as_metadata])
 def test_what_a_model_tells(model: Any) -> None:
-    assert registered_client("c", model(jwks_uri=URI)) == RegisteredClient("c", jwks_uri=URI)
-    assert registered_client("c", model(jwks=KEYS, jwks_uri="")) == RegisteredClient("c", jwks=KEYS)
-    client = registered_client("c", model(jwks_uri=URI, token_endpoint_auth_signing_alg="RS256"))
+    assert registered_client("c", model(jwks_uri=URI), RS256) == RegisteredClient("c", jwks_uri=URI)
+    assert registered_client("c", model(jwks=KEYS, jwks_uri=""), RS256) == RegisteredClient("c", jwks=KEYS)
+    client = registered_client("c", model(jwks_uri=URI, token_endpoint_auth_signing_alg="RS256"), RS256)
     assert client.signing_algs == ("RS256",)
+
+
+def test_a_model_of_the_toolkits_next_release_is_read() -> None:
+    """Its fields hold the set as text, and are empty strings when they are not set."""
+    model = as_attributes(client_jwks=json.dumps(KEYS), client_jwks_uri="", token_endpoint_auth_method="")
+    assert registered_client("c", model, RS256) == RegisteredClient("c", jwks=KEYS)
+    assert uses_private_key_jwt(model)
+    model = as_attributes(client_jwks="", client_jwks_uri=URI, token_endpoint_auth_method="private_key_jwt")
+    assert registered_client("c", model, RS256) == RegisteredClient("c", jwks_uri=URI)
+    assert uses_private_key_jwt(model)
+    for method in ("client_secret_jwt", "client_secret_basic", "none"):
+        assert not uses_private_key_jwt(as_attributes(client_jwks_uri=URI, token_endpoint_auth_method=method))
 
 
 def test_a_model_without_keys_has_an_empty_set() -> None:
     for model in (as_attributes(), as_attributes(jwks_uri=None, client_metadata=None), as_metadata()):
-        assert registered_client("c", model).jwks == {"keys": []}
+        assert registered_client("c", model, RS256).jwks == {"keys": []}
 
 
 @pytest.mark.parametrize(
@@ -43,14 +54,20 @@ def test_a_model_without_keys_has_an_empty_set() -> None:
     [
         {"jwks_uri": URI, "jwks": KEYS},
         {"jwks_uri": "http://client.example/jwks.json"},
-        {"jwks": '{"keys": []}'},
+        {"jwks_uri": URI, "client_jwks": json.dumps(KEYS)},
+        {"jwks": "[]"},
+        {"jwks": '{"keys": [],}'},
+        {"jwks": '{"keys": [], "keys": []}'},
+        {"jwks": "\ud800"},
+        {"jwks": json.dumps(KEYS) + " " * 65_536},
+        {"jwks": {"keys": [{**jwk(), "d": "AQ"}]}},
         {"jwks_uri": URI, "token_endpoint_auth_signing_alg": "HS256"},
         {"jwks_uri": URI, "token_endpoint_auth_signing_alg": "none"},
     ],
 )
 def test_what_must_not_be_registered_is_no_client(members: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError):
-        registered_client("c", as_attributes(**members))
+        registered_client("c", as_attributes(**members), RS256)
 
 
 @pytest.mark.parametrize("model", [as_attributes, as_metadata])
@@ -69,23 +86,3 @@ def test_what_must_not_be_registered_is_no_client(members: dict[str, Any]) -> No
 )
 def test_who_must_authenticate_with_private_key_jwt(model: Any, members: dict[str, Any], expected: bool) -> None:
     assert uses_private_key_jwt(model(**members)) is expected
-
-
-def test_a_model_that_says_the_same_is_read_once() -> None:
-    """Importing keys takes milliseconds, and strangers may ask for a client as often as they like."""
-    client = registered_client("c", as_attributes(jwks=KEYS))
-    assert registered_client("c", as_attributes(jwks={"keys": [jwk()]})) is client
-    assert registered_client("d", as_attributes(jwks=KEYS)) is not client
-    assert registered_client("c", as_attributes(jwks={"keys": []})).jwks == {"keys": []}
-    assert registered_client("c", as_attributes(jwks_uri=URI)).jwks is None
-
-
-def test_a_lock_held_at_the_fork_is_free_in_the_child() -> None:
-    def check() -> bool:
-        signal.alarm(10)  # it ends a child that waits for good
-        return registered_client("c", as_attributes(jwks_uri=URI)).jwks_uri == URI
-
-    lock = _models._registered.get.cache_lock
-    assert lock is not None
-    with lock:
-        assert children.holds(check)

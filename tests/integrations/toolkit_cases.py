@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 from urllib.parse import urlencode
 
 import pytest
 from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core import checks
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
 from django.db import connection
+from django.http import HttpResponse
 from django.test import RequestFactory, override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
-from oauth2_provider.models import get_access_token_model, get_application_model
+from oauth2_provider.models import get_access_token_model, get_application_model, get_device_grant_model
 from oauth2_provider.oauth2_validators import OAuth2Validator
 from oauth2_provider.settings import oauth2_settings
+from oauth2_provider.views import ConnectDiscoveryInfoView, UserInfoView
 from oauth2_provider.views.generic import ClientProtectedResourceView
 from oauthlib.common import Request
 
-from integrations.scenarios import token_request
+from integrations.scenarios import INVALID_CLIENT, token_request
 from private_key_jwt import (
     AssertionPolicy,
     ClientAssertionVerifier,
@@ -28,17 +37,27 @@ from private_key_jwt import (
     MemoryReplayStore,
     Reason,
     RegisteredClient,
+    TemporarilyUnavailable,
 )
 from private_key_jwt.integrations.oauth_toolkit import (
+    ClientAssertionMiddleware,
     ClientAssertionMixin,
     ClientNotAuthenticated,
-    ConnectDiscoveryInfoView,
-    applications,
+    check_issuer,
+    refusal,
+    registered_applications,
 )
 from private_key_jwt.testing import RelyingParty
 
+FORM = "application/x-www-form-urlencoded"
+MIDDLEWARE = f"{ClientAssertionMiddleware.__module__}.{ClientAssertionMiddleware.__name__}"
 
-def a_verifier_and_the_backend_must_be_set() -> None:
+
+class Subclass(ClientAssertionMiddleware):
+    max_body = 2_000
+
+
+def a_verifier_and_the_middleware_must_be_set() -> None:
     class NoVerifier(ClientAssertionMixin, OAuth2Validator):  # type: ignore[misc]
         pass
 
@@ -48,14 +67,14 @@ def a_verifier_and_the_backend_must_be_set() -> None:
     for validator in (NoVerifier, WrongVerifier):
         with pytest.raises(ConfigurationError, match="client_assertion_verifier"):
             validator()
-    with override_settings(OAUTH2_PROVIDER={}):
-        oauth2_settings.reload()
-        with pytest.raises(ConfigurationError, match="OAUTH2_BACKEND_CLASS"):
-            _validator(lambda _: None)
-    oauth2_settings.reload()
+    with override_settings(MIDDLEWARE=["django.middleware.common.CommonMiddleware"]):
+        with pytest.raises(ConfigurationError, match=f"MIDDLEWARE must hold '{MIDDLEWARE}'"):
+            _validator([])
+    with override_settings(MIDDLEWARE=[f"{__name__}.Subclass"]):
+        _validator([])
 
 
-def _validator(clients: Any) -> Any:
+def _validator(clients: Any, **members: Any) -> Any:
     class Validator(ClientAssertionMixin, OAuth2Validator):  # type: ignore[misc]
         client_assertion_verifier = ClientAssertionVerifier(
             policy=AssertionPolicy(audience="https://op.example.com"),
@@ -63,35 +82,116 @@ def _validator(clients: Any) -> Any:
             replay_store=MemoryReplayStore(),
         )
 
+    for name, value in members.items():
+        setattr(Validator, name, value)
     return Validator()
 
 
-def clients_of_one_s_own_must_be_applications_too() -> None:
+def _application(client_id: str, **fields: Any) -> Any:
+    kind = {"client_type": "confidential", "authorization_grant_type": "client-credentials"}
+    return get_application_model().objects.create(client_id=client_id, **{**kind, **fields})
+
+
+def _request(form: dict[str, str], **headers: str) -> Request:
+    return Request("/o/token/", "POST", list(form.items()), {"Content-Type": FORM, **headers})
+
+
+def what_the_verifier_knows_is_registered_and_must_be_an_application() -> None:
+    """A list of clients, and applications without any keys: those of the toolkit's default model."""
     tenant = RelyingParty().tenant("own")
     validator = _validator([RegisteredClient(tenant.client_id, jwks=tenant.document())])
-
-    def refusal() -> Reason:
-        headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        request = Request("/o/token/", "POST", list(token_request(tenant.assertion()).items()), headers)
-        with pytest.raises(ClientNotAuthenticated) as caught:
-            validator.authenticate_client(request)
-        assert isinstance(caught.value.__cause__, InvalidClient)
-        return caught.value.__cause__.reason
-
-    assert refusal() is Reason.UNKNOWN_CLIENT
-    application = get_application_model().objects.create(
-        client_id=tenant.client_id, client_type="confidential", authorization_grant_type="client-credentials"
-    )
-    assert refusal() is Reason.UNKNOWN_CLIENT
-    application.jwks_uri = "https://client.example/jwks.json"
-    application.save()
-    headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    request = Request("/o/token/", "POST", list(token_request(tenant.assertion()).items()), headers)
+    with pytest.raises(ClientNotAuthenticated) as caught:
+        validator.authenticate_client(_request(token_request(tenant.assertion())))
+    assert isinstance(caught.value.__cause__, InvalidClient)
+    assert caught.value.__cause__.reason is Reason.UNKNOWN_CLIENT
+    assert "is no usable application of the toolkit" in caught.value.__cause__.detail
+    application = _application(tenant.client_id, client_secret="s3cret")
+    request = _request(token_request(tenant.assertion()))
     assert validator.authenticate_client(request) is True
     assert request.client == application
+    # Nothing else lets it in.
+    secret = {"client_id": tenant.client_id, "client_secret": "s3cret"}
+    with pytest.raises(ClientNotAuthenticated) as caught:
+        validator.authenticate_client(_request(secret))
+    assert caught.value.__cause__.reason is Reason.MISSING_ASSERTION
+    application.client_type = "public"
+    application.save()
+    assert validator.authenticate_client_id(tenant.client_id, Request("/")) is False
+    assert validator.client_authentication_required(_request({"client_id": tenant.client_id})) is True
 
 
-def views_without_the_mixin_let_nobody_in_who_was_refused() -> None:
+def an_application_that_nobody_registered_goes_on_as_before() -> None:
+    _application("plain", client_secret="s3cret")
+    validator = _validator([])
+    assert validator.authenticate_client(_request({"client_id": "plain", "client_secret": "s3cret"})) is True
+    assert validator.authenticate_client(_request({"client_id": "plain", "client_secret": "wrong"})) is False
+
+
+def clients_that_cannot_be_asked_let_nobody_in() -> None:
+    def fail(client_id: str) -> RegisteredClient:
+        raise OSError("no route")
+
+    _application("asked", client_secret="s3cret")
+    _application("asked-too", client_type="public")
+    validator = _validator(fail)
+    secret = {"client_id": "asked", "client_secret": "s3cret"}
+    asks: list[Callable[[], bool]] = [
+        lambda: validator.authenticate_client(_request(secret)),
+        lambda: validator.authenticate_client_id("asked-too", Request("/")),
+    ]
+    for ask in asks:
+        with pytest.raises(ClientNotAuthenticated) as caught:
+            ask()
+        assert isinstance(caught.value.__cause__, TemporarilyUnavailable)
+
+
+def an_assertion_is_left_as_it_was_by_what_is_checked_before_it_is_used_up() -> None:
+    class WrongNonceError(Exception):
+        pass
+
+    seen: list[Any] = []
+
+    def before_consume(_self: Any, pending: Any, request: Any) -> None:
+        seen.append((pending.client_id, request.grant_type))
+        if len(seen) == 1:
+            raise WrongNonceError
+
+    tenant = RelyingParty().tenant("nonce")
+    _application(tenant.client_id)
+    clients = [RegisteredClient(tenant.client_id, jwks=tenant.document())]
+    validator = _validator(clients, before_consume=before_consume)
+    form = token_request(tenant.assertion())
+    with pytest.raises(WrongNonceError):
+        validator.authenticate_client(_request(form))
+    assert validator.authenticate_client(_request(form)) is True
+    assert seen == [(tenant.client_id, "client_credentials")] * 2
+    with pytest.raises(ClientNotAuthenticated, match="invalid_client"):
+        validator.authenticate_client(_request(form))
+
+
+def the_implementation_of_the_next_release_is_kept_out() -> None:
+    """There, a request "presents" an assertion also by an empty parameter, and by one of the URL."""
+    request = _request({"client_id": "x", "client_assertion": ""})
+    assert _validator([])._presents_client_assertion(request) is False
+    assert _validator([]).authenticate_client(request) is False
+
+
+def _through_the_middleware(view: Any, request: Any) -> Any:
+    middleware = ClientAssertionMiddleware(lambda _request: None)
+    middleware.process_request(request)
+    answered = middleware.process_view(request, view, (), {})
+    if answered is None:
+        try:
+            answered = view(request)
+        except Exception as error:
+            answered = middleware.process_exception(request, error)
+            if answered is None:
+                raise
+    request.resolver_match = SimpleNamespace(func=view)
+    return middleware.process_response(request, answered)
+
+
+def a_view_of_the_toolkit_lets_nobody_in_who_was_refused() -> None:
     """Not even with an access token beside it: the toolkit would try that next."""
 
     class View(ClientProtectedResourceView):  # type: ignore[misc]
@@ -100,23 +200,77 @@ def views_without_the_mixin_let_nobody_in_who_was_refused() -> None:
     view = View.as_view()
     factory = RequestFactory(headers={"Host": "localhost"})
     form = token_request("a.b.c")
-    assert view(factory.post("/", urlencode(form), content_type="application/x-www-form-urlencoded")).status_code == 403
-    assert view(factory.post("/", form)).status_code == 403
+
+    def status(*arguments: Any, **settings: Any) -> Any:
+        return _through_the_middleware(view, factory.post(*arguments, **settings)).status_code
+
+    assert status("/", urlencode(form), content_type=FORM) == 401
+    assert status("/", form) == 400  # multipart
     token = get_access_token_model().objects.create(
         token="t", scope="read", expires=timezone.now() + timedelta(hours=1)
     )
     bearer = {"Authorization": f"Bearer {token.token}"}
-    assert view(factory.post("/", form, headers=bearer)).status_code == 403
-    assert view(factory.post("/", {})).status_code == 403
-    assert view(factory.post("/", {}, headers=bearer)).status_code == 405  # let in, to a view without methods
+    assert status("/", urlencode(form), content_type=FORM, headers=bearer) == 400
+    assert status("/", {}) == 403
+    assert status("/", {}, headers=bearer) == 405  # let in, to a view without methods
+    assert status("/?client_secret=x", {}, headers=bearer) == 400
+
+
+def an_answer_of_ones_own_to_another_request_stays() -> None:
+    """The middleware answers what the validator refused, and leaves views alone that use something else."""
+
+    def view(request: Any) -> Any:
+        return HttpResponse("mine", status=418)
+
+    response = _through_the_middleware(view, RequestFactory().post("/?client_secret=x", {}))
+    assert (response.status_code, response.content) == (418, b"mine")
+    with pytest.raises(ZeroDivisionError):
+        _through_the_middleware(lambda _request: 1 / 0, RequestFactory().get("/"))
+    assert _through_the_middleware(UserInfoView.as_view(), RequestFactory().get("/?client_id=x")).status_code == 404
+
+
+def a_request_tells_why_it_was_refused() -> None:
+    class View(ClientProtectedResourceView):  # type: ignore[misc]
+        pass
+
+    request = RequestFactory(headers={"Host": "localhost"}).post("/", urlencode(token_request("a.b.c")), FORM)
+    response = _through_the_middleware(View.as_view(), request)
+    assert json.loads(response.content) == INVALID_CLIENT.body
+    error = refusal(request)
+    assert error is not None
+    assert error.reason is Reason.MALFORMED
+    assert error.is_reported
+
+
+def the_header_fields_of_others_stay() -> None:
+    """The toolkit allows origins at the token endpoint, also of errors."""
+    request = RequestFactory(headers={"Host": "localhost"}).post("/", urlencode(token_request("a.b.c")), FORM)
+
+    class View(ClientProtectedResourceView):  # type: ignore[misc]
+        def dispatch(self, request: Any) -> Any:
+            with pytest.raises(ClientNotAuthenticated):
+                self.authenticate_client(request)
+            return HttpResponse("x", headers={"Access-Control-Allow-Origin": "https://a.example"})
+
+    response = _through_the_middleware(View.as_view(), request)
+    assert response.status_code == 401
+    assert response["Access-Control-Allow-Origin"] == "https://a.example"
+    assert response["Cache-Control"] == "no-store"
+
+
+def a_body_has_a_cap_that_a_subclass_may_set() -> None:
+    request = RequestFactory().post("/", "a=" + "x" * 2_000, FORM)
+
+    class View(ClientProtectedResourceView):  # type: ignore[misc]
+        pass
+
+    assert Subclass(lambda _request: None).process_view(request, View.as_view(), (), {}).status_code == 400
 
 
 def an_application_with_keys_is_not_known_by_its_name() -> None:
     """Whatever else an endpoint asks first."""
-    create = get_application_model().objects.create
-    kind = {"client_type": "public", "authorization_grant_type": "client-credentials"}
-    create(client_id="by-name", **kind)
-    create(client_id="by-key", jwks_uri="https://client.example/jwks.json", **kind)
+    _application("by-name", client_type="public")
+    _application("by-key", client_type="public", jwks_uri="https://client.example/jwks.json")
     validator = _validator(lambda _: None)
     assert validator.authenticate_client_id("by-name", Request("/")) is True
     assert validator.authenticate_client_id("by-key", Request("/")) is False
@@ -124,23 +278,70 @@ def an_application_with_keys_is_not_known_by_its_name() -> None:
 
 
 def no_database_is_asked_for_what_some_cannot_take() -> None:
+    find = registered_applications()
     with CaptureQueriesContext(connection) as queries:
-        assert applications("a\0b") is None
+        assert find("a\0b") is None
         assert len(queries) == 0
-        assert applications("nobody") is None
+        assert find("nobody") is None
         assert len(queries) == 1
 
 
-def the_provider_configuration_tells_the_algorithms_where_it_tells_the_method() -> None:
-    request = RequestFactory(headers={"Host": "localhost"}).get("/")
+def a_client_is_registered_under_the_name_that_is_stored() -> None:
+    """A column that compares without case answers to every spelling; each would have replay marks of its own."""
+    stored = _application("PORTAL-acme", jwks_uri="https://client.example/jwks.json")
+    objects = get_application_model().objects
+    with patch.object(type(objects), "filter", lambda *_, **__: SimpleNamespace(first=lambda: stored)):
+        found = registered_applications()("portal-ACME")
+    assert found is not None
+    assert found.client_id == "PORTAL-acme"
 
+
+def the_provider_configuration_names_the_algorithms_where_it_names_the_method() -> None:
     def told(*methods: str) -> Any:
         provider = {"OIDC_ENABLED": True, "OIDC_TOKEN_ENDPOINT_AUTH_METHODS_SUPPORTED": list(methods)}
         with override_settings(OAUTH2_PROVIDER={**settings.OAUTH2_PROVIDER, **provider}):
             oauth2_settings.reload()
-            metadata = json.loads(ConnectDiscoveryInfoView.as_view()(request).content)
+            request = RequestFactory(headers={"Host": "localhost"}).get("/")
+            metadata = json.loads(_through_the_middleware(ConnectDiscoveryInfoView.as_view(), request).content)
         oauth2_settings.reload()
         return metadata.get("token_endpoint_auth_signing_alg_values_supported")
 
     assert told("private_key_jwt", "client_secret_basic") == ["RS256"]
     assert told("client_secret_basic") is None
+
+
+def _checked(**provider: Any) -> list[Any]:
+    with override_settings(OAUTH2_PROVIDER={**settings.OAUTH2_PROVIDER, **provider}):
+        oauth2_settings.reload()
+        found = check_issuer()
+    oauth2_settings.reload()
+    return found
+
+
+def the_issuer_and_the_audience_are_compared() -> None:
+    assert check_issuer in checks.registry.registry.registered_checks
+    assert _checked() == []
+    (other,) = _checked(OIDC_ISS_ENDPOINT="https://op.example.com/")
+    assert (other.id, other.level) == ("private_key_jwt.E001", checks.ERROR)
+    assert "https://op.example.com/," in other.msg
+    assert "https://op.example.com" in other.hint
+    (derived,) = _checked(OIDC_ISS_ENDPOINT="")
+    assert (derived.id, derived.level) == ("private_key_jwt.W001", checks.WARNING)
+    assert _checked(OAUTH2_VALIDATOR_CLASS="oauth2_provider.oauth2_validators.OAuth2Validator") == []
+
+
+def the_check_is_one_of_manage_py() -> None:
+    with override_settings(OAUTH2_PROVIDER={**settings.OAUTH2_PROVIDER, "OIDC_ISS_ENDPOINT": "https://other.example"}):
+        oauth2_settings.reload()
+        with pytest.raises(SystemCheckError, match=r"private_key_jwt\.E001"):
+            call_command("check")
+    oauth2_settings.reload()
+
+
+def allow_device(*_: object) -> None:
+    """Grant access to a device, as its user would have done."""
+    model = get_device_grant_model()
+    user = get_user_model().objects.create(username="owner")
+    until = timezone.now() + timedelta(hours=1)
+    codes = {"device_code": "a-device", "user_code": "A", "client_id": "portal-device"}
+    model.objects.create(**codes, status=model.AUTHORIZED, user=user, expires=until)

@@ -1,7 +1,25 @@
 """``private_key_jwt`` for Authlib's ``AuthorizationServer``, on Flask and on Django.
 
-verifier = ClientAssertionVerifier(..., clients=registered_clients(server))
-register_private_key_jwt(server, verifier)
+    verifier = ClientAssertionVerifier(..., clients=registered_clients(server))
+    register_private_key_jwt(server, verifier)
+
+``clients`` may as well be a list, a mapping or a function of your own: what the verifier knows is registered for the
+method, whatever the client model says. The policy's audience must be the ``issuer`` of your metadata document: define
+it once, and use it in both.
+
+The reason for a refusal goes to the verifier's ``on_event``, one event for each request, and can be had until the end
+of the request: ``refusal(request)`` gives the error, with ``reason`` and ``detail``, for the request of the framework
+as for Authlib's. It is also the ``__cause__`` of what Authlib's hooks get.
+
+A server that has more to check before an assertion is used up, such as a DPoP proof whose nonce the client must repeat
+with the same assertion (RFC 9449 §8), gives a function. What it raises is Authlib's to answer, and leaves the assertion
+as it was::
+
+    def check_proof(pending, request):  # a PendingAssertion, an OAuth2Request
+        if not has_good_proof(request, pending.client_id):
+            raise UseDPoPNonceError()  # an OAuth2Error of yours
+
+    register_private_key_jwt(server, verifier, before_consume=check_proof)
 """
 
 from __future__ import annotations
@@ -10,75 +28,74 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from .._core.token_request import missing_assertion
 from .._registration import METHOD
 from .._sources import lookup_failed
 from .._text import quote
 from ..clients import RegisteredClient
 from ..exceptions import AuthenticationError, ConfigurationError, InvalidClient, Reason
-from ..verifier import ClientAssertionVerifier, VerifiedAssertion
+from ..verifier import ClientAssertionVerifier, PendingAssertion
+from . import _outcome
 from ._extra import needs
 from ._models import registered_client
-from ._request import answer, check_content_type, check_query, required
+from ._outcome import Outcomes, Parts, outcomes_of
+from ._request import ASSERTION_PARAMETERS, TokenRequest, answer, check_query, use_utf_8
 
 with needs("authlib"):
     from authlib.oauth2 import AuthorizationServer, OAuth2Error
+    from authlib.oauth2.rfc6749 import InvalidClientError
+    from authlib.oauth2.rfc6749.util import extract_basic_authorization
 
-__all__ = ["ClientNotAuthenticated", "register_private_key_jwt", "registered_clients"]
+__all__ = ["BeforeConsume", "ClientNotAuthenticated", "refusal", "register_private_key_jwt", "registered_clients"]
+
+BeforeConsume = Callable[[PendingAssertion, Any], None]
 
 
-def registered_clients(server: Any) -> Callable[[str], RegisteredClient | None]:
-    """The ``clients`` of a verifier: those of an Authlib server that are registered for ``private_key_jwt``.
+def registered_clients(
+    server: Any, *, signing_algs: Sequence[str] | None = None
+) -> Callable[[str], RegisteredClient | None]:
+    """Make the ``clients`` of a verifier: those of an Authlib server that are registered for ``private_key_jwt``.
 
-    server: the AuthorizationServer; its ``query_client`` is asked for each request. A client model tells its
+    server: the AuthorizationServer; its ``query_client`` is asked for each request. A client model has its
         ``jwks_uri`` or ``jwks``, and a ``token_endpoint_auth_signing_alg`` if it has one, as attributes or in its
         ``client_metadata``, and its method by ``check_endpoint_auth_method(method, "token")``.
+    signing_algs: the algorithms that the server has enabled; a client without a ``token_endpoint_auth_signing_alg``
+        may use each of them. Unless given, that is RS256 only, and a client may use the one that its model names.
     """
 
     def find(client_id: str) -> RegisteredClient | None:
         client = server.query_client(client_id)
         if client is None or not client.check_endpoint_auth_method(METHOD, "token"):
             return None
-        return registered_client(client_id, client)
+        return registered_client(_stored_id(client), client, signing_algs)
 
     return find
 
 
-def register_private_key_jwt(server: Any, verifier: ClientAssertionVerifier) -> None:
+def register_private_key_jwt(
+    server: Any, verifier: ClientAssertionVerifier, *, before_consume: BeforeConsume | None = None
+) -> None:
     """Let the clients of an Authlib server authenticate with ``private_key_jwt``, at all of its endpoints.
 
     server: an AuthorizationServer of Flask or Django, or one of your own whose requests have ``form``, ``headers``
         and ``uri``. Token, revocation, introspection and device authorization endpoints ask it for the client.
     verifier: its ``clients`` are mostly ``registered_clients(server)``.
+    before_consume: called with the pending assertion and Authlib's request before the assertion is used up.
 
     A request with a client assertion is decided by the assertion alone, whatever methods a grant or endpoint lists;
-    those lists go on to govern requests without one. A client whose model tells ``private_key_jwt`` for the token
-    endpoint, and not also the method that it came with, is not let in by that other method at any endpoint.
+    those lists go on to govern requests without one. A client that is registered for ``private_key_jwt``, and whose
+    model does not also name the method that it came with, is not let in by that other method at any endpoint. A model
+    that names ``private_key_jwt`` for the token endpoint, and not for another, is not let in there.
 
     Raises ConfigurationError.
     """
     for name, value, kind in (("server", server, AuthorizationServer), ("verifier", verifier, ClientAssertionVerifier)):
         if not isinstance(value, kind):
             raise ConfigurationError(f"{name} must be of {kind.__name__}, not {type(value).__name__}")
-    authenticate_otherwise = server.authenticate_client
-
-    def authenticate_client(request: Any, methods: Sequence[str], endpoint: str = "token") -> Any:
-        try:
-            verified = _verify(verifier, request)
-            if verified is not None:
-                client = _find(server, verified.client_id, endpoint)
-                request.auth_method = METHOD
-                return client
-            if set(methods) == {METHOD}:
-                required(verified)
-            client = authenticate_otherwise(request, methods, endpoint)
-            if not _may_use(client, request.auth_method):
-                required(verified)
-        except AuthenticationError as error:
-            raise ClientNotAuthenticated(error) from error
-        return client
-
+    authentication = _Authentication(server, verifier, before_consume)
     server.register_client_auth_method(METHOD, _without_assertion)
-    server.authenticate_client = authenticate_client
+    server.authenticate_client = authentication.authenticate_client
+    server.create_oauth2_request = authentication.create_oauth2_request
 
 
 class ClientNotAuthenticated(OAuth2Error):  # type: ignore[misc]  # Authlib is untyped
@@ -90,32 +107,133 @@ class ClientNotAuthenticated(OAuth2Error):  # type: ignore[misc]  # Authlib is u
         super().__init__(body["error_description"], status_code=self._answer.status, error=body["error"])
 
     def __call__(self, _uri: str | None = None) -> tuple[int, str, list[tuple[str, str]]]:
-        """Status, body and header fields for the server to send; no ``error_uri`` joins them."""
+        """Give status, body and header fields for the server to send; no ``error_uri`` joins them."""
         status, headers, body = self._answer
         return status, body.decode(), list(headers.items())
 
 
-def _verify(verifier: ClientAssertionVerifier, request: Any) -> VerifiedAssertion | None:
-    check_query(urlsplit(request.uri).query)
-    if "client_assertion" in request.form or "client_assertion_type" in request.form:
-        check_content_type(request.headers.get("Content-Type"))
-    return verifier.authenticate(request.form, request.headers.get("Authorization"), optional=True)
+def refusal(request: Any) -> AuthenticationError | None:
+    """Return why a request, Authlib's or the framework's, was refused; None when it was not."""
+    return _outcomes(request).refusal
 
 
-def _find(server: Any, client_id: str, endpoint: str) -> Any:
+def _outcomes(request: Any) -> Outcomes:
+    return outcomes_of(getattr(request, "_request", request))
+
+
+class _Authentication:
+    """The methods that take the place of a server's own."""
+
+    def __init__(self, server: Any, verifier: ClientAssertionVerifier, before_consume: BeforeConsume | None) -> None:
+        self._server = server
+        self._verifier = verifier
+        self._before_consume = before_consume
+        self._authenticate_client = server.authenticate_client
+        self._create_oauth2_request = server.create_oauth2_request
+
+    def create_oauth2_request(self, request: Any) -> Any:
+        use_utf_8(request)
+        return self._create_oauth2_request(request)
+
+    def authenticate_client(self, request: Any, methods: Sequence[str], endpoint: str = "token") -> Any:
+        outcomes = _outcomes(request)
+        try:
+            client = self._by_assertion(request, outcomes, methods, endpoint)
+            if client is None:
+                client = self._by_other_method(request, methods, endpoint)
+        except AuthenticationError as error:
+            raise ClientNotAuthenticated(outcomes.refuse(self._verifier, error)) from error
+        return client
+
+    def _by_assertion(self, request: Any, outcomes: Outcomes, methods: Sequence[str], endpoint: str) -> Any:
+        client = None
+
+        def check(pending: PendingAssertion) -> None:
+            nonlocal client
+            client = self._find(pending.client_id, endpoint)
+            if self._before_consume is not None:
+                self._before_consume(pending, request)
+
+        optional = set(methods) != {METHOD}
+        verified = _outcome.authenticate(
+            self._verifier, outcomes, lambda: _read(request), optional=optional, check=check
+        )
+        if verified is None:
+            return None
+        request.auth_method = METHOD
+        return self._find(verified.client_id, endpoint) if client is None else client
+
+    def _find(self, client_id: str, endpoint: str) -> Any:
+        try:
+            client = self._server.query_client(client_id)
+        except Exception as error:  # the user's code: whatever it raises, nobody is let in
+            raise lookup_failed(error, client_id) from error
+        if client is None or not _may_use_assertion(client, endpoint):
+            raise InvalidClient(
+                Reason.UNKNOWN_CLIENT,
+                f"{quote(client_id)} is known to the verifier, and is no client of the server that is registered for"
+                f" {METHOD} at the {endpoint} endpoint",
+                "client",
+            )
+        return client
+
+    def _by_other_method(self, request: Any, methods: Sequence[str], endpoint: str) -> Any:
+        try:
+            client = self._authenticate_client(request, methods, endpoint)
+        except InvalidClientError:
+            # Authlib knows no client by the methods of this endpoint: say so of one that must send an assertion.
+            named = _named(request)
+            client = None if named is None else self._server.query_client(named)
+            if client is None or self._may_use(client, methods):
+                raise
+            raise missing_assertion(request.headers.get("Authorization")) from None
+        if not self._may_use(client, [request.auth_method]):
+            raise missing_assertion(request.headers.get("Authorization"))
+        return client
+
+    def _may_use(self, client: Any, methods: Sequence[str]) -> bool:
+        """Report whether a client may authenticate with one of these methods."""
+        if client.check_endpoint_auth_method(METHOD, "token"):
+            return any(client.check_endpoint_auth_method(method, "token") for method in methods)
+        return not self._verifier.is_registered(_stored_id(client))
+
+
+def _named(request: Any) -> str | None:
+    """Return the ``client_id`` that a request without an assertion names."""
     try:
-        client = server.query_client(client_id)
-    except Exception as error:  # the user's code: whatever it raises, nobody is let in
-        raise lookup_failed(error, client_id) from error
-    if client is None or not client.check_endpoint_auth_method(METHOD, endpoint):
-        detail = f"{quote(client_id)} is not registered for {METHOD} at the {endpoint} endpoint"
-        raise InvalidClient(Reason.UNKNOWN_CLIENT, detail, "client")
-    return client
+        by_basic, _ = extract_basic_authorization(request.headers)
+    except UnicodeDecodeError:
+        by_basic = None
+    named: str | None = by_basic or request.form.get("client_id")
+    return named
 
 
-def _may_use(client: Any, method: str) -> bool:
-    return not client.check_endpoint_auth_method(METHOD, "token") or client.check_endpoint_auth_method(method, "token")
+def _stored_id(client: Any) -> str:
+    """Return a model's own ``client_id``, whatever spelling of it a database was asked for."""
+    stored: str = client.client_id if hasattr(client, "client_id") else client.get_client_id()
+    return stored
+
+
+def _may_use_assertion(client: Any, endpoint: str) -> bool:
+    """Report what a model says that names the method for the token endpoint; for others the verifier decides."""
+    at_endpoint: bool = client.check_endpoint_auth_method(METHOD, endpoint)
+    return at_endpoint or not client.check_endpoint_auth_method(METHOD, "token")
+
+
+def _read(request: Any) -> Parts:
+    query, headers = urlsplit(request.uri).query, request.headers
+    if not any(request.form.get(name) for name in ASSERTION_PARAMETERS):
+        check_query(query)
+        return request.form, headers.get("Authorization")
+    token_request = TokenRequest(
+        method=request.method,
+        query=query,
+        content_type=headers.get("Content-Type"),
+        content_length=headers.get("Content-Length"),
+        authorization=headers.get("Authorization"),
+    )
+    return token_request.parsed(request.form), token_request.authorization
 
 
 def _without_assertion(_query_client: object, _request: object) -> None:
-    """Authlib's turn comes when the request has no assertion: this method then knows no client."""
+    """Know no client: Authlib asks for this method only when the request has no assertion."""

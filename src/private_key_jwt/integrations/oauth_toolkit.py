@@ -1,67 +1,117 @@
-"""``private_key_jwt`` for django-oauth-toolkit.
+"""``private_key_jwt`` for django-oauth-toolkit: one class and two settings.
 
-    class Validator(ClientAssertionMixin, OAuth2Validator):  # OAUTH2_VALIDATOR_CLASS
-        client_assertion_verifier = ClientAssertionVerifier(..., clients=applications)
+    class Validator(ClientAssertionMixin, OAuth2Validator):
+        client_assertion_verifier = ClientAssertionVerifier(..., clients=registered_applications())
 
-``OAUTH2_BACKEND_CLASS`` must be ClientAssertionBackend or a subclass: only a backend sees the request as it came.
+    OAUTH2_PROVIDER = {
+        "OAUTH2_VALIDATOR_CLASS": "project.oauth.Validator",
+        "OIDC_ISS_ENDPOINT": "https://op.example.com",  # the issuer of the metadata: the policy's audience
+    }
+    MIDDLEWARE = [..., "private_key_jwt.integrations.oauth_toolkit.ClientAssertionMiddleware"]
+
+``clients`` may as well be a list, a mapping or a function of your own, with the toolkit's default Application model:
+what the verifier knows is registered for the method, and needs an application of the same ``client_id`` only.
+
+The issuer that the toolkit publishes and the policy's audience must agree, or clients that do as they are told are
+refused with ``audience_mismatch``. With ``"private_key_jwt.integrations"`` in INSTALLED_APPS ``manage.py check``
+compares them.
+
+The toolkit's release after 3.4 has a ``private_key_jwt`` of its own. It is not used beside this one: its fields
+``token_endpoint_auth_method``, ``client_jwks_uri`` and ``client_jwks`` are read, and no request with an assertion
+reaches its code. Its ``client_secret_jwt`` is not supported: such clients are refused.
+
+The reason for a refusal goes to the verifier's ``on_event``, one event for each request, and can be had until the end
+of the request: ``refusal(request)`` in a middleware gives the error, with ``reason`` and ``detail``.
+
+A server that has more to check before an assertion is used up, such as a DPoP proof whose nonce the client must repeat
+with the same assertion (RFC 9449 §8), overrides ``before_consume``. What it raises leaves the assertion as it was::
+
+    class Validator(ClientAssertionMixin, OAuth2Validator):
+        def before_consume(self, pending, request):  # a PendingAssertion, oauthlib's request
+            if not has_good_proof(request, pending.client_id):
+                raise UseDPoPNonceError()  # an OAuth2Error of yours
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+from typing import Any, cast
 
+from .._core.token_request import missing_assertion
 from .._registration import METHOD
 from .._text import quote
 from ..clients import RegisteredClient
 from ..discovery import client_authentication_metadata
 from ..exceptions import AuthenticationError, ConfigurationError, InvalidClient, InvalidRequest, Reason
-from ..verifier import ClientAssertionVerifier
-from . import _models
+from ..verifier import ClientAssertionVerifier, PendingAssertion, VerifiedAssertion
+from . import _django_request, _models, _outcome
 from ._extra import needs
-from ._request import Answer, answer, check_content_type, check_query, required
+from ._outcome import Outcomes, Parts, outcomes_of
+from ._request import ASSERTION_PARAMETERS, FORM, MAX_BODY, answer, check_content_type, check_query, use_utf_8
 
 with needs("django-oauth-toolkit"):
-    from django.http import HttpResponse, JsonResponse
+    from django.conf import settings
+    from django.core import checks
+    from django.http import HttpResponse
+    from django.utils.deprecation import MiddlewareMixin
+    from django.utils.module_loading import import_string
     from oauth2_provider import views
     from oauth2_provider.models import get_application_model
-    from oauth2_provider.oauth2_backends import OAuthLibCore
     from oauth2_provider.settings import oauth2_settings
     from oauthlib.oauth2 import OAuth2Error
 
 __all__ = [
-    "ClientAssertionBackend",
+    "ClientAssertionMiddleware",
     "ClientAssertionMixin",
-    "ClientAssertionViewMixin",
     "ClientNotAuthenticated",
-    "ConnectDiscoveryInfoView",
-    "IntrospectTokenView",
-    "OAuthServerMetadataView",
-    "applications",
+    "check_issuer",
+    "refusal",
+    "registered_applications",
 ]
 
 # Django, its toolkit and oauthlib are untyped.
 # mypy: disable-error-code="misc"
 
-_ASSERTION = ("client_assertion", "client_assertion_type")
-_UNIQUE = (*_ASSERTION, "client_id", "client_secret")
-_REFUSED = "_private_key_jwt_refused"
+_REQUEST = "private_key_jwt.request"  # of META, which the toolkit hands to oauthlib as header fields
+_REFUSED = "_private_key_jwt_refused"  # the attribute of a request that the middleware must answer
+_CLIENT_VIEWS = (
+    views.TokenView,
+    views.RevokeTokenView,
+    views.ClientProtectedResourceView,  # IntrospectTokenView is one
+    views.DeviceAuthorizationView,
+    getattr(views, "PushedAuthorizationRequestView", views.TokenView),  # after 3.4
+)
+_METADATA_VIEWS = (views.OAuthServerMetadataView, views.ConnectDiscoveryInfoView)
 
 
-def applications(client_id: str) -> RegisteredClient | None:
-    """The ``clients`` of a verifier: the applications that are registered for ``private_key_jwt``.
+def registered_applications(*, signing_algs: Sequence[str] | None = None) -> Callable[[str], RegisteredClient | None]:
+    """Make the ``clients`` of a verifier: the applications that are registered for ``private_key_jwt``.
 
-    An application model tells its ``jwks_uri``, or its ``jwks`` as a dictionary, and may tell a
-    ``token_endpoint_auth_signing_alg``: fields or properties of your own ``OAUTH2_PROVIDER_APPLICATION_MODEL``.
-    It is registered for the method when its ``token_endpoint_auth_method`` says so, or when it has no such
-    attribute and has keys.
+    signing_algs: the algorithms that the server has enabled; an application without a
+        ``token_endpoint_auth_signing_alg`` may use each of them. Unless given, that is RS256 only, and an application
+        may use the one that its model names.
+
+    An application model has a ``jwks_uri``, or a ``jwks`` as a dictionary or as JSON, and may have a
+    ``token_endpoint_auth_signing_alg``: fields or properties of your own ``OAUTH2_PROVIDER_APPLICATION_MODEL``. It is
+    registered for the method when its ``token_endpoint_auth_method`` says so, or names none and it has keys.
     """
-    if "\0" in client_id:  # PostgreSQL takes none in a text, and its driver raises
-        return None
-    application = get_application_model().objects.filter(client_id=client_id).first()
-    if application is None or not _models.uses_private_key_jwt(application):
-        return None
-    return _models.registered_client(client_id, application)
+
+    def find(client_id: str) -> RegisteredClient | None:
+        if "\0" in client_id:  # PostgreSQL takes none in a text, and its driver raises
+            return None
+        application = get_application_model().objects.filter(client_id=client_id).first()
+        if application is None or not _models.uses_private_key_jwt(application):
+            return None
+        return _models.registered_client(application.client_id, application, signing_algs)
+
+    return find
+
+
+def refusal(request: Any) -> AuthenticationError | None:
+    """Return why a request was refused, with ``reason`` and ``detail`` for a log; None when it was not."""
+    return outcomes_of(request).refusal
 
 
 class ClientNotAuthenticated(OAuth2Error):
@@ -87,14 +137,19 @@ class ClientNotAuthenticated(OAuth2Error):
 class ClientAssertionMixin:
     """Stands before ``OAuth2Validator`` in the bases of your ``OAUTH2_VALIDATOR_CLASS``.
 
-    client_assertion_verifier: yours to set; its ``clients`` are mostly ``applications``.
+        class Validator(ClientAssertionMixin, OAuth2Validator):
+            client_assertion_verifier = ClientAssertionVerifier(..., clients=registered_applications())
+
+    client_assertion_verifier: yours to set; its ``clients`` are mostly ``registered_applications()``.
+    client_assertion_signing_algs: the algorithms that the metadata document names.
 
     A request with a client assertion is decided by the assertion alone. An application that is registered for
     ``private_key_jwt`` is let in by nothing else: by no secret, and by no ``client_id`` alone if it is public.
-    Raises ConfigurationError when the verifier or the backend is missing.
+    Raises ConfigurationError when the verifier or the middleware is missing.
     """
 
     client_assertion_verifier: ClientAssertionVerifier
+    client_assertion_signing_algs: Sequence[str] = ("RS256",)
 
     def __init__(self) -> None:
         super().__init__()
@@ -103,18 +158,23 @@ class ClientAssertionMixin:
             raise ConfigurationError(
                 f"client_assertion_verifier must be a ClientAssertionVerifier, not {type(verifier).__name__}"
             )
-        if not issubclass(oauth2_settings.OAUTH2_BACKEND_CLASS, ClientAssertionBackend):
+        if not any(_is_ours(import_string(name)) for name in settings.MIDDLEWARE):
             raise ConfigurationError(
-                "OAUTH2_PROVIDER['OAUTH2_BACKEND_CLASS'] must be"
-                f" '{ClientAssertionBackend.__module__}.{ClientAssertionBackend.__name__}', or a subclass of it"
+                f"MIDDLEWARE must hold '{__name__}.{ClientAssertionMiddleware.__name__}', or a subclass of it"
             )
 
     def uses_private_key_jwt(self, application: Any) -> bool:
-        """Whether an application must authenticate with ``private_key_jwt``: see ``applications``.
+        """Report whether an application must authenticate with ``private_key_jwt``.
 
-        Override it, and hand ``clients`` of your own to the verifier, where keys are not told by the model.
+        It is when the verifier's ``clients`` know it, or when the model says so: see ``registered_applications``.
+        Raises TemporarilyUnavailable when ``clients`` failed.
         """
-        return _models.uses_private_key_jwt(application)
+        return _models.uses_private_key_jwt(application) or self.client_assertion_verifier.is_registered(
+            application.client_id
+        )
+
+    def before_consume(self, pending: PendingAssertion, request: Any) -> None:
+        """Check what is yours to check before an assertion is used up. Raise an OAuth2Error to refuse the request."""
 
     def client_authentication_required(self, request: Any, *args: Any, **kwargs: Any) -> bool:
         """See OAuth2Validator; a request with an assertion always is authenticated."""
@@ -124,16 +184,18 @@ class ClientAssertionMixin:
         return is_required or self._needs_assertion(request)
 
     def authenticate_client(self, request: Any, *args: Any, **kwargs: Any) -> bool:
-        """See OAuth2Validator. Raises ClientNotAuthenticated, which oauthlib sends."""
+        """See OAuth2Validator. Raises ClientNotAuthenticated, which oauthlib or the middleware sends."""
         try:
             if _has_assertion(request):
                 self._authenticate_assertion(request)
                 return True
+            _read(request)
             is_authenticated: bool = super().authenticate_client(request, *args, **kwargs)
-            if self._needs_assertion(request):
-                required(None)
         except AuthenticationError as error:
-            raise ClientNotAuthenticated(error) from error
+            raise self._refuse(request, error) from error
+        if self._needs_assertion(request):
+            error = missing_assertion(request.headers.get("Authorization"))
+            raise self._refuse(request, error) from error
         return is_authenticated
 
     def authenticate_client_id(self, client_id: str, request: Any, *args: Any, **kwargs: Any) -> bool:
@@ -141,113 +203,158 @@ class ClientAssertionMixin:
         is_public: bool = super().authenticate_client_id(client_id, request, *args, **kwargs)
         return is_public and not self._needs_assertion(request)
 
+    @staticmethod
+    def _presents_client_assertion(_request: Any) -> bool:
+        """Keep out what the toolkit has of its own after 3.4: a request that is left to it counts as without one."""
+        return False
+
     def _needs_assertion(self, request: Any) -> bool:
-        """Whether a request without an assertion names an application that must send one."""
-        return request.client is not None and self.uses_private_key_jwt(request.client)
+        """Report whether a request without an assertion names an application that must send one."""
+        try:
+            return request.client is not None and self.uses_private_key_jwt(request.client)
+        except AuthenticationError as error:
+            raise self._refuse(request, error) from error
 
     def _authenticate_assertion(self, request: Any) -> None:
-        check_content_type(request.headers.get("Content-Type"))
-        verified = self.client_assertion_verifier.authenticate(
-            request.decoded_body, request.headers.get("Authorization"), optional=True
-        )
-        client_id = required(verified).client_id
-        application = self._load_application(client_id, request)  # type: ignore[attr-defined]
-        if application is None or not self.uses_private_key_jwt(application):
-            detail = f"{quote(client_id)} is no usable application that is registered for private_key_jwt"
+        def check(pending: PendingAssertion) -> None:
+            self._load(pending.client_id, request)
+            self.before_consume(pending, request)
+
+        verifier, outcomes = self.client_assertion_verifier, _outcomes(request)
+        verified = _outcome.authenticate(verifier, outcomes, lambda: _read(request), optional=False, check=check)
+        self._load(cast(VerifiedAssertion, verified).client_id, request)  # oauthlib's request may be another one
+
+    def _load(self, client_id: str, request: Any) -> None:
+        """Set ``request.client``. Raises InvalidClient."""
+        if self._load_application(client_id, request) is None:  # type: ignore[attr-defined]
+            detail = f"{quote(client_id)} is known to the verifier, and is no usable application of the toolkit"
             raise InvalidClient(Reason.UNKNOWN_CLIENT, detail, "client")
+
+    def _refuse(self, request: Any, error: AuthenticationError) -> ClientNotAuthenticated:
+        _outcomes(request).refuse(self.client_assertion_verifier, error)
+        setattr(_http_request(request), _REFUSED, error)
+        return ClientNotAuthenticated(error)
+
+
+def _http_request(request: Any) -> Any:
+    """Return the Django request behind one of oauthlib's, or that one where there is none."""
+    return request.headers.get(_REQUEST, lambda: request)()
+
+
+def _outcomes(request: Any) -> Outcomes:
+    return outcomes_of(_http_request(request))
+
+
+def _pairs(request: Any) -> list[tuple[str, str]]:
+    """Return the parameters of the body, repeats included. oauthlib's own attributes mix in those of the URL."""
+    http_request = _http_request(request)
+    if http_request is request:
+        return list(request.decoded_body or ())
+    return [(name, value) for name, values in http_request.POST.lists() for value in values]
 
 
 def _has_assertion(request: Any) -> bool:
-    # Of the body alone: oauthlib's own attributes mix in the parameters of the URL.
-    return any(name in _ASSERTION for name, _ in request.decoded_body or ())
+    return any(value for name, value in _pairs(request) if name in ASSERTION_PARAMETERS)
 
 
-class ClientAssertionBackend(OAuthLibCore):
-    """The ``OAUTH2_BACKEND_CLASS``: hands on repeated parameters, and keeps credentials out of URLs.
+def _read(request: Any) -> Parts:
+    check_query(request.uri_query or "")
+    if _has_assertion(request):
+        check_content_type(request.headers.get("Content-Type"))
+    return _pairs(request), request.headers.get("Authorization")
 
-    Of a repeated parameter the toolkit's own backend hands on the last value, so that nothing behind it could
-    refuse an assertion that came twice (RFC 6749 §3.2).
+
+class ClientAssertionMiddleware(MiddlewareMixin):
+    """Reads the requests of the toolkit's endpoints as they came, and sends the answer to those that are refused.
+
+        MIDDLEWARE = [..., "private_key_jwt.integrations.oauth_toolkit.ClientAssertionMiddleware"]
+
+    max_body: bytes over which a body is refused: override it in a subclass.
+
+    Of a repeated parameter the toolkit hands on the last value, so that nothing behind it could refuse an assertion
+    that came twice (RFC 6749 §3.2); its device grant drops the header fields of errors, and its introspection answers
+    403. What it publishes as metadata is completed by the algorithms of the method (RFC 8414 §2).
     """
 
-    def extract_body(self, request: Any) -> list[tuple[str, str]]:
-        """See OAuthLibCore; beside an assertion, with every value of the parameters that must be unique."""
-        pairs: list[tuple[str, str]] = super().extract_body(request)
-        if not any(name in request.POST for name in _ASSERTION):
-            return pairs
-        every = ((name, value) for name in _UNIQUE for value in request.POST.getlist(name))
-        return [*(pair for pair in pairs if pair[0] not in _UNIQUE), *every]
+    max_body = MAX_BODY
 
-    def create_token_response(self, request: Any) -> Any:
-        """See OAuthLibCore."""
-        return _refused_by_url(request) or super().create_token_response(request)
+    def process_request(self, request: Any) -> None:
+        """Take forms in any charset that holds ASCII, where Django takes UTF-8 only."""
+        use_utf_8(request)
 
-    def create_revocation_response(self, request: Any) -> Any:
-        """See OAuthLibCore."""
-        return _refused_by_url(request) or super().create_revocation_response(request)
-
-    def authenticate_client(self, request: Any) -> bool:
-        """See OAuthLibCore: for views that a client calls, such as introspection. What refused it is kept."""
+    def process_view(self, request: Any, view: Any, _args: object, _kwargs: object) -> Any:
+        """Read the request of an endpoint that authenticates clients. Answer one that is malformed."""
+        request.META[_REQUEST] = lambda: request  # oauthlib reads header fields that can be iterated over
+        if not issubclass(_class(view), _CLIENT_VIEWS):
+            return None
         try:
-            check_query(request.META["QUERY_STRING"])
-            is_authenticated: bool = super().authenticate_client(request)
+            if request.content_type == FORM:
+                _django_request.read(request, self.max_body)
+            else:
+                check_query(request.META.get("QUERY_STRING", ""))
         except InvalidRequest as error:
-            setattr(request, _REFUSED, answer(error))
-            return False
-        except ClientNotAuthenticated as error:
-            setattr(request, _REFUSED, error.answer)
-            return False
-        return is_authenticated
+            verifier = oauth2_settings.OAUTH2_VALIDATOR_CLASS.client_assertion_verifier
+            return _send(outcomes_of(request).refuse(verifier, error), HttpResponse())
+        return None
 
-    def verify_request(self, request: Any, scopes: Any) -> Any:
-        """See OAuthLibCore: no access token lets in a request whose client was refused."""
-        return (False, None) if hasattr(request, _REFUSED) else super().verify_request(request, scopes)
+    def process_exception(self, _request: Any, error: Exception) -> Any:
+        """Answer what an endpoint lets through."""
+        return HttpResponse() if isinstance(error, ClientNotAuthenticated) else None
 
-
-def _refused_by_url(request: Any) -> tuple[None, dict[str, str], bytes, int] | None:
-    try:
-        check_query(request.META["QUERY_STRING"])
-    except InvalidRequest as error:
-        wire = answer(error)
-        return None, wire.headers, wire.body, wire.status
-    return None
+    def process_response(self, request: Any, response: Any) -> Any:
+        """Send the whole answer to a request that the validator refused, whatever an endpoint made of it."""
+        error = getattr(request, _REFUSED, None)
+        if error is not None:
+            return _send(error, response)
+        if response.status_code == HTTPStatus.OK and issubclass(_class(_view(request)), _METADATA_VIEWS):
+            _complete_metadata(response)
+        return response
 
 
-class ClientAssertionViewMixin:
-    """Stands before the toolkit's ``ClientProtectedResourceView`` in the bases of a view: sends the answer.
-
-    Without it, such a view answers 403 to all whom it does not let in.
-    """
-
-    def unauthenticated_response(self, request: Any, oauthlib_request: Any = None) -> Any:
-        """See OAuthLibMixin."""
-        wire: Answer | None = getattr(request, _REFUSED, None)
-        if wire is None:
-            return super().unauthenticated_response(request, oauthlib_request)
-        return HttpResponse(wire.body, status=wire.status, headers=wire.headers)
+def _is_ours(middleware: object) -> bool:
+    return isinstance(middleware, type) and issubclass(middleware, ClientAssertionMiddleware)
 
 
-class IntrospectTokenView(ClientAssertionViewMixin, views.IntrospectTokenView):
-    """The toolkit's introspection endpoint (RFC 7662). Its URL stands before ``oauth2_provider.urls``."""
+def _view(request: Any) -> object:
+    return getattr(request.resolver_match, "func", None)
 
 
-class _MetadataMixin:
-    """Tells the algorithms of the method where a setting of the toolkit's tells the method (RFC 8414 §2)."""
-
-    def get(self, request: Any, *args: Any, **kwargs: Any) -> Any:
-        """See View."""
-        told = super().get(request, *args, **kwargs)
-        metadata = json.loads(told.content)
-        for endpoint in ("token", "revocation", "introspection"):
-            if METHOD in metadata.get(f"{endpoint}_endpoint_auth_methods_supported", ()):
-                algs = f"{endpoint}_endpoint_auth_signing_alg_values_supported"
-                metadata[algs] = client_authentication_metadata(endpoints=[endpoint])[algs]
-        cors = {name: value for name, value in told.headers.items() if name.startswith("Access-Control-")}
-        return JsonResponse(metadata, headers=cors)
+def _class(view: object) -> type:
+    found: type = getattr(view, "view_class", object)
+    return found
 
 
-class OAuthServerMetadataView(_MetadataMixin, views.OAuthServerMetadataView):
-    """The toolkit's authorization server metadata (RFC 8414). Its URL stands before ``oauth2_provider.urls``."""
+def _send(error: AuthenticationError, response: Any) -> Any:
+    """Make a response the answer to a request that was refused; header fields of others, such as CORS, stay."""
+    response.status_code, headers, response.content = answer(error)
+    for name, value in headers.items():
+        response.headers[name] = value
+    return response
 
 
-class ConnectDiscoveryInfoView(_MetadataMixin, views.ConnectDiscoveryInfoView):
-    """The toolkit's provider configuration (OpenID Connect Discovery). Its URL stands before the toolkit's."""
+def _complete_metadata(response: Any) -> None:
+    metadata = json.loads(response.content)
+    algs = oauth2_settings.OAUTH2_VALIDATOR_CLASS.client_assertion_signing_algs
+    ours = client_authentication_metadata(signing_algs=algs)
+    for endpoint in ("token", "revocation", "introspection"):
+        if METHOD in metadata.get(f"{endpoint}_endpoint_auth_methods_supported", ()):
+            name = f"{endpoint}_endpoint_auth_signing_alg_values_supported"
+            metadata[name] = ours[name]
+    response.content = json.dumps(metadata)
+
+
+def check_issuer(**_: Any) -> list[checks.CheckMessage]:
+    """Compare the issuer that the toolkit publishes with the policy's audience: a system check of Django."""
+    verifier = getattr(oauth2_settings.OAUTH2_VALIDATOR_CLASS, "client_assertion_verifier", None)
+    if not isinstance(verifier, ClientAssertionVerifier):
+        return []
+    accepted, issuer = verifier.policy.audiences, oauth2_settings.OIDC_ISS_ENDPOINT
+    if issuer in accepted:
+        return []
+    shown = ", ".join(sorted(accepted))
+    hint = f"Set OAUTH2_PROVIDER['OIDC_ISS_ENDPOINT'], or the policy's audience, so that both are the same: {shown}"
+    if issuer:
+        text = f"The toolkit publishes the issuer {issuer}, and the policy's audience is {shown}: clients are refused."
+        return [checks.Error(text, hint=hint, id="private_key_jwt.E001")]
+    text = "The issuer that the toolkit publishes follows the Host header: clients that send it may be refused."
+    return [checks.Warning(text, hint=hint, id="private_key_jwt.W001")]

@@ -6,6 +6,8 @@ from authlib.oauth2.rfc7662 import IntrospectionEndpoint
 
 from .models import Client, Token
 
+ISSUER = "https://op.example.com"  # yours, exactly
+
 
 class Introspection(IntrospectionEndpoint):
     def query_token(self, token, token_type_hint):

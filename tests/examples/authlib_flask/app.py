@@ -5,7 +5,7 @@ from flask import Flask, jsonify
 from private_key_jwt import client_authentication_metadata
 
 from .client_authentication import server
-from .oauth2 import session
+from .oauth2 import ISSUER, session
 
 app = Flask(__name__)
 server.init_app(app)
@@ -28,9 +28,8 @@ def introspect():
 
 @app.get("/.well-known/oauth-authorization-server")
 def metadata():
-    issuer = "https://op.example.com"
     methods = client_authentication_metadata(other_methods=["client_secret_basic"])
-    return jsonify({"issuer": issuer, "token_endpoint": f"{issuer}/token", **methods})
+    return jsonify({"issuer": ISSUER, "token_endpoint": f"{ISSUER}/token", **methods})
 
 
 @app.teardown_appcontext

@@ -14,6 +14,8 @@ from authlib.oauth2.rfc7662 import IntrospectionEndpoint
 from sqlalchemy import Column, Integer, create_engine
 from sqlalchemy.orm import DeclarativeBase, scoped_session, sessionmaker
 
+ISSUER = "https://op.example.com"  # yours, exactly
+
 engine = create_engine("sqlite:///op.sqlite3")
 session = scoped_session(sessionmaker(engine))
 

@@ -1,5 +1,7 @@
 """The settings that matter here. Yours have more."""
 
+ISSUER = "https://op.example.com"  # what `simulate` sends as audience; yours is what your metadata says
+
 SECRET_KEY = "only to try it out"
 ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
 ROOT_URLCONF = "oauth_toolkit.urls"
@@ -8,13 +10,15 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "oauth2_provider",
     "oauth_toolkit",
+    "private_key_jwt.integrations",  # `manage.py check` compares the issuer with the policy's audience
 ]
+MIDDLEWARE = ["private_key_jwt.integrations.oauth_toolkit.ClientAssertionMiddleware"]
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "op.sqlite3"}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 OAUTH2_PROVIDER_APPLICATION_MODEL = "oauth_toolkit.Application"
 OAUTH2_PROVIDER = {
     "OAUTH2_VALIDATOR_CLASS": "oauth_toolkit.validators.Validator",
-    "OAUTH2_BACKEND_CLASS": "private_key_jwt.integrations.oauth_toolkit.ClientAssertionBackend",
+    "OIDC_ISS_ENDPOINT": ISSUER,  # the issuer of the metadata, and the audience of the policy
     "OAUTH2_TOKEN_ENDPOINT_AUTH_METHODS_SUPPORTED": ["private_key_jwt", "client_secret_basic"],
 }
