@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
@@ -20,9 +20,11 @@ from private_key_jwt import (
     ClientAssertionVerifier,
     JWKSFetcher,
     JWKSPolicy,
+    Reason,
     RegisteredClient,
     ReplayStore,
 )
+from private_key_jwt.events import AssertionRefused, Event
 from private_key_jwt.testing import Clock
 
 ISSUER = "https://op.example.com"
@@ -35,6 +37,13 @@ class Provider:
     clients: dict[str, RegisteredClient]
     clock: Clock
     replay_store: ReplayStore
+    reported: list[Event] = field(default_factory=list)
+
+    def refusals(self) -> list[Reason]:
+        """The reasons of the refusals that were reported since this was last asked."""
+        reasons = [event.reason for event in self.reported if isinstance(event, AssertionRefused)]
+        self.reported.clear()
+        return reasons
 
     def _settings(self) -> dict[str, Any]:
         return {
@@ -42,6 +51,7 @@ class Provider:
             "clients": self.clients,
             "replay_store": self.replay_store,
             "clock": self.clock,
+            "on_event": self.reported.append,
         }
 
     def verifier(self) -> ClientAssertionVerifier:

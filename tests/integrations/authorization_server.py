@@ -23,6 +23,8 @@ import coverage
 
 from integrations import uvicorn_server, werkzeug_server, wsgiref_server
 from private_key_jwt import ClientAssertionVerifier, JWKSFetcher, JWKSPolicy
+from private_key_jwt._report import Reporter
+from private_key_jwt.events import AssertionRefused, Event
 from private_key_jwt.testing import Clock
 from support import use_fetcher
 
@@ -61,11 +63,12 @@ class AuthorizationServer:
         assert answer, self.errors()
         return answer
 
-    def _tell(self, command: str, **what: Any) -> None:
+    def _tell(self, command: str, **what: Any) -> Any:
         assert self._process.stdin is not None
         print(json.dumps([command, what]), file=self._process.stdin, flush=True)
-        answer = self._answer()
-        assert answer == "done", json.loads(answer)
+        done, answer = json.loads(self._answer())
+        assert done, answer
+        return answer
 
     def errors(self) -> str:
         """What the server wrote to its standard error."""
@@ -81,6 +84,11 @@ class AuthorizationServer:
     def call(self, function: str) -> None:
         """Call ``module:function`` in the server's process."""
         self._tell("call", function=function)
+
+    def refusals(self) -> list[str]:
+        """The reasons of the refusals that were reported since this was last asked."""
+        reasons: list[str] = self._tell("refusals")
+        return reasons
 
     def __enter__(self) -> Self:
         return self
@@ -199,17 +207,29 @@ def main(example: str, now: float) -> None:
     # Time moves when the parent says so.
     started.verifier._clock = clock
     use_fetcher(started.verifier, JWKSFetcher(JWKSPolicy(allow_http_loopback=True), clock=clock))
-    commands: dict[str, Callable[..., None]] = {"add": started.add, "advance": clock.advance, "call": _call}
+    reported: list[Event] = []
+    started.verifier._reporter = Reporter(reported.append)
+
+    def refusals() -> list[str]:
+        reasons = [event.reason.value for event in reported if isinstance(event, AssertionRefused)]
+        reported.clear()
+        return reasons
+
+    commands: dict[str, Callable[..., Any]] = {
+        "add": started.add,
+        "advance": clock.advance,
+        "call": _call,
+        "refusals": refusals,
+    }
     with started.server as url:
         _say(url)
         for line in sys.stdin:
             command, what = json.loads(line)
             try:
-                commands[command](**what)
-            except Exception:
-                _say(json.dumps(traceback.format_exc()))
-            else:
-                _say("done")
+                answer = [True, commands[command](**what)]
+            except BaseException:  # also what pytest raises for a test that failed
+                answer = [False, traceback.format_exc()]
+            _say(json.dumps(answer))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ def served(request: pytest.FixtureRequest) -> Iterator[Served]:
     party = RelyingParty(clock=clock)
     provider = Provider({}, clock, MemoryReplayStore())
     with party.serve() as keys, APPS[request.param](provider) as url, httpx.Client(trust_env=False) as http:
-        yield Served(url, provider, party, keys.base_url, http)
+        yield Served(request.param, url, provider, party, keys.base_url, http)
 
 
 @pytest.fixture

@@ -12,7 +12,14 @@ from django.views.decorators.http import require_POST
 
 from examples import django_app
 from private_key_jwt import AuthenticationError, VerifiedAssertion
-from private_key_jwt.integrations.django import aauthenticate, authenticate, client_authentication, error_response
+from private_key_jwt.integrations.django import (
+    aauthenticate,
+    authenticate,
+    client_authentication,
+    error_response,
+    get_async_verifier,
+    get_verifier,
+)
 
 
 def _seen(request: HttpRequest, client: Any) -> JsonResponse:
@@ -39,7 +46,7 @@ async def async_optional(request: HttpRequest, client: VerifiedAssertion | None)
 @csrf_exempt
 def one_call(request: HttpRequest) -> HttpResponse:
     try:
-        return _seen(request, authenticate(request))
+        return _seen(request, authenticate(get_verifier(), request, optional=True))
     except AuthenticationError as error:
         return error_response(error)
 
@@ -47,7 +54,7 @@ def one_call(request: HttpRequest) -> HttpResponse:
 @csrf_exempt
 async def async_one_call(request: HttpRequest) -> HttpResponse:
     try:
-        return _seen(request, await aauthenticate(request))
+        return _seen(request, await aauthenticate(get_async_verifier(), request, optional=True))
     except AuthenticationError as error:
         return error_response(error)
 

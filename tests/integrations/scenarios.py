@@ -38,6 +38,9 @@ INVALID_REQUEST = Wire(
         "error_description": "The client authentication parameters of the request are malformed.",
     },
 )
+INVALID_CLIENT_TRIED_BASIC = INVALID_CLIENT._replace(
+    headers={**_ERROR, "www-authenticate": 'PrivateKeyJWT error="invalid_client", Basic realm="token"'}
+)
 TEMPORARILY_UNAVAILABLE = Wire(
     503,
     {**_ERROR, "retry-after": "5"},
@@ -123,6 +126,13 @@ MALFORMED: dict[str, MakeRequest] = {
     "secret beside": lambda tenant: {"data": token_request(tenant.assertion(), client_secret="s")},
     "invalid UTF-8": lambda tenant: _body(_encoded(tenant) + b"&scope=\xff\xfe"),
     "invalid UTF-8, encoded": lambda tenant: _body(_encoded(tenant) + b"&scope=%ff%fe"),
+    "no UTF-8 in a charset that holds ASCII": lambda tenant: _body(
+        _encoded(tenant) + b"&scope=%E9", f"{FORM}; charset=ISO-8859-1"
+    ),
+    "a query of 10,000 parameters": lambda tenant: {
+        "params": b"a=&" * 10_000,
+        "data": token_request(tenant.assertion()),
+    },
     "10,000 parameters": lambda tenant: _body(_encoded(tenant) + b"&a=" * 10_000),
     "too large": lambda tenant: _body(_encoded(tenant, scope="x" * 70_000)),
     "JSON": lambda tenant: {"json": token_request(tenant.assertion())},
@@ -138,15 +148,19 @@ MALFORMED: dict[str, MakeRequest] = {
     "an odd charset": lambda tenant: _body(_encoded(tenant), f"{FORM}; charset=no-such"),
 }
 
-# Each of these authenticates nobody.
-REFUSED: dict[str, MakeRequest] = {
+# Each of these has no assertion.
+MISSING: dict[str, MakeRequest] = {
     "nothing at all": lambda tenant: {},
     "a form without an assertion": lambda tenant: {"data": {"grant_type": "client_credentials"}},
     "an empty body": lambda tenant: _body(b""),
     "an empty body of no type": lambda tenant: _body(b"", None),
     "a secret": lambda tenant: {"data": {"client_id": tenant.client_id, "client_secret": "s"}},
-    "Basic": lambda tenant: {"headers": {"Authorization": "Basic eDp5"}},
+    "both parameters without a value": lambda tenant: _body(b"client_assertion=&client_assertion_type&client_id=x"),
     "percent-encoded nonsense": lambda tenant: _body(b"%%%=%zz&%=%&&&=&client_assertio%6=1"),
+}
+
+# Each of these authenticates nobody.
+REFUSED: dict[str, MakeRequest] = {
     "an assertion of nonsense": lambda tenant: {"data": token_request("\x00\U0001f600" * 100)},
     "a large assertion": lambda tenant: {"data": token_request("a" * 20_000)},
     "an expired assertion": lambda tenant: {"data": token_request(tenant.defective("expired"))},
@@ -159,6 +173,17 @@ ACCEPTED: dict[str, MakeRequest] = {
     "plain": lambda tenant: {"data": token_request(tenant.assertion())},
     "with client_id": lambda tenant: {"data": token_request(tenant.assertion(), client_id=tenant.client_id)},
     "with a charset": lambda tenant: _body(_encoded(tenant), f"{FORM}; charset=UTF-8"),
+    "in a charset that holds ASCII": lambda tenant: _body(_encoded(tenant), f"{FORM}; charset=ISO-8859-1"),
+    "in a charset that holds ASCII, and not ASCII": lambda tenant: _body(
+        _encoded(tenant, state="é"), f'{FORM}; charset="windows-1252"'
+    ),
+    "parameters without a value": lambda tenant: _body(
+        b"client_secret=&client_id&client_assertion=&" + _encoded(tenant) + b"&client_assertion_type"
+    ),
+    "parameters without a value in the query": lambda tenant: {
+        "params": "client_secret=&client_id",
+        "data": token_request(tenant.assertion()),
+    },
     "another case": lambda tenant: _body(_encoded(tenant), "Application/X-WWW-Form-URLEncoded"),
     "every letter encoded": lambda tenant: _body(
         _encoded(tenant).replace(b"client_assertion=", b"client%5Fasserti%6Fn=")

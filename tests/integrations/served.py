@@ -14,7 +14,10 @@ from private_key_jwt.testing import RelyingParty, Tenant
 class Served:
     """A running token endpoint, LedgerBee's look-alike, and an HTTP client between them."""
 
-    def __init__(self, url: str, provider: Provider, party: RelyingParty, base_url: str, http: httpx.Client) -> None:
+    def __init__(
+        self, app: str, url: str, provider: Provider, party: RelyingParty, base_url: str, http: httpx.Client
+    ) -> None:
+        self.app = app
         self.url = url
         self.provider = provider
         self.party = party

@@ -28,6 +28,7 @@ from integrations.scenarios import (
     token_request,
     wire,
 )
+from private_key_jwt import Reason
 from private_key_jwt.testing import Clock, RelyingParty, Tenant
 
 ISSUER = "https://op.example.com"
@@ -173,17 +174,17 @@ def _outage(world: World, _tenant: Tenant, endpoint: str) -> httpx.Response:
     return _in_outage(world, world.add(), endpoint)
 
 
-TABLE: dict[str, tuple[Send, Wire]] = {
-    "replayed": (_replayed, INVALID_CLIENT),
-    "no keys published": (_unpublished, INVALID_CLIENT),
-    "a client that is not registered": (_unregistered, INVALID_CLIENT),
-    "a client of another method": (_registered_for_a_secret, INVALID_CLIENT),
-    "a NUL in the client_id": (_nul, INVALID_CLIENT),
-    "two assertions": (_twice, INVALID_REQUEST),
-    "a client_secret beside it": (_with(client_secret="s3cret"), INVALID_REQUEST),
-    "in the URL": (_in_url, INVALID_REQUEST),
-    "in a multipart body": (_as_multipart, INVALID_REQUEST),
-    "keys that cannot be fetched": (_outage, TEMPORARILY_UNAVAILABLE),
+TABLE: dict[str, tuple[Send, Wire, Reason]] = {
+    "replayed": (_replayed, INVALID_CLIENT, Reason.REPLAYED),
+    "no keys published": (_unpublished, INVALID_CLIENT, Reason.NO_KEYS),
+    "a client that is not registered": (_unregistered, INVALID_CLIENT, Reason.UNKNOWN_CLIENT),
+    "a client of another method": (_registered_for_a_secret, INVALID_CLIENT, Reason.UNKNOWN_CLIENT),
+    "a NUL in the client_id": (_nul, INVALID_CLIENT, Reason.UNKNOWN_CLIENT),
+    "two assertions": (_twice, INVALID_REQUEST, Reason.INVALID_REQUEST),
+    "a client_secret beside it": (_with(client_secret="s3cret"), INVALID_REQUEST, Reason.INVALID_REQUEST),
+    "in the URL": (_in_url, INVALID_REQUEST, Reason.INVALID_REQUEST),
+    "in a multipart body": (_as_multipart, INVALID_REQUEST, Reason.INVALID_REQUEST),
+    "keys that cannot be fetched": (_outage, TEMPORARILY_UNAVAILABLE, Reason.JWKS_UNAVAILABLE),
 }
 
 # The rows of the table of all frameworks that say something of an assertion, in a body that the framework could read
@@ -203,6 +204,7 @@ READABLE = {
             "Authorization beside",
             "two Authorization beside",
             "secret beside",
+            "too large",
             "multipart",
         )
     },
@@ -222,11 +224,13 @@ READABLE = {
 @pytest.mark.parametrize("name", READABLE)
 def test_they_answer_as_all_frameworks_do(world: World, name: str) -> None:
     make, expected = READABLE[name]
+    world.server.refusals()
     assert wire(world.http.post(world.server.token_endpoint, **make(world.tenant))) == expected
+    assert len(world.server.refusals()) == 1
 
 
 # These servers look at the scope, too, and one takes no query at all.
-NOT_OURS = {"odd parameters", "a body of 60 KB", "another query"}
+NOT_OURS = {"odd parameters", "a body of 60 KB", "another query", "parameters without a value in the query"}
 
 
 @pytest.mark.parametrize("name", sorted(ACCEPTED.keys() - NOT_OURS))
@@ -237,9 +241,11 @@ def test_they_take_what_all_frameworks_take(world: World, name: str) -> None:
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
 @pytest.mark.parametrize("sent", TABLE)
-def test_the_answers_on_the_wire_are_the_same_everywhere(world: World, sent: str, endpoint: str) -> None:
-    send, expected = TABLE[sent]
+def test_every_endpoint_gives_the_same_answer_and_one_event(world: World, sent: str, endpoint: str) -> None:
+    send, expected, reason = TABLE[sent]
+    world.server.refusals()
     assert wire(send(world, world.tenant, endpoint)) == expected
+    assert world.server.refusals() == [reason]
 
 
 def test_a_token_is_issued(world: World) -> None:
@@ -332,6 +338,7 @@ def test_a_refused_assertion_is_not_made_good_by_a_secret(world: World, endpoint
 def test_a_client_with_keys_does_not_come_in_without_an_assertion(world: World, endpoint: str) -> None:
     """Neither with a secret, were there one, nor with an empty one, nor by its name."""
     for secret in ("s3cret", ""):
+        world.server.refusals()
         tenant = world.add(client_secret=secret)
         form = {"grant_type": "client_credentials", "token": "x"}
         named = {**form, "client_id": tenant.client_id}

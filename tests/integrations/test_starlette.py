@@ -167,7 +167,7 @@ def test_an_endpoint_reads_the_form_that_was_authenticated(
 
     async def token(request: Request) -> Response:
         client = await starlette.authenticate(verifier, request)
-        return JSONResponse({"client": client and client.client_id, "form": list((await request.form()).multi_items())})
+        return JSONResponse({"client": client.client_id, "form": list((await request.form()).multi_items())})
 
     body = f"{urlencode(token_request(tenant.assertion()))}&{rest}"
     app = Starlette(routes=[Route("/token", token, methods=["POST"])])

@@ -1,4 +1,4 @@
-"""The setting PRIVATE_KEY_JWT of a Django project, and the verifiers that are made of it."""
+"""The setting PRIVATE_KEY_JWT of a Django project, and the verifiers that it describes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from threading import RLock
 from typing import Any, TypeVar
 
 from .._coroutines import is_in_process
+from .._fork import renew_after_fork
 from .._text import quote
 from ..exceptions import ConfigurationError
-from ..fetcher import AsyncJWKSFetcher, JWKSFetcher
+from ..fetcher import JWKSFetcher
 from ..policy import AssertionPolicy, JWKSPolicy
 from ..verifier import AsyncClientAssertionVerifier, ClientAssertionVerifier
 from ._extra import needs
@@ -48,7 +49,7 @@ def _check_keys(given: Mapping[str, Any], known: Iterable[str], where: str = "")
 
 
 def _imported(name: str, value: Any) -> Any:
-    """What a dotted path names; anything else as it is."""
+    """Import what a dotted path names; give anything else as it is."""
     if not isinstance(value, str):
         return value
     try:
@@ -58,7 +59,7 @@ def _imported(name: str, value: Any) -> Any:
 
 
 def _made(name: str, value: Any, is_ready: Callable[[Any], bool]) -> Any:
-    """What a dotted path names, or what a class or factory there makes."""
+    """Import what a dotted path names, and call it when it is a class or a factory."""
     found = _imported(name, value)
     if not callable(found) or (is_ready(found) and not isinstance(found, type)):
         return found
@@ -69,9 +70,9 @@ def _made(name: str, value: Any, is_ready: Callable[[Any], bool]) -> Any:
 
 
 class Project:
-    """What one value of the setting makes: each thing once, when it is first asked for.
+    """Make what one value of the setting describes: each thing once, when it is first asked for.
 
-    Sync and async views must share a replay store: each would accept an assertion once.
+    Sync and async views share the replay store, where each would accept an assertion once, and the fetcher.
     """
 
     def __init__(self, given: object) -> None:
@@ -88,9 +89,14 @@ class Project:
                     raise _wrong(f"{name} is missing")
         self._lock = RLock()
         self._ready: dict[object, Any] = {}
+        renew_after_fork(self)
+
+    def after_fork_in_child(self) -> None:
+        """Free the lock: what another thread was making at the fork is made anew in this child."""
+        self._lock = RLock()
 
     def verifier(self, kind: type[Verifier]) -> Verifier:
-        """The verifier of this kind. Raises ConfigurationError."""
+        """Return the verifier of this kind. Raises ConfigurationError."""
         return self._once(kind, lambda: self._whole(kind) if self._is_whole else self._of_parts(kind))  # type: ignore[no-any-return]
 
     def _once(self, what: object, make: Callable[[], Any]) -> Any:
@@ -117,51 +123,67 @@ class Project:
             )
 
     def _of_parts(self, kind: type[Verifier]) -> Verifier:
-        store = self._once("REPLAY_STORE", self._replay_store)
         parts: dict[str, Any] = {
             name.lower(): _imported(name, self._given[name])
             for name in ("CLIENTS", "CLOCK", "WORKERS", "ON_EVENT")
             if name in self._given
         }
         try:
-            if "FETCHER" in self._given:
-                parts["fetcher"] = self._fetcher(kind, parts.get("on_event"))
+            parts["replay_store"] = self._once("REPLAY_STORE", self._replay_store)
+            parts["fetcher"] = self._once("FETCHER", lambda: self._fetcher(parts.get("on_event")))
             policy = AssertionPolicy(**{_POLICY[name]: self._given[name] for name in self._given if name in _POLICY})
-            return kind(policy=policy, replay_store=store, **parts)
+            return kind(policy=policy, **parts)
         except ConfigurationError as error:
             raise error if NAME in str(error) else _wrong(str(error)) from error
 
     def _replay_store(self) -> Any:
         return _made("REPLAY_STORE", self._given["REPLAY_STORE"], lambda found: hasattr(found, "add"))
 
-    def _fetcher(self, kind: type, on_event: Any) -> Any:
-        given = self._given["FETCHER"]
+    def _fetcher(self, on_event: Any) -> Any:
+        """Make the fetcher of both kinds of views: with one for each, a publisher would be asked twice as often."""
+        given = self._given.get("FETCHER", {})
         if not isinstance(given, Mapping):
             return _made("FETCHER", given, lambda found: hasattr(found, "get_key"))
         _check_keys(given, _JWKS_POLICY, " of FETCHER")
         policy = JWKSPolicy(**{_JWKS_POLICY[name]: value for name, value in given.items()})
-        fetcher = JWKSFetcher if kind is ClientAssertionVerifier else AsyncJWKSFetcher
-        return fetcher(policy, on_event=on_event)
+        return JWKSFetcher(policy, on_event=on_event)
 
 
-_lock = RLock()
-_project: Project | None = None
+class _Current:
+    """The project of the settings as they are now, made when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._lock = RLock()
+        self._project: Project | None = None
+        renew_after_fork(self)
+
+    def after_fork_in_child(self) -> None:
+        """Free the lock, which a thread may have held that is not in this child."""
+        self._lock = RLock()
+
+    def project(self) -> Project:
+        """Return it. Raises ConfigurationError."""
+        with self._lock:
+            if self._project is None:
+                self._project = Project(getattr(settings, NAME, None))
+            return self._project
+
+    def forget(self) -> None:
+        """Make another when it is next asked for."""
+        self._project = None
+
+
+_current = _Current()
 
 
 def verifier(kind: type[Verifier]) -> Verifier:
-    """The verifier of this kind that the settings ask for. Raises ConfigurationError, which names the setting."""
-    global _project
-    with _lock:
-        if _project is None:
-            _project = Project(getattr(settings, NAME, None))
-        project = _project
-    return project.verifier(kind)
+    """Return the verifier of this kind that the settings describe. Raises ConfigurationError, which names them."""
+    return _current.project().verifier(kind)
 
 
 def _changed(*, setting: str, **_: object) -> None:
-    global _project
     if setting == NAME:
-        _project = None
+        _current.forget()
 
 
 # Sent by `override_settings` in a project's tests.

@@ -12,8 +12,23 @@
 
 The keys are the arguments of ClientAssertionVerifier and of AssertionPolicy in capitals, and ``FETCHER`` may be a
 dictionary of those of JWKSPolicy. ``CLIENTS``, ``REPLAY_STORE``, ``FETCHER`` and ``CLOCK`` may be dotted paths; a class
-or function named for a store or a fetcher is called, once. Or there is a whole ``VERIFIER``, and for async views an
-``ASYNC_VERIFIER``: a dotted path to one, or to a function that makes it.
+or function named for a store or a fetcher is called, once, and sync and async views share what it makes. Or there is a
+whole ``VERIFIER``, and for async views an ``ASYNC_VERIFIER``: a dotted path to one, or to a function that makes it.
+
+A view without the decorator calls ``authenticate(get_verifier(), request)``, an async one
+``await aauthenticate(get_async_verifier(), request)``, with the verifiers of the settings or its own.
+
+The reason for a refusal goes to ``ON_EVENT``, one event for each request, and can be had until the end of the request:
+``refusal(request)`` in a middleware gives the error, with ``reason`` and ``detail``.
+
+A server that has more to check before an assertion is used up, such as a DPoP proof whose nonce the client must repeat
+with the same assertion (RFC 9449 §8), takes it pending, and consumes it when everything else is in order::
+
+    @client_authentication(consume=False)
+    def token(request, client):  # a PendingAssertion; in an async view an AsyncPendingAssertion
+        if not has_good_proof(request, client.client_id):
+            return JsonResponse({"error": "use_dpop_nonce"}, status=400, headers={"DPoP-Nonce": new_nonce()})
+        verified = client.consume()  # a refusal is answered, too
 """
 
 from __future__ import annotations
@@ -21,118 +36,218 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from inspect import iscoroutinefunction
-from typing import Any
+from typing import Any, Literal, overload
 
-from .._core.token_request import Form
 from ..exceptions import AuthenticationError
-from ..verifier import AsyncClientAssertionVerifier, ClientAssertionVerifier, VerifiedAssertion
+from ..verifier import (
+    AsyncClientAssertionVerifier,
+    AsyncPendingAssertion,
+    ClientAssertionVerifier,
+    PendingAssertion,
+    VerifiedAssertion,
+)
 from . import _django_settings as project
+from . import _outcome
+from ._django_request import read
 from ._extra import needs
-from ._request import MAX_BODY, TokenRequest, answer, check_settings, expected, unreadable
+from ._outcome import Parts, outcomes_of
+from ._request import MAX_BODY, answer, check_settings
 
 with needs("django"):
     from django.http import HttpRequest, HttpResponse
     from django.views.decorators.csrf import csrf_exempt
     from django.views.decorators.debug import sensitive_post_parameters
 
-__all__ = ["aauthenticate", "authenticate", "client_authentication", "error_response"]
+__all__ = [
+    "aauthenticate",
+    "abegin_authentication",
+    "authenticate",
+    "begin_authentication",
+    "client_authentication",
+    "error_response",
+    "get_async_verifier",
+    "get_verifier",
+    "refusal",
+]
 
 View = Callable[..., Any]
 
 
-def authenticate(
-    request: HttpRequest, verifier: ClientAssertionVerifier | None = None, *, max_body: int = MAX_BODY
-) -> VerifiedAssertion | None:
-    """Authenticate the client of a request; None when it carries no client assertion at all.
+def get_verifier() -> ClientAssertionVerifier:
+    """Return the verifier of the settings, always the same one. Raises ConfigurationError."""
+    return project.verifier(ClientAssertionVerifier)
 
-    verifier: that of the settings, unless given.
+
+def get_async_verifier() -> AsyncClientAssertionVerifier:
+    """Return the verifier of the settings for async views, always the same one. Raises ConfigurationError."""
+    return project.verifier(AsyncClientAssertionVerifier)
+
+
+@overload
+def authenticate(
+    verifier: ClientAssertionVerifier,
+    request: HttpRequest,
+    *,
+    optional: Literal[False] = False,
+    max_body: int = MAX_BODY,
+) -> VerifiedAssertion: ...
+@overload
+def authenticate(
+    verifier: ClientAssertionVerifier, request: HttpRequest, *, optional: bool, max_body: int = MAX_BODY
+) -> VerifiedAssertion | None: ...
+def authenticate(
+    verifier: ClientAssertionVerifier, request: HttpRequest, *, optional: bool = False, max_body: int = MAX_BODY
+) -> VerifiedAssertion | None:
+    """Authenticate the client of a request. Asked again for the same request, give the same answer.
+
+    optional: give None for a request without any client assertion, in place of an error.
     max_body: bytes over which a body is refused; Django's own limits go first. The request can be read again
         afterwards.
 
-    The view must be ``csrf_exempt``. Raises what ``ClientAssertionVerifier.authenticate`` raises, and
-    ConfigurationError.
+    The view must be ``csrf_exempt``. Raises what ``ClientAssertionVerifier.authenticate`` raises.
     """
-    verifier = verifier or project.verifier(ClientAssertionVerifier)
-    token_request = TokenRequest.from_wsgi(request.META, max_body)  # which Django fills under ASGI too
-    return verifier.authenticate(_form(request, token_request), token_request.authorization, optional=True)
+    return _outcome.authenticate(verifier, outcomes_of(request), lambda: read(request, max_body), optional=optional)
 
 
+@overload
+def begin_authentication(
+    verifier: ClientAssertionVerifier,
+    request: HttpRequest,
+    *,
+    optional: Literal[False] = False,
+    max_body: int = MAX_BODY,
+) -> PendingAssertion: ...
+@overload
+def begin_authentication(
+    verifier: ClientAssertionVerifier, request: HttpRequest, *, optional: bool, max_body: int = MAX_BODY
+) -> PendingAssertion | None: ...
+def begin_authentication(
+    verifier: ClientAssertionVerifier, request: HttpRequest, *, optional: bool = False, max_body: int = MAX_BODY
+) -> PendingAssertion | None:
+    """Check everything but replay: the client is authenticated when ``consume()`` of what is given has answered.
+
+    Arguments and errors are those of ``authenticate``.
+    """
+    return _outcome.begin(verifier, outcomes_of(request), lambda: read(request, max_body), optional=optional)
+
+
+@overload
 async def aauthenticate(
-    request: HttpRequest, verifier: AsyncClientAssertionVerifier | None = None, *, max_body: int = MAX_BODY
+    verifier: AsyncClientAssertionVerifier,
+    request: HttpRequest,
+    *,
+    optional: Literal[False] = False,
+    max_body: int = MAX_BODY,
+) -> VerifiedAssertion: ...
+@overload
+async def aauthenticate(
+    verifier: AsyncClientAssertionVerifier, request: HttpRequest, *, optional: bool, max_body: int = MAX_BODY
+) -> VerifiedAssertion | None: ...
+async def aauthenticate(
+    verifier: AsyncClientAssertionVerifier, request: HttpRequest, *, optional: bool = False, max_body: int = MAX_BODY
 ) -> VerifiedAssertion | None:
-    """``authenticate`` for async views."""
-    verifier = verifier or project.verifier(AsyncClientAssertionVerifier)
-    token_request = TokenRequest.from_wsgi(request.META, max_body)
-    return await verifier.authenticate(_form(request, token_request), token_request.authorization, optional=True)
+    """See ``authenticate``: for async views."""
+
+    async def read_request() -> Parts:
+        return read(request, max_body)
+
+    return await _outcome.aauthenticate(verifier, outcomes_of(request), read_request, optional=optional)
 
 
-def _form(request: HttpRequest, token_request: TokenRequest) -> Form:
-    try:
-        form = token_request.form(request.body)
-        # The limits of DATA_UPLOAD_MAX_... are told when POST is first read: here, where there is an answer for them.
-        _ = request.POST
-    except AuthenticationError:
-        raise
-    except Exception as error:  # SuspiciousOperation, UnreadablePostError, RawPostDataException
-        raise unreadable(error) from error
-    return form
+@overload
+async def abegin_authentication(
+    verifier: AsyncClientAssertionVerifier,
+    request: HttpRequest,
+    *,
+    optional: Literal[False] = False,
+    max_body: int = MAX_BODY,
+) -> AsyncPendingAssertion: ...
+@overload
+async def abegin_authentication(
+    verifier: AsyncClientAssertionVerifier, request: HttpRequest, *, optional: bool, max_body: int = MAX_BODY
+) -> AsyncPendingAssertion | None: ...
+async def abegin_authentication(
+    verifier: AsyncClientAssertionVerifier, request: HttpRequest, *, optional: bool = False, max_body: int = MAX_BODY
+) -> AsyncPendingAssertion | None:
+    """See ``begin_authentication``: for async views."""
+
+    async def read_request() -> Parts:
+        return read(request, max_body)
+
+    return await _outcome.abegin(verifier, outcomes_of(request), read_request, optional=optional)
+
+
+def refusal(request: HttpRequest) -> AuthenticationError | None:
+    """Return why a request was refused, with ``reason`` and ``detail`` for a log; None when it was not."""
+    return outcomes_of(request).refusal
 
 
 def error_response(error: AuthenticationError) -> HttpResponse:
-    """The answer to a request whose client was not authenticated (RFC 6749 §5.2)."""
+    """Make the answer to a request whose client was not authenticated (RFC 6749 §5.2)."""
     status, headers, body = answer(error)
     return HttpResponse(body, status=status, headers=headers)
 
 
 def client_authentication(
-    *,
     verifier: ClientAssertionVerifier | AsyncClientAssertionVerifier | None = None,
+    *,
     optional: bool = False,
+    consume: bool = True,
     max_body: int = MAX_BODY,
 ) -> Callable[[View], View]:
-    """A decorator: the view gets the VerifiedAssertion as its argument ``client``; errors are answered before it.
+    """Decorate a view: it gets the VerifiedAssertion as its argument ``client``, and errors are answered before it.
 
     verifier: that of the settings, unless given; an async view takes an AsyncClientAssertionVerifier.
     optional: let a request without any client assertion through too, with None as ``client``, so that other
         methods of authentication can have their turn.
+    consume: with False, ``client`` is a pending assertion, which the view consumes when all else is in order.
     max_body: bytes (1,024 to 16,777,216) over which a body is refused.
 
     The view is exempt from CSRF protection: no browser's cookie authenticates here. Debug pages and error mails
-    leave the assertion out. Raises ConfigurationError, also for the settings.
+    leave the assertion out. An AuthenticationError that leaves the view is answered in the same way.
+    Raises ConfigurationError, also for the settings.
     """
 
     def decorate(view: View) -> View:
         is_async = iscoroutinefunction(view)
         kind: type[Any] = AsyncClientAssertionVerifier if is_async else ClientAssertionVerifier
-        # Asked for here too, so that a wrong setting is told when the views are imported, and not to a client.
-        check_settings(verifier or project.verifier(kind), kind, optional=optional, max_body=max_body)
+        # Asked for here too, so that a wrong setting is named when the views are imported, and not to a client.
+        check_settings(verifier or project.verifier(kind), kind, optional=optional, consume=consume, max_body=max_body)
         wrap = _async_view if is_async else _view
-        wrapper = wrap(view, verifier, optional=optional, max_body=max_body)
+        wrapper = wrap(
+            view, lambda: verifier or project.verifier(kind), consume=consume, optional=optional, max_body=max_body
+        )
         decorated: View = csrf_exempt(sensitive_post_parameters("client_assertion", "client_secret")(wrapper))
         return decorated
 
     return decorate
 
 
-def _view(view: View, verifier: Any, *, optional: bool, max_body: int) -> View:
+def _view(view: View, get: Callable[[], Any], *, consume: bool, **settings: Any) -> View:
+    find: Callable[..., Any] = authenticate if consume else begin_authentication
+
     @wraps(view)
     def authenticated(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        verifier = get()
         try:
-            client = expected(authenticate(request, verifier, max_body=max_body), optional=optional)
+            client = find(verifier, request, **settings)
+            return view(request, *args, client=client, **kwargs)
         except AuthenticationError as error:
-            return error_response(error)
-        return view(request, *args, client=client, **kwargs)
+            return error_response(outcomes_of(request).refuse(verifier, error))
 
     return authenticated
 
 
-def _async_view(view: View, verifier: Any, *, optional: bool, max_body: int) -> View:
+def _async_view(view: View, get: Callable[[], Any], *, consume: bool, **settings: Any) -> View:
+    find: Callable[..., Any] = aauthenticate if consume else abegin_authentication
+
     @wraps(view)
     async def authenticated(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        verifier = get()
         try:
-            client = expected(await aauthenticate(request, verifier, max_body=max_body), optional=optional)
+            client = await find(verifier, request, **settings)
+            return await view(request, *args, client=client, **kwargs)
         except AuthenticationError as error:
-            return error_response(error)
-        return await view(request, *args, client=client, **kwargs)
+            return error_response(outcomes_of(request).refuse(verifier, error))
 
     return authenticated

@@ -6,24 +6,30 @@
     @app.post("/token", openapi_extra=authenticate.openapi_extra)
     async def token(client: Annotated[VerifiedAssertion, Depends(authenticate)]): ...
 
+A client is authenticated once for each request, whoever asks: ``Security(authenticate)`` beside
+``Depends(authenticate)``, or a router's dependency beside an endpoint's.
+
 Read further parameters with ``await request.form()``. FastAPI reads a body for ``Form()`` parameters before any
 dependency runs; the limit of its size is then that of ``FastAPI(max_body_size=...)``.
+
+``refusal(request)`` gives the reason for a refusal, and ``ClientAuthentication(verifier, consume=False)`` a pending
+assertion: see ``.starlette``.
 """
 
 from typing import Any, Literal, overload
 
 from .._core.token_request import ASSERTION_TYPE
-from ..verifier import AsyncClientAssertionVerifier, VerifiedAssertion
+from ..verifier import AsyncClientAssertionVerifier, AsyncPendingAssertion, VerifiedAssertion
 from . import starlette
 from ._extra import needs
 from ._request import MAX_BODY
-from .starlette import Client, authenticate, error_response
+from .starlette import Client, authenticate, begin_authentication, error_response, refusal
 
 with needs("fastapi"):
     from fastapi.openapi.models import HTTPBase
     from fastapi.security.base import SecurityBase
 
-__all__ = ["ClientAuthentication", "authenticate", "error_response"]
+__all__ = ["ClientAuthentication", "authenticate", "begin_authentication", "error_response", "refusal"]
 
 _DESCRIPTION = (
     "The client signs a JWT with its private key and sends it in the body, as `client_assertion` "
@@ -59,6 +65,9 @@ def _openapi_extra(*, optional: bool) -> dict[str, Any]:
 class ClientAuthentication(starlette.ClientAuthentication[Client], SecurityBase):
     """``starlette.ClientAuthentication`` as a security scheme of the OpenAPI document.
 
+        authenticate = ClientAuthentication(verifier)
+        async def token(client: Annotated[VerifiedAssertion, Depends(authenticate)]): ...
+
     scheme_name: what the docs page calls it.
 
     OpenAPI has no scheme for assertions in a body. It is named here as an HTTP scheme of our own, the one that the
@@ -72,29 +81,50 @@ class ClientAuthentication(starlette.ClientAuthentication[Client], SecurityBase)
         verifier: AsyncClientAssertionVerifier,
         *,
         optional: Literal[False] = False,
+        consume: Literal[True] = True,
         max_body: int = MAX_BODY,
         scheme_name: str = "private_key_jwt",
     ) -> None: ...
-
     @overload
     def __init__(
         self: "ClientAuthentication[VerifiedAssertion | None]",
         verifier: AsyncClientAssertionVerifier,
         *,
         optional: Literal[True],
+        consume: Literal[True] = True,
         max_body: int = MAX_BODY,
         scheme_name: str = "private_key_jwt",
     ) -> None: ...
-
+    @overload
+    def __init__(
+        self: "ClientAuthentication[AsyncPendingAssertion]",
+        verifier: AsyncClientAssertionVerifier,
+        *,
+        optional: Literal[False] = False,
+        consume: Literal[False],
+        max_body: int = MAX_BODY,
+        scheme_name: str = "private_key_jwt",
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: "ClientAuthentication[AsyncPendingAssertion | None]",
+        verifier: AsyncClientAssertionVerifier,
+        *,
+        optional: Literal[True],
+        consume: Literal[False],
+        max_body: int = MAX_BODY,
+        scheme_name: str = "private_key_jwt",
+    ) -> None: ...
     def __init__(
         self,
         verifier: AsyncClientAssertionVerifier,
         *,
         optional: bool = False,
+        consume: bool = True,
         max_body: int = MAX_BODY,
         scheme_name: str = "private_key_jwt",
     ) -> None:
-        super().__init__(verifier, optional=optional, max_body=max_body)  # type: ignore[misc, call-overload]
+        super().__init__(verifier, optional=optional, consume=consume, max_body=max_body)  # type: ignore[misc, call-overload]
         self.model = HTTPBase(scheme="PrivateKeyJWT", description=_DESCRIPTION)
         self.scheme_name = scheme_name
         self.openapi_extra = _openapi_extra(optional=optional)

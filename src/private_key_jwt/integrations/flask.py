@@ -1,83 +1,140 @@
-"""Client authentication in Flask.
+"""Client authentication in Flask: a view decorator, or one call in a view.
 
-@app.post("/token")
-@client_authentication(verifier)
-def token(client): ...  # a VerifiedAssertion; other requests are answered already
+    @app.post("/token")
+    @client_authentication(verifier)
+    def token(client): ...  # a VerifiedAssertion; other requests are answered already
+
+The reason for a refusal goes to the verifier's ``on_event``, one event for each request, and can be had until the end
+of the request::
+
+    @app.after_request
+    def log(response):
+        if (error := refusal(request)) is not None:
+            app.logger.warning("%s", error)  # "expired: ...": not for the wire
+        return response
+
+A server that has more to check before an assertion is used up, such as a DPoP proof whose nonce the client must repeat
+with the same assertion (RFC 9449 §8), takes it pending, and consumes it when everything else is in order::
+
+    @app.post("/token")
+    @client_authentication(verifier, consume=False)
+    def token(client):  # a PendingAssertion
+        if not has_good_proof(request, client.client_id):
+            return {"error": "use_dpop_nonce"}, 400, {"DPoP-Nonce": new_nonce()}
+        verified = client.consume()  # a refusal is answered, too
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, Literal, overload
 
-from .._core.token_request import Form
 from ..exceptions import AuthenticationError
-from ..verifier import ClientAssertionVerifier, VerifiedAssertion
+from ..verifier import ClientAssertionVerifier, PendingAssertion, VerifiedAssertion
+from . import _outcome
 from ._extra import needs
-from ._request import MAX_BODY, TokenRequest, answer, check_settings, expected, unreadable
+from ._outcome import Parts, outcomes_of
+from ._request import MAX_BODY, TokenRequest, answer, check_settings, unreadable
 
 with needs("flask"):
     from flask import Request, Response, current_app, request
 
-__all__ = ["authenticate", "client_authentication", "error_response"]
+__all__ = ["authenticate", "begin_authentication", "client_authentication", "error_response", "refusal"]
 
 View = Callable[..., Any]
 
 
+@overload
 def authenticate(
-    verifier: ClientAssertionVerifier, request: Request, *, max_body: int = MAX_BODY
+    verifier: ClientAssertionVerifier, request: Request, *, optional: Literal[False] = False, max_body: int = MAX_BODY
+) -> VerifiedAssertion: ...
+@overload
+def authenticate(
+    verifier: ClientAssertionVerifier, request: Request, *, optional: bool, max_body: int = MAX_BODY
+) -> VerifiedAssertion | None: ...
+def authenticate(
+    verifier: ClientAssertionVerifier, request: Request, *, optional: bool = False, max_body: int = MAX_BODY
 ) -> VerifiedAssertion | None:
-    """Authenticate the client of a request; None when it carries no client assertion at all.
+    """Authenticate the client of a request. Asked again for the same request, give the same answer.
 
+    optional: give None for a request without any client assertion, in place of an error.
     max_body: bytes over which a body is refused; a lower MAX_CONTENT_LENGTH goes first. The request can be read
         again afterwards.
     Raises what ``ClientAssertionVerifier.authenticate`` raises.
     """
-    token_request = TokenRequest.from_wsgi(request.environ, max_body)
-    return verifier.authenticate(_form(request, token_request), token_request.authorization, optional=True)
+    return _outcome.authenticate(verifier, outcomes_of(request), lambda: _read(request, max_body), optional=optional)
 
 
-def _form(request: Request, token_request: TokenRequest) -> Form:
+@overload
+def begin_authentication(
+    verifier: ClientAssertionVerifier, request: Request, *, optional: Literal[False] = False, max_body: int = MAX_BODY
+) -> PendingAssertion: ...
+@overload
+def begin_authentication(
+    verifier: ClientAssertionVerifier, request: Request, *, optional: bool, max_body: int = MAX_BODY
+) -> PendingAssertion | None: ...
+def begin_authentication(
+    verifier: ClientAssertionVerifier, request: Request, *, optional: bool = False, max_body: int = MAX_BODY
+) -> PendingAssertion | None:
+    """Check everything but replay: the client is authenticated when ``consume()`` of what is given has answered.
+
+    Arguments and errors are those of ``authenticate``.
+    """
+    return _outcome.begin(verifier, outcomes_of(request), lambda: _read(request, max_body), optional=optional)
+
+
+def _read(request: Request, max_body: int) -> Parts:
     lower = request.max_content_length
-    request.max_content_length = token_request.max_body if lower is None else min(lower, token_request.max_body)
+    limit = max_body if lower is None else min(lower, max_body)
+    token_request = TokenRequest.from_wsgi(request.environ, limit)
+    request.max_content_length = limit + 1  # where Werkzeug cuts a body in chunks: it is seen to be too large
     try:
         body = request.get_data()
         # An empty body may be one that was read before: the form keeps what was in it.
-        return token_request.form(body) if body else token_request.parsed(request.form)
+        form = token_request.form(body) if body else token_request.parsed(request.form)
     except AuthenticationError:
         raise
     except Exception as error:  # a client that went away, a limit of the framework's own
         raise unreadable(error) from error
+    return form, token_request.authorization
+
+
+def refusal(request: Request) -> AuthenticationError | None:
+    """Return why a request was refused, with ``reason`` and ``detail`` for a log; None when it was not."""
+    return outcomes_of(request).refusal
 
 
 def error_response(error: AuthenticationError) -> Response:
-    """The answer to a request whose client was not authenticated (RFC 6749 §5.2)."""
+    """Make the answer to a request whose client was not authenticated (RFC 6749 §5.2)."""
     status, headers, body = answer(error)
     return Response(body, status, headers)
 
 
 def client_authentication(
-    verifier: ClientAssertionVerifier, *, optional: bool = False, max_body: int = MAX_BODY
+    verifier: ClientAssertionVerifier, *, optional: bool = False, consume: bool = True, max_body: int = MAX_BODY
 ) -> Callable[[View], View]:
-    """A decorator: the view gets the VerifiedAssertion as its argument ``client``; errors are answered before it.
+    """Decorate a view: it gets the VerifiedAssertion as its argument ``client``, and errors are answered before it.
 
     optional: let a request without any client assertion through too, with None as ``client``, so that other
         methods of authentication can have their turn.
+    consume: with False, ``client`` is a PendingAssertion, which the view consumes when all else is in order.
     max_body: bytes (1,024 to 16,777,216) over which a body is refused.
 
-    Views may be async; the verifier is not. Raises ConfigurationError.
+    Views may be async; the verifier is not. An AuthenticationError that leaves the view is answered in the same way.
+    Raises ConfigurationError.
     """
-    check_settings(verifier, ClientAssertionVerifier, optional=optional, max_body=max_body)
+    check_settings(verifier, ClientAssertionVerifier, optional=optional, consume=consume, max_body=max_body)
+    find: Callable[..., Any] = authenticate if consume else begin_authentication
 
     def decorate(view: View) -> View:
         @wraps(view)
         def authenticated(*args: Any, **kwargs: Any) -> Any:
             try:
-                client = expected(authenticate(verifier, request, max_body=max_body), optional=optional)
+                client = find(verifier, request, optional=optional, max_body=max_body)
+                return current_app.ensure_sync(view)(*args, client=client, **kwargs)
             except AuthenticationError as error:
-                return error_response(error)
-            return current_app.ensure_sync(view)(*args, client=client, **kwargs)
+                return error_response(outcomes_of(request).refuse(verifier, error))
 
         return authenticated
 

@@ -8,6 +8,20 @@
     app = Starlette(routes=[Route("/token", token, methods=["POST"])], lifespan=authenticate.lifespan)
 
 For FastAPI take ``private_key_jwt.integrations.fastapi``: it adds what the docs page shows.
+
+The reason for a refusal goes to the verifier's ``on_event``, one event for each request, and can be had until the end
+of the request: ``refusal(request)`` in a middleware gives the error, with ``reason`` and ``detail``.
+
+A server that has more to check before an assertion is used up, such as a DPoP proof whose nonce the client must repeat
+with the same assertion (RFC 9449 §8), takes it pending, and consumes it when everything else is in order::
+
+    begin_authentication = ClientAuthentication(verifier, consume=False)
+
+    async def token(request):
+        client = await begin_authentication(request)  # an AsyncPendingAssertion
+        if not has_good_proof(request, client.client_id):
+            return JSONResponse({"error": "use_dpop_nonce"}, 400, {"DPoP-Nonce": new_nonce()})
+        verified = await client.consume()  # a refusal is answered, too
 """
 
 # No `from __future__ import annotations`: FastAPI reads the annotations of a dependency, and strings tell it nothing
@@ -19,37 +33,91 @@ from typing import Any, Generic, Literal, TypeVar, cast, overload
 
 from .._core.token_request import Form
 from ..exceptions import AuthenticationError
-from ..verifier import AsyncClientAssertionVerifier, VerifiedAssertion
+from ..verifier import AsyncClientAssertionVerifier, AsyncPendingAssertion, VerifiedAssertion
+from . import _outcome
 from ._extra import needs
-from ._request import MAX_BODY, TokenRequest, answer, check_settings, expected, unreadable
+from ._outcome import Outcomes, Parts
+from ._request import MAX_BODY, TokenRequest, answer, check_settings, unreadable
 
 with needs("starlette"):
     from starlette.datastructures import FormData
     from starlette.requests import Request
     from starlette.responses import Response
 
-__all__ = ["ClientAuthentication", "authenticate", "error_response"]
+__all__ = ["ClientAuthentication", "authenticate", "begin_authentication", "error_response", "refusal"]
 
-Client = TypeVar("Client", bound=VerifiedAssertion | None)
+_KEY = "private_key_jwt"  # of the scope: of one request, where a `state` may be more than that
+
+Client = TypeVar("Client", bound=VerifiedAssertion | AsyncPendingAssertion | None)
 
 
+@overload
 async def authenticate(
-    verifier: AsyncClientAssertionVerifier, request: Request, *, max_body: int = MAX_BODY
+    verifier: AsyncClientAssertionVerifier,
+    request: Request,
+    *,
+    optional: Literal[False] = False,
+    max_body: int = MAX_BODY,
+) -> VerifiedAssertion: ...
+@overload
+async def authenticate(
+    verifier: AsyncClientAssertionVerifier, request: Request, *, optional: bool, max_body: int = MAX_BODY
+) -> VerifiedAssertion | None: ...
+async def authenticate(
+    verifier: AsyncClientAssertionVerifier, request: Request, *, optional: bool = False, max_body: int = MAX_BODY
 ) -> VerifiedAssertion | None:
-    """Authenticate the client of a request; None when it carries no client assertion at all.
+    """Authenticate the client of a request. Asked again for the same request, give the same answer.
 
+    optional: give None for a request without any client assertion, in place of an error.
     max_body: bytes over which a body is refused. The request can be read again afterwards.
 
     Raises what ``AsyncClientAssertionVerifier.authenticate`` raises. An application that lets it through answers as
     RFC 6749 §5.2 says; it needs no exception handler for that, and one of your own for AuthenticationError goes first.
     """
+    _register_handler(request)
+    return await _outcome.aauthenticate(
+        verifier, _outcomes(request), lambda: _read(request, max_body), optional=optional
+    )
+
+
+@overload
+async def begin_authentication(
+    verifier: AsyncClientAssertionVerifier,
+    request: Request,
+    *,
+    optional: Literal[False] = False,
+    max_body: int = MAX_BODY,
+) -> AsyncPendingAssertion: ...
+@overload
+async def begin_authentication(
+    verifier: AsyncClientAssertionVerifier, request: Request, *, optional: bool, max_body: int = MAX_BODY
+) -> AsyncPendingAssertion | None: ...
+async def begin_authentication(
+    verifier: AsyncClientAssertionVerifier, request: Request, *, optional: bool = False, max_body: int = MAX_BODY
+) -> AsyncPendingAssertion | None:
+    """Check everything but replay: the client is authenticated when ``consume()`` of what is given has answered.
+
+    Arguments and errors are those of ``authenticate``.
+    """
+    _register_handler(request)
+    return await _outcome.abegin(verifier, _outcomes(request), lambda: _read(request, max_body), optional=optional)
+
+
+def _outcomes(request: Request) -> Outcomes:
+    outcomes: Outcomes = request.scope.setdefault(_KEY, Outcomes())
+    return outcomes
+
+
+def _register_handler(request: Request) -> None:
     # As `add_exception_handler` would have it: a dependency has no response of its own to give, and an application that
     # forgot the handler would answer 500.
     handlers, _ = request.scope.get("starlette.exception_handlers", ({}, {}))
     handlers.setdefault(AuthenticationError, _handle)
+
+
+async def _read(request: Request, max_body: int) -> Parts:
     token_request = TokenRequest.from_asgi(request.scope, max_body)
-    form = await _form(request, token_request)
-    return await verifier.authenticate(form, token_request.authorization, optional=True)
+    return await _form(request, token_request), token_request.authorization
 
 
 async def _form(request: Request, token_request: TokenRequest) -> Form:
@@ -78,22 +146,32 @@ async def _body(request: Request, token_request: TokenRequest) -> bytes:
     return bytes(body)
 
 
+def refusal(request: Request) -> AuthenticationError | None:
+    """Return why a request was refused, with ``reason`` and ``detail`` for a log; None when it was not."""
+    return _outcomes(request).refusal
+
+
 def error_response(error: AuthenticationError) -> Response:
-    """The answer to a request whose client was not authenticated (RFC 6749 §5.2)."""
+    """Make the answer to a request whose client was not authenticated (RFC 6749 §5.2)."""
     status, headers, body = answer(error)
     return Response(body, status, headers)
 
 
-async def _handle(_request: Any, error: Any) -> Response:
+async def _handle(request: Any, error: Any) -> Response:
+    _outcomes(request).refusal = error  # also what `consume()` raised in an endpoint
     return error_response(error)
 
 
 class ClientAuthentication(Generic[Client]):
     """The client of a request: call it with the request, or let FastAPI do so with ``Depends``.
 
-    verifier: who authenticates.
+        authenticate = ClientAuthentication(verifier)
+        client = await authenticate(request)
+
+    verifier: what authenticates.
     optional: take a request without any client assertion too, and give None for it, so that other methods of
         authentication can have their turn.
+    consume: with False, give an AsyncPendingAssertion, which the endpoint consumes when all else is in order.
     max_body: bytes (1,024 to 16,777,216) over which a body is refused.
 
     A call gives the VerifiedAssertion, or raises as ``authenticate`` does, and the application answers. ``lifespan``
@@ -106,33 +184,57 @@ class ClientAuthentication(Generic[Client]):
         verifier: AsyncClientAssertionVerifier,
         *,
         optional: Literal[False] = False,
+        consume: Literal[True] = True,
         max_body: int = MAX_BODY,
     ) -> None: ...
-
     @overload
     def __init__(
         self: "ClientAuthentication[VerifiedAssertion | None]",
         verifier: AsyncClientAssertionVerifier,
         *,
         optional: Literal[True],
+        consume: Literal[True] = True,
         max_body: int = MAX_BODY,
     ) -> None: ...
-
+    @overload
     def __init__(
-        self, verifier: AsyncClientAssertionVerifier, *, optional: bool = False, max_body: int = MAX_BODY
+        self: "ClientAuthentication[AsyncPendingAssertion]",
+        verifier: AsyncClientAssertionVerifier,
+        *,
+        optional: Literal[False] = False,
+        consume: Literal[False],
+        max_body: int = MAX_BODY,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: "ClientAuthentication[AsyncPendingAssertion | None]",
+        verifier: AsyncClientAssertionVerifier,
+        *,
+        optional: Literal[True],
+        consume: Literal[False],
+        max_body: int = MAX_BODY,
+    ) -> None: ...
+    def __init__(
+        self,
+        verifier: AsyncClientAssertionVerifier,
+        *,
+        optional: bool = False,
+        consume: bool = True,
+        max_body: int = MAX_BODY,
     ) -> None:
-        check_settings(verifier, AsyncClientAssertionVerifier, optional=optional, max_body=max_body)
+        check_settings(verifier, AsyncClientAssertionVerifier, optional=optional, consume=consume, max_body=max_body)
         self._verifier = verifier
+        self._find = authenticate if consume else begin_authentication
         self._optional = optional
         self._max_body = max_body
 
     async def __call__(self, request: Request) -> Client:
-        """The client of this request; None when it carries no assertion, and need not. Raises AuthenticationError."""
-        verified = await authenticate(self._verifier, request, max_body=self._max_body)
-        return cast(Client, expected(verified, optional=self._optional))
+        """Give the client of this request; None without an assertion, where optional. Raises AuthenticationError."""
+        client = await self._find(self._verifier, request, optional=self._optional, max_body=self._max_body)
+        return cast(Client, client)
 
     @asynccontextmanager
     async def lifespan(self, _app: object = None) -> AsyncIterator[None]:
-        """The ``lifespan`` of an application: closes the verifier at its end."""
+        """Close the verifier at the end of an application: its ``lifespan``."""
         async with self._verifier:
             yield
