@@ -41,7 +41,6 @@ def test_there_is_exactly_one_source_of_keys() -> None:
         URI,
         "https://client.example:8443/a/b?c=d",
         "https://xn--e1afmkfd.example/jwks.json",
-        "https://client.example./jwks.json",
         "https://[2001:db8::1]/jwks.json",
         "http://localhost:8000/jwks.json",
         "http://127.0.0.1:8000/jwks.json",

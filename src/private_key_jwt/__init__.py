@@ -3,7 +3,7 @@
 OpenID Connect Core §9, RFC 7521, RFC 7523. Start with ``ClientAssertionVerifier``, or its async twin.
 """
 
-from . import events, ledgerbee
+from . import events, fapi2, ledgerbee
 from ._core.jwk_set import KeySet, VerificationKey
 from ._version import __version__
 from .clients import RegisteredClient
@@ -68,5 +68,6 @@ __all__ = [
     "__version__",
     "client_authentication_metadata",
     "events",
+    "fapi2",
     "ledgerbee",
 ]

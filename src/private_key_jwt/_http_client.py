@@ -128,13 +128,16 @@ def without_cookies(client: Client) -> Client:
     return client
 
 
-def is_tls_verified(stream: Any) -> bool:
-    """Whether a connection is TLS, and was told to verify the certificate and the host name.
+def is_tls_verified(stream: Any, host: str) -> bool:
+    """Report whether a connection is TLS, and its certificate was verified to be the host's.
 
-    stream: httpcore's network stream. A client of the user's may have been told otherwise.
+    stream: httpcore's network stream. A client of the user's may have been told to verify nothing, or another name.
+    host: in ASCII, as the URL has it.
     """
     tls = stream.get_extra_info("ssl_object")
-    return tls is not None and tls.context.verify_mode is ssl.CERT_REQUIRED and tls.context.check_hostname
+    if tls is None or tls.context.verify_mode is not ssl.CERT_REQUIRED or not tls.context.check_hostname:
+        return False
+    return tls.server_hostname is not None and tls.server_hostname.lower() == host.lower()
 
 
 class Watchdog:

@@ -87,12 +87,20 @@ def check_settings(policy: object, clock: object, on_event: object) -> None:
 def check_workers(workers: int, store: object) -> None:
     """Refuse a store of one process for several workers. Raises ConfigurationError."""
     check_integer("workers", workers, 1, 1_000_000)
-    if workers > 1 and is_in_process(store):
+    if workers > 1 and _lives_in_one_process(store):
         raise ConfigurationError(
             f"workers is {workers}, and {type(store).__name__} lives in one process: each worker would accept an"
             " assertion once. Take a store that they share: SQLiteReplayStore (one host), RedisReplayStore or"
             " SQLAlchemyReplayStore (several), from private_key_jwt.stores."
         )
+
+
+def _lives_in_one_process(store: object, depth: int = 3) -> bool:
+    """Whether a store says so, or is a wrapper around one that does."""
+    if is_in_process(store):
+        return True
+    kept = vars(store).values() if depth and hasattr(store, "__dict__") else ()
+    return any(callable(getattr(each, "add", None)) and _lives_in_one_process(each, depth - 1) for each in kept)
 
 
 def _check_store(store: object) -> None:
@@ -298,9 +306,12 @@ def async_keys(
 
 
 def async_store(store: AsyncReplayStore | ReplayStore) -> Callable[[bytes, float, float], Awaitable[None]]:
-    """Return a coroutine function that marks an assertion as used. A store that may block is called in a thread."""
+    """Return a coroutine function that marks an assertion as used.
+
+    A store that may block is called in a thread, unless it has an ``add_async``, which is awaited.
+    """
     _check_store(store)
-    add = as_coroutine_function(store.add, in_process=is_in_process(store))
+    add = as_coroutine_function(getattr(store, "add_async", store.add), in_process=is_in_process(store))
 
     async def mark(key: bytes, retain_until: float, now: float) -> None:
         try:

@@ -18,6 +18,7 @@ from cachetools import LRUCache
 
 from . import _registration
 from ._core import jwk_set
+from ._core.addresses import check_host
 from ._fork import renew_after_fork
 from ._text import quote
 from ._validation import check_flag
@@ -42,7 +43,10 @@ def is_loopback(host: str) -> bool:
 
 
 def check_jwks_uri(value: object) -> str:
-    """A URL that may be fetched: absolute, https (http for loopback only), no userinfo, no fragment.
+    """Return a URL that may be fetched: absolute, https (http for loopback only), no userinfo, no fragment.
+
+    Its host must be what it looks like (``check_host``), so that a person who reads it, every library, and the
+    platform agree on who is asked. Which addresses are allowed is the fetcher's to say, when it connects.
 
     Raises ConfigurationError, which says what is wrong.
     """
@@ -54,11 +58,15 @@ def check_jwks_uri(value: object) -> str:
         raise ConfigurationError(f"jwks_uri must hold no fragment and no backslash: {quote(value)}")
     try:
         url = httpx.URL(value)
-        host = url.host
+        host = url.host and url.raw_host.decode("ascii")
     except (httpx.InvalidURL, ValueError) as error:  # ValueError: an A-label that decodes to nothing
         raise ConfigurationError(f"jwks_uri is no URL: {quote(str(error))}") from None
     if not host or "@" in value.split("/")[2] or (url.port is not None and url.port not in _PORTS):
         raise ConfigurationError(f"jwks_uri must name a host and no userinfo, and a port that exists: {quote(value)}")
+    try:
+        check_host(host)
+    except ValueError as error:
+        raise ConfigurationError(f"jwks_uri: {error} in {quote(value)}") from None
     if url.scheme != "https" and not (url.scheme == "http" and is_loopback(host)):
         raise ConfigurationError(f"jwks_uri must be https: {quote(value)}")
     return value

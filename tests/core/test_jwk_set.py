@@ -366,6 +366,32 @@ def test_a_lone_surrogate_beside_the_keys_refuses_the_document(document: Any) ->
         jwk_set.loads_key_set(json.dumps(document).encode(), 64)
 
 
+def test_a_byte_order_mark_before_a_document_is_forgiven() -> None:
+    """It is no part of the text: a publisher gains nothing by it, and no other reader sees another document."""
+    body = json.dumps({"keys": [GOOD]}).encode("utf-8-sig")
+    assert body.startswith(b"\xef\xbb\xbf{")
+    assert isinstance(found(jwk_set.loads_key_set(body, 64), "good"), VerificationKey)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\xef\xbb\xbf" * 2 + b'{"keys": []}',
+        b' \xef\xbb\xbf{"keys": []}',
+        b'{"keys": []}\xef\xbb\xbf',
+        b'{\xef\xbb\xbf"keys": []}',
+        b"\xef\xbb\xbf",
+        b'\xef\xbb\xbf{"keys": [], "keys": []}',
+        b'\xff\xfe{"keys": []}',
+        *('{"keys": []}'.encode(encoding) for encoding in ("utf-16", "utf-16-le", "utf-16-be", "utf-32")),
+        b'{"keys": [], "x": "\xe9"}',
+    ],
+)
+def test_what_is_no_utf_8_stays_refused_whatever_is_in_front(body: bytes) -> None:
+    with pytest.raises(ValueError, match="UTF-8|JSON|twice|byte order mark"):
+        jwk_set.loads_key_set(body, 64)
+
+
 def test_a_member_that_stands_twice_in_one_key_refuses_the_document() -> None:
     body = json.dumps({"keys": [GOOD]}).replace('"use"', '"use": "enc", "use"').encode()
     with pytest.raises(ValueError, match="twice"):

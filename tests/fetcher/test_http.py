@@ -5,7 +5,6 @@ import gzip
 import json
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,9 +17,8 @@ from certificates import certificate
 from edges import LOOPBACK, Edge
 from loopback import Publisher, http, trickle
 from private_key_jwt import (
-    AsyncJWKSFetcher,
     ConfigurationError,
-    JWKSFetcher,
+    InvalidClient,
     JWKSPolicy,
     Reason,
     TemporarilyUnavailable,
@@ -28,7 +26,7 @@ from private_key_jwt import (
 )
 from private_key_jwt._core.response import Answer, FetchFailed
 from private_key_jwt._http_client import Watchdog
-from private_key_jwt.fetcher import _destination, _http, _state
+from private_key_jwt.fetcher import _http
 from support import jwk, registered
 
 SHORT = JWKSPolicy(allow_http_loopback=True, timeout=0.3)
@@ -88,110 +86,6 @@ def test_a_publisher_that_never_accepts_is_given_up(edge: Edge) -> None:
             one.close()
 
 
-def test_a_name_server_that_hangs_holds_nobody_past_the_deadline(
-    publisher: Publisher, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    look_up = socket.getaddrinfo
-
-    def hang(*args: Any, **kwargs: Any) -> Any:
-        publisher.closing.wait(10)
-        return look_up(*args, **kwargs)
-
-    monkeypatch.setattr(socket, "getaddrinfo", hang)
-    fetcher = JWKSFetcher(SHORT)
-    started = time.monotonic()
-    expected = "no complete answer within 0.3 s (JWKSPolicy(timeout=...))"
-    assert outcome(fetcher, publisher.uri(host="localhost")) == expected
-    assert time.monotonic() - started < 2
-    # It still hangs: whoever comes now is told at once.
-    started = time.monotonic()
-    expected = "no complete answer within 0.3 s (JWKSPolicy(timeout=...))"
-    assert outcome(fetcher, publisher.uri(host="localhost")) == expected
-    assert time.monotonic() - started < 0.25
-    publisher.closing.set()
-
-
-HUNG = [f"https://hung-{number}.example/jwks.json" for number in range(40)]
-
-
-@pytest.fixture
-def hung(publisher: Publisher, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Until the publisher closes, no name server answers for any of ``HUNG``."""
-    look_up = socket.getaddrinfo
-
-    def hang(host: Any, *args: Any, **kwargs: Any) -> Any:
-        if str(host).startswith("hung-"):
-            publisher.closing.wait(10)
-            raise socket.gaierror(socket.EAI_AGAIN, "no answer")
-        return look_up(host, *args, **kwargs)
-
-    monkeypatch.setattr(socket, "getaddrinfo", hang)
-    yield
-    publisher.closing.set()
-    for thread in threading.enumerate():
-        if thread.name == "jwks-look-up":
-            thread.join(10)
-
-
-@pytest.mark.usefixtures("hung")
-def test_name_servers_that_hang_delay_no_other_tenant(edge: Edge, publisher: Publisher) -> None:
-    publisher.keys = [jwk()]
-    fetcher = edge.fetcher(JWKSPolicy(allow_http_loopback=True, timeout=1))
-    waiting = edge.begin([lambda uri=uri: outcome(fetcher, uri) for uri in HUNG])  # type: ignore[misc]
-    started = time.monotonic()
-    assert waiting().count("k1") == 0
-    assert time.monotonic() - started < 4
-    assert outcome(fetcher, publisher.uri()) == "k1"
-    publisher.closing.set()
-
-
-@pytest.mark.usefixtures("hung")
-def test_name_servers_that_hang_keep_neither_the_pool_of_an_event_loop_nor_its_end(publisher: Publisher) -> None:
-    async def ask() -> None:
-        async with AsyncJWKSFetcher(SHORT) as fetcher:
-            asking = [fetcher.get_key(registered(uri), "RS256", "k1") for uri in HUNG]
-            answers = await asyncio.gather(*asking, return_exceptions=True)
-            assert {type(answer) for answer in answers} == {TemporarilyUnavailable}
-            async with asyncio.timeout(1):
-                assert await asyncio.to_thread(lambda: "free") == "free"
-
-    started = time.monotonic()
-    asyncio.run(ask())
-    assert time.monotonic() - started < 4
-
-
-@pytest.mark.usefixtures("hung")
-def test_look_ups_that_hang_are_capped_over_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_state, "MAX_FETCHES_IN_FLIGHT", _destination._look_ups._count + 2)
-
-    async def ask(uri: str) -> str:
-        with pytest.raises(TemporarilyUnavailable) as caught:
-            await AsyncJWKSFetcher(SHORT).get_key(registered(uri), "RS256", "k1")
-        return caught.value.detail.rpartition(" (")[0]
-
-    async def told() -> list[str]:
-        return [await ask(uri) for uri in HUNG[:3]]
-
-    *late, refused = asyncio.run(told())
-    assert not any("too many" in detail for detail in late)
-    assert refused == "too many look-ups of names are under way"
-
-
-def test_a_look_up_for_which_no_thread_can_start_is_a_failed_fetch(
-    publisher: Publisher, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(_self: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
-
-    taken = _destination._look_ups._count
-    with monkeypatch.context() as patch:
-        patch.setattr(threading.Thread, "start", refuse)
-        with pytest.raises(TemporarilyUnavailable, match="can't start new thread"):
-            asyncio.run(AsyncJWKSFetcher(SHORT).get_key(registered(publisher.uri()), "RS256", "k1"))
-    assert _destination._look_ups._count == taken
-    assert publisher.count == 0
-
-
 # Size and shape
 
 
@@ -234,6 +128,19 @@ def test_a_plain_and_a_packed_body_are_read(edge: Edge, publisher: Publisher, co
     body = gzip.compress(KEYS) if "gzip" in coding else KEYS
     publisher.answer = http(body, content_type=content_type, headers=f"Content-Encoding: {coding}\r\n")
     assert outcome(edge.fetcher(), publisher.uri()) == "k1"
+
+
+def test_a_document_with_a_byte_order_mark_and_a_key_with_a_lone_surrogate_brings_the_good_keys(
+    edge: Edge, publisher: Publisher
+) -> None:
+    publisher.answer = http(
+        json.dumps({"keys": [jwk(kid="\ud800"), jwk(kid="k0", n="\ud800"), jwk()]}).encode("utf-8-sig")
+    )
+    fetcher = edge.fetcher()
+    assert outcome(fetcher, publisher.uri()) == "k1"
+    for kid in ("k0", "\ud800"):
+        with pytest.raises(InvalidClient):
+            fetcher.get_key(registered(publisher.uri()), "RS256", kid)
 
 
 def test_nobody_listens(edge: Edge) -> None:
@@ -440,6 +347,8 @@ def test_a_transport_that_dawdles_between_chunks_is_given_up(publisher: Publishe
             yield b" "
 
     class Transport(httpx.BaseTransport):
+        in_process = True
+
         def handle_request(self, request: httpx.Request) -> httpx.Response:
             return httpx.Response(200, headers={"Content-Type": "application/json"}, stream=Dawdling())
 
@@ -477,7 +386,8 @@ def test_a_client_that_does_not_verify_brings_no_keys(
     if relaxed == "no verification":
         context.verify_mode = ssl.CERT_NONE
     users = edge.http_client(verify=context)
-    assert outcome(edge.fetcher(http_client=users), publisher.uri()) == "the TLS certificate was not verified"
+    detail = outcome(edge.fetcher(http_client=users), publisher.uri())
+    assert detail == "the TLS certificate was not verified for '127.0.0.1'"
 
 
 def test_a_slow_tls_publisher_is_given_up(publisher: Publisher, tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def usable_key(jwk: Any) -> tuple[str | None, int, int]:
 
 def key_set(body: bytes, max_keys: int) -> list[tuple[str | None, int, int] | None]:
     """Each member of a JWK Set: its key, or None when it may not be used."""
-    document = loads_object(body, "surrogatepass")
+    document = loads_object(body.removeprefix(b"\xef\xbb\xbf"), "surrogatepass")
     keys = document.pop("keys", None)
     try:
         _check(document, 1)

@@ -8,6 +8,8 @@ from email.utils import formatdate
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from private_key_jwt.ledgerbee import Membership, PortalSSOError, Role
 from private_key_jwt.ledgerbee._attempts import Answered, Attempt, Failed, Outcome, Pause, perform
@@ -207,7 +209,12 @@ def test_a_retry_after_may_be_a_date() -> None:
     assert past.pauses == pytest.approx([0.15])
 
 
-@pytest.mark.parametrize("after", ["", "soon", "-1", "1.5", "١", "1" * 11, formatdate(1_700_000_000, usegmt=True)])
+FAR_ZONE = "Tue, 14 Nov 2023 22:13:25 +99999999999999999"  # the standard library raises OverflowError
+
+
+@pytest.mark.parametrize(
+    "after", ["", "soon", "-1", "1.5", "١", "1" * 11, formatdate(1_700_000_000, usegmt=True), FAR_ZONE]
+)
 def test_a_retry_after_that_cannot_be_read_is_ignored(after: str) -> None:
     run = Run(REVOKE, [answered(503, retry_after=after), success(REVOKE)])
     assert run.pauses == pytest.approx([0.15])
@@ -301,3 +308,36 @@ def test_what_is_told_is_one_short_line() -> None:
         assert len(error.detail) <= 300
     error = PortalSSOError("x" * 400, may_have_happened=False)
     assert len(error.detail) == 300
+
+
+# Whatever is answered
+
+NAMES = st.sampled_from([*OK[PROVISION.path], *OK[MINT.path], "revoked", "code", "error", "message"])
+JSON: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=80),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES | st.text(max_size=5), inner, max_size=4),
+    max_leaves=8,
+)
+BODIES = JSON.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=50)
+DATES = st.sampled_from([formatdate(1_700_000_000, usegmt=True), FAR_ZONE]) | st.text(max_size=40)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    call=st.sampled_from(EACH),
+    status=st.integers(100, 599),
+    body=BODIES,
+    headers=st.fixed_dictionaries({}, optional={"retry-after": DATES, "date": DATES, "location": st.text(max_size=80)}),
+)
+def test_any_answer_is_a_result_or_an_error_of_ours(
+    call: Call[Any], status: int, body: bytes, headers: dict[str, str]
+) -> None:
+    run = Run(call, [Answered(status, headers, body)])
+    if run.error is None:
+        assert 200 <= status < 300
+        return
+    assert run.error.may_have_happened is not (400 <= status < 500)
+    assert len(run.error.detail) <= 300
+    assert run.error.detail.isascii()
+    assert run.error.detail.isprintable()
+    assert run.took <= TIMEOUT

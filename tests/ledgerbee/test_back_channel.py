@@ -158,7 +158,7 @@ def test_a_reference_is_opaque_and_each_is_new(portal: Any, tenant: Tenant) -> N
         assert not any(text in handoff.ref for text in (JANE, "jane", "u-1", customer_id))
 
 
-@pytest.mark.parametrize("ref", ["", "?ref=", "?ref=unknown", "?ref=a&ref=b", "?other=x"])
+@pytest.mark.parametrize("ref", ["", "?ref=", "?ref=unknown", "?other=x"])
 def test_no_reference_is_no_session(tenant: Tenant, server: LoopbackServer, browser: Browser, ref: str) -> None:
     answer = browser.get(f"http://{server.portal_api_host()}/api/auth/sso/handoff/redeem{ref}")
     assert answer.status_code == 400

@@ -13,6 +13,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from edges import Edge
 from loopback import Publisher, http, trickle
 from private_key_jwt import ConfigurationError, __version__
 from private_key_jwt._http_client import Watchdog, ssl_context
-from private_key_jwt.ledgerbee import AsyncPortalSSO, PortalSSO, PortalSSOError, _send
+from private_key_jwt.ledgerbee import AsyncPortalSSO, Membership, PortalSSO, PortalSSOError, Role, _send
 from private_key_jwt.ledgerbee._attempts import Failed
 from private_key_jwt.testing import RelyingParty
 
@@ -34,15 +35,17 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 
 def portal_at(edge: Edge, publisher: Publisher, **settings: Any) -> Any:
-    settings = {"timeout": 0.5, **settings}
     if "access_token" not in settings:
         settings["api_key"] = KEY
     return edge.portal(base_url=publisher.uri("/api"), **settings)
 
 
-def error_of(portal: Any) -> PortalSSOError:
+def error_of(portal: Any, call: str = "revoke") -> PortalSSOError:
+    """call: revoke is tried as often as fits into the timeout, mint twice."""
+    who = {"sub": "u-1", "email": "jane@example.com", "memberships": [Membership("c-1", Role.USER)]}
+    perform = {"revoke": partial(portal.revoke_sessions, sub="u-1"), "mint": partial(portal.mint_handoff, **who)}[call]
     with pytest.raises(PortalSSOError) as caught:
-        portal.revoke_sessions(sub="u-1")
+        perform()
     return caught.value
 
 
@@ -152,16 +155,14 @@ def test_a_transport_that_says_nothing_of_its_connections_is_judged_by_its_error
         asked.append(request)
         if len(asked) <= 2:
             raise error
-        return httpx.Response(400)
+        raise AssertionError("it was sent a third time")
 
     client = edge.http_client(transport=httpx.MockTransport(handle))
-    portal = edge.portal(api_key=KEY, http_client=client, timeout=0.4)
-    raised = error_of(portal)
+    raised = error_of(edge.portal(api_key=KEY, http_client=client), "mint")
     assert raised.may_have_happened is happened
-    assert len(asked) >= attempts
+    assert len(asked) == attempts
     if attempts == 1:
         assert type(error).__name__ in raised.detail
-        assert len(asked) == 1
 
 
 # Time
@@ -186,10 +187,10 @@ def _threads() -> list[threading.Thread]:
 def test_the_timeout_covers_every_byte(edge: Edge, publisher: Publisher, name: str, whose: str) -> None:
     publisher.answer = SLOW[name](publisher)
     client = edge.http_client(timeout=None) if whose == "the user's client" else None
-    portal = portal_at(edge, publisher, timeout=0.3, http_client=client)
+    portal = portal_at(edge, publisher, timeout=0.6, http_client=client)
     started = time.monotonic()
     error = error_of(portal)
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < 3
     assert error.detail == "no complete answer in time"
     assert (error.may_have_happened, publisher.count) == (True, 1)
     for thread in _threads():
@@ -203,7 +204,7 @@ def test_an_answer_that_the_deadline_cut_off_is_not_read_as_a_whole_one(publishe
     url = httpx.URL(publisher.uri())
     post = _send.Post(url, _send.Credential("x-api-key", KEY), b"{}")
     with httpx.Client(trust_env=False) as client:
-        outcome = _send._attempt(client, post, _send._Connection(url.scheme), 0.2)
+        outcome = _send._attempt(client, post, _send._Connection(url), 0.2)
     assert outcome == Failed("no complete answer in time", was_sent=True)
 
 
@@ -221,7 +222,7 @@ def test_a_name_server_that_hangs_holds_no_caller(edge: Edge, monkeypatch: pytes
     started = time.monotonic()
     try:
         error = error_of(edge.portal(api_key=KEY, timeout=0.3))
-        assert time.monotonic() - started < 1.5
+        assert time.monotonic() - started < 3
     finally:
         release.set()
     assert error.detail.startswith("no connection in time")
@@ -286,7 +287,7 @@ def test_a_broken_answer_is_an_error_of_ours(
     edge: Edge, publisher: Publisher, name: str, answer: bytes, retried: bool
 ) -> None:
     publisher.answer = lambda connection: connection.sendall(answer)
-    error = error_of(portal_at(edge, publisher))
+    error = error_of(portal_at(edge, publisher), "mint" if retried else "revoke")
     assert error.may_have_happened
     assert (publisher.count > 1) is retried, error.detail
 
@@ -299,10 +300,10 @@ def test_the_encoding_that_was_asked_for_may_be_named(edge: Edge, publisher: Pub
 def test_nobody_listens(edge: Edge) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    error = error_of(edge.portal(api_key=KEY, base_url=f"http://127.0.0.1:{port}", timeout=0.5))
+    error = error_of(edge.portal(api_key=KEY, base_url=f"http://127.0.0.1:{port}"), "mint")
     assert (error.status, error.may_have_happened) == (None, False)
     assert "ConnectError" in error.detail
-    assert "(attempt " in error.detail
+    assert "(attempt 2)" in error.detail
 
 
 # TLS, and connections that must not get the key
@@ -378,7 +379,7 @@ def test_a_connection_that_was_opened_before_gets_no_key(
         answer = client.get(publisher.uri()) if edge.name == "sync" else edge.run(client.get(publisher.uri()))  # type: ignore[attr-defined]
         assert answer.status_code == 200
     assert publisher.count == 1  # the client keeps its connection
-    portal = portal_at(edge, publisher, http_client=client, timeout=2)
+    portal = portal_at(edge, publisher, http_client=client)
     if verifies:
         assert portal.revoke_sessions(sub="u-1") == 1
         assert publisher.count == 2
@@ -476,7 +477,7 @@ def test_a_proxy_of_the_users_never_sees_the_key(
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     client = edge.http_client(transport=transport(edge)(verify=context, proxy=proxy.url))
-    portal = portal_at(edge, publisher, http_client=client, timeout=2)
+    portal = portal_at(edge, publisher, http_client=client)
     if verifies:
         assert portal.revoke_sessions(sub="u-1") == 1
     else:
@@ -565,7 +566,7 @@ def test_a_socket_in_the_file_system_is_on_this_machine(edge: Edge, tmp_path: Pa
         thread = threading.Thread(target=serve)
         thread.start()
         client = edge.http_client(transport=transport(edge)(uds=str(path)))
-        portal = edge.portal(api_key=KEY, base_url=f"{scheme}://localhost/api", http_client=client, timeout=0.3)
+        portal = edge.portal(api_key=KEY, base_url=f"{scheme}://localhost/api", http_client=client, timeout=1)
         if scheme == "http":
             assert portal.revoke_sessions(sub="u-1") == 1
         else:
@@ -590,8 +591,8 @@ def test_no_error_and_no_log_holds_the_key(
     publisher.answer = http(body, status=status)
     with caplog.at_level(logging.DEBUG):
         for credential in ({}, {"access_token": KEY}, {"access_token": lambda: KEY}):
-            portal = portal_at(edge, publisher, timeout=0.1, **credential)
-            error = error_of(portal)
+            portal = portal_at(edge, publisher, **credential)
+            error = error_of(portal, "mint")
             texts = [*traceback.format_exception(error), repr(error), repr(vars(error)), repr(portal)]
             frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
             texts += [
@@ -603,15 +604,15 @@ def test_no_error_and_no_log_holds_the_key(
             assert error.__context__ is None
             assert KEY not in "\n".join(texts)
     assert KEY not in "\n".join(f"{record.getMessage()} {vars(record)}" for record in caplog.records)
-    assert publisher.count == 3
+    assert publisher.count == (6 if status.startswith("5") else 3)
 
 
 def test_an_error_survives_a_pickle(edge: Edge, publisher: Publisher) -> None:
-    publisher.answer = http(b'{"code": "X1"}', status="429 Too Many", headers="Retry-After: 7\r\n")
+    publisher.answer = http(b'{"code": "X1"}', status="429 Too Many", headers="Retry-After: 70\r\n")
     error = error_of(portal_at(edge, publisher))
     again = pickle.loads(pickle.dumps(error))
     assert (type(again), str(again), vars(again)) == (PortalSSOError, str(error), vars(error))
-    assert (again.status, again.code, again.retry_after, again.may_have_happened) == (429, "X1", 7, False)
+    assert (again.status, again.code, again.retry_after, again.may_have_happened) == (429, "X1", 70, False)
 
 
 # Settings

@@ -50,7 +50,7 @@ class Awaited(Stores):
     async def add(self, key: bytes, expires_at: float, now: float) -> Any:
         return Stores.add(self, key, expires_at, now)
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         self.broken = True
 
 

@@ -54,8 +54,7 @@ class TestSQLite(ReplayStoreContract):
 
     def open_small(self) -> Any:
         store = SQLiteReplayStore(self.path, timeout=PATIENT)
-        with store._database.session(1) as execute:
-            execute("PRAGMA max_page_count = 12", {})
+        store._file.run(lambda session: session.change("PRAGMA max_page_count = 12"), 1)
         return store
 
     def break_store(self, store: Any) -> None:

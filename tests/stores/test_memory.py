@@ -4,7 +4,9 @@ import contextlib
 import functools
 import linecache
 import random
+import subprocess
 import sys
+import tempfile
 import threading
 import time
 import warnings
@@ -200,6 +202,39 @@ def test_each_child_of_a_fork_is_warned_once() -> None:
     assert children.holds(check)
     assert children.holds(check)
     assert store.add(b"new", 100, 0)
+
+
+def test_a_worker_that_was_spawned_is_warned_once() -> None:
+    """As uvicorn starts its workers."""
+    code = """
+import multiprocessing, warnings
+from private_key_jwt import MemoryReplayStore
+
+def work():
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        store = MemoryReplayStore()
+        answers = [store.add(b"k", 100, 0), store.add(b"k", 100, 0)]
+    print(answers, [str(each.message)[:59] for each in caught])
+
+if __name__ == "__main__":
+    work()
+    process = multiprocessing.get_context("spawn").Process(target=work)
+    process.start()
+    process.join()
+"""
+    with tempfile.NamedTemporaryFile("w", suffix=".py") as script:
+        script.write(code)
+        script.flush()
+        ran = subprocess.run([sys.executable, script.name], capture_output=True, text=True, check=True, timeout=60)
+    alone, spawned = ran.stdout.splitlines()
+    assert alone == "[True, False] []"
+    assert spawned == "[True, False] ['This MemoryReplayStore is that of one worker among several:']"
+
+
+def test_a_store_is_true_also_when_it_is_empty() -> None:
+    store = MemoryReplayStore()
+    assert (store or MemoryReplayStore()) is store
 
 
 def test_a_store_made_after_the_fork_warns_nobody() -> None:

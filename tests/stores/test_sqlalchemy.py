@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event, text
-from sqlalchemy.dialects import mysql, postgresql
+from sqlalchemy.dialects import oracle, postgresql
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.schema import CreateTable
@@ -85,7 +85,7 @@ class Worker:
         self.is_closed = True
         if self.is_async:
             self.runner.run(self.settle())
-        self.finish(self.store.close())
+        self.finish(self.store.aclose() if self.is_async else self.store.close())
         self.finish(self.engine.dispose())
         self.runner.close()
 
@@ -546,7 +546,7 @@ def engine_of(dialect: Any) -> Engine:
     [
         (lambda: create_engine("sqlite://"), {}, "MemoryReplayStore"),
         (lambda: create_engine("sqlite:///file:x?mode=memory&uri=true", poolclass=QueuePool), {}, "MemoryReplayStore"),
-        (lambda: engine_of(dialect_of(mysql)), {}, "postgresql, sqlite, not mysql"),
+        (lambda: engine_of(dialect_of(oracle)), {}, "postgresql, mysql, mariadb, sqlite, not oracle"),
         (lambda: create_async_engine("postgresql+asyncpg://"), {}, "Engine"),
         (lambda: "postgresql://", {}, "Engine"),
         (lambda: create_engine("postgresql+psycopg://"), {"table": "a b"}, "table"),

@@ -1,5 +1,6 @@
 """Replay marks and JWK Sets in SQLite files: real files, real processes."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -16,8 +17,10 @@ from typing import Any
 import pytest
 
 import children
+from interrupts import interrupt_often
 from private_key_jwt import ConfigurationError, JWKSDocument, JWKSPolicy, Reason, TemporarilyUnavailable
 from private_key_jwt.stores import SQLiteJWKSCache, SQLiteReplayStore
+from private_key_jwt.stores._jwks_caches.sqlite import _boot, _since_boot
 
 NOW = 1_700_000_000.0
 URI = "https://op.example/jwks.json"
@@ -244,7 +247,7 @@ def test_two_clocks_10_s_apart_make_one_winner(path: Path) -> None:
 
 def test_a_full_disk_refuses_and_forgets_nothing_live(store: SQLiteReplayStore) -> None:
     kept: list[bytes] = []
-    connection = store._database._connection
+    connection = store._file._connection
     assert connection is not None
     connection.execute("PRAGMA max_page_count = 30")
     try:
@@ -320,8 +323,8 @@ def test_a_file_that_was_replaced_refuses(path: Path, store: SQLiteReplayStore, 
 def test_a_damaged_file_refuses(path: Path, store: SQLiteReplayStore) -> None:
     for _ in range(2_000):
         store.add(new_key(), NOW + 60, NOW)
-    store._database.before_fork()  # closes the connection, so that no cache hides the damage
-    store._database.after_fork()
+    store._file.before_fork()  # closes the connection, so that no cache hides the damage
+    store._file.after_fork()
     size = path.stat().st_size
     with path.open("r+b") as file:
         file.seek(4_096)
@@ -490,7 +493,7 @@ def test_workers_share_one_budget(cache: SQLiteJWKSCache, path: Path, wall: Wall
 
 def test_8_processes_share_one_budget(cache: SQLiteJWKSCache) -> None:
     policy = JWKSPolicy(fetch_limit=3)
-    patient = SQLiteJWKSCache(cache._database._path, timeout=5)
+    patient = SQLiteJWKSCache(cache._file._path, timeout=5)
     codes = children.together(8, lambda: int(patient.claim(URI, policy, 0)))
     assert sorted(codes) == [0] * 5 + [1] * 3
     patient.close()
@@ -514,7 +517,7 @@ def test_claims_from_the_future_stop_nobody(cache: SQLiteJWKSCache, wall: Wall) 
 
 
 def test_a_locked_cache_raises_in_time(cache: SQLiteJWKSCache, other: sqlite3.Connection) -> None:
-    hasty = SQLiteJWKSCache(cache._database._path, timeout=0.25)
+    hasty = SQLiteJWKSCache(cache._file._path, timeout=0.25)
     other.execute("BEGIN IMMEDIATE")
     for call in (lambda: hasty.put(URI, document(0), 0), lambda: hasty.claim(URI, JWKSPolicy(), 0)):
         started = time.monotonic()
@@ -552,3 +555,163 @@ def test_the_caches_settings_are_checked_and_named(path: Path, setting: str, val
 def test_for_the_cache_too_memory_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="MemoryJWKSCache"):
         SQLiteJWKSCache(":memory:")
+
+
+# One file, one name
+
+
+def test_a_file_with_two_names_is_refused_at_start(tmp_path: Path, path: Path) -> None:
+    """SQLite keeps its log beside the name: under two names nobody would see the marks of the other."""
+    SQLiteReplayStore(path).close()
+    other = tmp_path / "other.db"
+    other.hardlink_to(path)
+    for name in (path, other):
+        for kind in (SQLiteReplayStore, SQLiteJWKSCache):
+            with pytest.raises(ConfigurationError, match="2 names"):
+                kind(name)
+    other.unlink()
+    SQLiteReplayStore(path).close()
+
+
+def test_a_file_that_gets_a_second_name_refuses(tmp_path: Path, path: Path, store: SQLiteReplayStore) -> None:
+    key = new_key()
+    assert store.add(key, NOW + 60, NOW)
+    (tmp_path / "other.db").hardlink_to(path)
+    assert "2 names" in refusal(lambda: store.add(new_key(), NOW + 60, NOW))
+    (tmp_path / "other.db").unlink()
+    assert store.add(key, NOW + 60, NOW) is False
+
+
+def test_two_symbolic_links_are_one_file(tmp_path: Path, path: Path, store: SQLiteReplayStore) -> None:
+    (tmp_path / "link.db").symlink_to(path)
+    other, key = SQLiteReplayStore(tmp_path / "link.db"), new_key()
+    assert [store.add(key, NOW + 60, NOW), other.add(key, NOW + 60, NOW)] == [True, False]
+    other.close()
+
+
+# Interrupts
+
+
+@pytest.mark.parametrize("synchronous", ["NORMAL", "FULL"])
+def test_exceptions_out_of_signal_handlers_leave_nothing_behind(path: Path, synchronous: Any) -> None:
+    """Wherever they come, hundreds of times; and what was accepted is not accepted again."""
+    store = SQLiteReplayStore(path, synchronous=synchronous, timeout=5)
+
+    accepted: list[bytes] = []
+
+    def add() -> None:
+        key = new_key()
+        if store.add(key, NOW + 60, NOW):
+            accepted.append(key)
+
+    interrupt_often(add, times=500)
+    # Of this thread and of others: nobody holds the lock, nor a transaction.
+    assert store.add(new_key(), NOW + 60, NOW)
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(store.add, new_key(), NOW + 60, NOW).result(10)
+    other = SQLiteReplayStore(path, timeout=0.1)
+    assert other.add(new_key(), NOW + 60, NOW)
+    assert not any(other.add(key, NOW + 60, NOW) for key in accepted)
+    other.close()
+    store.close()
+
+
+def test_a_transaction_that_was_interrupted_twice_is_rolled_back(path: Path, store: SQLiteReplayStore) -> None:
+    assert store._file._connection is not None
+    store._file._connection.execute("BEGIN IMMEDIATE")
+    key = new_key()
+    assert store.add(key, NOW + 60, NOW)
+    other = SQLiteReplayStore(path)
+    assert other.add(key, NOW + 60, NOW) is False
+    other.close()
+
+
+# Batches
+
+
+def test_threads_share_one_sync_of_the_disk(path: Path) -> None:
+    store = SQLiteReplayStore(path, synchronous="FULL", timeout=10)
+    start = threading.Barrier(16)
+
+    def add(_: int) -> int:
+        start.wait(10)
+        return [store.add(b"%d" % number, NOW + 60, NOW) for number in range(40)].count(True)
+
+    with ThreadPoolExecutor(16) as pool:
+        assert sum(pool.map(add, range(16))) == 40
+    store.close()
+
+
+@pytest.mark.parametrize("synchronous", ["NORMAL", "FULL"])
+def test_tasks_that_wait_share_one_transaction(path: Path, synchronous: Any) -> None:
+    store = SQLiteReplayStore(path, synchronous=synchronous)
+    transactions: list[str] = []
+    assert store._file._connection is not None
+    store._file._connection.set_trace_callback(transactions.append)
+
+    async def run() -> list[bool]:
+        keys = [b"%d" % (number % 20) for number in range(41)]
+        return await asyncio.gather(*(store.add_async(key, NOW + 60, NOW) for key in keys))
+
+    assert asyncio.run(run()).count(True) == 20
+    assert transactions.count("COMMIT") == 1 + 3  # of purges, with the first, 21st and 41st add
+    store.close()
+
+
+def test_a_batch_that_meets_a_full_disk_refuses_all_of_it(path: Path) -> None:
+    store = SQLiteReplayStore(path)
+    assert store._file._connection is not None
+    store._file._connection.execute("PRAGMA max_page_count = 8")
+
+    async def run() -> list[object]:
+        adds = [store.add_async(new_key(), NOW + 60, NOW) for _ in range(200)]
+        return await asyncio.gather(*adds, return_exceptions=True)
+
+    first, *others = asyncio.run(run())
+    assert first is True
+    assert {type(each) for each in others} == {TemporarilyUnavailable}
+    assert count(path) == 1
+    store.close()
+
+
+def test_a_clock_set_back_refuses_its_own_add_and_no_other_of_the_batch(path: Path) -> None:
+    store = SQLiteReplayStore(path)
+    assert store.add(new_key(), NOW + 60, NOW)
+    store.close()
+    store = SQLiteReplayStore(path)
+    assert store.add(new_key(), NOW + 5_000, NOW + 3_600)
+
+    async def run() -> list[object]:
+        adds = [store.add_async(new_key(), until, NOW) for until in (NOW + 600, NOW + 60, NOW + 600, NOW + 30)]
+        return await asyncio.gather(*adds, return_exceptions=True)
+
+    assert [each is True for each in asyncio.run(run())] == [True, False, True, False]
+    assert "clock" in refusal(lambda: asyncio.run(store.add_async(new_key(), NOW + 60, NOW)))
+    store.close()
+
+
+# Boots
+
+
+def test_a_document_of_another_boot_is_none(cache: SQLiteJWKSCache, other: sqlite3.Connection, wall: Wall) -> None:
+    """After a reboot with a wall clock that is behind nobody knows how old it is."""
+    cache.put(URI, document(0, b"old"), 0)
+    other.execute("UPDATE jwks_documents SET boot = 'another'")
+    wall.now -= 50
+    assert cache.get(URI, 0) is None
+    cache.put(URI, document(0, b"new"), 1_000)  # older by every clock, and the only one of this boot
+    found = cache.get(URI, 1_000)
+    assert found is not None
+    assert found.body == b"new"
+
+
+def test_a_boot_has_a_name_everywhere() -> None:
+    assert _boot() == _boot() == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    minutes = int(_boot("/nowhere"))
+    assert minutes * 60 == pytest.approx(time.time() - _since_boot(), abs=61)
+
+
+def test_the_age_of_a_document_counts_while_the_machine_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _since_boot() == pytest.approx(time.clock_gettime(time.CLOCK_BOOTTIME), abs=5)
+    monkeypatch.delattr(time, "CLOCK_BOOTTIME")
+    assert _since_boot() == pytest.approx(time.monotonic(), abs=5)

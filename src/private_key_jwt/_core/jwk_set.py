@@ -5,6 +5,7 @@ A document that is no JWK Set is refused whole; what is wrong inside of one key 
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -24,6 +25,7 @@ __all__ = [
     "VerificationKey",
     "join",
     "key_set",
+    "loads_document",
     "loads_key_set",
     "private_members",
     "read_document",
@@ -191,12 +193,23 @@ def key_set(document: Mapping[str, Any], max_keys: int) -> KeySet:
     return KeySet(map(read_member, read_document(document, max_keys)))
 
 
-def loads_key_set(body: bytes, max_keys: int) -> KeySet:
-    """Read the keys of a JWK Set document. Raise ValueError when the bytes are none."""
-    document = strict_json.loads_object(body, allow_surrogates=True)
+def loads_document(body: bytes) -> dict[str, Any]:
+    """Parse the bytes of a JWK Set document, whose members are not looked at. Raise ValueError when they are none.
+
+    The strict JSON rules hold, but for two things that publishers' libraries write. A byte order mark in front is
+    forgiven (RFC 8259 section 8.1 leaves it to the reader), and a lone surrogate inside of ``keys`` is left for
+    ``read_member``, where it costs one key. Neither lets in a document with another meaning: a byte order mark is no
+    part of the text, and what holds a surrogate is never used.
+    """
+    document = strict_json.loads_object(body.removeprefix(BOM_UTF8), allow_surrogates=True)
     if holds_surrogate([value for member in document.items() if member[0] != "keys" for value in member]):
         raise ValueError("a lone surrogate beside the keys")
-    return key_set(document, max_keys)
+    return document
+
+
+def loads_key_set(body: bytes, max_keys: int) -> KeySet:
+    """Read the keys of a JWK Set document. Raise ValueError when the bytes are none."""
+    return key_set(loads_document(body), max_keys)
 
 
 _WHY = MappingProxyType(

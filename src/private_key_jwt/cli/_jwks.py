@@ -11,7 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from .._core import base64url, jwk_set, strict_json
+from .._core import base64url, jwk_set
 from .._core.jwk_set import KeySet, Member, NoKey
 from .._text import quote
 from ..exceptions import Reason, TemporarilyUnavailable
@@ -76,7 +76,7 @@ def _load(source: KeySource) -> Mapping[str, Any]:
         raise typer.Exit(ExitCode.UNAVAILABLE) from None
     # The key set holds what can be used; what was published, the rest included, stands in the cache.
     published = cast(JWKSDocument, cache.get(uri, 0))
-    return strict_json.loads_object(published.body)
+    return jwk_set.loads_document(published.body)
 
 
 def report(document: Mapping[str, Any], *, needs_kid: bool = False) -> Iterator[KeyReport]:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, cast, get_args
 import typer
 
 from .. import ledgerbee
-from .._core import strict_json
+from .._core import jwk_set
 from .._text import quote
 from .._validation import check_number
 from ..clients import RegisteredClient, check_jwks_uri, unchecked_client
@@ -181,7 +181,7 @@ def _read_document(path: Path) -> dict[str, Any]:
     if len(body) > at_most:
         raise ConfigurationError(f"{quote(str(path))} holds more than {at_most} bytes")
     try:
-        return strict_json.loads_object(body)
+        return jwk_set.loads_document(body)
     except ValueError as error:
         raise ConfigurationError(f"{quote(str(path))}: {error}") from None
 

@@ -10,7 +10,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping
-from concurrent.futures import Future, InvalidStateError, wait
+from concurrent.futures import Future
 from functools import partial
 from typing import Any, Generic, Self, TypeVar
 
@@ -31,7 +31,7 @@ from ..policy import JWKSPolicy
 from ..stores import AsyncJWKSCache, JWKSCache, MemoryJWKSCache
 from . import _flow, _http
 from ._destination import Destination
-from ._fetches import Fetch, Handle, Outcome, RefreshRequest, Status
+from ._fetches import Ending, Fetch, Handle, Outcome, RefreshRequest, Status
 from ._flow import ClaimShared, FindStep, Get, ParseKeys, Pause, ReadCache, Refresh, RefreshStep
 from ._state import FetcherState, logger
 
@@ -179,13 +179,6 @@ class _Fetcher(ABC, Generic[Handle]):
         return Outcome(Status.FAILED, f"unexpected {type(error).__name__}")
 
 
-def _new_future() -> Future[None]:
-    """Return a future that nobody who waits for it can cancel."""
-    future: Future[None] = Future()
-    future.set_running_or_notify_cancel()
-    return future
-
-
 def _check_sync_cache(cache: object) -> None:
     for name in _CACHE_METHODS:
         if inspect.iscoroutinefunction(getattr(cache, name, None)):
@@ -195,7 +188,7 @@ def _check_sync_cache(cache: object) -> None:
             )
 
 
-class JWKSFetcher(_Fetcher["Future[None]"]):
+class JWKSFetcher(_Fetcher[Ending]):
     """Fetch and keep the JWK Sets of clients.
 
         fetcher = JWKSFetcher(JWKSPolicy(ttl=300))
@@ -254,12 +247,23 @@ class JWKSFetcher(_Fetcher["Future[None]"]):
         key = self.peek(client, alg, kid)
         return await self._drive_async(self._find(client, alg, kid)) if key is None else key
 
-    async def _wait_async(self, fetch: Fetch[Future[None]] | Outcome, deadline: float) -> Outcome:
+    async def _wait_async(self, fetch: Fetch[Ending] | Outcome, deadline: float) -> Outcome:
         if isinstance(fetch, Outcome):
             return fetch
         if time.monotonic() >= min(deadline, fetch.deadline):
             return fetch.outcome or self._overdue  # waiting for it in vain would be held on to until it ends
-        return await _wait_for(fetch, asyncio.wrap_future(fetch.handle), deadline) or self._overdue
+        loop = asyncio.get_running_loop()
+        ended = loop.create_future()
+
+        def wake() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop was closed
+                loop.call_soon_threadsafe(ended.set_result, None)
+
+        fetch.handle.add_callback(ended, wake)
+        try:
+            return await _wait_for(fetch, ended, deadline) or self._overdue
+        finally:
+            fetch.handle.remove_callback(ended)
 
     def close(self) -> None:
         """Fetch no more. What is under way ends by its own deadline, and nobody waits for it."""
@@ -284,10 +288,10 @@ class JWKSFetcher(_Fetcher["Future[None]"]):
         except StopIteration as found:
             return found.value  # type: ignore[no-any-return]
 
-    def _join_or_start(self, request: RefreshRequest) -> Fetch[Future[None]] | Outcome:
+    def _join_or_start(self, request: RefreshRequest) -> Fetch[Ending] | Outcome:
         if self._closed:
             return _CLOSED
-        fetch = Fetch(request, self._deadline(), _new_future())
+        fetch = Fetch(request, self._deadline(), Ending())
         try:
             joined = self._state.join_or_start(fetch, self._can_join)
             if joined is fetch:
@@ -303,16 +307,16 @@ class JWKSFetcher(_Fetcher["Future[None]"]):
             return fetch
         return joined
 
-    def _is_running(self, fetch: Fetch[Future[None]]) -> bool:
+    def _is_running(self, fetch: Fetch[Ending]) -> bool:
         return fetch.runner is not None and bool(fetch.runner.is_alive())
 
-    def _wait(self, fetch: Fetch[Future[None]] | Outcome, deadline: float) -> Outcome:
+    def _wait(self, fetch: Fetch[Ending] | Outcome, deadline: float) -> Outcome:
         if isinstance(fetch, Outcome):
             return fetch
-        wait({fetch.handle}, timeout=min(deadline, fetch.deadline) - time.monotonic())
+        fetch.handle.wait(min(deadline, fetch.deadline) - time.monotonic())
         return fetch.outcome or self._overdue
 
-    def _run(self, fetch: Fetch[Future[None]]) -> None:
+    def _run(self, fetch: Fetch[Ending]) -> None:
         flow = _flow.refresh(self._state, fetch)
         try:
             step = next(flow)
@@ -328,7 +332,7 @@ class JWKSFetcher(_Fetcher["Future[None]"]):
         except BaseException as error:  # whatever it is, those who wait are to know
             self._finish(fetch, self._unexpected(fetch, error))
 
-    def _perform(self, fetch: Fetch[Future[None]], step: RefreshStep) -> object:
+    def _perform(self, fetch: Fetch[Ending], step: RefreshStep) -> object:
         uri = fetch.jwks_uri
         match step:
             case Get():
@@ -352,10 +356,9 @@ class JWKSFetcher(_Fetcher["Future[None]"]):
             self._report_cache_failure(error)
             return otherwise
 
-    def _finish(self, fetch: Fetch[Future[None]], outcome: Outcome) -> None:
-        self._state.finish(fetch, outcome)
-        with contextlib.suppress(InvalidStateError):  # it ended when the fetcher was closed
-            fetch.handle.set_result(None)
+    def _finish(self, fetch: Fetch[Ending], outcome: Outcome) -> None:
+        if self._state.finish(fetch, outcome):
+            fetch.handle.end()
 
 
 async def _wait_for(fetch: Fetch[Any], ended: asyncio.Future[None], deadline: float) -> Outcome | None:
@@ -366,7 +369,8 @@ async def _wait_for(fetch: Fetch[Any], ended: asyncio.Future[None], deadline: fl
 
 async def _call_in_thread(call: Callable[[], object]) -> object:
     """Call in a thread of its own: the event loop's pool has a few threads, which may all wait for somebody else."""
-    future = _new_future_of_object()
+    future: Future[object] = Future()
+    future.set_running_or_notify_cancel()  # a waiter that is cancelled takes nobody down
 
     def run() -> None:
         try:
@@ -376,12 +380,6 @@ async def _call_in_thread(call: Callable[[], object]) -> object:
 
     threading.Thread(target=run, name="jwks-parse", daemon=True).start()
     return await asyncio.wrap_future(future)
-
-
-def _new_future_of_object() -> Future[object]:
-    future: Future[object] = Future()
-    future.set_running_or_notify_cancel()
-    return future
 
 
 class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
@@ -494,8 +492,7 @@ class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
         self._finish(fetch, outcome)
 
     def _finish(self, fetch: Fetch[asyncio.Future[None]], outcome: Outcome) -> None:
-        self._state.finish(fetch, outcome)
-        if not fetch.handle.done():
+        if self._state.finish(fetch, outcome):
             fetch.handle.set_result(None)
 
     async def _perform(self, fetch: Fetch[asyncio.Future[None]], step: RefreshStep) -> object:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -11,7 +12,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from .._core.freshness import Entry, KeyQuery
 from .._fork import renew_after_fork
 
-__all__ = ["DONE", "Fetch", "FetchSlots", "Outcome", "RefreshRequest", "Status", "fetch_slots"]
+__all__ = ["DONE", "Ending", "Fetch", "FetchSlots", "Outcome", "RefreshRequest", "Status", "fetch_slots"]
 
 Handle = TypeVar("Handle")
 
@@ -76,6 +77,47 @@ class Fetch(Generic[Handle]):
     def jwks_uri(self) -> str:
         """What is fetched."""
         return self.request.jwks_uri
+
+
+class Ending:
+    """The end of a fetch, for threads and tasks that wait for it.
+
+    Not a Future and not an Event: an exception that a signal handler raises while one of these takes its lock leaves
+    that locked, and whoever ends the fetch would wait for ever. Here no lock is held but the one that is waited for.
+    """
+
+    def __init__(self) -> None:
+        self._until_end = threading.Lock()
+        self._until_end.acquire()
+        self._callbacks: dict[object, Callable[[], object]] = {}
+        self._has_ended = False
+
+    def wait(self, timeout: float) -> None:
+        """Wait for the end, at most so many seconds."""
+        if self._until_end.acquire(timeout=max(0.0, timeout)):
+            self._until_end.release()  # for the next who waits
+
+    def add_callback(self, token: object, call: Callable[[], object]) -> None:
+        """Call at the end, in the thread that comes to it; at once if it has come."""
+        self._callbacks[token] = call
+        if self._has_ended:
+            self._call(token)
+
+    def remove_callback(self, token: object) -> None:
+        """Do not call any more."""
+        self._callbacks.pop(token, None)
+
+    def _call(self, token: object) -> None:
+        call = self._callbacks.pop(token, None)  # once, whoever comes first
+        if call is not None:
+            call()
+
+    def end(self) -> None:
+        """Wake all who wait. To be called once."""
+        self._has_ended = True
+        self._until_end.release()
+        for token in list(self._callbacks):
+            self._call(token)
 
 
 class FetchSlots:

@@ -17,16 +17,20 @@ from typing import Any
 import httpx
 
 from .._core.response import Answer, FetchFailed, ResponseReader
-from .._http_client import USER_AGENT, Watchdog, is_tls_verified, ssl_context, without_cookies
+from .._http_client import USER_AGENT, Watchdog, is_tls_verified, ssl_context, ssl_context_async, without_cookies
+from .._text import one_line, quote
 from ..policy import JWKSPolicy
 from ._destination import Destination
+from ._route import AnyClient, Route, can_dial, find_way
 
 __all__ = ["Fields", "aget", "get"]
 
 Fields = tuple[tuple[str, str], ...]
 """The user's header fields, as ``check_headers`` gives them."""
 
-_ANY_ADDRESS: Sequence[str | None] = (None,)
+_BY_NAME: Sequence[str | None] = (None,)  # not by an address: the client looks the name up, or a proxy
+_RESOLVED = (Route.DIRECT, Route.NAMED)
+_DESCRIBED_LENGTH = 160
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,38 +76,29 @@ class _Request:
 
     def attempts(self, addresses: Sequence[str | None]) -> Iterator[tuple[httpx.Request, bool]]:
         """Yield a request for each address, and whether it is the last; those to come share the time that is left."""
-        deadline = time.monotonic() + self.policy.timeout
         left = len(addresses)
         while True:
-            connect = max((deadline - time.monotonic()) / left, 0.001)
+            connect = max((self.destination.deadline - time.monotonic()) / left, 0.001)
             yield self.build(addresses[-left], connect), left == 1
             left -= 1
 
 
-def _check_connection(response: httpx.Response, destination: Destination) -> None:
-    """The connection's own word that it is one to trust; a client of the user's may have been told otherwise."""
-    stream = response.extensions.get("network_stream")
-    if stream is None:
-        return
-    if not destination.is_connected:
-        destination.check_peer(stream)
-    if response.request.url.scheme != "https":
-        return
-    if not is_tls_verified(stream):
-        raise FetchFailed("the TLS certificate was not verified")
+def _addresses(client: AnyClient | None, destination: Destination, resolved: Sequence[str]) -> Sequence[str | None]:
+    """List what to connect to: the addresses, or None for the name, where the client must find its own way."""
+    is_dialled = destination.way.route is Route.DIRECT and can_dial(client, destination.url, resolved)
+    return resolved if is_dialled else _BY_NAME
 
 
 def _reader(response: httpx.Response, destination: Destination, policy: JWKSPolicy) -> ResponseReader:
-    _check_connection(response, destination)
+    stream = response.extensions.get("network_stream")
+    destination.check_answer(stream)
+    if destination.url.scheme == "https" and stream is not None and not is_tls_verified(stream, destination.host):
+        raise FetchFailed(f"the TLS certificate was not verified for {quote(destination.host)}")
     headers = response.headers
     if response.is_stream_consumed:
         # A transport that answers from memory has decoded the body already.
         headers = httpx.Headers([pair for pair in headers.multi_items() if pair[0] != "content-encoding"])
     return ResponseReader(response.status_code, headers, policy.max_bytes)
-
-
-def _timed_out(policy: JWKSPolicy) -> FetchFailed:
-    return FetchFailed(f"no complete answer within {policy.timeout:g} s (JWKSPolicy(timeout=...))")
 
 
 def _trace(destination: Destination, watchdog: Watchdog) -> Callable[[str, dict[str, Any]], None]:
@@ -136,34 +131,54 @@ def get(http: httpx.Client | None, url: str, policy: JWKSPolicy, *, forced: bool
 
     Raises FetchFailed, whatever went wrong.
     """
+    destination = _destination(http, url, policy)
     with Watchdog(policy.timeout) as watchdog:
         try:
-            destination = Destination(httpx.URL(url), policy)
-            request = _Request(destination, policy, headers, forced, _trace(destination, watchdog))
-            with contextlib.ExitStack() as stack:
-                if http is not None:
-                    client, addresses = without_cookies(http), _ANY_ADDRESS
-                else:
-                    addresses = destination.resolve()
-                    client = httpx.Client(verify=ssl_context(), trust_env=False)
-                    stack.enter_context(client)
-                response = _send(client, destination, request.attempts(addresses))
-                stack.callback(response.close)
-                reader = _reader(response, destination, policy)
-                chunks = [response.content] if response.is_stream_consumed else response.iter_raw()
-                for chunk in chunks:
-                    reader.feed(chunk)
-                    if watchdog.has_expired:
-                        raise _timed_out(policy)
-                answer = reader.finish()
+            answer = _get(http, destination, policy, watchdog, forced=forced, headers=headers)
         except FetchFailed:
-            raise
+            if not watchdog.has_expired:
+                raise
         except Exception as error:
-            raise (_timed_out(policy) if watchdog.has_expired else _failed(error, policy)) from None
+            if not watchdog.has_expired:
+                raise _failed(error, destination) from None
     # An answer without a length ends where its socket does: cut off, it would look whole.
     if watchdog.has_expired:
-        raise _timed_out(policy)
+        raise FetchFailed(destination.describe_delay())
     return answer
+
+
+def _destination(http: AnyClient | None, url: str, policy: JWKSPolicy) -> Destination:
+    try:
+        parsed = httpx.URL(url)
+        return Destination(parsed, policy, find_way(http, parsed))
+    except (httpx.InvalidURL, ValueError) as error:
+        raise FetchFailed(f"the jwks_uri is no URL: {_describe(error)}") from None
+
+
+def _get(
+    http: httpx.Client | None,
+    destination: Destination,
+    policy: JWKSPolicy,
+    watchdog: Watchdog,
+    *,
+    forced: bool,
+    headers: Fields,
+) -> Answer:
+    request = _Request(destination, policy, headers, forced, _trace(destination, watchdog))
+    with contextlib.ExitStack() as stack:
+        resolved = destination.resolve() if destination.way.route in _RESOLVED else ()
+        if http is None:
+            client = stack.enter_context(httpx.Client(verify=ssl_context(), trust_env=False))
+        else:
+            client = without_cookies(http)
+        response = _send(client, destination, request.attempts(_addresses(http, destination, resolved)))
+        stack.callback(response.close)
+        reader = _reader(response, destination, policy)
+        for chunk in [response.content] if response.is_stream_consumed else response.iter_raw():
+            reader.feed(chunk)
+            if watchdog.has_expired:
+                break
+        return reader.finish()
 
 
 def _send(
@@ -182,17 +197,18 @@ async def aget(
     http: httpx.AsyncClient | None, url: str, policy: JWKSPolicy, *, forced: bool, headers: Fields = ()
 ) -> Answer:
     """Fetch the document: ``get``, awaited. Raises FetchFailed, whatever went wrong."""
+    destination = _destination(http, url, policy)
+    request = _Request(destination, policy, headers, forced, _trace_async(destination))
     try:
-        destination = Destination(httpx.URL(url), policy)
-        request = _Request(destination, policy, headers, forced, _trace_async(destination))
         async with asyncio.timeout(policy.timeout), contextlib.AsyncExitStack() as stack:
-            if http is not None:
-                client, addresses = without_cookies(http), _ANY_ADDRESS
+            resolved = await destination.resolve_async() if destination.way.route in _RESOLVED else ()
+            if http is None:
+                context = await ssl_context_async()
+                client = await stack.enter_async_context(httpx.AsyncClient(verify=context, trust_env=False))
             else:
-                addresses = await destination.resolve_async()
-                client = httpx.AsyncClient(verify=ssl_context(), trust_env=False)
-                await stack.enter_async_context(client)
-            response = await _send_async(client, destination, request.attempts(addresses))
+                client = without_cookies(http)
+            attempts = request.attempts(_addresses(http, destination, resolved))
+            response = await _send_async(client, destination, attempts)
             stack.push_async_callback(response.aclose)
             reader = _reader(response, destination, policy)
             if response.is_stream_consumed:
@@ -203,10 +219,8 @@ async def aget(
             return reader.finish()
     except FetchFailed:
         raise
-    except TimeoutError:
-        raise _timed_out(policy) from None
     except Exception as error:
-        raise _failed(error, policy) from None
+        raise _failed(error, destination) from None
 
 
 async def _send_async(
@@ -221,7 +235,15 @@ async def _send_async(
                 raise
 
 
-def _failed(error: Exception, policy: JWKSPolicy) -> FetchFailed:
-    if isinstance(error, httpx.TimeoutException):
-        return _timed_out(policy)  # httpx counts the same seconds for one read, and may be the first to see them over
-    return FetchFailed(f"{type(error).__name__}: {error}" if isinstance(error, httpx.HTTPError) else repr(error))
+def _failed(error: Exception, destination: Destination) -> FetchFailed:
+    # httpx counts the same seconds for one read, and may be the first to see them over.
+    if isinstance(error, TimeoutError | httpx.TimeoutException):
+        return FetchFailed(destination.describe_delay())
+    return FetchFailed(_describe(error))
+
+
+def _describe(error: Exception) -> str:
+    # Not cut to a quotation: what OpenSSL says of a certificate is longer.
+    with contextlib.suppress(Exception):  # an exception whose text raises
+        return f"{type(error).__name__}: {one_line(str(error))[:_DESCRIBED_LENGTH]}"
+    return type(error).__name__

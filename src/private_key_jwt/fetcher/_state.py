@@ -229,16 +229,16 @@ class FetcherState(Generic[Handle]):
             self._fetches = {uri: each for uri, each in self._fetches.items() if each.deadline > oldest}
             self._sweep_at = max(_MIN_FETCHES_SWEPT, 2 * len(self._fetches))
 
-    def finish(self, fetch: Fetch[Handle], outcome: Outcome) -> None:
-        """End a fetch, once and however it ended."""
+    def finish(self, fetch: Fetch[Handle], outcome: Outcome) -> bool:
+        """End a fetch, however it ended; return False when it had ended before."""
         now = self.now()
         with self._lock:
             if fetch.outcome is not None:
-                return
+                return False
             fetch.outcome = outcome
             if not fetch.number:  # it was interrupted before it was started
                 fetch_slots.release(fetch)
-                return
+                return True
             if self._fetches.get(fetch.jwks_uri) is fetch:
                 del self._fetches[fetch.jwks_uri]
             spending = self._budgets.of(fetch.jwks_uri, now.clock)
@@ -255,6 +255,7 @@ class FetcherState(Generic[Handle]):
                     duration=now.clock - fetch.started_at,
                 )
             )
+        return True
 
     def fetches(self) -> list[Fetch[Handle]]:
         """Return all fetches under way."""

@@ -185,6 +185,6 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
 def _date(text: str) -> datetime | None:
     try:
         date = parsedate_to_datetime(text)
-    except ValueError:
+    except Exception:  # it raises more than the ValueError that it documents: OverflowError, for one
         return None
     return date if date.tzinfo else date.replace(tzinfo=UTC)

@@ -60,8 +60,9 @@ class _BadAnswer(Exception):
 class _Connection:
     """What httpx's trace extension says about the connection that one attempt uses."""
 
-    def __init__(self, scheme: str) -> None:
-        self._is_plain = scheme == "http"
+    def __init__(self, url: httpx.URL) -> None:
+        self._is_plain = url.scheme == "http"
+        self._host = url.raw_host.decode("ascii")
         self._is_fit: bool | None = None
         self._is_abandoned = False
         self.is_traced = False
@@ -80,7 +81,7 @@ class _Connection:
         elif event.endswith(".connect_tcp.complete"):
             self._is_fit = self._is_plain and _is_loopback_peer(info["return_value"])
         elif event.endswith(".start_tls.complete") and not self._is_plain:
-            self._is_fit = is_tls_verified(info["return_value"])
+            self._is_fit = is_tls_verified(info["return_value"], self._host)
         elif event.endswith(".send_request_headers.started"):
             self._check(info["request"].method)
 
@@ -161,7 +162,7 @@ def send(client: httpx.Client, post: Post, seconds: float) -> Outcome:
     """Make one attempt. It blocks for at most ``seconds``, whatever the server or a name server does."""
     if client.is_closed:
         return _CLOSED
-    connection = _Connection(post.url.scheme)
+    connection = _Connection(post.url)
     outcomes: list[Outcome] = []
 
     def run() -> None:
@@ -209,7 +210,7 @@ async def asend(client: httpx.AsyncClient, post: Post, seconds: float) -> Outcom
     """Make one attempt, in at most ``seconds``."""
     if client.is_closed:
         return _CLOSED
-    connection = _Connection(post.url.scheme)
+    connection = _Connection(post.url)
 
     async def trace(event: str, info: dict[str, Any]) -> None:
         connection.follow(event, info)

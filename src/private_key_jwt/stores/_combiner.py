@@ -21,12 +21,13 @@ from weakref import WeakKeyDictionary
 
 from .._fork import renew_after_fork
 
-__all__ = ["AsyncCombiner", "Combiner"]
+__all__ = ["MAX_BATCH", "AsyncCombiner", "Combiner"]
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
-_MAX_BATCH = 256
+MAX_BATCH = 256
+"""Calls in one batch at most, unless another bound is given: a power of two."""
 _NONE: Any = object()  # no answer yet
 
 
@@ -36,13 +37,18 @@ def _answers(batch: Sequence[object], answers: Sequence[Answer | Exception]) -> 
     return answers
 
 
+def _busy(seconds: float) -> TimeoutError:
+    return TimeoutError(f"others kept the engine busy for {seconds:g} s")
+
+
 class _Call(Generic[Item, Answer]):
     """One call of a thread: what it asks, the answer once there is one, and a lock to wait on."""
 
-    __slots__ = ("_answered", "answer", "item")
+    __slots__ = ("_answered", "answer", "item", "thread")
 
     def __init__(self, item: Item) -> None:
         self.item = item
+        self.thread = threading.get_ident()
         self.answer: Answer | Exception = _NONE
         self._answered: threading.Lock | None = None
 
@@ -75,7 +81,7 @@ class Combiner(Generic[Item, Answer]):
         run_batch: Callable[[list[Item]], Sequence[Answer | Exception]],
         *,
         timeout: float,
-        max_batch: int = _MAX_BATCH,
+        max_batch: int = MAX_BATCH,
     ) -> None:
         self._run_batch = run_batch
         self._timeout = timeout
@@ -95,11 +101,20 @@ class Combiner(Generic[Item, Answer]):
         call: _Call[Item, Answer] = _Call(item)
         try:
             if not self._take_turn(call) and not call.wait(self._timeout):
-                raise TimeoutError(f"others kept the engine busy for {self._timeout:g} s")
+                raise _busy(self._timeout)
             if self._leader is call:
                 self._lead(call)
         finally:
-            self._leave(call)
+            # Not a method: before the first line of one, a signal handler may raise, and the turn would be lost.
+            with self._lock:
+                if self._leader is call:
+                    self._leader = None
+                    if self._waiting:
+                        following = self._waiting.popleft()
+                        self._appoint(following)
+                        following.wake()
+                elif call.answer is _NONE and call in self._waiting:
+                    self._waiting.remove(call)
         if isinstance(call.answer, Exception):
             raise call.answer
         return call.answer
@@ -107,7 +122,9 @@ class Combiner(Generic[Item, Answer]):
     def _take_turn(self, call: _Call[Item, Answer]) -> bool:
         """Make ``call`` the one that runs the next batch, or let it wait for one."""
         with self._lock:
-            if self._leader is None or time.monotonic() >= self._overdue_at:
+            leader = self._leader
+            # A leader of this very thread was interrupted, or is now, by a signal handler that calls.
+            if leader is None or leader.thread == call.thread or time.monotonic() >= self._overdue_at:
                 self._appoint(call)
                 return True
             call.prepare_to_wait()
@@ -120,32 +137,22 @@ class Combiner(Generic[Item, Answer]):
 
     def _lead(self, call: _Call[Item, Answer]) -> None:
         """Run one batch, of ``call`` and of those that wait, and wake them with their answers."""
-        with self._lock:
-            others = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._max_batch - 1))]
-        batch = [call, *others]
+        batch = [call]
         try:
+            with self._lock:
+                while self._waiting and len(batch) < self._max_batch:
+                    batch.append(self._waiting.popleft())
             answers = _answers(batch, self._run_batch([each.item for each in batch]))
+            for each, answer in zip(batch, answers, strict=True):
+                each.answer = answer
+                each.wake()
         except BaseException as error:
             failed = error if isinstance(error, Exception) else RuntimeError("the thread of this batch was interrupted")
-            for each in others:
-                each.answer = failed
-                each.wake()
+            for each in batch[1:]:
+                if each.answer is _NONE:
+                    each.answer = failed
+                    each.wake()
             raise
-        for each, answer in zip(batch, answers, strict=True):
-            each.answer = answer
-            each.wake()
-
-    def _leave(self, call: _Call[Item, Answer]) -> None:
-        """Hand the turn on, or wait no longer."""
-        with self._lock:
-            if self._leader is call:
-                self._leader = None
-                if self._waiting:
-                    following = self._waiting.popleft()
-                    self._appoint(following)
-                    following.wake()
-            elif call.answer is _NONE and call in self._waiting:
-                self._waiting.remove(call)
 
 
 class _Line(Generic[Item, Answer]):
@@ -187,7 +194,7 @@ class AsyncCombiner(Generic[Item, Answer]):
         run_batch: Callable[[list[Item]], Awaitable[Sequence[Answer | Exception]]],
         *,
         timeout: float,
-        max_batch: int = _MAX_BATCH,
+        max_batch: int = MAX_BATCH,
     ) -> None:
         self._run_batch = run_batch
         self._timeout = timeout
@@ -203,8 +210,12 @@ class AsyncCombiner(Generic[Item, Answer]):
             return await self._run_alone(line, item)
         future: asyncio.Future[Answer] = loop.create_future()
         line.waiting.append((item, future))
-        async with asyncio.timeout(self._timeout):
+        # `asyncio.timeout` costs four times as much.
+        timer = loop.call_later(self._timeout, _deliver, [(item, future)], [_busy(self._timeout)])
+        try:
             return await future
+        finally:
+            timer.cancel()
 
     async def _run_alone(self, line: _Line[Item, Answer], item: Item) -> Answer:
         mark = line.begin(self._timeout)
@@ -242,6 +253,7 @@ class AsyncCombiner(Generic[Item, Answer]):
                 _fail(batch, error)
             else:
                 _deliver(batch, answers)
+            await asyncio.sleep(0)  # those who were answered may ask again at once: together, and not one by one
 
 
 def _fail(batch: Sequence[tuple[Item, asyncio.Future[Answer]]], error: Exception) -> None:

@@ -9,17 +9,47 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from ..exceptions import ConfigurationError
 
 Synchronous = Literal["NORMAL", "FULL"]
-Execute = Callable[[str, Mapping[str, Any]], sqlite3.Cursor]
+Result = TypeVar("Result")
+Values = Mapping[str, Any]
 
 _OPEN_TIMEOUT = 5.0  # seconds, at start: several workers may create one file at once
-_NOTHING: Mapping[str, Any] = {}
+_NO_VALUES: Values = {}
+
+
+class SQLiteSession:
+    """The connection, for one thread at a time; what is done with it ends by ``deadline`` (monotonic seconds)."""
+
+    __slots__ = ("_connection", "_deadline")
+
+    def __init__(self, connection: sqlite3.Connection, deadline: float) -> None:
+        self._connection = connection
+        self._deadline = deadline
+
+    def fetch(self, statement: str, values: Values = _NO_VALUES) -> list[Any]:
+        """Return all rows. Raises sqlite3.Error."""
+        return self._execute(statement, values).fetchall()
+
+    def change(self, statement: str, values: Values = _NO_VALUES) -> int:
+        """Return how many rows were changed. Raises sqlite3.Error."""
+        return self._execute(statement, values).rowcount
+
+    def _execute(self, statement: str, values: Values) -> sqlite3.Cursor:
+        # SQLite's own waiting backs off to 100 ms and more between two tries, so that under 8 writers one that is
+        # unlucky waits for 0.65 s; with short, random pauses the longest wait was 0.08 s.
+        while True:
+            try:
+                return self._connection.execute(statement, values)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= self._deadline:
+                    raise
+            time.sleep(random.uniform(0.0002, 0.001))  # noqa: S311
 
 
 class SQLiteFile:
@@ -35,46 +65,49 @@ class SQLiteFile:
         if synchronous not in get_args(Synchronous):
             raise ConfigurationError(f"synchronous must be NORMAL or FULL, not {synchronous!r}")
         self._synchronous = synchronous
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._closed = False
         try:
             self._connection = self._connect("rwc", time.monotonic() + _OPEN_TIMEOUT)
             self._identity = self._file()
-            with self.session(_OPEN_TIMEOUT) as execute:
-                execute("PRAGMA journal_mode = WAL", _NOTHING).fetchall()
-                for statement in schema:
-                    execute(statement, _NOTHING)
+            self.run(lambda session: _prepare(session, schema), _OPEN_TIMEOUT)
         except (sqlite3.Error, OSError, ValueError) as error:  # ValueError: no path at all, such as one with a NUL
             self.close()
             raise ConfigurationError(f"cannot use {str(self._path)!r} as a SQLite database: {error}") from error
-        _forks.watch(self)
+        _forks.register(self)
 
-    @contextlib.contextmanager
-    def session(self, timeout: float) -> Iterator[Execute]:
-        """The connection, for this thread alone; what is done with it ends within ``timeout`` seconds."""
+    def run(self, work: Callable[[SQLiteSession], Result], timeout: float) -> Result:
+        """Return ``work(session)``: each statement is a transaction. Raises TimeoutError, and what ``work`` raises."""
         deadline = time.monotonic() + timeout
-        if not self._lock.acquire(timeout=timeout):
-            raise TimeoutError("other threads keep the connection busy")
+        # A signal handler may raise as soon as the lock is taken, before anything can note that it is: so the lock is
+        # taken within the `try`, and itself knows whether this thread holds it.
         try:
-            connection = self._usable(deadline)
-            yield lambda statement, values: _execute(connection, statement, values, deadline)
+            if not self._lock.acquire(timeout=timeout):
+                raise TimeoutError("other threads keep the connection busy")
+            return work(SQLiteSession(self._usable(deadline), deadline))
         finally:
-            self._lock.release()
+            try:  # noqa: SIM105  (`suppress` is a call, before which a signal handler may raise)
+                self._lock.release()
+            except RuntimeError:
+                pass
 
-    @contextlib.contextmanager
-    def transaction(self, timeout: float) -> Iterator[Execute]:
-        """A session that writes all or nothing, and into which nobody else writes."""
-        with self.session(timeout) as execute:
-            execute("BEGIN IMMEDIATE", _NOTHING)
+    def run_in_transaction(self, work: Callable[[SQLiteSession], Result], timeout: float) -> Result:
+        """Return ``work(session)``, which writes all or nothing, and into which nobody else writes."""
+
+        def run(session: SQLiteSession) -> Result:
+            session.change("BEGIN IMMEDIATE")
             try:
-                yield execute
-                execute("COMMIT", _NOTHING)
+                result = work(session)
+                session.change("COMMIT")
             except BaseException:
                 # SQLite has rolled back by itself after some errors, and says so with one more.
                 with contextlib.suppress(sqlite3.Error):
-                    execute("ROLLBACK", _NOTHING)
+                    session.change("ROLLBACK")
                 raise
+            return result
+
+        return self.run(run, timeout)
 
     def close(self) -> None:
         with self._lock:
@@ -102,24 +135,31 @@ class SQLiteFile:
         # A file that was removed or replaced under us has lost its marks, or other workers write to another.
         if self._file() != self._identity:
             raise sqlite3.OperationalError("the file was replaced")
-        if self._connection is None:
-            self._connection = self._connect("rw", deadline)
-        return self._connection
+        connection = self._connection
+        if connection is None:
+            connection = self._connection = self._connect("rw", deadline)
+        elif connection.in_transaction:  # whoever began it was interrupted twice
+            connection.rollback()
+        return connection
 
     def _file(self) -> tuple[int, int]:
         status = os.stat(self._path)  # noqa: PTH116  (pathlib takes thrice as long, for each add)
+        if status.st_nlink > 1:
+            # SQLite names its log after the file: under two names there are two logs, and neither knows of the other
+            # (https://www.sqlite.org/howtocorrupt.html §2.5).
+            raise sqlite3.OperationalError(f"the file has {status.st_nlink} names (hard links), and may have one only")
         return status.st_dev, status.st_ino
 
     def _connect(self, mode: str, deadline: float) -> sqlite3.Connection:
         connection = sqlite3.connect(
             f"{self._path.as_uri()}?mode={mode}",
             uri=True,
-            timeout=0,  # `_execute` waits
+            timeout=0,  # the session waits
             isolation_level=None,  # each statement is a transaction, unless we begin one
             check_same_thread=False,  # the lock sees to it
         )
         try:
-            _execute(connection, f"PRAGMA synchronous = {self._synchronous}", _NOTHING, deadline)
+            SQLiteSession(connection, deadline).change(f"PRAGMA synchronous = {self._synchronous}")
         except BaseException:
             connection.close()
             raise
@@ -137,18 +177,10 @@ def _check_path(path: object) -> Path:
     return Path(path).absolute()
 
 
-def _execute(
-    connection: sqlite3.Connection, statement: str, values: Mapping[str, Any], deadline: float
-) -> sqlite3.Cursor:
-    # SQLite's own waiting backs off to 100 ms and more between two tries, so that under 8 writers one that is
-    # unlucky waits for 0.65 s; with short, random pauses the longest wait was 0.08 s.
-    while True:
-        try:
-            return connection.execute(statement, values)
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
-                raise
-        time.sleep(random.uniform(0.0002, 0.001))  # noqa: S311
+def _prepare(session: SQLiteSession, schema: Sequence[str]) -> None:
+    session.fetch("PRAGMA journal_mode = WAL")
+    for statement in schema:
+        session.change(statement)
 
 
 class _Forks:
@@ -162,7 +194,7 @@ class _Forks:
         register = getattr(os, "register_at_fork", lambda **_hooks: None)
         register(before=self._before, after_in_parent=self._after, after_in_child=self._after)
 
-    def watch(self, database: SQLiteFile) -> None:
+    def register(self, database: SQLiteFile) -> None:
         with self._lock:
             self._databases.add(database)
 

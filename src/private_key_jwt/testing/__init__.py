@@ -47,6 +47,7 @@ from ._contracts import JWKSCacheContract, ReplayStoreContract
 from ._defects import DEFECTS, Defect, defects_of
 from ._key_defects import KeyDefect, key_defects_of
 from ._keys import SigningKey
+from ._portal import CheckoutBinding, Portal, PortalMembership, PortalUser
 from ._relying_party import RelyingParty
 from ._server import LoopbackServer
 from ._tenant import Tenant
@@ -54,11 +55,15 @@ from ._tenant import Tenant
 __all__ = [
     "DEFECTS",
     "REMOVED",
+    "CheckoutBinding",
     "Clock",
     "Defect",
     "JWKSCacheContract",
     "KeyDefect",
     "LoopbackServer",
+    "Portal",
+    "PortalMembership",
+    "PortalUser",
     "RelyingParty",
     "ReplayStoreContract",
     "SigningKey",

@@ -53,9 +53,9 @@ class Browser:
 
 
 def _redeem(portal: Portal, request: Request, host: re.Match[str]) -> Answer:
-    [ref, *more] = parse_qs(request.query).get("ref", [""])
+    [ref, *_] = parse_qs(request.query).get("ref", [""])
     try:
-        cookie = portal.redeem("" if more else ref)
+        cookie = portal.redeem(ref)
     except Refused as refused:
         return answer_json(refused.status, {"code": refused.code, "error": refused.text})
     is_loopback = host["domain"] == "localhost"

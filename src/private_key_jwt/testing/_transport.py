@@ -15,6 +15,8 @@ class Transport(httpx.BaseTransport, httpx.AsyncBaseTransport):
     Closing a client does not close it: any number of clients may use it, one after the other or at once.
     """
 
+    in_process = True  # a fetcher takes no answer from a transport that says neither this nor which address it is from
+
     def __init__(self, answer: Callable[[Request], Answer]) -> None:
         self._answer = answer
         self.requests: list[httpx.Request] = []

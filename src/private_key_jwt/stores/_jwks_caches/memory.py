@@ -16,12 +16,14 @@ from .._protocols import JWKSDocument
 class MemoryJWKSCache:
     """Documents in the memory of this process, at most ``max_documents`` of them: the oldest leaves first.
 
+        fetcher = JWKSFetcher(cache=MemoryJWKSCache())
+
     Thread-safe. Raises ConfigurationError for a bound that is none.
     """
 
     in_process: ClassVar[bool] = True
 
-    def __init__(self, max_documents: int = 10_000) -> None:
+    def __init__(self, max_documents: int = 100_000) -> None:
         check_integer("max_documents", max_documents, 1, 100_000_000)
         self._documents: FIFOCache[str, JWKSDocument] = FIFOCache(max_documents)
         self._lock = threading.Lock()
@@ -33,7 +35,7 @@ class MemoryJWKSCache:
         self._documents = rebuilt(self._documents)
 
     def get(self, jwks_uri: str, now: float) -> JWKSDocument | None:  # it keeps this process's clock
-        """The newest document known, or None."""
+        """Return the newest document known, or None."""
         return self._documents.get(jwks_uri)
 
     def put(self, jwks_uri: str, document: JWKSDocument, now: float) -> None:
@@ -44,5 +46,5 @@ class MemoryJWKSCache:
                 self._documents[jwks_uri] = document
 
     def claim(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
-        """Always True: nobody shares it, and the fetcher keeps a budget of its own."""
+        """Return True: nobody shares it, and the fetcher keeps a budget of its own."""
         return True

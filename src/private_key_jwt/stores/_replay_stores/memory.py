@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
+import multiprocessing
 import threading
 import warnings
 from typing import ClassVar, NamedTuple
@@ -13,6 +14,10 @@ from ..._validation import check_integer
 from ...exceptions import Reason, TemporarilyUnavailable
 
 _FORGET_PER_ADD = 4
+
+# How it can come that other processes have marks of their own.
+_FORKED = "was made before a fork"
+_SPAWNED = "is that of one worker among several"
 
 
 class _Second(NamedTuple):
@@ -25,9 +30,13 @@ class _Second(NamedTuple):
 class MemoryReplayStore:
     """Replay marks in the memory of this process: right for one process, wrong for several workers.
 
+        store = MemoryReplayStore()
+        verifier = ClientAssertionVerifier(..., replay_store=store)
+
     Thread-safe. Holds at most ``max_entries`` marks; full, it refuses (``replay_store_full``, fails closed)
     and never forgets a live mark. Each add also forgets up to four expired marks, so no call pays for
-    many. After a fork every child has a store of its own, and says so once (RuntimeWarning).
+    many. After a fork every child has a store of its own, and so has every worker that ``multiprocessing`` started
+    (uvicorn's ``--workers`` are such): each says so once (RuntimeWarning).
     """
 
     in_process: ClassVar[bool] = True
@@ -39,14 +48,18 @@ class MemoryReplayStore:
         self._seconds: dict[int, _Second] = {}
         self._order: list[int] = []
         self._forgotten_until = -math.inf
-        self._forked = False
+        self._unshared = _SPAWNED if multiprocessing.parent_process() is not None else ""
         self._lock = threading.Lock()
         renew_after_fork(self)
 
     def after_fork_in_child(self) -> None:
         """A thread that held the lock is not in this process; nor are the other workers' marks."""
         self._lock = threading.Lock()
-        self._forked = True
+        self._unshared = _FORKED
+
+    def __bool__(self) -> bool:
+        """True, also when it is empty: ``store or MemoryReplayStore()`` is to be ``store``."""
+        return True
 
     def __len__(self) -> int:
         """How many marks are held, those included that have expired and are not forgotten yet."""
@@ -54,8 +67,8 @@ class MemoryReplayStore:
 
     def add(self, key: bytes, expires_at: float, now: float) -> bool:
         """See ReplayStore.add. Raises TemporarilyUnavailable: replay_store_full, replay_store_unavailable."""
-        if self._forked:
-            self._warn_of_fork()
+        if self._unshared:
+            self._warn()
         with self._lock:
             if self._order and self._order[0] <= now:
                 self._forget_expired(now)
@@ -109,11 +122,11 @@ class MemoryReplayStore:
             del self._expiry[key]
         second.keys.pop()
 
-    def _warn_of_fork(self) -> None:
-        self._forked = False
+    def _warn(self) -> None:
+        reason, self._unshared = self._unshared, ""
         warnings.warn(
-            "This MemoryReplayStore was made before a fork: the processes no longer share it, and an assertion"
-            " can be used once in each. Make it after the fork, or take a store that workers share.",
+            f"This MemoryReplayStore {reason}: an assertion can be used once in each process. Take a store that workers"
+            " share (SQLiteReplayStore, RedisReplayStore, SQLAlchemyReplayStore, DjangoReplayStore).",
             RuntimeWarning,
             stacklevel=3,
         )

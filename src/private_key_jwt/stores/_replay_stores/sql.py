@@ -1,12 +1,22 @@
-"""What the replay stores in SQL have in common: their table names, their verdict, and when they purge."""
+"""The SQL of replay marks, and what its answers mean: once for SQLite, SQLAlchemy and Django.
+
+Two tables: the marks, and one row that says up to when marks were forgotten, which a clock that is set back must not
+revive. Each class below knows the statements of one kind of engine; parameters are written ``:name``, and a Session
+sends them over whatever driver there is. Every statement is a transaction of its own, unless the caller began one.
+"""
 
 from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from ...exceptions import ConfigurationError, TemporarilyUnavailable
+from .._combiner import MAX_BATCH
 from .errors import store_unavailable
+
+__all__ = ["Add", "Answer", "MySQL", "PostgreSQL", "PurgeTurns", "SQLEngine", "SQLite", "Session", "check_table"]
 
 PURGE_BATCH = 100
 """Expired rows that one purge deletes at most: no add pays for many."""
@@ -17,7 +27,7 @@ _TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,47}")
 
 
 def check_table(table: object) -> str:
-    """A table name that needs no quoting anywhere. Raises ConfigurationError."""
+    """Return a table name that is one everywhere. Raises ConfigurationError."""
     if not isinstance(table, str) or not _TABLE.fullmatch(table) or table.endswith("_forgotten"):
         raise ConfigurationError(
             f"table must be 1 to 48 letters, digits and _, no digit first and no _forgotten last, not {table!a}"
@@ -32,27 +42,252 @@ class PurgeTurns:
         self._adds = itertools.count()
 
     def is_due(self) -> bool:
-        """To be asked once for each add. Thread-safe: it is one step of the interpreter."""
+        """Ask once for each add. Thread-safe: it is one step of the interpreter."""
         return next(self._adds) % _ADDS_PER_PURGE == 0
 
 
-def is_blocked(forgotten_until: float | None, expires_at: float) -> bool:
-    """Whether a mark like this one may have been there, and have been purged: the clock was set back."""
-    return forgotten_until is not None and expires_at <= forgotten_until
+class Add(NamedTuple):
+    """The arguments of one ``ReplayStore.add``."""
+
+    key: bytes
+    expires_at: float
+    now: float
 
 
-def clock_set_back(store: object, forgotten_until: float | None, now: float) -> TemporarilyUnavailable:
-    """Nobody can tell whether the assertion was used."""
+Answer = bool | TemporarilyUnavailable
+"""What one add gets: an error only when nobody can tell whether the assertion was used."""
+
+Values = Mapping[str, Any]
+
+
+class Session(Protocol):
+    """One connection, over which statements are sent."""
+
+    def fetch(self, statement: str, values: Values) -> Sequence[Sequence[Any]]:
+        """Return all rows."""
+        ...
+
+    def change(self, statement: str, values: Values) -> int:
+        """Return how many rows were written or deleted; none when an INSERT meets its primary key."""
+        ...
+
+
+def _clock_set_back(store: object, forgotten_until: float | None, now: float) -> TemporarilyUnavailable:
+    """Nobody can tell whether the assertion was used: a mark like its own may have been purged."""
     behind = 0 if forgotten_until is None else forgotten_until - now
     return store_unavailable(store, f"the clock stands {behind:.0f} s before marks already forgotten")
 
 
-def refused(store: object, known: float | None, forgotten_until: float | None, now: float) -> bool:
-    """What it means that nothing was written: False, when the key is live.
+def _is_blocked(forgotten_until: float | None, expires_at: float) -> bool:
+    """Whether a mark like this one may have been there, and have been purged."""
+    return forgotten_until is not None and expires_at <= forgotten_until
 
-    known: until when the key is kept, read after the write was refused.
-    Raises TemporarilyUnavailable when it is not: a mark like this one was purged by a clock that ran ahead.
-    """
-    if known is not None and known > now:
+
+def _not_written(store: object, add: Add, known: float | None, forgotten_until: float | None) -> Answer:
+    """What it means that an add wrote nothing. ``known``: until when the key is kept, read after that."""
+    if known is not None and known > add.now:
         return False
-    raise clock_set_back(store, forgotten_until, now)
+    return _clock_set_back(store, forgotten_until, add.now)
+
+
+def _written(store: object, add: Add, forgotten_until: float | None) -> Answer:
+    """What it means that an add wrote its mark. ``forgotten_until``: read after that.
+
+    A purge of a host whose clock runs ahead may have ended while the mark was being written.
+    """
+    return _clock_set_back(store, forgotten_until, add.now) if _is_blocked(forgotten_until, add.expires_at) else True
+
+
+class SQLEngine:
+    """What all engines have in common.
+
+    table, forgotten, key: the names of the two tables and of the column of keys, quoted where they need it.
+    """
+
+    combines: ClassVar[bool] = False
+    """Whether many adds at once cost about as much as one."""
+
+    TEMPLATES: ClassVar[dict[str, str]] = {
+        "look": "SELECT (SELECT expires_at FROM {table} WHERE {key} = :key), (SELECT until FROM {forgotten})",
+        "last": "SELECT max(expires_at) FROM (SELECT expires_at FROM {table} WHERE expires_at <= :now"
+        " ORDER BY expires_at LIMIT {batch}) AS batch",
+    }
+
+    def __init__(self, table: str, forgotten: str, key: str = "key") -> None:
+        names = {"table": table, "forgotten": forgotten, "key": key, "batch": PURGE_BATCH}
+        names |= {"rows": "{rows}", "keys": "{keys}"}  # left open: how many there are, each batch knows
+        self._sql = {name: template.format(**names) for name, template in self.TEMPLATES.items()}
+
+    def add_all(self, session: Session, store: object, adds: Sequence[Add]) -> list[Answer]:
+        """Answer each add, in order. ``store``: whose errors these are. Raises what the driver raises."""
+        return [self._add(session, store, add) for add in adds]
+
+    def purge(self, session: Session, now: float) -> None:
+        """Delete a batch of expired marks. What is forgotten is noted first: no transaction is needed for that."""
+        [(until,)] = session.fetch(self._sql["last"], {"now": now})
+        if until is not None:
+            self._forget(session, until)
+            self._delete(session, until)
+
+    def _add(self, session: Session, store: object, add: Add) -> Answer:
+        raise NotImplementedError
+
+    def _forget(self, session: Session, until: float) -> None:
+        raise NotImplementedError
+
+    def _delete(self, session: Session, until: float) -> None:
+        raise NotImplementedError
+
+
+class SQLite(SQLEngine):
+    """One INSERT decides, whatever it reads: SQLite takes the write lock before it begins."""
+
+    TEMPLATES: ClassVar = SQLEngine.TEMPLATES | {
+        "add": "INSERT INTO {table} ({key}, expires_at) SELECT :key, :expires_at"
+        " WHERE NOT EXISTS (SELECT 1 FROM {forgotten} WHERE until >= :expires_at)"
+        " ON CONFLICT ({key}) DO UPDATE SET expires_at = excluded.expires_at WHERE {table}.expires_at <= :now",
+        "forget": "INSERT INTO {forgotten} (id, until) VALUES (1, :until) ON CONFLICT (id) DO UPDATE"
+        " SET until = excluded.until WHERE {forgotten}.until < excluded.until",
+        "delete": "DELETE FROM {table} WHERE {key} IN"
+        " (SELECT {key} FROM {table} WHERE expires_at <= :until ORDER BY expires_at LIMIT {batch})",
+    }
+
+    def _add(self, session: Session, store: object, add: Add) -> Answer:
+        key, expires_at, now = add
+        if session.change(self._sql["add"], {"key": key, "expires_at": expires_at, "now": now}) == 1:
+            return True
+        [(known, forgotten_until)] = session.fetch(self._sql["look"], {"key": key})
+        return _not_written(store, add, known, forgotten_until)
+
+    def _forget(self, session: Session, until: float) -> None:
+        session.change(self._sql["forget"], {"until": until})
+
+    def _delete(self, session: Session, until: float) -> None:
+        session.change(self._sql["delete"], {"until": until})
+
+
+_SIZES = [1 << exponent for exponent in range(MAX_BATCH.bit_length())]
+_ROW = "(CAST(:key{0} AS BYTEA), CAST(:expires_at{0} AS DOUBLE PRECISION))"
+
+
+def _size(number: int) -> int:
+    """Return the first power of two that is no less."""
+    return 1 << (number - 1).bit_length()
+
+
+class PostgreSQL(SQLite):
+    """One INSERT decides for all adds of a batch, and one look at what has been forgotten confirms it.
+
+    The look must be a statement of its own, with a snapshot later than that of the INSERT: the connection must be
+    in AUTOCOMMIT or READ COMMITTED. Keys are written in their order, so that no two batches wait for each other.
+    """
+
+    combines = True
+
+    TEMPLATES: ClassVar = SQLite.TEMPLATES | {
+        "add": "INSERT INTO {table} ({key}, expires_at) SELECT added.key, added.expires_at"
+        " FROM (VALUES {rows}) AS added (key, expires_at) WHERE added.expires_at IS NOT NULL"
+        " AND NOT EXISTS (SELECT 1 FROM {forgotten} WHERE until >= added.expires_at) ORDER BY added.key"
+        " ON CONFLICT ({key}) DO UPDATE SET expires_at = excluded.expires_at"
+        " WHERE {table}.expires_at <= CAST(:now AS DOUBLE PRECISION) RETURNING {key}",
+        "look": "SELECT CAST(NULL AS BYTEA), until FROM {forgotten}",
+        "look_at_keys": "SELECT CAST(NULL AS BYTEA), until FROM {forgotten}"
+        " UNION ALL SELECT {key}, expires_at FROM {table} WHERE {key} IN ({keys})",
+        # In a CTE, because the planner may run a subquery with LIMIT again for each row. A row that another host
+        # is deleting is skipped, not waited for.
+        "delete": "WITH expired AS (SELECT {key} FROM {table} WHERE expires_at <= :until ORDER BY expires_at"
+        " LIMIT {batch} FOR UPDATE SKIP LOCKED) DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM expired)",
+    }
+
+    def __init__(self, table: str, forgotten: str, key: str = "key") -> None:
+        super().__init__(table, forgotten, key)
+        # One text for each power of two: what is left over is filled up with rows and keys that change nothing.
+        # (One text for all sizes, with an array, costs PostgreSQL a new plan each time: 110 µs more for a lone add.)
+        rows = {size: ", ".join(_ROW.format(number) for number in range(size)) for size in _SIZES}
+        keys = {size: ", ".join(f":key{number}" for number in range(size)) for size in _SIZES}
+        self._add_sql = {size: self._sql["add"].format(rows=rows[size]) for size in _SIZES}
+        self._look_sql = {size: self._sql["look_at_keys"].format(keys=keys[size]) for size in _SIZES}
+
+    def add_all(self, session: Session, store: object, adds: Sequence[Add]) -> list[Answer]:
+        """See SQLEngine.add_all. Of several adds of one key in a batch the first one writes."""
+        first: dict[bytes, Add] = {}
+        for add in adds:
+            first.setdefault(add.key, add)
+        written = self._write(session, list(first.values()))
+        known = self._look(session, [key for key in first if key not in written])
+        known |= {key: first[key].expires_at for key in written}
+        forgotten_until = known.get(None)
+        answers = []
+        for add in adds:
+            if add.key in written and first[add.key] is add:
+                answers.append(_written(store, add, forgotten_until))
+                continue
+            answer = _not_written(store, add, known.get(add.key), forgotten_until)
+            if answer is not False and len(adds) > 1:
+                # By its own clock, and not by that of the batch, the mark that was there may have expired.
+                [answer] = self.add_all(session, store, [add])
+            answers.append(answer)
+        return answers
+
+    def _write(self, session: Session, adds: Sequence[Add]) -> set[bytes]:
+        """Return the keys that were new."""
+        # The earliest time: no mark that is live for one of them is overwritten by another.
+        values: dict[str, Any] = {"now": min(add.now for add in adds)}
+        size = _size(len(adds))
+        for number in range(size):
+            key, expires_at = adds[number][:2] if number < len(adds) else (b"", None)
+            values[f"key{number}"] = key
+            values[f"expires_at{number}"] = expires_at
+        return {bytes(key) for (key,) in session.fetch(self._add_sql[size], values)}
+
+    def _look(self, session: Session, keys: Sequence[bytes]) -> dict[bytes | None, float]:
+        """Return until when keys are kept, and under None, up to when marks were forgotten."""
+        if keys:
+            size = _size(len(keys))
+            values = {f"key{number}": keys[min(number, len(keys) - 1)] for number in range(size)}
+            rows = session.fetch(self._look_sql[size], values)
+        else:
+            rows = session.fetch(self._sql["look"], {})
+        return {None if key is None else bytes(key): until for key, until in rows}
+
+
+class MySQL(SQLEngine):
+    """MariaDB and MySQL: update a mark that has expired, else insert one, where the primary key decides.
+
+    Their own upsert says by a count of rows what it did, and drivers differ in what they count.
+    """
+
+    TEMPLATES: ClassVar = SQLEngine.TEMPLATES | {
+        "update": "UPDATE {table} SET expires_at = :expires_at WHERE {key} = :key AND expires_at <= :now",
+        "insert": "INSERT INTO {table} ({key}, expires_at) VALUES (:key, :expires_at)",
+        "forget": "UPDATE {forgotten} SET until = :until WHERE until < :until",
+        "forget_first": "INSERT INTO {forgotten} (id, until) VALUES (1, :until)",
+        "expired": "SELECT {key} FROM {table} WHERE expires_at <= :until ORDER BY expires_at LIMIT {batch}",
+        # By primary key: a DELETE that goes along the index of times would lock the gaps where others insert.
+        "delete": "DELETE FROM {table} WHERE expires_at <= :until AND {key} IN ",
+    }
+
+    def _add(self, session: Session, store: object, add: Add) -> Answer:
+        key, expires_at, now = add
+        [(known, forgotten_until)] = session.fetch(self._sql["look"], {"key": key})
+        if (known is not None and known > now) or _is_blocked(forgotten_until, expires_at):
+            return _not_written(store, add, known, forgotten_until)
+        values = {"key": key, "expires_at": expires_at}
+        written = known is not None and session.change(self._sql["update"], {**values, "now": now}) == 1
+        written = written or session.change(self._sql["insert"], values) == 1
+        [(known, forgotten_until)] = session.fetch(self._sql["look"], {"key": key})
+        if written:
+            return _written(store, add, forgotten_until)
+        return _not_written(store, add, known, forgotten_until)
+
+    def _forget(self, session: Session, until: float) -> None:
+        values = {"until": until}
+        # The last one in case that another host noted something just now.
+        any(session.change(self._sql[name], values) for name in ("forget", "forget_first", "forget"))
+
+    def _delete(self, session: Session, until: float) -> None:
+        rows = session.fetch(self._sql["expired"], {"until": until})
+        keys = {f"key{number}": row[0] for number, row in enumerate(rows)}
+        if keys:
+            parameters = ", ".join(f":{name}" for name in keys)
+            session.change(f"{self._sql['delete']}({parameters})", {"until": until, **keys})

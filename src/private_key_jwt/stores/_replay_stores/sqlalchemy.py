@@ -1,140 +1,111 @@
-"""Replay stores in a database that SQLAlchemy speaks to: PostgreSQL first."""
+"""Replay stores in a database that SQLAlchemy speaks to: PostgreSQL, MariaDB and MySQL, or a SQLite file."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
-from typing import Any, NamedTuple
+import math
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 from sqlalchemy import (
     CheckConstraint,
     Column,
     Connection,
+    Dialect,
     Double,
     Engine,
     Integer,
     LargeBinary,
     MetaData,
     Table,
-    bindparam,
-    cast,
-    delete,
-    exists,
-    func,
-    select,
+    create_engine,
+    event,
     text,
 )
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.dialects import mysql
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ..._fork import renew_after_fork
 from ..._validation import check_number
 from ...exceptions import ConfigurationError, TemporarilyUnavailable
+from .._combiner import AsyncCombiner, Combiner
 from .errors import store_unavailable
-from .sql import PURGE_BATCH, PurgeTurns, check_table, clock_set_back, is_blocked, refused
+from .sql import Add, Answer, MySQL, PostgreSQL, PurgeTurns, SQLEngine, SQLite, Values, check_table
 
-_PURGE_SHARE = 0.25  # of the timeout, for each statement of a purge
+__all__ = ["AsyncSQLAlchemyReplayStore", "SQLAlchemyReplayStore"]
+
+_PURGE_SHARE = 0.25  # of the timeout, for a purge
 _LOST_RACES = 3  # two tables and an index: hosts that start together may each make one of them first
+_DEADLOCKS = 3  # one that goes on after so many repetitions is no accident
+
+_SQL: dict[str, type[SQLEngine]] = {"postgresql": PostgreSQL, "mysql": MySQL, "mariadb": MySQL, "sqlite": SQLite}
+
 _UNDEFINED_TABLE = "42P01"  # PostgreSQL, appendix A
+# Error codes of MariaDB and MySQL. After a deadlock the statement was rolled back for sure.
+_NO_SUCH_TABLE = 1146
+_DEADLOCK = 1213
 
 
-class _Dialect(NamedTuple):
-    """What a dialect brings: an INSERT that can turn into a conditional UPDATE, and time limits in the server."""
+class _Statements:
+    """Statements as the driver of a dialect takes them. Compiling them, and no more, is left to SQLAlchemy: the rest
+    of what it does for a statement costs as much again as the server's answer.
+    """
 
-    insert: Callable[[Table], Any]
-    has_limits: bool
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+        self._compiled: dict[str, tuple[str, Sequence[str] | None]] = {}
 
-
-# MySQL and MariaDB are not here. Their upsert has no WHERE and no answer but a count of rows; and because
-# SQLAlchemy has their drivers count rows found, not rows changed, that count is 1 for a new key and for a live
-# one: nobody could tell them apart.
-_DIALECTS = {
-    "postgresql": _Dialect(postgresql.insert, has_limits=True),
-    "sqlite": _Dialect(sqlite.insert, has_limits=False),
-}
-
-# SET LOCAL, written so that it takes a parameter: it ends with the transaction, so that whoever uses the
-# connection next knows nothing of it.
-_LIMIT = text("SELECT set_config('statement_timeout', :limit, true)")
+    def prepare(self, statement: str, values: Values) -> tuple[str, Any]:
+        """Return the text and the parameters to send."""
+        if statement not in self._compiled:
+            compiled: Any = text(statement).compile(dialect=self._dialect)
+            self._compiled[statement] = (compiled.string, compiled.positiontup)
+        string, names = self._compiled[statement]
+        return string, values if names is None else tuple(values[name] for name in names)
 
 
-class _Marks:
-    """The tables and the statements. What runs here runs over a connection of either edge."""
+class _Session:
+    """A Session of sql.py over a connection of SQLAlchemy."""
 
-    def __init__(self, dialect: _Dialect, table: str) -> None:
-        self.metadata = MetaData()
-        self._table = marks = Table(
-            table,
-            self.metadata,
-            Column("key", LargeBinary(32), primary_key=True),
-            Column("expires_at", Double, nullable=False, index=True),
-        )
-        self._forgotten = forgotten = Table(
-            f"{table}_forgotten",
-            self.metadata,
-            Column("id", Integer, primary_key=True, autoincrement=False),
-            Column("until", Double, nullable=False),
-            CheckConstraint("id = 1", name=f"{table}_forgotten_one_row"),
-        )
-        key = cast(bindparam("key"), LargeBinary)
-        expires_at = cast(bindparam("expires_at"), Double)
-        now = bindparam("now", type_=Double)
-        insert = dialect.insert(marks).from_select(
-            ["key", "expires_at"],
-            select(key, expires_at).where(~exists().where(forgotten.c.until >= expires_at)),
-        )
-        self._add = insert.on_conflict_do_update(
-            index_elements=[marks.c.key],
-            set_={"expires_at": insert.excluded.expires_at},
-            where=marks.c.expires_at <= now,
-        ).returning(marks.c.key)
-        self._look = select(
-            select(marks.c.expires_at).where(marks.c.key == key).scalar_subquery(),
-            select(forgotten.c.until).scalar_subquery(),
-        )
-        batch = select(marks).where(marks.c.expires_at <= now).order_by(marks.c.expires_at).limit(PURGE_BATCH)
-        self._last = select(func.max(batch.subquery().c.expires_at))
-        upsert = dialect.insert(forgotten).values(id=1, until=bindparam("until", type_=Double))
-        self._forget = upsert.on_conflict_do_update(
-            index_elements=[forgotten.c.id],
-            set_={"until": upsert.excluded.until},
-            where=forgotten.c.until < upsert.excluded.until,
-        )
-        # In a CTE, because the planner may run a subquery with LIMIT again for each row. A row that another host
-        # is deleting is skipped, not waited for.
-        expired = batch.with_for_update(skip_locked=True).cte("expired")
-        self._purge = delete(marks).where(marks.c.key.in_(select(expired.c.key)))
+    __slots__ = ("_connection", "_statements")
 
-    def add(self, connection: Connection, store: object, key: bytes, expires_at: float, now: float) -> bool:
-        """One INSERT decides; a look at what has been forgotten confirms it.
+    def __init__(self, connection: Connection, statements: _Statements) -> None:
+        self._connection = connection
+        self._statements = statements
 
-        The look must be a statement of its own, with a snapshot later than the INSERT (READ COMMITTED or
-        AUTOCOMMIT): a purge of a host whose clock runs ahead may have ended while the INSERT ran.
-        """
-        values = {"key": key, "expires_at": expires_at, "now": now}
-        added = connection.execute(self._add, values).all()
-        known, forgotten_until = connection.execute(self._look, {"key": key}).one()
-        if not added:
-            return refused(store, known, forgotten_until, now)
-        if is_blocked(forgotten_until, expires_at):
-            raise clock_set_back(store, forgotten_until, now)
-        return True
+    def fetch(self, statement: str, values: Values) -> Sequence[Sequence[Any]]:
+        return self._connection.exec_driver_sql(*self._statements.prepare(statement, values)).all()
 
-    def purge(self, connection: Connection, now: float) -> None:
-        """Delete a batch. What is forgotten is noted before it is, so that this holds without a transaction too."""
-        until = connection.execute(self._last, {"now": now}).scalar()
-        if until is not None:
-            connection.execute(self._forget, {"until": until})
-            connection.execute(self._purge, {"now": until})
+    def change(self, statement: str, values: Values) -> int:
+        try:
+            return self._connection.exec_driver_sql(*self._statements.prepare(statement, values)).rowcount
+        except IntegrityError:
+            return 0
 
-    def failed(self, store: object, error: Exception) -> TemporarilyUnavailable:
-        """Whatever a driver raises."""
-        cause = error.orig if isinstance(error, DBAPIError) else error
-        if getattr(cause, "sqlstate", None) == _UNDEFINED_TABLE or "no such table" in str(cause):
-            return store_unavailable(store, f"table {self._table.name} is missing: call create_table(), or migrate")
-        return store_unavailable(store, cause or error)
+
+def _tables(table: str) -> MetaData:
+    metadata = MetaData()
+    # InnoDB, whatever the server's default is: other engines of MariaDB and MySQL lose rows in a crash.
+    innodb: dict[str, Any] = {"mysql_engine": "InnoDB", "mariadb_engine": "InnoDB"}
+    key = LargeBinary(32).with_variant(mysql.VARBINARY(32), "mysql", "mariadb")
+    Table(
+        table,
+        metadata,
+        Column("key", key, primary_key=True),
+        Column("expires_at", Double, nullable=False, index=True),
+        **innodb,
+    )
+    Table(
+        f"{table}_forgotten",
+        metadata,
+        Column("id", Integer, primary_key=True, autoincrement=False),
+        Column("until", Double, nullable=False),
+        CheckConstraint("id = 1", name=f"{table}_forgotten_one_row"),
+        **innodb,
+    )
+    return metadata
 
 
 class _Store:
@@ -142,41 +113,119 @@ class _Store:
 
     def __init__(self, engine: Engine, table: str, timeout: float) -> None:
         check_number("timeout", timeout, 0.01, 60)
-        if engine.dialect.name not in _DIALECTS:
-            raise ConfigurationError(f"engine must speak one of {', '.join(_DIALECTS)}, not {engine.dialect.name}")
+        dialect = engine.dialect
+        if dialect.name not in _SQL:
+            raise ConfigurationError(f"engine must speak one of {', '.join(_SQL)}, not {dialect.name}")
         in_memory = ":memory:" in (engine.url.database or ":memory:") or engine.url.query.get("mode") == "memory"
-        if engine.dialect.name == "sqlite" and in_memory:
+        if dialect.name == "sqlite" and in_memory:
             raise ConfigurationError("engine must be one that workers share, not in memory: take MemoryReplayStore")
-        self._dialect = _DIALECTS[engine.dialect.name]
-        self._marks = _Marks(self._dialect, check_table(table))
+        self._metadata = _tables(check_table(table))
+        self._table = table
+        self._sql = _SQL[dialect.name](*map(dialect.identifier_preparer.quote, (table, f"{table}_forgotten", "key")))
+        self._statements = _Statements(dialect)
         self._timeout = timeout
         self._purge_turns = PurgeTurns()
-        self._pool_owner = engine
-        renew_after_fork(self)
 
     @property
     def metadata(self) -> MetaData:
         """The tables, for migrations (Alembic: one more ``target_metadata``)."""
-        return self._marks.metadata
+        return self._metadata
 
-    def after_fork_in_child(self) -> None:
-        """Two processes on one connection would read each other's answers: the child starts with none."""
-        self._pool_owner.dispose(close=False)
+    def _add_over(self, connection: Connection, adds: Sequence[Add]) -> list[Answer]:
+        session = _Session(connection, self._statements)
+        for _ in range(_DEADLOCKS):
+            try:
+                return self._sql.add_all(session, self, adds)
+            except DBAPIError as error:
+                if _code(error) != _DEADLOCK:
+                    raise
+        return self._sql.add_all(session, self, adds)
+
+    def _purge_over(self, connection: Connection, now: float) -> None:
+        self._sql.purge(_Session(connection, self._statements), now)
+
+    def _failed(self, error: Exception) -> TemporarilyUnavailable:
+        """What an add raises for whatever a driver raised."""
+        if isinstance(error, TemporarilyUnavailable):
+            return error
+        cause = _cause(error)
+        is_missing = getattr(cause, "sqlstate", None) == _UNDEFINED_TABLE or _code(error) == _NO_SUCH_TABLE
+        if is_missing or "no such table" in str(cause):
+            return store_unavailable(self, f"table {self._table} is missing: call create_table(), or migrate")
+        return store_unavailable(self, cause)
+
+
+def _cause(error: Exception) -> BaseException:
+    """What the driver raised."""
+    return (isinstance(error, DBAPIError) and error.orig) or error
+
+
+def _code(error: Exception) -> object:
+    """The number that MariaDB and MySQL give an error."""
+    arguments = _cause(error).args
+    return arguments[0] if arguments else None
+
+
+def _limit_postgresql(cursor: Any, timeout: float) -> None:
+    cursor.execute(f"SET statement_timeout = {timeout * 1_000:.0f}")
+
+
+def _limit_mysql(cursor: Any, timeout: float) -> None:
+    cursor.execute("SELECT VERSION()")
+    [server] = cursor.fetchone()
+    if "mariadb" in server.lower():
+        cursor.execute(f"SET SESSION max_statement_time = {timeout}")
+        return
+    whole = max(1, math.ceil(timeout))
+    cursor.execute(f"SET SESSION innodb_lock_wait_timeout = {whole}, SESSION lock_wait_timeout = {whole}")
+    cursor.execute(f"SET SESSION max_execution_time = {timeout * 1_000:.0f}")  # of a SELECT
+
+
+_LIMITS = {"postgresql": _limit_postgresql, "mysql": _limit_mysql, "mariadb": _limit_mysql}
+
+
+def _own_engine(engine: Engine, timeout: float) -> Engine:
+    """Make an engine that opens connections as ``engine`` does, has a pool of its own, and limits each statement.
+
+    A limit that is set when a connection is opened costs no add a round trip; it must not be met by whoever else
+    uses ``engine``. Each statement is a transaction of its own (AUTOCOMMIT), and nothing is sent to end it.
+    """
+    own = create_engine(
+        engine.url, pool=engine.pool.recreate(), isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True
+    )
+    set_limits = _LIMITS.get(engine.dialect.name)
+    if set_limits is not None:
+
+        @event.listens_for(own, "connect")
+        def limit(connection: Any, _record: object) -> None:
+            with contextlib.closing(connection.cursor()) as cursor:
+                set_limits(cursor, timeout)
+
+    return own
 
 
 class SQLAlchemyReplayStore(_Store):
-    """Replay marks in a table that all hosts share: PostgreSQL, or a SQLite file.
+    """Replay marks in a table that all hosts share: PostgreSQL, MariaDB, MySQL, or a SQLite file.
 
-    engine: yours; it stays open. Whatever its isolation level, adds run under READ COMMITTED or AUTOCOMMIT.
+        store = SQLAlchemyReplayStore(create_engine("postgresql+psycopg://op@db/op"))
+        store.create_table()
+        verifier = ClientAssertionVerifier(..., replay_store=store, workers=8)
+
+    engine: yours; it stays open. The store opens connections as this engine does, in a pool of its own, for they
+        are in AUTOCOMMIT and have limits. On PostgreSQL it uses one at a time, and one round trip serves all
+        threads that wait; on MariaDB and MySQL each thread that adds uses one.
     table: the name of the table; a second one, for what has been forgotten, ends in ``_forgotten``. Make both
         with ``create_table()``, or out of ``metadata`` in a migration.
-    timeout: seconds (0.01 to 60) for each statement, lock waits included; PostgreSQL itself sees to it. What
-        no server can bound is for your engine: ``pool_timeout=1`` for a free connection, and in ``connect_args``
-        ``connect_timeout`` and ``tcp_user_timeout`` for a host that is gone (SQLite: ``timeout``).
+    timeout: seconds (0.01 to 60) for each statement, lock waits included; the server itself sees to it (MySQL, other
+        than MariaDB, counts lock waits in whole seconds). What no server can bound is for your engine:
+        ``pool_timeout=1`` for a free connection, and in ``connect_args`` PostgreSQL's ``connect_timeout`` and
+        ``tcp_user_timeout`` (pymysql: ``connect_timeout``, ``read_timeout``; SQLite: ``timeout``).
 
-    Thread-safe; works after a fork (the engine's pool starts anew in the child). Each twentieth add also
-    deletes up to 100 expired marks; any number of hosts may do so at once. ``synchronous_commit = off`` in the
-    server would lose marks in a crash; so does a failover to a replica that lags behind.
+    Thread-safe; works after a fork (the pool starts anew in the child). Each twentieth add also deletes up to 100
+    expired marks; any number of hosts may do so at once. A crash loses marks where the server does not sync them:
+    PostgreSQL with ``synchronous_commit = off``, MariaDB and MySQL with ``innodb_flush_log_at_trx_commit`` other than
+    1; so does a failover to a replica that lags behind. With several writable masters (MySQL NDB or circular
+    replication) nothing is promised; Galera and MySQL group replication decide at commit, and are sound.
     Raises ConfigurationError.
     """
 
@@ -184,49 +233,59 @@ class SQLAlchemyReplayStore(_Store):
         if not isinstance(engine, Engine):
             raise ConfigurationError(f"engine must be a SQLAlchemy Engine, not {type(engine).__name__}")
         super().__init__(engine, table, timeout)
-        # Limits are local to a transaction, so where there are limits there is one.
-        level = "READ COMMITTED" if self._dialect.has_limits else "AUTOCOMMIT"
-        self._engine = engine.execution_options(isolation_level=level)
+        self._given_engine = engine
+        self._engine = _own_engine(engine, timeout)
+        combiner = Combiner(self._add_all, timeout=timeout)
+        self._submit = combiner.submit if self._sql.combines else self._add_alone
+        renew_after_fork(self)
+
+    def after_fork_in_child(self) -> None:
+        """Start with no connection: two processes on one would read each other's answers."""
+        self._engine.dispose(close=False)
 
     def create_table(self) -> None:
         """Make the tables, if they are not there. Raises what SQLAlchemy raises."""
         for _ in range(_LOST_RACES):
-            with contextlib.suppress(DBAPIError), self._engine.begin() as connection:
+            with contextlib.suppress(DBAPIError), self._given_engine.begin() as connection:
                 return self.metadata.create_all(connection)
-        with self._engine.begin() as connection:
+        with self._given_engine.begin() as connection:
             return self.metadata.create_all(connection)
 
     def add(self, key: bytes, expires_at: float, now: float) -> bool:
         """See ReplayStore.add. Raises TemporarilyUnavailable: replay_store_unavailable."""
         try:
-            with self._engine.begin() as connection:
-                self._limit(connection, self._timeout)
-                added = self._marks.add(connection, self, key, expires_at, now)
-        except TemporarilyUnavailable:
-            raise
+            added = self._submit(Add(key, expires_at, now))
         except Exception as error:
-            raise self._marks.failed(self, error) from error
+            raise self._failed(error) from error
         if self._purge_turns.is_due():
-            self._purge(now)
+            # What an add has decided stands: a purge that fails is left to the next.
+            with contextlib.suppress(Exception), self._engine.connect() as connection:
+                self._purge_over(connection, now)
         return added
 
     def close(self) -> None:
-        """Nothing: the engine is yours."""
+        """Close the connections of the store; your engine stays open."""
+        self._engine.dispose()
 
-    def _purge(self, now: float) -> None:
-        # What an add has decided stands: a purge that fails is left to the next.
-        with contextlib.suppress(Exception), self._engine.begin() as connection:
-            self._limit(connection, self._timeout * _PURGE_SHARE)
-            self._marks.purge(connection, now)
+    def _add_alone(self, add: Add) -> bool:
+        [answer] = self._add_all([add])
+        if isinstance(answer, TemporarilyUnavailable):
+            raise answer
+        return answer
 
-    def _limit(self, connection: Connection, seconds: float) -> None:
-        if self._dialect.has_limits:
-            connection.execute(_LIMIT, {"limit": f"{seconds * 1_000:.0f}"})
+    def _add_all(self, adds: Sequence[Add]) -> list[Answer]:
+        with self._engine.connect() as connection:
+            return self._add_over(connection, adds)
 
 
 class AsyncSQLAlchemyReplayStore(_Store):
-    """SQLAlchemyReplayStore for asyncio: the same, with an ``AsyncEngine`` (asyncpg, psycopg, aiosqlite).
+    """SQLAlchemyReplayStore for asyncio: the same, with an ``AsyncEngine`` (asyncpg, psycopg, asyncmy, aiomysql).
 
+        store = AsyncSQLAlchemyReplayStore(create_async_engine("postgresql+asyncpg://op@db/op"))
+        await store.create_table()
+        verifier = AsyncClientAssertionVerifier(..., replay_store=store, workers=8)
+
+    engine: yours; it stays open, and the store uses its pool.
     timeout: seconds (0.01 to 60) for a whole add, the wait for a free connection included.
 
     Adds run under AUTOCOMMIT. An engine belongs to one event loop (so says SQLAlchemy); so does the store then.
@@ -236,34 +295,53 @@ class AsyncSQLAlchemyReplayStore(_Store):
         if not isinstance(engine, AsyncEngine):
             raise ConfigurationError(f"engine must be a SQLAlchemy AsyncEngine, not {type(engine).__name__}")
         super().__init__(engine.sync_engine, table, timeout)
+        self._given_engine = engine
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._tasks: set[asyncio.Task[Any]] = set()
+        combiner = AsyncCombiner(self._add_all, timeout=timeout)
+        self._submit = combiner.submit if self._sql.combines else self._add_alone
+        renew_after_fork(self)
+
+    def after_fork_in_child(self) -> None:
+        """See SQLAlchemyReplayStore.after_fork_in_child."""
+        self._given_engine.sync_engine.dispose(close=False)
 
     async def create_table(self) -> None:
         """See SQLAlchemyReplayStore.create_table."""
         for _ in range(_LOST_RACES):
             with contextlib.suppress(DBAPIError):
-                async with self._engine.begin() as connection:
+                async with self._given_engine.begin() as connection:
                     return await connection.run_sync(self.metadata.create_all)
-        async with self._engine.begin() as connection:
+        async with self._given_engine.begin() as connection:
             return await connection.run_sync(self.metadata.create_all)
 
     async def add(self, key: bytes, expires_at: float, now: float) -> bool:
         """See AsyncReplayStore.add. Raises TemporarilyUnavailable: replay_store_unavailable."""
         try:
-            added: bool = await self._in_time(self._execute(self._marks.add, self, key, expires_at, now), self._timeout)
-        except TemporarilyUnavailable:
-            raise
+            added = await self._submit(Add(key, expires_at, now))
         except Exception as error:
-            raise self._marks.failed(self, error) from error
+            raise self._failed(error) from error
         if self._purge_turns.is_due():
             # What an add has decided stands: a purge that fails is left to the next.
             with contextlib.suppress(Exception):
-                await self._in_time(self._execute(self._marks.purge, now), self._timeout * _PURGE_SHARE)
+                await self._in_time(self._execute(self._purge_over, now), self._timeout * _PURGE_SHARE)
         return added
 
+    async def aclose(self) -> None:
+        """Nothing: the engine, and its connections, are yours."""
+
+    async def _add_alone(self, add: Add) -> bool:
+        [answer] = await self._add_all([add])
+        if isinstance(answer, TemporarilyUnavailable):
+            raise answer
+        return answer
+
+    async def _add_all(self, adds: Sequence[Add]) -> list[Answer]:
+        answers: list[Answer] = await self._in_time(self._execute(self._add_over, adds), self._timeout)
+        return answers
+
     async def _execute(self, call: Callable[..., Any], *arguments: Any) -> Any:
-        async with self._engine.begin() as connection:
+        async with self._engine.connect() as connection:
             return await connection.run_sync(call, *arguments)
 
     async def _in_time(self, work: Coroutine[Any, Any, Any], timeout: float) -> Any:
@@ -285,6 +363,3 @@ class AsyncSQLAlchemyReplayStore(_Store):
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()  # seen, so that nobody warns of one that was never retrieved
-
-    async def close(self) -> None:
-        """Nothing: the engine is yours."""

@@ -1,0 +1,108 @@
+"""How an httpx client gets to a URL: what of it is known, and so what the address guard may rely on.
+
+| route   | what it is                                          | who looks the name up | which addresses are judged   |
+|---------|-----------------------------------------------------|-----------------------|------------------------------|
+| DIRECT  | httpx's own transport on httpcore's own sockets     | we do, and dial those | each of the name's, the peer |
+| NAMED   | the same, where HTTP/2 shares a connection          | we, then the client   | each of the name's, the peer |
+| PROXY   | httpx's own transport on a proxy pool of httpcore's | the proxy             | any peer but the proxy       |
+| SOCKET  | httpx's own transport on a socket in a file (uds=)  | nobody                | any peer on a network        |
+| MEMORY  | httpx's Mock-, ASGI- or WSGITransport, or one with  | nobody                | any peer, where there is one |
+|         | ``in_process = True``                               |                       |                              |
+| UNKNOWN | any other transport                                 | that transport        | the peer, which it must name |
+
+Only what is recognized is exempt: should httpx change inside, a proxy is checked like any other peer. A proxy and a
+socket are the user's choice, which no ``jwks_uri`` can change. A transport that does not name its peer is refused:
+nobody could tell whether it went to a metadata service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any
+
+import httpcore
+import httpx
+
+from .._coroutines import is_in_process
+
+__all__ = ["DIRECT", "AnyClient", "Route", "Way", "can_dial", "find_way"]
+
+AnyClient = httpx.Client | httpx.AsyncClient
+
+_TRANSPORTS = (httpx.HTTPTransport, httpx.AsyncHTTPTransport)
+_POOLS = (httpcore.ConnectionPool, httpcore.AsyncConnectionPool)
+_PROXIES = (httpcore.HTTPProxy, httpcore.AsyncHTTPProxy, httpcore.SOCKSProxy, httpcore.AsyncSOCKSProxy)
+_MEMORY = (httpx.MockTransport, httpx.ASGITransport, httpx.WSGITransport)
+
+
+class Route(Enum):
+    """What is known of the way to a URL: see the table above."""
+
+    DIRECT = auto()
+    NAMED = auto()
+    PROXY = auto()
+    SOCKET = auto()
+    MEMORY = auto()
+    UNKNOWN = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """The way that one client takes to one URL.
+
+    proxy: host and port of the proxy, where there is one.
+    """
+
+    route: Route
+    proxy: tuple[str, int] | None = None
+
+
+DIRECT = Way(Route.DIRECT)
+_UNKNOWN = Way(Route.UNKNOWN)
+
+
+def find_way(client: AnyClient | None, url: httpx.URL) -> Way:
+    """Tell how a client gets to a URL. client: the user's, or None for one of our own."""
+    if client is None:
+        return DIRECT
+    transport = _transport(client, url)
+    if isinstance(transport, _MEMORY) or is_in_process(transport):
+        return Way(Route.MEMORY)
+    # Not their subclasses, which may do anything else with a request.
+    pool = getattr(transport, "_pool", None) if type(transport) in _TRANSPORTS else None
+    if type(pool) in _PROXIES:
+        return _proxy(getattr(pool, "_proxy_url", None))
+    return _plain(pool) if type(pool) in _POOLS else _UNKNOWN
+
+
+def _plain(pool: object) -> Way:
+    missing = object()
+    if getattr(pool, "_proxy", None) is not None or getattr(pool, "_uds", missing) is missing:
+        return _UNKNOWN
+    if getattr(pool, "_uds", None) is not None:
+        return Way(Route.SOCKET)
+    backend = type(getattr(pool, "_network_backend", None)).__module__
+    if backend.partition(".")[0] != "httpcore":  # a resolver of the user's own
+        return _UNKNOWN
+    # Two hosts at one address would share a connection that is dialled by address, and verified for one of them.
+    return Way(Route.NAMED) if getattr(pool, "_http2", True) else DIRECT
+
+
+def _proxy(url: Any) -> Way:
+    origin = getattr(url, "origin", None)
+    return _UNKNOWN if origin is None else Way(Route.PROXY, (origin.host.decode("ascii"), origin.port))
+
+
+def can_dial(client: AnyClient | None, url: httpx.URL, addresses: Iterable[str]) -> bool:
+    """Tell whether a client takes the same way to each address of a host as to its name (``mounts=`` may differ)."""
+    if client is None:
+        return True
+    transport = _transport(client, url)
+    return all(_transport(client, url.copy_with(host=address)) is transport for address in addresses)
+
+
+def _transport(client: AnyClient, url: httpx.URL) -> object:
+    choose = getattr(client, "_transport_for_url", None)
+    return choose(url) if callable(choose) else None

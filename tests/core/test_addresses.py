@@ -1,0 +1,222 @@
+"""The table of addresses that are not on the Internet, and the spellings of hosts."""
+
+import ipaddress
+import itertools
+import time
+from typing import Any
+
+import pytest
+
+from hosts import DISGUISED_HOSTS
+from private_key_jwt import ConfigurationError, RegisteredClient
+from private_key_jwt._core.addresses import KINDS, check_host, kind_of, read_address
+
+
+def named(address: str) -> str | None:
+    kind = kind_of(ipaddress.ip_address(address))
+    return kind and kind.name
+
+
+@pytest.mark.parametrize(
+    "network", [network for kind in KINDS for network in kind.networks], ids=lambda network: str(network)
+)
+def test_the_first_and_the_last_address_of_a_special_network_are_of_its_kind(network: Any) -> None:
+    for address in (network[0], network[-1]):
+        assert kind_of(address) is not None
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("127.0.0.1", "loopback"),
+        ("127.255.255.254", "loopback"),
+        ("::1", "loopback"),
+        ("10.1.2.3", "private"),
+        ("172.31.255.255", "private"),
+        ("192.168.1.1", "private"),
+        ("fd12:3456::1", "private"),
+        ("100.127.255.255", "shared"),
+        ("169.254.1.1", "link-local"),
+        ("fe80::1%eth0", "link-local"),
+        ("fec0::1", "site-local"),
+        ("0.0.0.0", "unspecified"),
+        ("::", "unspecified"),
+        ("224.0.0.251", "multicast"),
+        ("ff0e::1", "multicast"),
+        ("255.255.255.255", "reserved"),
+        ("198.19.0.1", "for benchmarks"),
+        ("203.0.113.1", "for documentation"),
+        ("2001:db8::1", "for documentation"),
+        ("192.0.0.8", "for protocols"),
+        ("::ffff:127.0.0.1", "IPv4-mapped"),
+        ("::ffff:8.8.8.8", "IPv4-mapped"),
+        ("::ffff:0:127.0.0.1", "IPv4-translated"),
+        ("::127.0.0.1", "IPv4-compatible"),
+        ("64:ff9b::7f00:1", "NAT64 of one that is loopback"),
+        ("64:ff9b::a9fe:a9fe", "NAT64 of one that is a metadata service"),
+        ("64:ff9b::10.0.0.1", "NAT64 of one that is private"),
+        ("64:ff9b:1::808:808", "local NAT64"),
+        ("2002:7f00:1::", "6to4"),
+        ("2001:0:4136:e378:8000:63bf:3fff:fdd2", "Teredo"),
+        ("100::1", "discarded"),
+        ("5f00::1", "for segment routing"),
+        ("4000::1", "not on the Internet"),
+        ("1::1", "not on the Internet"),
+        ("192.0.0.9", "for protocols"),
+    ],
+)
+def test_an_address_that_is_not_on_the_internet_has_a_kind(address: str, name: str) -> None:
+    assert (named(address) or "").startswith(name)
+
+
+# Each as its cloud documents it, or as cloud-init, an agent or an SDK asks there.
+METADATA = {
+    "Amazon, Google, Azure, DigitalOcean, Oracle, OpenStack": "169.254.169.254",
+    "Amazon, name server": "169.254.169.253",
+    "Amazon ECS": "169.254.170.2",
+    "Amazon EKS": "169.254.170.23",
+    "Amazon over IPv6": "fd00:ec2::254",
+    "Amazon EKS over IPv6": "fd00:ec2::23",
+    "Google over IPv6": "fd20:ce::254",
+    "Azure, host": "168.63.129.16",
+    "Alibaba": "100.100.100.200",
+    "Alibaba over IPv6": "fd00:100::100:200",
+    "Oracle over IPv6": "fd00:c1::a9fe:a9fe",
+    "Oracle, classic": "192.0.0.192",
+    "Linode over IPv6": "fd00:a9fe:a9fe::1",
+    "OpenStack over IPv6": "fe80::a9fe:a9fe",
+    "Scaleway": "169.254.42.42",
+    "Scaleway over IPv6": "fd00:42::42",
+    "Tencent": "169.254.0.23",
+    "Tencent, second": "169.254.10.10",
+    "Volcengine": "100.96.0.96",
+    "UCloud": "100.80.80.80",
+}
+
+
+@pytest.mark.parametrize("address", METADATA.values(), ids=METADATA)
+def test_a_metadata_service_is_one_that_no_policy_can_allow(address: str) -> None:
+    kind = kind_of(ipaddress.ip_address(address))
+    assert kind is not None
+    assert kind.name == "a metadata service"
+    assert not kind.allowable
+
+
+@pytest.mark.parametrize(
+    "prefix", ["2a00:1450::", "fd00:1234:5678::", "2606:4700:64::", "fe80::", "fec0::", "64:ff9b::"]
+)
+@pytest.mark.parametrize("address", [each for each in METADATA.values() if ":" not in each])
+def test_an_ipv6_form_of_a_metadata_service_cannot_be_allowed_under_any_prefix(prefix: str, address: str) -> None:
+    """A network may translate IPv4 under a prefix of its own (RFC 6052 section 2.2)."""
+    mixed = int(ipaddress.ip_address(prefix)) + int(ipaddress.ip_address(address))
+    kind = kind_of(ipaddress.IPv6Address(mixed))
+    assert kind is not None
+    assert not kind.allowable
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("1.1.1.1", "8.8.8.8", "9.255.255.255", "11.0.0.0", "100.63.255.255", "100.128.0.0", "126.255.255.255"),
+        *("128.0.0.0", "169.253.255.255", "169.255.0.0", "172.15.255.255", "172.32.0.0", "192.167.255.255"),
+        *("192.169.0.0", "198.17.255.255", "198.20.0.0", "203.0.112.255", "203.0.114.0", "223.255.255.255"),
+        *("168.63.129.15", "168.63.129.17", "2606:4700::1111", "2001:4860:4860::8888", "2a00::", "2003::1"),
+        # An IPv6-only network reaches IPv4 hosts by these.
+        *("64:ff9b::8.8.8.8", "64:ff9b::808:808"),
+    ],
+)
+def test_an_address_on_the_internet_has_no_kind(address: str) -> None:
+    assert named(address) is None
+
+
+def test_no_two_networks_of_the_table_are_the_same() -> None:
+    networks = list(itertools.chain.from_iterable(kind.networks for kind in KINDS))
+    assert len(set(networks)) == len(networks)
+
+
+def test_an_address_costs_microseconds() -> None:
+    """The guard judges on the event loop, too: the peer of each connection."""
+    addresses = [ipaddress.ip_address(text) for text in ("8.8.8.8", "2606:4700::1111", "10.0.0.1", "fd12::1")] * 250
+    started = time.perf_counter()
+    for address in addresses:
+        kind_of(address)
+    assert (time.perf_counter() - started) / len(addresses) < 0.0002
+
+
+# Hosts
+
+
+@pytest.mark.parametrize("host", DISGUISED_HOSTS)
+def test_a_host_that_is_not_what_it_looks_like_is_refused(host: str) -> None:
+    with pytest.raises(ValueError, match="^expected ") as caught:
+        check_host(host)
+    assert str(caught.value).isascii()
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("host", DISGUISED_HOSTS)
+def test_a_url_with_such_a_host_cannot_be_registered(host: str) -> None:
+    for uri in (f"https://{host}/jwks.json", f"https://{host}:8443/jwks.json", f"https://[{host}]/jwks.json"):
+        with pytest.raises(ConfigurationError, match="jwks_uri"):
+            RegisteredClient("c", jwks_uri=uri)
+
+
+@pytest.mark.parametrize(
+    "authority",
+    [
+        *("op.example@127.0.0.1", "op.example:443@127.0.0.1", "@127.0.0.1", "a:b@op.example", "op.example%40127.0.0.1"),
+        *("op.example:@127.0.0.1", "127.0.0.1:443:80", "op.example:80x", "op.example:-1", "op.example:65536"),
+        *("op.example\\@127.0.0.1", "op.example#@127.0.0.1", "op.example\t127.0.0.1", "op.example\n"),
+    ],
+)
+def test_no_part_of_an_authority_hides_the_host(authority: str) -> None:
+    with pytest.raises(ConfigurationError, match="jwks_uri"):
+        RegisteredClient("c", jwks_uri=f"https://{authority}/jwks.json")
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *(
+            "op.example",
+            "OP.Example",
+            "localhost",
+            "idp",
+            "a_b.example",
+            "_dmarc.example",
+            "1op.example",
+            "op.1example",
+        ),
+        *(
+            "xn--e1afmkfd.example",
+            "3com.example",
+            "op.x0",
+            "0xop.example",
+            "a--b.example",
+            "e",
+            "169-254-169-254.example",
+        ),
+        *(
+            "169.254.169.254",
+            "8.8.8.8",
+            "127.0.0.1",
+            "10.0.0.1",
+            "::1",
+            "2606:4700::1111",
+            "FD00::1",
+            "64:ff9b::808:808",
+        ),
+        ".".join(["a" * 63] * 3 + ["a" * 61]),
+    ],
+)
+def test_an_honest_host_is_taken(host: str) -> None:
+    """What an address is, is for the fetcher to say: here it is only spelled as everybody spells it."""
+    check_host(host)
+    uri = f"https://[{host}]/" if ":" in host else f"https://{host}/"
+    assert RegisteredClient("c", jwks_uri=uri).jwks_uri == uri
+
+
+def test_a_name_is_no_address() -> None:
+    assert read_address("op.example") is None
+    assert read_address("127.1") is None
+    assert read_address("::1") == ipaddress.ip_address("::1")

@@ -1,0 +1,363 @@
+"""Look-ups of host names: hanging ones, many at once, and names of thousands of addresses."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import random
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from children import holds
+from edges import LOOPBACK, Edge
+from loopback import Publisher
+from names import Names
+from private_key_jwt import AsyncJWKSFetcher, JWKSFetcher, JWKSPolicy, Reason, TemporarilyUnavailable
+from private_key_jwt._core.addresses import kind_of
+from private_key_jwt._core.response import FetchFailed
+from private_key_jwt.fetcher import _http, _look_ups
+from support import jwk, registered
+
+SHORT = JWKSPolicy(allow_http_loopback=True, timeout=0.3)
+HUNG = [f"https://hung-{number}.example/jwks.json" for number in range(40)]
+
+
+def outcome(fetcher: Any, uri: str) -> str:
+    """``k1`` when it was fetched, else why not."""
+    try:
+        return str(fetcher.get_key(registered(uri), "RS256", "k1").kid)
+    except TemporarilyUnavailable as error:
+        assert error.reason is Reason.JWKS_UNAVAILABLE
+        return error.detail
+
+
+class Resolver:
+    """A name server that does not answer for ``hung-*`` before it is freed, and counts what it is asked."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked: list[str] = []
+        self.free = threading.Event()
+        self._look_up = socket.getaddrinfo
+        monkeypatch.setattr(socket, "getaddrinfo", self._getaddrinfo)
+
+    def _getaddrinfo(self, host: Any, *args: Any, **kwargs: Any) -> Any:
+        self.asked.append(str(host))
+        if str(host).startswith("hung-"):
+            self.free.wait(20)
+            raise socket.gaierror(socket.EAI_AGAIN, "no answer")
+        return self._look_up(host, *args, **kwargs)
+
+    def end(self) -> None:
+        self.free.set()
+        for thread in under_way():
+            thread.join(10)
+
+
+def under_way() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "jwks-look-up"]
+
+
+@pytest.fixture
+def resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Resolver]:
+    monkeypatch.setattr(_look_ups, "_look_ups", _look_ups._LookUps())  # no name has answered before
+    resolver = Resolver(monkeypatch)
+    yield resolver
+    resolver.end()
+    assert _look_ups._look_ups._under_way == {}
+
+
+def test_a_name_server_that_hangs_holds_nobody_past_the_deadline(edge: Edge, resolver: Resolver) -> None:
+    fetcher = edge.fetcher(SHORT)
+    started = time.monotonic()
+    detail = outcome(fetcher, HUNG[0])
+    assert time.monotonic() - started < 2
+    edge.settle()
+    assert "hung-0.example" in detail
+
+
+@pytest.mark.parametrize("whose", ["our client", "the user's client"])
+def test_a_look_up_that_hangs_is_described_with_its_bound(edge: Edge, resolver: Resolver, whose: str) -> None:
+    events: list[Any] = []
+    settings = {} if whose == "our client" else {"http_client": edge.http_client()}
+    fetcher = edge.fetcher(SHORT, on_event=events.append, **settings)
+    outcome(fetcher, HUNG[0])
+    edge.settle()
+    assert [event.detail for event in events if hasattr(event, "detail")] == [
+        "no answer of a name server for 'hung-0.example' within 0.3 s (JWKSPolicy(timeout=...))"
+    ]
+
+
+@pytest.mark.parametrize("whose", ["our client", "the user's client"])
+def test_name_servers_that_hang_delay_no_other_tenant(
+    edge: Edge, publisher: Publisher, resolver: Resolver, whose: str
+) -> None:
+    """Neither in our pool nor in the event loop's, where a client of the user's would look names up."""
+    publisher.keys = [jwk()]
+    settings = {} if whose == "our client" else {"http_client": edge.http_client()}
+    fetcher = edge.fetcher(JWKSPolicy(allow_http_loopback=True, timeout=1), **settings)
+    waiting = edge.begin([lambda uri=uri: outcome(fetcher, uri) for uri in HUNG])  # type: ignore[misc]
+    time.sleep(0.2)
+    started = time.monotonic()
+    assert outcome(fetcher, publisher.uri(host="localhost")) == "k1"
+    assert time.monotonic() - started < 0.7
+    assert waiting().count("k1") == 0
+    assert len(under_way()) <= len(HUNG)
+
+
+@pytest.mark.usefixtures("resolver")
+def test_name_servers_that_hang_keep_neither_the_pool_of_an_event_loop_nor_its_end() -> None:
+    async def ask() -> None:
+        async with AsyncJWKSFetcher(SHORT) as fetcher:
+            asking = [fetcher.get_key(registered(uri), "RS256", "k1") for uri in HUNG]
+            answers = await asyncio.gather(*asking, return_exceptions=True)
+            assert {type(answer) for answer in answers} == {TemporarilyUnavailable}
+            async with asyncio.timeout(1):
+                assert await asyncio.to_thread(lambda: "free") == "free"
+
+    started = time.monotonic()
+    asyncio.run(ask())
+    assert time.monotonic() - started < 4
+
+
+def test_one_look_up_of_a_name_is_under_way_whoever_asks(edge: Edge, resolver: Resolver) -> None:
+    fetchers = [edge.fetcher(SHORT) for _ in range(3)]
+    uris = [f"https://hung-0.example/{number}" for number in range(5)]
+    waiting = edge.begin([lambda f=f, uri=uri: outcome(f, uri) for f in fetchers for uri in uris])  # type: ignore[misc]
+    assert waiting().count("k1") == 0
+    assert outcome(fetchers[0], "https://hung-0.example/another").count("hung-0") >= 1
+    edge.settle()
+    assert resolver.asked == ["hung-0.example"]
+    assert len(under_way()) == 1
+
+
+def test_who_joins_a_look_up_gets_its_answer(edge: Edge, publisher: Publisher, monkeypatch: pytest.MonkeyPatch) -> None:
+    publisher.keys = [jwk()]
+    entered, free = threading.Event(), threading.Event()
+    names = Names(monkeypatch, localhost=["127.0.0.1"])
+    answer = names._getaddrinfo
+
+    def slow(*args: Any, **kwargs: Any) -> Any:
+        entered.set()
+        free.wait(10)
+        return answer(*args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    fetchers = [edge.fetcher() for _ in range(8)]
+    waiting = edge.begin(
+        [lambda f=f: outcome(f, publisher.uri(host="localhost")) for f in fetchers]  # type: ignore[misc]
+    )
+    assert entered.wait(10)
+    time.sleep(0.2)
+    free.set()
+    assert waiting() == ["k1"] * 8
+    assert names.asked == ["localhost"]
+
+
+def test_who_joins_a_look_up_that_fails_gets_an_error_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    Names(monkeypatch)
+    errors = []
+    for _ in range(2):
+        with pytest.raises(FetchFailed, match="^the look-up of 'nowhere.example' failed: gaierror: ") as caught:
+            _look_ups.look_up("nowhere.example", time.monotonic() + 5)
+        errors.append(caught.value)
+    assert errors[0] is not errors[1]
+
+
+def hang(hosts: list[str], deadline: float) -> None:
+    for host in hosts:
+        _look_ups._look_ups.join_or_start(host, deadline)
+
+
+def test_look_ups_that_hang_are_capped_over_the_process(resolver: Resolver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_look_ups, "MAX_HANGING", 3)
+    past = time.monotonic() - 1
+    hang(["hung-0", "hung-1"], past)
+    hang([f"hung-{number}" for number in range(2, 20)], time.monotonic() + 60)  # under way, and not late yet
+    hang(["hung-20"], past)
+    with pytest.raises(FetchFailed, match="^3 look-ups of host names hang: their name servers do not answer$"):
+        hang(["hung-21"], past)
+    hang(["hung-0", "hung-20"], past)  # who joins needs no place
+    with pytest.raises(FetchFailed, match="hang"):
+        _look_ups.look_up("localhost", time.monotonic() + 5)
+    resolver.end()
+    assert _look_ups.look_up("localhost", time.monotonic() + 5)
+
+
+def test_a_name_that_answered_before_has_a_place_whatever_hangs(
+    resolver: Resolver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own kind can hang, too, and is capped as well: but no new name takes a place from it."""
+    monkeypatch.setattr(_look_ups, "MAX_HANGING", 2)
+    assert _look_ups.look_up("localhost", time.monotonic() + 5)
+    hang(["hung-0", "hung-1"], time.monotonic() - 1)
+    with pytest.raises(FetchFailed, match="hang"):
+        _look_ups.look_up("nowhere.example", time.monotonic() + 5)
+    assert _look_ups.look_up("localhost", time.monotonic() + 5)
+    for number in (2, 3):
+        _look_ups._look_ups._answered[f"hung-{number}"] = None
+    hang(["hung-2", "hung-3"], time.monotonic() - 1)
+    with pytest.raises(FetchFailed, match="hang"):
+        _look_ups.look_up("localhost", time.monotonic() + 5)
+
+
+def test_three_hundred_names_that_hang_keep_nobody_out(edge: Edge, publisher: Publisher, resolver: Resolver) -> None:
+    publisher.keys = [jwk()]
+    hang([f"hung-{number}.example" for number in range(300)], time.monotonic() - 1)
+    started = time.monotonic()
+    for number in range(20):
+        assert outcome(edge.fetcher(), publisher.uri(f"/{number}", host="localhost")) == "k1"
+    assert time.monotonic() - started < 5
+
+
+def test_a_look_up_for_which_no_thread_can_start_is_a_failed_fetch_and_takes_no_place(
+    publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(TemporarilyUnavailable, match="can't start new thread"):
+            asyncio.run(AsyncJWKSFetcher(LOOPBACK).get_key(registered(publisher.uri(host="localhost")), "RS256", "k1"))
+    assert _look_ups._look_ups._under_way == {}
+    assert publisher.count == 0
+
+
+def test_an_address_needs_no_look_up(edge: Edge, publisher: Publisher, resolver: Resolver) -> None:
+    publisher.keys = [jwk()]
+    assert outcome(edge.fetcher(), publisher.uri()) == "k1"
+    assert len(resolver.asked) <= (edge.name == "sync")  # socket.create_connection asks for an address, too
+
+
+# Many addresses
+
+
+def test_of_thousands_of_addresses_a_few_are_judged_and_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not judged is never connected to: an address inside among the last ones gains nothing."""
+    judged: list[threading.Thread] = []
+
+    def count(address: Any) -> Any:
+        judged.append(threading.current_thread())
+        return kind_of(address)
+
+    monkeypatch.setattr(_look_ups, "kind_of", count)
+    many = [f"1.{a}.{b}.1" for a in range(40) for b in range(100)]
+    Names(monkeypatch, **{"many.example": [*many, "10.0.0.1"]})
+    found = _look_ups.look_up("many.example", time.monotonic() + 5)
+    assert [str(each.address) for each in found] == many[:64]
+    assert len(judged) == 64
+    assert threading.main_thread() not in judged
+
+
+# Where things are interrupted
+
+
+class Interrupted(Exception):
+    """What the signal handler raises, wherever CPython runs it."""
+
+
+@contextlib.contextmanager
+def interrupted(within: float) -> Iterator[None]:
+    """Let a signal handler raise in this thread at some instant of the next ``within`` seconds."""
+    signalled = threading.Event()
+
+    def handler(*_args: object) -> None:
+        raise Interrupted
+
+    def send() -> None:
+        time.sleep(random.random() * within)
+        signal.pthread_kill(main, signal.SIGUSR1)
+        signalled.set()
+
+    main = threading.get_ident()
+    before = signal.signal(signal.SIGUSR1, handler)
+    sender = threading.Thread(target=send)
+    try:
+        try:
+            sender.start()
+            yield
+        finally:
+            signalled.wait(10)
+    finally:
+        sender.join(10)
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_an_exception_out_of_a_signal_handler_leaves_no_place_taken(resolver: Resolver) -> None:
+    before = threading.active_count()
+    raised = 0
+    for number in range(600):
+        try:
+            with interrupted(0.0004):
+                _look_ups._look_ups.join_or_start(f"name-{number}.invalid", 0)
+        except Interrupted:
+            raised += 1
+    assert raised > 500
+    resolver.end()
+    assert _look_ups._look_ups._under_way == {}
+    assert not _look_ups._look_ups._lock.locked()
+    assert threading.active_count() <= before
+    # And the next look-up works as the first did.
+    assert _look_ups.look_up("localhost", time.monotonic() + 5)
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+# What is interrupted inside of httpx or asyncio may leave the closing of a socket to the garbage collector.
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_exception_out_of_a_signal_handler_leaves_no_socket_open(publisher: Publisher) -> None:
+    publisher.keys = [jwk()]
+    uri = publisher.uri(host="localhost")
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        loop.set_exception_handler(lambda _loop, _context: None)
+
+        async def settle() -> None:
+            tasks = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+        def fetch() -> None:
+            loop.run_until_complete(_http.aget(None, uri, LOOPBACK, forced=False))
+
+        fetch()
+        before = open_files()
+        for _ in range(60):
+            with contextlib.suppress(FetchFailed, Interrupted), interrupted(0.01):
+                fetch()
+            loop.run_until_complete(settle())
+        gc.collect()
+        patience = time.monotonic() + 10  # the publisher is in this process, and closes its ends as it finds out
+        while open_files() > before and time.monotonic() < patience:
+            time.sleep(0.02)
+        assert open_files() <= before
+        fetch()
+    assert _look_ups._look_ups._under_way == {}
+
+
+# After a fork
+
+
+def test_a_child_process_looks_names_up_while_a_look_up_of_its_parent_hangs(
+    publisher: Publisher, resolver: Resolver
+) -> None:
+    publisher.keys = [jwk()]
+    hang(["hung-0"], time.monotonic() - 1)
+    assert len(_look_ups._look_ups._under_way) == 1
+    assert holds(
+        lambda: (
+            not _look_ups._look_ups._under_way
+            and outcome(JWKSFetcher(LOOPBACK), publisher.uri(host="localhost")) == "k1"
+        )
+    )
