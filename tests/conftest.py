@@ -19,6 +19,7 @@ os.environ.pop("COLUMNS", None)
 # What starts servers or many processes. `pytest -m "not slow"` leaves it out; a plain `pytest` runs everything.
 _SLOW = (
     "chaos/test_chaos.py",
+    "clients/test_node_clients.py",
     "integrations/test_authorization_servers.py",
     "integrations/test_workers.py",
     "stores/test_engines.py",
