@@ -264,9 +264,9 @@ LAWS = [
     Breach(
         4,
         "an unknown kid is refused without a look",
-        "_core/freshness.py",
-        r"Action\.REFUSE if found\.is_final else Action\.REFRESH",
-        replace(r" if found\.is_final else Action\.REFRESH", ""),
+        "fetcher",
+        r"^if not found\.is_final and .*unknown",
+        leave_out,
         "test_a_published_new_key_works_at_once",
     ),
     Breach(
