@@ -107,6 +107,12 @@ def test_no_event_hook_of_a_client_of_the_users_sees_the_key(edge: Edge, publish
     assert client.event_hooks == {"request": [hook], "response": [hook]}
 
 
+def test_a_key_that_occurs_in_a_good_answer_changes_nothing_there(edge: Edge, publisher: Publisher) -> None:
+    publisher.answer = http(REVOKED)
+    for credential in ({"api_key": "revoked"}, {"access_token": "e"}):
+        assert edge.portal(**credential, base_url=publisher.uri("/api")).revoke_sessions(sub="u-1") == 1
+
+
 def test_a_slash_at_the_end_of_the_base_url_changes_nothing(edge: Edge, publisher: Publisher) -> None:
     publisher.answer = http(REVOKED)
     edge.portal(api_key=KEY, base_url=publisher.uri("/api/")).revoke_sessions(sub="u-1")

@@ -166,7 +166,7 @@ def _optional_handoff(answer: Mapping[str, Any], ref_name: str, time_name: str, 
 def _provisioned(answer: Mapping[str, Any], *, mint_handoff: bool, mint_checkout: bool) -> Provisioned:
     role = _member(answer, "role", str)
     if role not in tuple(Role):
-        raise ValueError(f"role must be of {', '.join(Role)}, not {quote(role)}")
+        raise ValueError(f"role must be of {', '.join(Role)}")
     return Provisioned(
         customer_id=_member(answer, "customerId", str),
         customer_created=_member(answer, "customerCreated", bool),
@@ -181,5 +181,5 @@ def _provisioned(answer: Mapping[str, Any], *, mint_handoff: bool, mint_checkout
 def _revoked(answer: Mapping[str, Any]) -> int:
     number = _member(answer, "revoked", object)
     if isinstance(number, bool) or not isinstance(number, int) or number < 0:
-        raise ValueError(f"revoked must be a whole number from 0, not {quote(number)}")
+        raise ValueError("revoked must be a whole number from 0")
     return number

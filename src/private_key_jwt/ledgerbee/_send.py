@@ -152,9 +152,11 @@ class _Body:
             raise _BadAnswer(f"LedgerBee answered with more than {MAX_ANSWER} bytes")
 
     def finish(self, credential: Credential) -> Answered:
-        """Return the whole answer, without the credential."""
-        headers = {name: credential.redact(text) for name, text in self._response.headers.items()}
-        body = credential.redact(self._body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+        """Return the whole answer. An error, of which the detail quotes, comes without the credential."""
+        headers, body = dict(self._response.headers), bytes(self._body)
+        if not self._response.is_success:
+            headers = {name: credential.redact(text) for name, text in headers.items()}
+            body = credential.redact(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
         return Answered(self._response.status_code, headers, body)
 
 
