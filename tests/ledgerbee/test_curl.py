@@ -12,6 +12,7 @@ import pytest
 
 from private_key_jwt import testing
 from private_key_jwt.cli._curl import back_channel
+from private_key_jwt.ledgerbee import PortalSSO
 from private_key_jwt.testing import LoopbackServer, Tenant
 
 
@@ -51,11 +52,13 @@ def test_the_lines_of_the_docstring_work(tenant: Tenant, server: LoopbackServer)
 
 
 def test_the_lines_that_simulate_prints_work(tenant: Tenant, server: LoopbackServer) -> None:
-    provision, mint, redeem, revoke = (line for _, line in back_channel(tenant, server))
+    key, provision, mint, redeem, revoke = (line for _, line in back_channel(tenant, server))
     refs = [json.loads(shell(provision))["handoffRef"], json.loads(shell(mint))["ref"]]
     for ref in refs:
         assert shell(f"curl -si '{redeem}{ref}'").startswith("HTTP/1.0 302 Found")
     assert json.loads(shell(revoke)) == {"revoked": 1}
+    with PortalSSO(api_key=key, base_url=server.base_url) as portal:
+        assert portal.revoke_sessions(sub="u-1") == 0
 
 
 @pytest.mark.parametrize("key", ["", "lb_unknown"])

@@ -25,6 +25,7 @@ def back_channel(tenant: Tenant, server: LoopbackServer) -> Iterator[tuple[str, 
         headers = ("-H", f"x-api-key: {key}", "-H", "content-type: application/json")
         return shlex.join(("curl", "-s", f"{server.base_url}/v1/portal-sso/{path}", *headers, "-d", json.dumps(body)))
 
+    yield "API key, for LEDGERBEE_API_KEY", key
     yield "Provision a customer, and mint a handoff", post("provision", handoff)
     yield "Mint a handoff", post("handoff/mint", {"email": _EMAIL, "sub": _SUB, "memberships": [membership]})
     yield "Redeem in a browser, with the reference at the end", redeem
