@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import signal
+import threading
 from collections.abc import Awaitable, Iterator
 from typing import Any
 
@@ -11,14 +14,17 @@ import pytest
 from django.conf import settings
 from django.test import override_settings
 
+import children
 from integrations import django_objects, django_project
 from integrations.apps import ISSUER, Provider
 from integrations.scenarios import INVALID_CLIENT, INVALID_REQUEST, token_request, wire
 from private_key_jwt import (
     AsyncClientAssertionVerifier,
+    AsyncJWKSFetcher,
     ClientAssertionVerifier,
     ConfigurationError,
     InvalidClient,
+    JWKSFetcher,
     MemoryReplayStore,
 )
 from private_key_jwt.events import log_events
@@ -126,6 +132,55 @@ def test_a_verifier_is_made_of_its_parts_once(kind: Any) -> None:
         assert verifier._on_event is verifier._fetcher._state._on_event is log_events
     with using(given):
         assert project.verifier(kind) is not verifier
+
+
+def test_both_kinds_of_views_share_a_fetcher() -> None:
+    """With one for each, strangers could cause twice the fetches."""
+    for given in (parts(), parts(FETCHER={"TTL": 60}), parts(FETCHER="private_key_jwt.JWKSFetcher")):
+        with using(given):
+            sync = project.verifier(ClientAssertionVerifier)._fetcher
+            assert isinstance(sync, JWKSFetcher)
+            assert project.verifier(AsyncClientAssertionVerifier)._fetcher is sync
+
+
+def test_a_fetcher_for_async_views_alone_may_be_given() -> None:
+    with using(parts(FETCHER="private_key_jwt.AsyncJWKSFetcher")):
+        assert isinstance(project.verifier(AsyncClientAssertionVerifier)._fetcher, AsyncJWKSFetcher)
+        with pytest.raises(ConfigurationError, match="settings.PRIVATE_KEY_JWT: fetcher"):
+            project.verifier(ClientAssertionVerifier)
+
+
+def test_a_lock_held_at_the_fork_is_free_in_the_child() -> None:
+    """Another thread may be making the verifier when a server forks its workers."""
+
+    def check() -> bool:
+        signal.alarm(10)  # it ends a child that waits for good
+        return project.verifier(ClientAssertionVerifier)._find_client("c") is django_objects.client
+
+    with using(parts()):
+        current = project._current.project()
+        for lock in (project._current._lock, current._lock):
+            with held_by_another_thread(lock):
+                assert children.holds(check)
+
+
+@contextlib.contextmanager
+def held_by_another_thread(lock: Any) -> Iterator[None]:
+    begun, end = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with lock:
+            begun.set()
+            end.wait(30)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    begun.wait(10)
+    try:
+        yield
+    finally:
+        end.set()
+        thread.join(10)
 
 
 async def _awaited(marked: Awaitable[None]) -> None:
