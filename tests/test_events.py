@@ -23,9 +23,11 @@ from private_key_jwt import (
     RegisteredClient,
     TemporarilyUnavailable,
     VerifiedAssertion,
+    events,
 )
 from private_key_jwt._core.replay import replay_key
 from private_key_jwt.events import (
+    MAX_LINES,
     AssertionAccepted,
     AssertionRefused,
     Event,
@@ -281,7 +283,7 @@ def test_a_handler_that_raises_harms_nothing(setup: Setup, caplog: pytest.LogCap
 
 def test_a_fetcher_of_the_verifiers_own_has_its_handler(edge: Edge) -> None:
     events: list[Event] = []
-    client = RegisteredClient("client-1", jwks_uri="http://127.0.0.1:1/jwks")
+    client = RegisteredClient("client-1", jwks_uri="https://client.invalid/jwks")
     policy = AssertionPolicy(audience=AUDIENCE)
     party = RelyingParty(audience=AUDIENCE)
     verifier = edge.verifier(policy=policy, clients=[client], replay_store=MemoryReplayStore(), on_event=events.append)
@@ -365,3 +367,118 @@ def test_a_fetch_has_the_context_of_the_request_that_began_it(setup: Setup) -> N
         (KeyAdded, "second"),
         (AssertionAccepted, "second"),
     ]
+
+
+# What is logged, and how much of it
+
+
+def refuse(setup: Setup, verifier: Any, count: int = 1) -> None:
+    for _ in range(count):
+        with pytest.raises(InvalidClient):
+            verifier.verify(setup.tenant.defective("expired"))
+
+
+def logging_verifier(setup: Setup) -> Any:
+    return setup.edge.verifier(
+        policy=AssertionPolicy(audience=AUDIENCE),
+        clients=[setup.tenant.client(setup.base_url)],
+        replay_store=MemoryReplayStore(),
+        fetcher=setup.edge.fetcher(),
+        clock=setup.clock,
+    )
+
+
+@pytest.fixture
+def seconds(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """A clock for the limit of lines: the last number is now."""
+    now = [1_000_000.0]
+    monkeypatch.setattr(events, "monotonic", lambda: now[-1])
+    monkeypatch.setattr(events, "_seconds", {level: events._Second() for level in events._seconds})
+    return now
+
+
+def test_without_a_handler_refusals_are_logged_with_their_cause_and_nothing_else_is(
+    setup: Setup, caplog: pytest.LogCaptureFixture, seconds: list[float]
+) -> None:
+    verifier = logging_verifier(setup)
+    with caplog.at_level(logging.DEBUG, "private_key_jwt"):
+        verifier.verify(setup.tenant.assertion())
+        caplog.clear()
+        refuse(setup, verifier)
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    message = record.getMessage()
+    assert message.startswith("AssertionRefused: reason=expired check=exp detail=expired 60 s ago")
+    assert "client_id=portal-acme" in message
+    assert "None" not in message
+    assert vars(record)["event"] == "AssertionRefused"
+
+
+def test_what_is_ours_is_logged_as_an_error_with_its_cause(
+    edge: Edge, caplog: pytest.LogCaptureFixture, seconds: list[float]
+) -> None:
+    def find_client(client_id: str) -> None:
+        raise ConnectionError("the database is away")
+
+    party = RelyingParty(audience=AUDIENCE)
+    verifier = edge.verifier(
+        policy=AssertionPolicy(audience=AUDIENCE), clients=find_client, replay_store=MemoryReplayStore()
+    )
+    with pytest.raises(TemporarilyUnavailable):
+        verifier.verify(party.tenant("acme", "client-1").assertion())
+    (record,) = caplog.records
+    assert record.levelno == logging.ERROR
+    assert "the look-up of client 'client-1' raised ConnectionError: 'the database is away'" in record.getMessage()
+
+
+def test_a_flood_of_refusals_is_counted_and_hides_no_error(
+    setup: Setup, caplog: pytest.LogCaptureFixture, seconds: list[float]
+) -> None:
+    verifier = logging_verifier(setup)
+    refuse(setup, verifier, MAX_LINES + 7)
+    assert len(caplog.records) == MAX_LINES + 1
+    assert caplog.records[-1].getMessage() == f"{MAX_LINES} lines in a second: the rest is counted"
+    log_events(StoreFailed(store="replay_store", error="gone"))
+    assert caplog.records[-1].getMessage() == "StoreFailed: store=replay_store error=gone"
+    seconds.append(seconds[-1] + 1)
+    caplog.clear()
+    refuse(setup, verifier)
+    assert [record.getMessage()[:40] for record in caplog.records] == [
+        "7 lines of this level were left out",
+        "AssertionRefused: reason=expired check=e",
+    ]
+
+
+def test_a_level_that_is_off_costs_no_line_and_counts_none(
+    setup: Setup, caplog: pytest.LogCaptureFixture, seconds: list[float]
+) -> None:
+    with caplog.at_level(logging.CRITICAL, "private_key_jwt"):
+        refuse(setup, logging_verifier(setup), MAX_LINES + 1)
+    refuse(setup, logging_verifier(setup))
+    assert len(caplog.records) == 1
+
+
+def test_a_refusal_is_reported_once_for_one_error(setup: Setup) -> None:
+    verifier = setup.verifier()
+    with pytest.raises(InvalidClient) as caught:
+        verifier.verify(setup.tenant.defective("expired"))
+    verifier.report_refusal(caught.value)
+    assert len(setup.events_of(AssertionRefused)) == 1
+    other = InvalidClient(Reason.UNKNOWN_CLIENT, "not registered for the method", "client")
+    verifier.report_refusal(other)
+    verifier.report_refusal(other)
+    assert [event.detail for event in setup.events_of(AssertionRefused)][1:] == ["not registered for the method"]
+
+
+def test_one_error_of_a_store_for_many_adds_is_reported_for_each(setup: Setup) -> None:
+    shared = TemporarilyUnavailable(Reason.REPLAY_STORE_UNAVAILABLE, "the batch failed")
+
+    class Failing:
+        def add(self, _key: bytes, _expires_at: float, _now: float) -> bool:
+            raise shared
+
+    verifier = setup.verifier(store=Failing())
+    for _ in range(2):
+        with pytest.raises(TemporarilyUnavailable, match="the batch failed"):
+            verifier.verify(setup.tenant.assertion())
+    assert len(setup.events_of(AssertionRefused)) == 2

@@ -154,3 +154,24 @@ def test_an_exception_whose_text_raises_is_described_by_its_class() -> None:
 
     assert describe_error(Mute()) == "Mute"
     assert describe_error(OSError("a\nb")) == r"OSError: 'a\nb'"
+
+
+def test_a_detail_is_made_when_it_is_asked_for_and_once() -> None:
+    made: list[int] = []
+
+    def detail() -> str:
+        made.append(1)
+        return "x" * 500
+
+    error = InvalidClient(Reason.EXPIRED, detail)
+    assert not made
+    assert len(error.detail) == 300
+    assert str(error) == f"expired: {error.detail}"
+    assert made == [1]
+    assert repr(error).startswith("InvalidClient(expired, 'xxx")
+
+
+def test_more_can_be_said_in_a_detail() -> None:
+    error = InvalidClient(Reason.BAD_SIGNATURE, lambda: "not signed")
+    error.add_detail("the set is old")
+    assert error.detail == "not signed; the set is old"

@@ -129,3 +129,11 @@ def test_lists_of_where_to_fetch_are_copied() -> None:
 def test_an_audience_has_no_default() -> None:
     with pytest.raises(TypeError):
         AssertionPolicy()  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("sign", [" ", "\n", "\t", "\r", "\0", "\u00a0", "\u200b", "\x7f"])
+def test_an_audience_holds_no_white_space_and_no_control_character(sign: str) -> None:
+    for audience in (f"https://op.example.com{sign}", f"{sign}https://op.example.com", f"https://op{sign}.example.com"):
+        for given in (audience, ["https://op.example.com", audience]):
+            with pytest.raises(ConfigurationError, match="^audience must hold no white space and no control character"):
+                AssertionPolicy(audience=given)

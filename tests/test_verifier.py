@@ -13,6 +13,7 @@ from private_key_jwt import (
     AssertionPolicy,
     AsyncClientAssertionVerifier,
     AsyncJWKSFetcher,
+    AuthenticationError,
     ClientAssertionVerifier,
     ConfigurationError,
     InvalidClient,
@@ -549,7 +550,7 @@ def test_a_sync_verifier_takes_no_coroutines() -> None:
 def test_closing_closes_only_what_the_verifier_opened(op: OpenIDProvider) -> None:
     op.edge.close_verifier(op.verifier)
     assert op.verifier.verify(op.tenant.assertion())
-    own = op.make(fetcher=None)
+    own = op.make(fetcher=None, clients=[])
     op.edge.close_verifier(own)
     fetcher = getattr(own, "subject", own)._fetcher
     assert fetcher._closed
@@ -595,7 +596,7 @@ class BlockingStore:
 
 @pytest.mark.parametrize("store", [AwaitedStore, BlockingStore, MemoryReplayStore])
 @pytest.mark.parametrize("clients", ["list", "mapping", "function", "coroutine", "awaitable"])
-@pytest.mark.parametrize("fetcher", [JWKSFetcher, AsyncJWKSFetcher, None])
+@pytest.mark.parametrize("fetcher", [JWKSFetcher, AsyncJWKSFetcher])
 def test_an_async_verifier_takes_sync_and_async_parts(store: Any, clients: str, fetcher: Any, clock: Clock) -> None:
     threads: list[int] = []
 
@@ -624,13 +625,9 @@ def test_an_async_verifier_takes_sync_and_async_parts(store: Any, clients: str, 
                 policy=POLICY,
                 clients=kinds[clients],
                 replay_store=replay_store,
-                fetcher=fetcher and fetcher(LOOPBACK),
+                fetcher=fetcher(LOOPBACK),
                 clock=clock,
             ) as verifier:
-                if fetcher is None:
-                    with pytest.raises(TemporarilyUnavailable, match="allow_http_loopback"):
-                        await verifier.verify(tenant.assertion())
-                    return
                 for _ in range(2):
                     assertion = tenant.assertion()
                     assert (await verifier.verify(assertion)).client_id == "portal-acme"
@@ -641,3 +638,161 @@ def test_an_async_verifier_takes_sync_and_async_parts(store: Any, clients: str, 
             assert threading.get_ident() not in threads
 
     asyncio.run(run())
+
+
+# What is refused at the start
+
+
+@pytest.mark.parametrize(
+    ("clients", "text"),
+    [
+        ({"a": RegisteredClient("b", jwks={"keys": [jwk()]})}, "the key 'a' is not the client_id of its client, 'b'"),
+        ({"a": "b"}, "clients must hold RegisteredClients, not str"),
+        ([RegisteredClient("c", jwks_uri="https://client.example:8443/jwks")], "client 'c'.*allow_ports"),
+        ({"c": RegisteredClient("c", jwks_uri="https://client.example:8443/jwks")}, "client 'c'.*allow_ports"),
+    ],
+)
+def test_clients_that_can_never_work_are_refused_at_the_start(edge: Edge, clients: Any, text: str) -> None:
+    for settings in ({}, {"fetcher": edge.fetcher(JWKSPolicy())}):
+        with pytest.raises(ConfigurationError, match=text):
+            edge.verifier(policy=POLICY, clients=clients, replay_store=MemoryReplayStore(), **settings)
+
+
+def test_clients_that_cannot_be_read_are_a_configuration_error(edge: Edge) -> None:
+    class Broken(dict[str, RegisteredClient]):
+        def items(self) -> Any:
+            raise OSError("no route")
+
+    def broken() -> Iterator[RegisteredClient]:
+        yield RegisteredClient("c", jwks={"keys": [jwk()]})
+        raise OSError("no route")
+
+    for clients in (Broken(), broken()):
+        with pytest.raises(ConfigurationError, match="clients cannot be read: OSError: 'no route'"):
+            edge.verifier(policy=POLICY, clients=clients, replay_store=MemoryReplayStore())
+
+
+# Key sources
+
+
+class Keys:
+    """A key source of a user's: no fetcher of ours."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+
+    def get_key(self, client: RegisteredClient, alg: str, kid: str | None) -> Any:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+class AsyncKeys(Keys):
+    async def get_key(self, client: RegisteredClient, alg: str, kid: str | None) -> Any:
+        return super().get_key(client, alg, kid)
+
+
+def a_key(op: OpenIDProvider) -> Any:
+    keys = RegisteredClient("c", jwks=op.tenant.document()).keys
+    assert keys is not None
+    return keys.find("RS256", op.tenant.kid, ("RS256",))
+
+
+def key_sources(op: OpenIDProvider, answer: Any) -> list[Keys]:
+    return [Keys(answer), *([AsyncKeys(answer)] if op.edge.name == "async" else [])]
+
+
+def test_a_key_source_of_a_users_own_gives_the_key(op: OpenIDProvider) -> None:
+    for source in key_sources(op, a_key(op)):
+        verified = op.make(fetcher=source).verify(op.tenant.assertion())
+        assert verified.thumbprint == source.answer.thumbprint
+
+
+def test_a_key_source_that_raises_or_answers_nonsense_lets_nobody_in(op: OpenIDProvider) -> None:
+    answers: list[tuple[Any, Reason, str]] = [
+        (OSError("no route"), Reason.JWKS_UNAVAILABLE, "the key source raised OSError: 'no route'"),
+        (None, Reason.JWKS_UNAVAILABLE, "expected a VerificationKey of the key source, got NoneType"),
+        (InvalidClient(Reason.UNKNOWN_KID, "not there"), Reason.UNKNOWN_KID, "not there"),
+    ]
+    for answer, expected, detail in answers:
+        for source in key_sources(op, answer):
+            with pytest.raises(AuthenticationError) as caught:
+                op.make(fetcher=source).verify(op.tenant.assertion())
+            assert (caught.value.reason, caught.value.detail) == (expected, detail)
+
+
+@pytest.mark.parametrize("fetcher", [1, "https://x.example", Keys, object()])
+def test_a_key_source_has_get_key(edge: Edge, fetcher: Any) -> None:
+    with pytest.raises(ConfigurationError, match="^fetcher must be a JWKSFetcher, or an object with a method get_key"):
+        edge.verifier(policy=POLICY, clients=[], replay_store=MemoryReplayStore(), fetcher=fetcher)
+
+
+def test_an_async_key_source_needs_the_async_verifier() -> None:
+    with pytest.raises(ConfigurationError, match="take JWKSFetcher, or AsyncClientAssertionVerifier"):
+        ClientAssertionVerifier(
+            policy=POLICY,
+            clients=[],
+            replay_store=MemoryReplayStore(),
+            fetcher=AsyncKeys(None),  # type: ignore[arg-type]
+        )
+
+
+# Pending assertions and keys that go
+
+
+def test_a_pending_assertion_is_refused_when_its_key_has_gone_meanwhile(op: OpenIDProvider) -> None:
+    op.verifier.verify(op.tenant.assertion())
+    op.clock.advance(LOOPBACK.ttl - 65)
+    pending = op.verifier.begin(op.tenant.assertion())
+    quick = op.verifier.begin(op.tenant.assertion())
+    op.tenant.rotate()
+    op.tenant.end_grace()
+    assert quick.consume()
+    op.clock.advance(70)
+    with pytest.raises(InvalidClient) as caught:
+        pending.consume()
+    assert caught.value.reason is Reason.UNKNOWN_KID
+
+
+def test_a_pending_assertion_is_refused_when_its_key_was_replaced_under_its_kid(op: OpenIDProvider) -> None:
+    clients: dict[str, RegisteredClient] = {}
+    client_id = "by-value"
+    clients[client_id] = RegisteredClient(client_id, jwks={"keys": [jwk()]})
+    now = int(op.clock())
+    claims = {"iss": client_id, "sub": client_id, "aud": OP, "exp": now + 60, "jti": "j"}
+    verifier = op.make(clients=clients)
+    pending = verifier.begin(sign_json({"alg": "RS256", "kid": "k1"}, claims))
+    clients[client_id] = RegisteredClient(client_id, jwks={"keys": [jwk(private_key(1))]})
+    op.clock.advance(2)
+    with pytest.raises(InvalidClient, match="the key that signed, kid 'k1', was replaced") as caught:
+        pending.consume()
+    assert caught.value.check == "key"
+    del clients[client_id]
+    with pytest.raises(InvalidClient, match="no client is registered"):
+        pending.consume()
+
+
+def test_a_pending_assertion_of_a_key_in_use_is_consumed_later(op: OpenIDProvider) -> None:
+    pending = op.verifier.begin(op.tenant.assertion())
+    op.clock.advance(30)
+    assert pending.consume().client_id == pending.client_id
+
+
+def test_a_bad_signature_under_a_known_kid_says_how_old_the_keys_are(op: OpenIDProvider) -> None:
+    with pytest.raises(InvalidClient) as caught:
+        op.verifier.verify(op.tenant.defective("foreign_key"))
+    assert "a new key wants a new kid" in caught.value.detail
+    assert "s old) holds it; it may be asked for again" in caught.value.detail
+
+
+# What is verified
+
+
+def test_a_verified_assertion_says_what_signed_it(op: OpenIDProvider) -> None:
+    verified = op.verifier.verify(op.tenant.assertion())
+    assert (verified.alg, verified.kid) == ("RS256", op.tenant.kid)
+    assert verified.thumbprint == a_key(op).thumbprint
+    with pytest.raises(AttributeError):
+        verified.client_id = "other"
+    with pytest.raises(TypeError):
+        verified.claims["iss"] = "other"

@@ -16,7 +16,14 @@ from ._coroutines import as_coroutine_function, is_in_process
 from ._text import describe_error, quote
 from ._validation import check_handler, check_integer, check_number
 from .clients import RegisteredClient
-from .exceptions import AuthenticationError, ConfigurationError, InvalidClient, Reason, TemporarilyUnavailable
+from .exceptions import (
+    AuthenticationError,
+    ConfigurationError,
+    Detail,
+    InvalidClient,
+    Reason,
+    TemporarilyUnavailable,
+)
 from .fetcher import AsyncJWKSFetcher, JWKSFetcher
 from .policy import AssertionPolicy
 from .stores import AsyncReplayStore, ReplayStore
@@ -31,6 +38,7 @@ __all__ = [
     "async_store",
     "check_settings",
     "check_workers",
+    "describe_keys",
     "lookup_failed",
     "not_found",
     "sync_clients",
@@ -115,15 +123,10 @@ def _check_key_source(fetcher: object) -> None:
         raise ConfigurationError(f"fetcher must be a JWKSFetcher, or an object with a method get_key, not {name}")
 
 
-def _find_in(clients: object) -> Callable[[str], Any]:
+def _look_up_in(clients: object, fetcher: object) -> Callable[[str], Any]:
     """Return the look-up that ``clients`` is, or that is made of it. Raises ConfigurationError."""
     if isinstance(clients, Mapping):
-        for client_id, client in clients.items():
-            if isinstance(client, RegisteredClient) and client.client_id != client_id:
-                raise ConfigurationError(
-                    f"clients: the key {quote(client_id)} is not the client_id of its client,"
-                    f" {quote(client.client_id)}: use client_id -> RegisteredClient(client_id, ...)"
-                )
+        _check_known(_read(clients.items), fetcher)
         # Not copied: a client that leaves the mapping is unknown at once.
         return clients.get
     if callable(clients):
@@ -131,13 +134,37 @@ def _find_in(clients: object) -> Callable[[str], Any]:
     if not isinstance(clients, Iterable):
         raise ConfigurationError("clients must be RegisteredClients, a mapping of them, or a function")
     known: dict[str, RegisteredClient] = {}
-    for client in clients:
+    for client in _read(lambda: clients):
         if not isinstance(client, RegisteredClient):
             raise ConfigurationError(f"clients must hold RegisteredClients, not {type(client).__name__}")
         if client.client_id in known:
             raise ConfigurationError(f"clients holds {quote(client.client_id)} twice")
         known[client.client_id] = client
+    _check_known(list(known.items()), fetcher)
     return known.get
+
+
+def _read(items: Callable[[], Iterable[Any]]) -> list[Any]:
+    try:
+        return list(items())
+    except Exception as error:  # the user's code
+        raise ConfigurationError(f"clients cannot be read: {describe_error(error)}") from error
+
+
+def _check_known(known: list[tuple[str, Any]], fetcher: object) -> None:
+    """Check the clients that are known at the start, and have the fetcher keep a key set for each."""
+    for client_id, client in known:
+        if not isinstance(client, RegisteredClient):
+            raise ConfigurationError(f"clients must hold RegisteredClients, not {type(client).__name__}")
+        if client.client_id != client_id:
+            raise ConfigurationError(
+                f"clients: the key {quote(client_id)} is not the client_id of its client, {quote(client.client_id)}:"
+                " each client must stand under its own client_id"
+            )
+        if isinstance(fetcher, JWKSFetcher | AsyncJWKSFetcher):
+            fetcher.check_client(client)
+    if isinstance(fetcher, JWKSFetcher | AsyncJWKSFetcher):
+        fetcher.reserve(len(known))
 
 
 # Answers, checked for each request
@@ -146,7 +173,7 @@ def _find_in(clients: object) -> Callable[[str], Any]:
 def not_found(client: object, client_id: str) -> AuthenticationError:
     """Say why a look-up has not answered with the client: unknown_client (its fault) or client_lookup_failed (ours)."""
     if client is None:
-        return _unknown(f"no client is registered as {quote(client_id)}")
+        return _unknown(lambda: f"no client is registered as {quote(client_id)}")
     if isinstance(client, RegisteredClient):
         # A database that compares without case answers with another client than it was asked for.
         return _unknown(f"no client is registered as {quote(client_id)}; there is one as {quote(client.client_id)}")
@@ -156,7 +183,7 @@ def not_found(client: object, client_id: str) -> AuthenticationError:
     )
 
 
-def _unknown(detail: str) -> InvalidClient:
+def _unknown(detail: Detail) -> InvalidClient:
     return InvalidClient(Reason.UNKNOWN_CLIENT, detail, "client")
 
 
@@ -201,12 +228,19 @@ def _store_failed(error: Exception) -> TemporarilyUnavailable:
     return TemporarilyUnavailable(Reason.REPLAY_STORE_UNAVAILABLE, f"the store raised {describe_error(error)}")
 
 
+def describe_keys(fetcher: object, client: RegisteredClient) -> str | None:
+    """Say how old the published keys of a client are, and when they are asked for again; None where nobody knows."""
+    if client.jwks_uri is None or not isinstance(fetcher, JWKSFetcher | AsyncJWKSFetcher):
+        return None
+    return fetcher.describe_set(client)
+
+
 # Sync
 
 
-def sync_clients(clients: Clients) -> Callable[[str], RegisteredClient]:
+def sync_clients(clients: Clients, fetcher: KeySource) -> Callable[[str], RegisteredClient]:
     """Return a function that finds a client. Raises ConfigurationError."""
-    look_up = _find_in(clients)
+    look_up = _look_up_in(clients, fetcher)
     if inspect.iscoroutinefunction(look_up):
         raise ConfigurationError("clients is a coroutine function: take AsyncClientAssertionVerifier")
 
@@ -265,9 +299,11 @@ def sync_store(store: ReplayStore) -> Callable[[bytes, float, float], None]:
 # Async
 
 
-def async_clients(clients: AsyncClients) -> Callable[[str], Awaitable[RegisteredClient]]:
+def async_clients(
+    clients: AsyncClients, fetcher: AsyncKeySource | KeySource
+) -> Callable[[str], Awaitable[RegisteredClient]]:
     """Return a coroutine function that finds a client. A function that may block is called in a thread."""
-    known = _find_in(clients)
+    known = _look_up_in(clients, fetcher)
     look_up = as_coroutine_function(known, in_process=known is not clients)
 
     async def find_client(client_id: str) -> RegisteredClient:

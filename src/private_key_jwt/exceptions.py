@@ -14,7 +14,9 @@ for each class, so that nobody learns from it which check failed.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from typing import ClassVar, NamedTuple
 
 __all__ = [
@@ -74,6 +76,10 @@ class ErrorResponse(NamedTuple):
     body: dict[str, str]
 
 
+Detail = str | Callable[[], str]
+"""A detail, or a function that makes it when it is asked for."""
+
+
 class PrivateKeyJWTError(Exception):
     """The base of every error of this library."""
 
@@ -95,14 +101,34 @@ class AuthenticationError(PrivateKeyJWTError):
     _headers: ClassVar[dict[str, str]] = _NO_STORE
     _body: ClassVar[dict[str, str]]
 
-    def __init__(self, reason: Reason, detail: str, check: str | None = None) -> None:
-        if len(detail) > _DETAIL_LENGTH:
-            detail = detail[: _DETAIL_LENGTH - 3] + "..."
-        self.args = (reason, detail, check)
+    def __init__(self, reason: Reason, detail: Detail, check: str | None = None) -> None:
+        super().__init__()
         self.reason = reason
-        self.detail = detail
         self.check = check
         self.is_reported = False
+        self._detail = detail
+
+    @property
+    def detail(self) -> str:
+        """What was expected, what came, and what to do: for the operator's log."""
+        # Made when it is asked for: a flood of refusals that nobody logs must not cost the words of each.
+        detail = self._detail
+        if not isinstance(detail, str):
+            detail = detail()
+        if len(detail) > _DETAIL_LENGTH:
+            detail = detail[: _DETAIL_LENGTH - 3] + "..."
+        self._detail = detail
+        return detail
+
+    def add_detail(self, text: str) -> None:
+        """Say more in ``detail``: what is known only to whoever passes the error on."""
+        self._detail = f"{self.detail}; {text}"
+
+    def __reduce__(self) -> tuple[Callable[..., AuthenticationError], tuple[object, ...]]:
+        return type(self), (self.reason, self.detail, self.check)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.reason!s}, {self.detail!r}, check={self.check!r})"
 
     def __str__(self) -> str:
         return f"{self.reason}: {self.detail}"
@@ -130,9 +156,12 @@ class InvalidClient(AuthenticationError):
         "error_description": "Client authentication failed.",
     }
 
-    def __init__(self, reason: Reason, detail: str, check: str | None = None, *, scheme: str | None = None) -> None:
+    def __init__(self, reason: Reason, detail: Detail, check: str | None = None, *, scheme: str | None = None) -> None:
         super().__init__(reason, detail, check)
         self.scheme = scheme
+
+    def __reduce__(self) -> tuple[Callable[..., InvalidClient], tuple[object, ...]]:
+        return partial(type(self), scheme=self.scheme), (self.reason, self.detail, self.check)
 
     def to_response(self) -> ErrorResponse:
         """The answer for the wire, with the challenge of the scheme that was tried, too (RFC 6749 §5.2)."""
@@ -174,10 +203,12 @@ class TemporarilyUnavailable(AuthenticationError):
         "error_description": "Client authentication is temporarily unavailable.",
     }
 
-    def __init__(self, reason: Reason, detail: str, retry_after: float = 5) -> None:
+    def __init__(self, reason: Reason, detail: Detail, retry_after: float = 5) -> None:
         super().__init__(reason, detail, UNDECIDED.get(reason))
-        self.args = (reason, self.detail, retry_after)
         self.retry_after = max(1, math.ceil(retry_after))
+
+    def __reduce__(self) -> tuple[Callable[..., TemporarilyUnavailable], tuple[object, ...]]:
+        return type(self), (self.reason, self.detail, self.retry_after)
 
     def to_response(self) -> ErrorResponse:
         """The answer for the wire, with ``Retry-After`` in whole seconds (RFC 9110 §10.2.3)."""

@@ -20,7 +20,7 @@ from ._report import Reporter
 from ._sources import AsyncClients, AsyncKeySource, Clients, KeySource
 from .clients import RegisteredClient
 from .events import OnEvent
-from .exceptions import AuthenticationError, InvalidClient, InvalidRequest
+from .exceptions import AuthenticationError, InvalidClient, InvalidRequest, Reason
 from .fetcher import AsyncJWKSFetcher, JWKSFetcher
 from .policy import AssertionPolicy
 from .recipe import Verification, VerifiedAssertion, registered_key
@@ -44,6 +44,8 @@ _KEY_GOOD_FOR = 1
 class _Verifier:
     """What the two verifiers have in common: nothing here waits."""
 
+    _fetcher: AsyncKeySource | KeySource
+
     def __init__(
         self, policy: AssertionPolicy, clock: Callable[[], float], on_event: OnEvent | None, workers: int, store: object
     ) -> None:
@@ -63,6 +65,12 @@ class _Verifier:
     def report_refusal(self, error: AuthenticationError) -> None:
         """Report a refusal that fell outside of this verifier, in an integration; once for each error."""
         self._reporter.refused(error, None, 0)
+
+    def _refused(self, error: AuthenticationError, work: Verification, started: float) -> None:
+        if error.reason is Reason.BAD_SIGNATURE and (described := sources.describe_keys(self._fetcher, work.client)):
+            # A new key under an old kid is seen when the set is asked for again, and not before.
+            error.add_detail(described)
+        self._reporter.refused(error, work, perf_counter() - started)
 
     def _read(self, form: Form, authorization: str | None, *, optional: bool) -> ClientAssertion | None:
         try:
@@ -112,7 +120,7 @@ class ClientAssertionVerifier(_Verifier):
         if fetcher is None:
             fetcher = self._own_fetcher = JWKSFetcher(on_event=on_event)
         self._fetcher = fetcher
-        self._find_client = sources.sync_clients(clients)
+        self._find_client = sources.sync_clients(clients, fetcher)
         self._get_key = sources.sync_keys(self._fetcher)
         self._mark = sources.sync_store(replay_store)
 
@@ -128,7 +136,7 @@ class ClientAssertionVerifier(_Verifier):
             self._check(work, client_assertion, client_id)
             verified = self._consume(work)
         except AuthenticationError as error:
-            self._reporter.refused(error, work, perf_counter() - started)
+            self._refused(error, work, started)
             raise
         if self._reporter.reports_accepted:
             self._reporter.accepted(verified, work, perf_counter() - started)
@@ -168,7 +176,7 @@ class ClientAssertionVerifier(_Verifier):
         try:
             self._check(work, client_assertion, client_id)
         except AuthenticationError as error:
-            self._reporter.refused(error, work, perf_counter() - started)
+            self._refused(error, work, started)
             raise
         return PendingAssertion(self._consume_pending, work, perf_counter() - started)
 
@@ -226,7 +234,7 @@ class ClientAssertionVerifier(_Verifier):
                 work.check_same_key(self._find_key(client, work.header))
             verified = self._consume(work)
         except AuthenticationError as error:
-            self._reporter.refused(error, work, perf_counter() - started)
+            self._refused(error, work, started)
             raise
         if self._reporter.reports_accepted:
             self._reporter.accepted(verified, work, perf_counter() - started)
@@ -300,7 +308,7 @@ class AsyncClientAssertionVerifier(_Verifier):
         if fetcher is None:
             fetcher = self._own_fetcher = AsyncJWKSFetcher(on_event=on_event)
         self._fetcher = fetcher
-        self._find_client = sources.async_clients(clients)
+        self._find_client = sources.async_clients(clients, fetcher)
         self._get_key = sources.async_keys(self._fetcher)
         self._mark = sources.async_store(replay_store)
 
@@ -311,7 +319,7 @@ class AsyncClientAssertionVerifier(_Verifier):
             await self._check(work, client_assertion, client_id)
             verified = await self._consume(work)
         except AuthenticationError as error:
-            self._reporter.refused(error, work, perf_counter() - started)
+            self._refused(error, work, started)
             raise
         if self._reporter.reports_accepted:
             self._reporter.accepted(verified, work, perf_counter() - started)
@@ -340,7 +348,7 @@ class AsyncClientAssertionVerifier(_Verifier):
         try:
             await self._check(work, client_assertion, client_id)
         except AuthenticationError as error:
-            self._reporter.refused(error, work, perf_counter() - started)
+            self._refused(error, work, started)
             raise
         return AsyncPendingAssertion(self._consume_pending, work, perf_counter() - started)
 
@@ -395,7 +403,7 @@ class AsyncClientAssertionVerifier(_Verifier):
                 work.check_same_key(await self._find_key(client, work.header))
             verified = await self._consume(work)
         except AuthenticationError as error:
-            self._reporter.refused(error, work, perf_counter() - started)
+            self._refused(error, work, started)
             raise
         if self._reporter.reports_accepted:
             self._reporter.accepted(verified, work, perf_counter() - started)

@@ -11,7 +11,13 @@ from private_key_jwt.testing._keys import compact
 from .conftest import AUDIENCE, MakeVerify, Verify
 
 # What an assertion alone cannot bring about: it takes another key set, or a second use.
-BEYOND_ONE_ASSERTION = {Reason.NO_KEYS, Reason.UNUSABLE_KEY, Reason.AMBIGUOUS_KEY, Reason.REPLAYED}
+BEYOND_ONE_ASSERTION = {
+    Reason.NO_KEYS,
+    Reason.UNUSABLE_KEY,
+    Reason.AMBIGUOUS_KEY,
+    Reason.REPLAYED,
+    Reason.MISSING_ASSERTION,
+}
 OF_THE_SERVER = {
     Reason.JWKS_UNAVAILABLE,
     Reason.REPLAY_STORE_UNAVAILABLE,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from .._text import quote
-from ..exceptions import InvalidClient, Reason
+from ..exceptions import Detail, InvalidClient, Reason
 from ..policy import AssertionPolicy
 from . import describe
 from .algorithms import is_allowed
@@ -28,14 +29,11 @@ MAX_JTI_BYTES = 256
 
 # Beyond this a double no longer tells one second from the next.
 _LAST_TIME = 2**53
-_AUDIENCES_SHOWN = 2
-_LATE = 600  # seconds: an expiry that was meant to be no further ahead
-_LIFETIME_HINT = "make it shorter, or raise max_lifetime"
 
 Claims = dict[str, Any]
 
 
-def _invalid(check: Check, detail: str) -> InvalidClient:
+def _invalid(check: Check, detail: Detail) -> InvalidClient:
     return InvalidClient(Reason.INVALID_CLAIM, detail, check)
 
 
@@ -124,11 +122,9 @@ def check_audience(claims: Claims, policy: AssertionPolicy) -> str:
         foreign = next(value for value in values if value not in policy.audiences)
         raise _audience_mismatch(aud, f"{quote(foreign)} is not accepted, and all must be")
     if not accepted:
-        names = [quote(each) for each in sorted(policy.audiences)]
-        more = [f"{len(names) - _AUDIENCES_SHOWN} more"] * (len(names) > _AUDIENCES_SHOWN)
-        expected = f"expected {' or '.join(names[:_AUDIENCES_SHOWN] + more)}"
-        difference = describe.audience_difference(values, policy.audiences)
-        raise _audience_mismatch(aud, f"{expected}{'; ' * bool(difference)}{difference}")
+        raise InvalidClient(
+            Reason.AUDIENCE_MISMATCH, lambda: describe.audience_mismatch(aud, values, policy.audiences), "aud"
+        )
     return str(accepted[0])
 
 
@@ -186,37 +182,21 @@ def _past_time(claims: Claims, check: Check, exp: float, leeway: float, now: flo
 def check_not_expired(exp: float, leeway: float, now: float) -> None:
     """RFC 7523 §3 item 4. Raises InvalidClient: expired."""
     if not exp > now - leeway:  # and so a clock that gives no number lets nobody in
-        hint = describe.time_hint(exp, now, _LATE) or "sent late, sent again, or is the sender's clock slow?"
-        detail = f"expired {now - exp:.0f} s ago, leeway {leeway:g} s: {describe.times('exp', exp, now)}; {hint}"
-        raise InvalidClient(Reason.EXPIRED, detail, "exp")
+        raise InvalidClient(Reason.EXPIRED, lambda: describe.expired(exp, leeway, now), "exp")
 
 
 def _too_far(exp: float, now: float, policy: AssertionPolicy) -> InvalidClient:
-    hint = describe.time_hint(exp, now, policy.max_lifetime) or _LIFETIME_HINT
-    return InvalidClient(
-        Reason.LIFETIME_TOO_LONG,
-        f"expected exp at most {policy.max_lifetime:g} s ahead (leeway {policy.leeway:g} s), got {exp - now:.0f} s:"
-        f" {describe.times('exp', exp, now)}; {hint}",
-        "exp",
-    )
+    detail = partial(describe.too_far, exp, policy.max_lifetime, policy.leeway, now)
+    return InvalidClient(Reason.LIFETIME_TOO_LONG, detail, "exp")
 
 
 def _too_long(lifetime: float, policy: AssertionPolicy) -> InvalidClient:
-    return InvalidClient(
-        Reason.LIFETIME_TOO_LONG,
-        f"expected exp at most {policy.max_lifetime:g} s after iat (leeway {policy.leeway:g} s), got {lifetime:.0f} s;"
-        f" {_LIFETIME_HINT}",
-        "lifetime",
-    )
+    detail = partial(describe.too_long, lifetime, policy.max_lifetime, policy.leeway)
+    return InvalidClient(Reason.LIFETIME_TOO_LONG, detail, "lifetime")
 
 
 def _ahead(check: Check, value: float, now: float, leeway: float) -> InvalidClient:
-    hint = describe.time_hint(value, now, 0) or "is the sender's clock fast, or ours slow?"
-    return InvalidClient(
-        Reason.NOT_YET_VALID,
-        f"{check} is {value - now:.0f} s ahead, leeway {leeway:g} s: {describe.times(check, value, now)}; {hint}",
-        check,
-    )
+    return InvalidClient(Reason.NOT_YET_VALID, partial(describe.ahead, check, value, leeway, now), check)
 
 
 def _after_exp(check: Check, seconds: float) -> InvalidClient:

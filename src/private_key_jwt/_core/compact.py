@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..exceptions import InvalidClient, Reason
+from ..exceptions import Detail, InvalidClient, Reason
 from . import describe, strict_json
 from .base64url import FOREIGN, decode_canonical, is_canonical, to_standard
 from .checks import Check
@@ -21,7 +21,7 @@ _LONGEST = {"header": 11_264, "claims": 5_120, "signature": 1_368}
 _BEGINNING = 256
 
 
-def _malformed(check: Check, detail: str) -> InvalidClient:
+def _malformed(check: Check, detail: Detail) -> InvalidClient:
     return InvalidClient(Reason.MALFORMED, detail, check)
 
 
@@ -58,8 +58,11 @@ def split(assertion: str | bytes, max_bytes: int) -> tuple[bytes, bytes, bytes, 
 
 
 def _foreign(text: str) -> InvalidClient:
-    standard = to_standard(text.encode("ascii", "replace").replace(b"?", b"!"))
-    return _malformed("characters", describe.foreign_character(text, standard.index(FOREIGN)))
+    def detail() -> str:
+        standard = to_standard(text.encode("ascii", "replace"))  # "?" for what is not ASCII, and foreign, too
+        return describe.foreign_character(text, standard.index(FOREIGN))
+
+    return _malformed("characters", detail)
 
 
 def _too_long(segments: list[bytes]) -> InvalidClient:

@@ -11,7 +11,16 @@ from math import isfinite
 
 from .._text import format_time, quote
 
-__all__ = ["audience_difference", "foreign_character", "time_hint", "times"]
+__all__ = [
+    "ahead",
+    "audience_difference",
+    "audience_mismatch",
+    "expired",
+    "foreign_character",
+    "time_hint",
+    "too_far",
+    "too_long",
+]
 
 # A number of seconds above this lies after the year 5138, and one below it before 1973.
 _MILLISECONDS_FROM = 10**11
@@ -20,6 +29,9 @@ _HALF_HOUR = 1_800
 _LARGEST_ZONE = 14 * 3_600
 _ZONE_TOLERANCE = 600
 _CONTEXT = 24
+_AUDIENCES_SHOWN = 2
+_LATE = 600  # seconds: an expiry that was meant to be no further ahead
+_LIFETIME_HINT = "make it shorter, or raise max_lifetime"
 _MOST_COMPARED = 4
 _LONGEST_COMPARED = 256
 
@@ -89,9 +101,42 @@ def time_hint(value: float, now: float, longest: float) -> str:
     return ""
 
 
-def times(name: str, value: float, now: float) -> str:
-    """Say a time claim as an instant, beside the instant it is compared with."""
+def expired(exp: float, leeway: float, now: float) -> str:
+    """Describe an assertion that has expired."""
+    hint = time_hint(exp, now, _LATE) or "sent late, sent again, or is the sender's clock slow?"
+    return f"expired {now - exp:.0f} s ago, leeway {leeway:g} s: {_times('exp', exp, now)}; {hint}"
+
+
+def too_far(exp: float, max_lifetime: float, leeway: float, now: float) -> str:
+    """Describe an ``exp`` that is further ahead than an assertion may live."""
+    hint = time_hint(exp, now, max_lifetime) or _LIFETIME_HINT
+    expected = f"expected exp at most {max_lifetime:g} s ahead (leeway {leeway:g} s), got {exp - now:.0f} s"
+    return f"{expected}: {_times('exp', exp, now)}; {hint}"
+
+
+def too_long(lifetime: float, max_lifetime: float, leeway: float) -> str:
+    """Describe an ``exp`` that is further after ``iat`` than an assertion may live."""
+    expected = f"expected exp at most {max_lifetime:g} s after iat (leeway {leeway:g} s)"
+    return f"{expected}, got {lifetime:.0f} s; {_LIFETIME_HINT}"
+
+
+def ahead(name: str, value: float, leeway: float, now: float) -> str:
+    """Describe an ``iat`` or ``nbf`` that lies ahead."""
+    hint = time_hint(value, now, 0) or "is the sender's clock fast, or ours slow?"
+    return f"{name} is {value - now:.0f} s ahead, leeway {leeway:g} s: {_times(name, value, now)}; {hint}"
+
+
+def _times(name: str, value: float, now: float) -> str:
     return f"{name} is {format_time(value)}, and it is {format_time(now)} now"
+
+
+def audience_mismatch(aud: object, values: Sequence[str], accepted: Collection[str]) -> str:
+    """Describe an ``aud`` of which no value is accepted."""
+    names = [quote(each) for each in sorted(accepted)]
+    more = [f"{len(names) - _AUDIENCES_SHOWN} more"] * (len(names) > _AUDIENCES_SHOWN)
+    difference = audience_difference(values, accepted)
+    expected = " or ".join(names[:_AUDIENCES_SHOWN] + more)
+    return f"got aud {quote(aud)}, expected {expected}{'; ' * bool(difference)}{difference}"
 
 
 def audience_difference(got: Sequence[str], accepted: Collection[str]) -> str:
