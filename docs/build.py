@@ -29,7 +29,7 @@ import private_key_jwt
 
 _HERE = Path(__file__).parent
 # The command line documents itself: `private-key-jwt --help`.
-_LEFT_OUT = ("private_key_jwt.cli", "private_key_jwt.__main__")
+_LEFT_OUT = re.compile(r"private_key_jwt\.(cli|__main__)\b|.*\._")
 
 
 def _specifications() -> list[str]:
@@ -37,8 +37,7 @@ def _specifications() -> list[str]:
     found = [module.name for module in pkgutil.walk_packages(private_key_jwt.__path__, "private_key_jwt.")]
     needed = ["private_key_jwt", "pytest_private_key_jwt"]
     for name in found:
-        public = "._" not in name and not name.startswith(_LEFT_OUT)
-        if public and name not in pdoc.extract.walk_specs(needed):
+        if not _LEFT_OUT.match(name) and name not in pdoc.extract.walk_specs(needed):
             needed.append(name)
     return needed
 

@@ -25,6 +25,8 @@ from ._validation import check_flag
 from .exceptions import ConfigurationError
 from .policy import AssertionPolicy
 
+__all__ = ["RegisteredClient"]
+
 logger = logging.getLogger("private_key_jwt")
 
 _MAX_URL_LENGTH = 2_048

@@ -16,6 +16,8 @@ from ._text import quote
 from ._validation import check_flag, check_integer, check_number
 from .exceptions import ConfigurationError
 
+__all__ = ["AssertionPolicy", "JWKSPolicy"]
+
 AudienceRule = Literal["string", "sole", "all", "member"]
 
 Network = IPv4Network | IPv6Network
