@@ -3,10 +3,11 @@
 It asks for an attempt or a pause, is told the outcome of each attempt, and returns the result or raises
 PortalSSOError. The rules:
 
-- Sent again is what may be better the next time: no connection, an answer that is lost, cut or late, 429, and
-  5xx. Not sent again: any other 4xx, a redirect, a certificate that cannot be verified, a malformed answer.
-- Between two attempts it waits, longer each time and never twice the same, and at least for as long as
-  ``Retry-After`` says. What does not fit into the timeout any more is not waited for: it fails at once.
+- A call is sent again after what may succeed the next time: no connection, an answer that is lost, cut or late,
+  429, and 5xx. It is not sent again after another 4xx, a redirect, a certificate that cannot be verified, or a
+  malformed answer.
+- Between two attempts it waits: longer each time, by a random share of it, and after the seconds of
+  ``Retry-After``. A wait that does not fit into the timeout is not begun: the call fails at once.
 """
 
 from __future__ import annotations

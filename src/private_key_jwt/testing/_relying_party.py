@@ -20,14 +20,14 @@ from ._transport import Transport
 
 
 class RelyingParty:
-    """LedgerBee as an OpenID Provider sees it: tenants that sign assertions, and their published keys.
+    """LedgerBee as a partner meets it: tenants that sign assertions, their published keys, and the back channel.
 
     audience: the ``aud`` of its assertions: the provider's issuer.
     clock: seconds since the epoch; a ``Clock`` to set the time.
     base_url: the root of its API. Raises ConfigurationError when it may not be fetched.
     alg: what new tenants sign with, unless they are given another; LedgerBee's sign with RS256.
 
-    ``transport`` serves its key sets to ``httpx.Client`` and ``httpx.AsyncClient``, and ``serve`` over a real
+    ``transport`` answers to ``httpx.Client`` and ``httpx.AsyncClient`` in this process, and ``serve`` over a real
     socket; both give the same answers.
     """
 
@@ -97,6 +97,8 @@ class RelyingParty:
 
     def fail_requests(self, number: int, status: int = 503, *, retry_after: int | None = None) -> None:
         """Answer the next calls of the back channel with an error, and perform none of them.
+
+        Faults that are asked for one after the other come in that order.
 
         status: from 400 to 599; else ValueError.
         retry_after: seconds, for a ``Retry-After`` header.

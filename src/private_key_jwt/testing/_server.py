@@ -52,7 +52,10 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class LoopbackServer(ThreadingHTTPServer):
-    """A running server: ``base_url`` is what clients are registered with, ``count`` how many requests came."""
+    """A running server: ``base_url`` is where keys are published and the back channel is called.
+
+    ``count`` is how many requests came, and ``paths`` what they asked for.
+    """
 
     request_queue_size = 128  # a burst of connections must not meet a full queue
 

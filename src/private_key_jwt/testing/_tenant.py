@@ -24,7 +24,8 @@ class Tenant(Signer):
     audience, clock, base_url: those of its relying party.
     alg: what its keys sign with; LedgerBee's sign with RS256.
 
-    ``RelyingParty.tenant`` makes them; a new one has a key.
+    ``RelyingParty.tenant`` makes them; a new one has a key. ``portal`` is what LedgerBee has of its customers, users
+    and sessions.
     """
 
     def __init__(
