@@ -11,6 +11,7 @@ from private_key_jwt import InvalidClient, Reason
 from suite import corpus, hostile, ours, report
 from suite.measuring import CodePath, Items, Spread, in_own_process, interleave, percentiles, refusals
 from suite.report import Row, Section
+from suite.search import LIMIT, find_dearest
 
 
 @pytest.mark.parametrize("name", ["targets", "stages", "load", "http"])
@@ -65,6 +66,11 @@ def test_the_search_climbs_to_what_costs_most() -> None:
     assert best[0][0] >= 11  # the last of six frames, six parts, and the place
     assert [figure for figure, _ in best] == sorted((figure for figure, _ in best), reverse=True)
     assert hostile.search(cost, rounds=3_000, seed=1) == best
+
+
+def test_no_refusal_that_a_short_search_finds_costs_more_than_the_target() -> None:
+    cost, mixture = find_dearest(600)[0]
+    assert cost <= LIMIT, mixture.describe()
 
 
 def test_a_ratio_is_that_of_rounds_side_by_side() -> None:
