@@ -29,6 +29,7 @@ class Reporter:
         event = AssertionAccepted(
             client_id=verified.client_id,
             kid=escape_name(verified.kid),
+            alg=verified.alg,
             jti_hash=work.jti_hash or "",
             audience=verified.audience,
             duration=duration,
@@ -52,6 +53,7 @@ class Reporter:
             detail=error.detail,
             client_id=None if work is None else work.registered_client_id,
             kid=None if work is None else escape_name(work.kid),
+            alg=None if work is None else work.alg,
             jti_hash=None if work is None else work.jti_hash,
             duration=duration,
         )

@@ -52,10 +52,11 @@ logger = logging.getLogger("private_key_jwt")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssertionAccepted:
-    """A client is authenticated. ``audience`` is the accepted value that matched."""
+    """A client is authenticated. ``audience`` is the accepted value that matched, ``alg`` that of the header."""
 
     client_id: str
     kid: str | None
+    alg: str
     jti_hash: str
     audience: str
     duration: float
@@ -67,7 +68,8 @@ class AssertionRefused:
 
     reason: for programs. ``check`` is the line of the recipe that refused, ``detail`` what was expected, what came, and
         what to do.
-    client_id, jti_hash: None unless the client is registered; ``kid`` is None unless the header could be read.
+    client_id, jti_hash: None unless the client is registered; ``kid`` and ``alg`` are None unless the header could be
+        read.
     """
 
     reason: Reason
@@ -75,6 +77,7 @@ class AssertionRefused:
     detail: str
     client_id: str | None
     kid: str | None
+    alg: str | None = None
     jti_hash: str | None
     duration: float
 

@@ -32,6 +32,7 @@ from typing import Any
 from ._core import claims as claims_step
 from ._core import compact, jwk_set, replay
 from ._core import header as header_step
+from ._core.algorithms import ALGORITHMS
 from ._core.base64url import decode_canonical
 from ._core.checks import Check
 from ._core.header import Header
@@ -200,6 +201,11 @@ class Verification:
     def kid(self) -> str | None:
         """The ``kid`` of the header; None before the header is read, or without one."""
         return self.header.kid if hasattr(self, "header") else None
+
+    @property
+    def alg(self) -> str | None:
+        """The ``alg`` of the header; None before the header is read, and for a name that is no algorithm of ours."""
+        return self.header.alg if hasattr(self, "header") and self.header.alg in ALGORITHMS else None
 
     @property
     def registered_client_id(self) -> str | None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from opentelemetry.metrics import NoOpMeterProvider
@@ -33,9 +33,23 @@ from private_key_jwt import (
     Reason,
     RegisteredClient,
     TemporarilyUnavailable,
+    ledgerbee,
 )
+from private_key_jwt._core.algorithms import ALGORITHMS
 from private_key_jwt._core.replay import replay_key
-from private_key_jwt.events import AssertionRefused, Event, KeyAdded, KeysFetched, log_events
+from private_key_jwt.events import (
+    AssertionAccepted,
+    AssertionRefused,
+    Event,
+    FetchBudgetSpent,
+    KeyAdded,
+    KeySetEvicted,
+    KeysFetched,
+    KeySkipped,
+    RegistrationRefused,
+    StoreUnfit,
+    log_events,
+)
 from private_key_jwt.integrations.otel import OpenTelemetryEvents
 from private_key_jwt.testing import DEFECTS, Clock, RelyingParty
 
@@ -43,6 +57,7 @@ AUDIENCE = "https://op.example.com"
 VERIFIED = "private_key_jwt.verification.duration"
 FETCHED = "private_key_jwt.jwks.fetch.duration"
 Point = dict[str, Any]
+ACCEPTED_ONCE = ({"private_key_jwt.outcome": "accepted", "private_key_jwt.alg": "RS256"}, 1)
 
 
 class Telemetry:
@@ -134,12 +149,13 @@ def attributes(span: ReadableSpan) -> Point:
 
 def test_an_accepted_assertion_is_a_point_and_a_span(scene: Scene) -> None:
     verified = scene.verifier().verify(scene.tenant.assertion())
-    assert scene.telemetry.points(VERIFIED) == [({"private_key_jwt.outcome": "accepted"}, 1)]
+    assert scene.telemetry.points(VERIFIED) == [ACCEPTED_ONCE]
     (span,) = scene.telemetry.spans("verify client_assertion")
     assert attributes(span) == {
         "private_key_jwt.outcome": "accepted",
         "private_key_jwt.client_id": scene.tenant.client_id,
         "private_key_jwt.kid": scene.tenant.kid,
+        "private_key_jwt.alg": "RS256",
         "private_key_jwt.jti_hash": replay_key(verified.client_id, verified.jti).hex(),
         "private_key_jwt.audience": AUDIENCE,
     }
@@ -160,6 +176,8 @@ def test_a_refusal_has_its_reason_and_is_no_error_of_the_server(scene: Scene) ->
         (span,) = scene.telemetry.spans("verify client_assertion")
         assert told.items() <= attributes(span).items(), name
         assert attributes(span).get("private_key_jwt.check") == caught.value.check, name
+        assert attributes(span)["private_key_jwt.detail"] == caught.value.detail, name
+        assert attributes(span).get("private_key_jwt.alg") in (None, *ALGORITHMS), name
         assert "error.type" not in attributes(span), name
         assert span.status.status_code is StatusCode.UNSET, name
     points = scene.telemetry.points(VERIFIED)
@@ -184,7 +202,8 @@ def test_a_malformed_token_request_is_a_refusal(scene: Scene) -> None:
     with pytest.raises(InvalidRequest):
         scene.verifier().authenticate({"client_assertion": scene.tenant.assertion()})
     (span,) = scene.telemetry.spans("verify client_assertion")
-    assert attributes(span) == {
+    assert "expected client_assertion_type" in attributes(span)["private_key_jwt.detail"]
+    assert {name: value for name, value in attributes(span).items() if name != "private_key_jwt.detail"} == {
         "private_key_jwt.outcome": "refused",
         "private_key_jwt.reason": "invalid_request",
         "private_key_jwt.check": "request",
@@ -522,11 +541,108 @@ def test_clients_are_told_apart_in_metrics_on_demand_only(edge: Edge, clock: Clo
         with pytest.raises(InvalidClient):
             verifier.verify(scene.tenant.assertion(iss="stranger", sub="stranger"))
         assert telemetry.points(VERIFIED) == [
-            ({"private_key_jwt.outcome": "accepted", "private_key_jwt.client_id": scene.tenant.client_id}, 1),
+            ({**ACCEPTED_ONCE[0], "private_key_jwt.client_id": scene.tenant.client_id}, 1),
             ({"private_key_jwt.outcome": "refused", "private_key_jwt.reason": "unknown_client"}, 1),
         ]
-        assert telemetry.points(FETCHED) == [({"server.address": "127.0.0.1", "server.port": scene.port}, 1)]
+        publisher = {"server.address": "127.0.0.1", "server.port": scene.port, "url.full": scene.jwks_uri}
+        assert telemetry.points(FETCHED) == [(publisher, 1)]
     telemetry.shutdown()
+
+
+def test_the_tenants_of_one_publisher_are_told_apart() -> None:
+    """All of LedgerBee's publish at one host."""
+    telemetry = Telemetry(by_client=True)
+    for slug in ("acme", "globex"):
+        uri = ledgerbee.jwks_uri(slug)
+        telemetry.on_event(KeysFetched(jwks_uri=uri, members=1, usable=1, duration=0.1))
+        telemetry.on_event(FetchBudgetSpent(jwks_uri=uri, retry_after=1))
+    for name in (FETCHED, "private_key_jwt.jwks.spent_budgets"):
+        assert [point["url.full"] for point, _ in telemetry.points(name)] == [
+            ledgerbee.jwks_uri("acme"),
+            ledgerbee.jwks_uri("globex"),
+        ]
+        assert len({point["server.address"] for point, _ in telemetry.points(name)}) == 1
+    telemetry.shutdown()
+
+
+def test_the_clients_that_are_told_apart_are_bounded() -> None:
+    telemetry = Telemetry(by_client=True, max_clients=2)
+    for number in [*range(100), 0]:
+        client_id = f"client-{number}"
+        telemetry.on_event(
+            AssertionAccepted(client_id=client_id, kid=None, alg="RS256", jti_hash="", audience=AUDIENCE, duration=0.1)
+        )
+        telemetry.on_event(KeysFetched(jwks_uri=f"https://rp.example/{number}", members=1, usable=1, duration=0.1))
+    assert [(point["private_key_jwt.client_id"], count) for point, count in telemetry.points(VERIFIED)] == [
+        ("client-0", 2),
+        ("client-1", 1),
+        ("_OTHER", 98),
+    ]
+    assert [(point["url.full"], count) for point, count in telemetry.points(FETCHED)] == [
+        ("https://rp.example/0", 2),
+        ("https://rp.example/1", 1),
+        ("_OTHER", 98),
+    ]
+    telemetry.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("event", "metric", "note"),
+    [
+        (
+            KeySkipped(jwks_uri="https://rp.example/jwks", kid="k", fault="its exponent is 3"),
+            "private_key_jwt.jwks.skipped_keys",
+            {
+                "url.full": "https://rp.example/jwks",
+                "private_key_jwt.kid": "k",
+                "private_key_jwt.key.fault": "its exponent is 3",
+            },
+        ),
+        (
+            KeySkipped(jwks_uri=None, kid=None, fault="it is private"),
+            "private_key_jwt.jwks.skipped_keys",
+            {"private_key_jwt.key.fault": "it is private"},
+        ),
+        (
+            KeySetEvicted(jwks_uri="https://rp.example/jwks", age=12.5),
+            "private_key_jwt.jwks.evictions",
+            {"url.full": "https://rp.example/jwks", "private_key_jwt.jwks.age": 12.5},
+        ),
+        (
+            RegistrationRefused(client_id="c", detail="both jwks and jwks_uri"),
+            "private_key_jwt.registration.refusals",
+            {"private_key_jwt.client_id": "c", "private_key_jwt.detail": "both jwks and jwks_uri"},
+        ),
+        (
+            StoreUnfit(store="RedisReplayStore", detail="maxmemory-policy is allkeys-lru"),
+            "private_key_jwt.store.unfit",
+            {
+                "private_key_jwt.store.class": "RedisReplayStore",
+                "private_key_jwt.detail": "maxmemory-policy is allkeys-lru",
+            },
+        ),
+    ],
+    ids=["key by uri", "key by value", "eviction", "registration", "store"],
+)
+@pytest.mark.parametrize("by_client", [False, True])
+def test_what_is_wrong_with_a_set_up_is_counted_and_noted(
+    event: Event, metric: str, note: Point, by_client: bool
+) -> None:
+    telemetry = Telemetry(by_client=by_client)
+    with telemetry.tracer.start_as_current_span("POST /token"):
+        telemetry.on_event(event)
+    [(found, count)] = telemetry.points(metric)
+    assert count == 1
+    assert not any("detail" in name or "fault" in name for name in found)
+    names = {"url.full", "private_key_jwt.client_id"} & note.keys() if by_client else set()
+    assert found.keys() == names | ({"server.address", "server.port"} if "url.full" in names else set())
+    (span,) = telemetry.spans("POST /token")
+    assert [dict(each.attributes or {}) for each in span.events] == [note]
+    telemetry.shutdown()
+
+
+def test_every_event_is_known(telemetry: Telemetry) -> None:
+    assert telemetry.on_event._report.keys() == set(get_args(Event))
 
 
 def test_no_span_holds_an_assertion_or_a_claim_of_a_stranger(scene: Scene) -> None:
@@ -541,7 +657,8 @@ def test_no_span_holds_an_assertion_or_a_claim_of_a_stranger(scene: Scene) -> No
         (span,) = scene.telemetry.spans("verify client_assertion")
         assert attributes(span).get("private_key_jwt.client_id") in (None, scene.tenant.client_id), name
         assert "private_key_jwt.audience" not in attributes(span), name
-        assert AUDIENCE not in told, name
+        # A detail quotes what must be known of it: escaped and cut, and on a span only.
+        assert AUDIENCE not in told.replace(attributes(span)["private_key_jwt.detail"], ""), name
 
 
 def test_a_strangers_claims_stay_out_of_spans(scene: Scene) -> None:
@@ -550,7 +667,7 @@ def test_a_strangers_claims_stay_out_of_spans(scene: Scene) -> None:
     told = [attributes(span) for span in scene.telemetry.exporter.get_finished_spans()]
     for values in told:
         strange = {name for name, value in values.items() if "stranger" in str(value)}
-        assert strange <= {"private_key_jwt.kid"}  # escaped and cut, for whoever looks for it
+        assert strange <= {"private_key_jwt.kid", "private_key_jwt.detail"}  # escaped and cut
     assert any("stranger" in str(values) for values in told)
 
 
@@ -597,11 +714,12 @@ def test_several_handlers_are_called_one_after_the_other(scene: Scene, caplog: p
     with caplog.at_level("DEBUG", "private_key_jwt"):
         scene.verifier().verify(scene.tenant.assertion())
     assert "AssertionAccepted" in caplog.text
-    assert scene.telemetry.points(VERIFIED) == [({"private_key_jwt.outcome": "accepted"}, 1)]
+    assert scene.telemetry.points(VERIFIED) == [ACCEPTED_ONCE]
 
 
 @pytest.mark.parametrize(
-    ("setting", "value"), [("meter_provider", "otlp"), ("tracer_provider", MeterProvider), ("by_client", 1)]
+    ("setting", "value"),
+    [("meter_provider", "otlp"), ("tracer_provider", MeterProvider), ("by_client", 1), ("max_clients", 0)],
 )
 def test_a_wrong_setting_is_named(setting: str, value: Any) -> None:
     with pytest.raises(ConfigurationError, match=setting):
