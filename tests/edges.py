@@ -60,7 +60,8 @@ class Edge(ABC):
 
 
 def _fetch_threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "jwks-fetch"]
+    # One whose start was interrupted is there, and not alive.
+    return [thread for thread in threading.enumerate() if thread.name == "jwks-fetch" and thread.is_alive()]
 
 
 class SyncEdge(Edge):

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from private_key_jwt import (
     Reason,
     TemporarilyUnavailable,
 )
+from private_key_jwt.fetcher import _fetchers
 from private_key_jwt.fetcher._fetches import FetchSlots, fetch_slots
 from private_key_jwt.stores import JWKSDocument
 from support import jwk, registered
@@ -382,6 +384,7 @@ def test_it_works_after_a_fork_in_the_middle_of_a_fetch(publisher: Publisher) ->
         ({"cache": 5}, "cache"),
         ({"cache": {}}, "cache"),
         ({"policy": "x"}, "policy"),
+        ({"wall_clock": 5}, "wall_clock"),
         ({"max_key_sets": 0}, "max_key_sets"),
         ({"max_key_sets": True}, "max_key_sets"),
     ],
@@ -389,6 +392,35 @@ def test_it_works_after_a_fork_in_the_middle_of_a_fetch(publisher: Publisher) ->
 def test_settings_are_checked(edge: Edge, settings: dict[str, Any], names: str) -> None:
     with pytest.raises(ConfigurationError, match=names):
         edge.fetcher(**settings)
+
+
+class Awaited:
+    """A cache that must be awaited."""
+
+    async def get(self, _jwks_uri: str, _now: float) -> None:
+        return None
+
+    async def put(self, _jwks_uri: str, _document: JWKSDocument, _now: float) -> None:
+        return None
+
+    async def claim(self, _jwks_uri: str, _policy: JWKSPolicy, _now: float) -> bool:
+        return True
+
+
+def test_an_async_cache_in_a_sync_fetcher_is_refused_at_the_start() -> None:
+    with pytest.raises(ConfigurationError, match="cache is asynchronous.*AsyncJWKSFetcher"):
+        JWKSFetcher(cache=Awaited())  # type: ignore[arg-type]
+
+
+def test_the_clock_runs_while_the_machine_sleeps_where_there_is_such_a_clock() -> None:
+    number = getattr(time, "CLOCK_BOOTTIME", None)
+    clock = JWKSFetcher()._clock
+    assert abs(clock() - (time.monotonic() if number is None else time.clock_gettime(number))) < 1
+
+
+def test_a_system_without_such_a_clock_has_the_monotonic_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(time, "CLOCK_BOOTTIME", raising=False)
+    assert _fetchers._boot_time_clock() is time.monotonic
 
 
 def test_a_fetcher_is_a_context(publisher: Publisher) -> None:

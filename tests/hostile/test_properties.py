@@ -232,7 +232,7 @@ class Publishing:
 
 def settle() -> None:
     for thread in threading.enumerate():
-        if thread.name == "jwks-fetch":
+        if thread.name == "jwks-fetch" and thread.is_alive():
             thread.join(10)
 
 

@@ -78,6 +78,10 @@ class Entry:
             return (self.asked_at, self.number) < (other.asked_at, other.number)
         return (self.fetched_at, self.number) < (other.fetched_at, other.number)
 
+    def has_expired(self, now: Instant) -> bool:
+        """Report whether it is used no more, by either clock."""
+        return now.clock >= self.expires_at or now.wall >= self.wall_expires_at
+
     def without_refresh_ahead(self) -> Entry:
         """Return the same set, which is not refreshed again before it expires."""
         return replace(self, fresh_until=self.expires_at)
@@ -163,7 +167,7 @@ def decide(entry: Entry | None, query: KeyQuery, now: Instant) -> Decision:
     |                               | the client's other     |                                       |
     |                               | algorithms rule out    |                                       |
     """
-    if entry is None or now.clock >= entry.expires_at or now.wall >= entry.wall_expires_at:
+    if entry is None or entry.has_expired(now):
         return _NO_SET
     decision = look_up(entry.keys, query)
     if isinstance(decision.found, VerificationKey) and now.clock >= entry.fresh_until:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import contextvars
 import inspect
+import logging
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -29,13 +30,15 @@ from ..events import OnEvent, log_events
 from ..exceptions import ConfigurationError
 from ..policy import JWKSPolicy
 from ..stores import AsyncJWKSCache, JWKSCache, MemoryJWKSCache
-from . import _flow, _http
+from . import _flow, _http, _refusals
 from ._destination import Destination
 from ._fetches import Ending, Fetch, Handle, Outcome, RefreshRequest, Status
 from ._flow import ClaimShared, FindStep, Get, ParseKeys, Pause, ReadCache, Refresh, RefreshStep
-from ._state import FetcherState, logger
+from ._state import FetcherState
 
 __all__ = ["AsyncJWKSFetcher", "JWKSFetcher"]
+
+logger = logging.getLogger("private_key_jwt")
 
 Found = TypeVar("Found")
 
@@ -88,6 +91,7 @@ class _Fetcher(ABC, Generic[Handle]):
         self.policy = policy or JWKSPolicy()
         self._headers = check_headers(headers)
         self._clock, self._wall_clock = clock, wall_clock
+        self._owns_cache = cache is None
         self._cache = MemoryJWKSCache(max(max_key_sets, _MAX_KEY_SETS)) if cache is None else cache
         self._state: FetcherState[Handle] = FetcherState(
             self.policy, clock, wall_clock, max_key_sets, on_event or log_events
@@ -116,15 +120,20 @@ class _Fetcher(ABC, Generic[Handle]):
             ) from None
 
     def reserve(self, count: int) -> None:
-        """Keep at least ``count`` key sets: as many as there are clients, so that none is evicted while it is fresh."""
+        """Keep at least ``count`` key sets: as many as there are clients, so that none is evicted while it is fresh.
+
+        For use at the start: the documents of a cache of its own are forgotten when that has to grow.
+        """
         self._state.reserve(count)
+        if self._owns_cache and count > _MAX_KEY_SETS:
+            self._cache = MemoryJWKSCache(count)
 
     def describe_set(self, client: RegisteredClient) -> str | None:
         """Say how old the key set of a client is, and when it is asked for again; None when none is known.
 
         For the detail of a refusal under a key that is known: a new key that has an old ``kid`` is seen only then.
         """
-        return _flow.describe_set(self._state, client.jwks_uri or "")
+        return _refusals.describe_set(self._state, client.jwks_uri or "")
 
     def peek(self, client: RegisteredClient, alg: str, kid: str | None) -> VerificationKey | None:
         """Return the key when it is known and nothing is to be done for it; it takes no lock and never waits."""

@@ -22,14 +22,14 @@ from .._core.freshness import (
 )
 from .._core.jwk_set import KeySet, NoKey, VerificationKey
 from .._core.response import FetchFailed
-from .._text import one_line
+from .._text import escape_name, one_line
 from ..clients import check_jwks_uri
-from ..events import KeysFetched, StaleKeysServed
-from ..exceptions import InvalidClient, Reason, TemporarilyUnavailable
+from ..events import KeysFetched, KeySkipped, StaleKeysServed
+from ..exceptions import Reason
 from ..stores import JWKSDocument
-from . import _details
+from . import _refusals
 from ._fetches import DONE, Fetch, Outcome, RefreshRequest, Status
-from ._state import FetcherState, logger
+from ._state import FetcherState
 
 __all__ = [
     "ClaimShared",
@@ -41,7 +41,6 @@ __all__ = [
     "RefreshAhead",
     "RefreshStep",
     "WriteCache",
-    "describe_set",
     "fetch_now",
     "find_key",
     "refresh",
@@ -99,8 +98,8 @@ def find_key(state: FetcherState[Any], jwks_uri: str, query: KeyQuery) -> Genera
             return _stale_key(state, jwks_uri, query, outcome)
         # A spent budget is what a flood of made-up kids runs into: theirs is the fault. A fetch that failed is ours.
         if outcome.status is Status.SPENT:
-            raise _no_key(state, jwks_uri, query.kid, usable, found, spent=outcome)
-        raise _unavailable(state, jwks_uri, outcome)
+            raise _refusals.no_key(state, jwks_uri, query.kid, usable, found, is_spent=True)
+        raise _refusals.unavailable(state, jwks_uri, outcome)
 
 
 def _check_last_word(
@@ -111,7 +110,7 @@ def _check_last_word(
         state.remember_unknown(jwks_uri, kid, entry.asked_at)
     elif not found.is_final and state.unknown_until(jwks_uri, kid) is None:
         return
-    raise _no_key(state, jwks_uri, kid, entry, found)
+    raise _refusals.no_key(state, jwks_uri, kid, entry, found)
 
 
 def _stale_key(state: FetcherState[Any], jwks_uri: str, query: KeyQuery, outcome: Outcome) -> VerificationKey:
@@ -125,48 +124,7 @@ def _stale_key(state: FetcherState[Any], jwks_uri: str, query: KeyQuery, outcome
         found = look_up(entry.keys, query).found
         if isinstance(found, VerificationKey):
             return found
-    raise _unavailable(state, jwks_uri, outcome)
-
-
-def _unavailable(state: FetcherState[Any], jwks_uri: str, outcome: Outcome) -> TemporarilyUnavailable:
-    """Describe a refresh that left nothing to decide with; what the last fetch met is its cause."""
-    wait, failure, now = state.wait(jwks_uri), state.failure(jwks_uri), state.wall_clock()
-    is_spent = outcome.status is Status.SPENT
-    cause, failed_at = outcome.detail, now if outcome.status is Status.FAILED else None
-    if is_spent and failure is not None:
-        cause, failed_at = failure.detail, failure.at.wall
-    detail = _details.describe_unavailable(jwks_uri, cause, now, wait, failed_at=failed_at, is_spent=is_spent)
-    return TemporarilyUnavailable(Reason.JWKS_UNAVAILABLE, detail, wait or outcome.retry_after)
-
-
-def _known(state: FetcherState[Any], jwks_uri: str, entry: Entry, wait: float) -> _details.Known:
-    now, failure = state.now(), state.failure(jwks_uri)
-    failed = None if failure is None else _details.describe_failure(failure.detail, failure.at.wall)
-    return _details.Known(entry.keys, now.wall - (now.clock - entry.fetched_at), now.wall, wait, failed)
-
-
-def _no_key(
-    state: FetcherState[Any],
-    jwks_uri: str,
-    kid: str | None,
-    entry: Entry,
-    found: NoKey,
-    spent: Outcome | None = None,
-) -> InvalidClient:
-    now = state.clock()
-    until = max(state.unknown_until(jwks_uri, kid) or now, now + state.wait(jwks_uri))
-    if found.is_final:
-        until = entry.fresh_until
-    known = _known(state, jwks_uri, entry, until - now)
-    return InvalidClient(found.reason, _details.describe_no_key(found, kid, known, is_spent=spent is not None), "key")
-
-
-def describe_set(state: FetcherState[Any], jwks_uri: str) -> str | None:
-    """Say how old the set of a client is, and when it is asked for again; None when there is none."""
-    entry = state.entry(jwks_uri)
-    if entry is None:
-        return None
-    return _details.describe_set(_known(state, jwks_uri, entry, entry.fresh_until - state.clock()))
+    raise _refusals.unavailable(state, jwks_uri, outcome)
 
 
 def fetch_now(state: FetcherState[Any], jwks_uri: str) -> Generator[FindStep, Outcome, KeySet]:
@@ -176,7 +134,7 @@ def fetch_now(state: FetcherState[Any], jwks_uri: str) -> Generator[FindStep, Ou
     while True:
         outcome = yield Refresh(RefreshRequest(jwks_uri, None, forced=True, known=state.entry(jwks_uri)))
         if outcome.status is not Status.DONE:
-            raise _unavailable(state, jwks_uri, outcome)
+            raise _refusals.unavailable(state, jwks_uri, outcome)
         entry = state.entry(jwks_uri)
         if entry is not None and entry.number > arrived:
             return entry.keys
@@ -300,4 +258,4 @@ def _report(state: FetcherState[Any], jwks_uri: str, keys: KeySet, duration: flo
     state.report(KeysFetched(jwks_uri=jwks_uri, members=len(keys.members), usable=len(keys.usable), duration=duration))
     for member in keys.members:
         if member.fault is not None:
-            logger.warning("skipping a key of %s: %s", jwks_uri, member.fault)
+            state.report(KeySkipped(jwks_uri=jwks_uri, kid=escape_name(member.kid), fault=one_line(member.fault)))

@@ -5,7 +5,6 @@ Nothing here waits or does I/O, and a look-up of a known set takes no lock.
 
 from __future__ import annotations
 
-import logging
 import math
 import threading
 import time
@@ -15,15 +14,23 @@ from typing import Generic
 from .._core.freshness import Entry, Instant
 from .._fork import renew_after_fork
 from .._text import escape_name, one_line
-from ..events import Event, FetchBudgetSpent, FetchFailed, KeyAdded, KeyRemoved, OnEvent, StoreFailed, emit
+from ..events import (
+    Event,
+    FetchBudgetSpent,
+    FetchFailed,
+    KeyAdded,
+    KeyRemoved,
+    KeySetEvicted,
+    OnEvent,
+    StoreFailed,
+    emit,
+)
 from ..policy import JWKSPolicy
 from ._budgets import LOOK_EVERY, Budgets, Failure, Spending
 from ._fetches import DONE, Fetch, Handle, Outcome, Status, fetch_slots
 from ._key_sets import UNKNOWN_KID_SECONDS, KeySets, UnknownKids
 
-__all__ = ["FetcherState", "logger"]
-
-logger = logging.getLogger("private_key_jwt")
+__all__ = ["FetcherState"]
 
 _DETAIL_LENGTH = 200
 _MIN_FETCHES_SWEPT = 1_024
@@ -90,7 +97,11 @@ class FetcherState(Generic[Handle]):
             known = self.entry(jwks_uri)
             if known is not None and entry.is_older(known):
                 return
-            self._key_sets.put(jwks_uri, entry)
+            evicted = self._key_sets.put(jwks_uri, entry)
+        now = self.now()
+        for uri, other in evicted:
+            if not other.has_expired(now):
+                self.report(KeySetEvicted(jwks_uri=uri, age=now.clock - other.fetched_at))
         if known is not None and known.digest != entry.digest:
             self._report_changes(jwks_uri, known, entry)
 
@@ -261,30 +272,3 @@ class FetcherState(Generic[Handle]):
         """Return all fetches under way."""
         with self._lock:
             return list(self._fetches.values())
-
-
-MAX_FETCHES_IN_FLIGHT = 256
-
-
-class InFlight:
-    """A bound on look-ups of names: they are counted in and out."""
-
-    def __init__(self) -> None:
-        self.after_fork_in_child()
-        renew_after_fork(self)
-
-    def after_fork_in_child(self) -> None:
-        self._lock = threading.Lock()
-        self._count = 0
-
-    def enter(self) -> bool:
-        """Take a place, or answer False."""
-        with self._lock:
-            free = self._count < MAX_FETCHES_IN_FLIGHT
-            self._count += free
-            return free
-
-    def leave(self) -> None:
-        """Give the place back."""
-        with self._lock:
-            self._count -= 1

@@ -1,0 +1,260 @@
+"""What a refusal for want of a key says: each fact that an operator needs, and no more than 300 characters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from edges import Edge
+from loopback import Publisher, http
+from private_key_jwt import AuthenticationError, ConfigurationError, JWKSPolicy, Reason, RegisteredClient
+from private_key_jwt._core.jwk_set import NoKey
+from private_key_jwt._text import format_time
+from private_key_jwt.events import Event, KeySetEvicted, KeySkipped
+from private_key_jwt.fetcher._details import Known, describe_no_key, describe_set, describe_unavailable
+from private_key_jwt.testing import Clock
+from support import jwk, private_key, registered
+
+NOW = 1_764_439_980.0  # 2025-11-29T18:13:00Z
+AGED = Known(NOW - 12, NOW, 18)
+FAILED = Known(NOW - 12, NOW, 18, "expected HTTP status 200, got 429", NOW - 2)
+AT_ONCE = Known(NOW - 12, NOW, 0)
+URI = "https://op.example/" + "x" * 2_000 + "/jwks.json"
+LONG = "k" * 256
+
+
+@pytest.mark.parametrize(
+    ("found", "kid", "known", "is_spent", "words"),
+    [
+        (
+            NoKey(Reason.UNKNOWN_KID, kids=("'a'", "'b'")),
+            "x",
+            AGED,
+            False,
+            ["kid 'x': not in", "2025-11-29T18:12:48Z, 12 s old", "at 2025-11-29T18:13:18Z", "its kids: 'a', 'b'"],
+        ),
+        (
+            NoKey(Reason.UNKNOWN_KID, kids=("'a'",)),
+            "x",
+            FAILED,
+            True,
+            ["maybe published since", "budget is spent", "the fetch at 2025-11-29T18:12:58Z failed", "got 429"],
+        ),
+        (NoKey(Reason.UNKNOWN_KID), "x", AT_ONCE, False, ["next try at once"]),
+        (
+            NoKey(Reason.UNKNOWN_KID, kids=tuple(f"'key-{number}'" for number in range(64))),
+            "x",
+            AGED,
+            False,
+            ["its kids: 'key-0', 'key-1'", "more"],
+        ),
+        (NoKey(Reason.UNKNOWN_KID, kids=(f"'{LONG}'",)), LONG, FAILED, True, ["not in", "got 429"]),
+        (NoKey(Reason.NO_KEYS), "x", AGED, False, ["is empty", "12 s old", "signing key"]),
+        (NoKey(Reason.UNUSABLE_KEY, ("its use is 'enc', not sig",)), "x", AGED, False, ["kid 'x': its use is 'enc'"]),
+        (
+            NoKey(Reason.UNUSABLE_KEY, tuple(f"'key-{number}': its use is 'enc', not sig" for number in range(64))),
+            None,
+            AGED,
+            False,
+            ["an assertion without kid: 'key-0': its use is", "and", "more", "12 s old"],
+        ),
+        (NoKey(Reason.UNUSABLE_KEY, ("f" * 1_000,)), LONG, FAILED, True, ["fff...", "12 s old"]),
+        (
+            NoKey(Reason.AMBIGUOUS_KEY, ("2 different keys for RS256 have this kid",), ("'a'",), is_final=True),
+            "a",
+            AGED,
+            False,
+            ["2 different keys", "its kids: 'a'"],
+        ),
+    ],
+)
+def test_a_refusal_within_a_set_holds_the_facts(
+    found: NoKey, kid: str | None, known: Known, is_spent: bool, words: list[str]
+) -> None:
+    text = describe_no_key(found, kid, known, is_spent=is_spent)
+    assert [word for word in words if word not in text] == [], text
+    assert len(text) <= 300, text
+
+
+@pytest.mark.parametrize(
+    ("known", "is_spent", "words"),
+    [
+        (FAILED, False, ["got 429 (at 2025-11-29T18:12:58Z; next try at 2025-11-29T18:13:18Z; https://op.example/x"]),
+        (FAILED, True, ["got 429 (at 2025-11-29T18:12:58Z; the fetch budget is spent; next try at 2025"]),
+        (AT_ONCE, False, ["got 429 (next try at once; https://"]),
+    ],
+)
+def test_a_refusal_without_a_set_holds_the_facts(known: Known, is_spent: bool, words: list[str]) -> None:
+    for cause in ("expected HTTP status 200, got 429", "x" * 500):
+        text = describe_unavailable(URI, cause, known, is_spent=is_spent)
+        assert len(text) <= 300
+        assert "/jwks.json" in text
+    text = describe_unavailable(URI, "expected HTTP status 200, got 429", known, is_spent=is_spent)
+    assert [word for word in words if word not in text] == [], text
+
+
+def test_a_set_is_described_for_a_signature_that_its_key_did_not_make() -> None:
+    text = describe_set(AGED)
+    assert "2025-11-29T18:12:48Z, 12 s old" in text
+    assert "2025-11-29T18:13:18Z" in text
+    assert "a new key needs a new kid" in text
+
+
+# Over real HTTP
+
+
+class Case:
+    def __init__(self, edge: Edge, publisher: Publisher, clock: Clock) -> None:
+        self.clock, self.publisher, self.edge = clock, publisher, edge
+        self.events: list[Event] = []
+        self.fetcher = edge.fetcher(
+            JWKSPolicy(allow_http_loopback=True), clock=clock, wall_clock=clock, on_event=self.events.append
+        )
+        self.client = registered(publisher.uri())
+
+    def refused(self, kid: str | None) -> AuthenticationError:
+        with pytest.raises(AuthenticationError) as caught:
+            self.fetcher.get_key(self.client, "RS256", kid)
+        return caught.value
+
+
+@pytest.fixture
+def case(edge: Edge, publisher: Publisher, clock: Clock) -> Case:
+    publisher.keys = [jwk(kid="old"), jwk(private_key(1), kid="other")]
+    return Case(edge, publisher, clock)
+
+
+def test_unknown_kid_says_the_age_of_the_set_the_next_try_and_the_kids(case: Case) -> None:
+    asked = case.clock()
+    detail = case.refused("x").detail
+    for word in (format_time(asked), "0 s old", format_time(asked + 5), "'old', 'other'"):
+        assert word in detail
+    case.refused("y")
+    case.clock.advance(7)
+    detail = case.refused("z").detail
+    for word in ("7 s old", "maybe published since: the fetch budget is spent", format_time(asked + 30), "'old'"):
+        assert word in detail
+
+
+def test_the_last_failure_is_said_by_every_refusal_that_follows_from_it(case: Case) -> None:
+    case.publisher.answer = http(status="429 Slow Down")
+    asked = case.clock()
+    first = case.refused("old")
+    assert "got 429" in first.detail
+    assert "next try at once" in first.detail
+    case.clock.advance(1)
+    case.refused("old")
+    case.clock.advance(1)
+    for _ in range(18):
+        error = case.refused("old")
+        assert error.reason is Reason.JWKS_UNAVAILABLE
+        for word in ("got 429", f"at {format_time(asked + 1)}", "budget is spent", format_time(asked + 30)):
+            assert word in error.detail
+    assert case.publisher.count == 2
+
+
+def test_a_failure_is_forgotten_with_the_next_answer(case: Case) -> None:
+    case.publisher.answer = http(status="500 Oops")
+    case.refused("old")
+    case.publisher.answer = None
+    assert case.fetcher.get_key(case.client, "RS256", "old").kid == "old"
+    assert "failed" not in case.refused("x").detail
+
+
+def test_unknown_kid_says_that_the_refetch_failed_before(case: Case) -> None:
+    assert case.fetcher.get_key(case.client, "RS256", "old").kid == "old"
+    case.publisher.answer = http(status="403 No")
+    assert case.refused("x").reason is Reason.JWKS_UNAVAILABLE
+    error = case.refused("x")
+    assert error.reason is Reason.UNKNOWN_KID
+    assert "got 403" in error.detail
+    assert "maybe published since" in error.detail
+
+
+def test_unusable_key_names_the_fault_of_that_key_and_skipped_keys_are_events(case: Case) -> None:
+    case.publisher.keys = [jwk(kid="old", use="enc"), jwk(private_key(1), kid="\n", use="enc"), jwk(kid="good")]
+    error = case.refused("old")
+    assert error.reason is Reason.UNUSABLE_KEY
+    assert "its use is 'enc', not sig" in error.detail
+    skipped = [event for event in case.events if isinstance(event, KeySkipped)]
+    assert [(event.kid, event.jwks_uri) for event in skipped] == [
+        ("old", case.publisher.uri()),
+        ("\\n", case.publisher.uri()),
+    ]
+    assert all("enc" in event.fault for event in skipped)
+
+
+def test_an_empty_set_says_its_age(case: Case) -> None:
+    case.publisher.keys = []
+    error = case.refused("old")
+    assert error.reason is Reason.NO_KEYS
+    assert "is empty" in error.detail
+    assert "0 s old" in error.detail
+
+
+def test_the_set_of_a_client_is_described(case: Case) -> None:
+    assert case.fetcher.describe_set(case.client) is None
+    asked = case.clock()
+    assert case.fetcher.get_key(case.client, "RS256", "old").kid == "old"
+    case.clock.advance(55)
+    described = case.fetcher.describe_set(case.client)
+    for word in ("55 s old", format_time(asked + 240), "new kid"):
+        assert word in described
+
+
+def test_a_set_that_is_evicted_while_it_is_fresh_is_an_event(edge: Edge, publisher: Publisher, clock: Clock) -> None:
+    publisher.keys = [jwk(kid="old")]
+    events: list[Any] = []
+    fetcher = edge.fetcher(
+        JWKSPolicy(allow_http_loopback=True), clock=clock, wall_clock=clock, max_key_sets=1, on_event=events.append
+    )
+
+    def evicted() -> list[tuple[str, float]]:
+        found = [(event.jwks_uri, event.age) for event in events if isinstance(event, KeySetEvicted)]
+        events.clear()
+        return found
+
+    def ask(path: str) -> None:
+        assert fetcher.get_key(registered(publisher.uri(path)), "RS256", "old").kid == "old"
+
+    ask("/a")
+    clock.advance(10)
+    ask("/b")
+    assert evicted() == [(publisher.uri("/a"), 10)]
+    clock.advance(300)
+    ask("/c")
+    assert evicted() == []
+    fetcher.reserve(3)
+    for path in ("/a", "/b", "/c"):
+        ask(path)
+    assert evicted() == []
+
+
+def test_as_many_sets_are_kept_as_there_are_clients(edge: Edge) -> None:
+    fetcher = edge.fetcher()
+    subject = getattr(fetcher, "subject", fetcher)
+    assert subject._state._key_sets.bound == 100_000
+    fetcher.reserve(10)
+    assert subject._state._key_sets.bound == 100_000
+    fetcher.reserve(100_001)
+    assert subject._state._key_sets.bound == 100_001
+    assert subject._cache._documents.maxsize == 100_001
+
+
+@pytest.mark.parametrize(
+    ("uri", "names"),
+    [
+        ("https://publisher.example:8443/", "allow_ports"),
+        ("http://localhost/", "allow_http_loopback"),
+        ("https://10.0.0.1/", "allow_private_hosts"),
+        ("https://169.254.169.254/", "metadata"),
+    ],
+)
+def test_a_client_whose_jwks_uri_the_policy_forbids_is_refused_at_the_start(edge: Edge, uri: str, names: str) -> None:
+    fetcher = edge.fetcher(JWKSPolicy())
+    with pytest.raises(ConfigurationError, match=names) as caught:
+        fetcher.check_client(registered(uri))
+    assert "client-1" in str(caught.value)
+    fetcher.check_client(registered("https://publisher.example/"))
+    fetcher.check_client(RegisteredClient("c", jwks={"keys": [jwk()]}))
