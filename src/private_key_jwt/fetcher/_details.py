@@ -74,7 +74,7 @@ def _failure(known: Known, room: int) -> str:
 
 def describe_set(known: Known) -> str:
     """Say how old a set is, and when it is asked for again: for a key that is in it, and that did not sign."""
-    return f"the key is from {_age(known)}; {_again(known)}; a new key needs a new kid"
+    return f"the key is from {_age(known)}; {_again(known)}"
 
 
 def describe_no_key(found: NoKey, kid: str | None, known: Known, *, is_spent: bool) -> str:
