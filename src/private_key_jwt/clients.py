@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import logging
 import marshal
 import re
 from collections.abc import Mapping, Sequence
@@ -20,14 +19,13 @@ from . import _registration
 from ._core import jwk_set
 from ._core.addresses import check_host
 from ._fork import renew_after_fork
-from ._text import quote
+from ._text import escape_name, quote
 from ._validation import check_flag
+from .events import KeySkipped, log_events
 from .exceptions import ConfigurationError
 from .policy import AssertionPolicy
 
 __all__ = ["RegisteredClient"]
-
-logger = logging.getLogger("private_key_jwt")
 
 _MAX_URL_LENGTH = 2_048
 _MAX_REGISTERED_KEYS = 64
@@ -103,9 +101,9 @@ def _refuse_private(members: Sequence[Any]) -> None:
 
 def _import_keys(members: Sequence[Any]) -> jwk_set.KeySet:
     keys = jwk_set.KeySet(map(jwk_set.read_member, members))
-    for place, member in enumerate(keys.members):
+    for member in keys.members:
         if member.fault is not None:
-            logger.warning("skipping registered key %d (kid %s): %s", place, quote(member.kid), member.fault)
+            log_events(KeySkipped(jwks_uri=None, kid=escape_name(member.kid), fault=member.fault))
     return keys
 
 
