@@ -81,8 +81,6 @@ def _read_jwks(jwks: object) -> jwk_set.KeySet:
         return _key_sets.get(members)
     except ValueError as error:
         raise ConfigurationError(f"jwks: {error}") from None
-    except ConfigurationError:
-        raise
     except Exception as error:  # a mapping of the user's own kind
         raise ConfigurationError(f"jwks cannot be read: {type(error).__name__}") from error
 

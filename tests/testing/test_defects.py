@@ -3,7 +3,15 @@
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from private_key_jwt import ConfigurationError, InvalidClient, Reason, RegisteredClient
+from edges import Edge
+from private_key_jwt import (
+    AssertionPolicy,
+    ConfigurationError,
+    InvalidClient,
+    MemoryReplayStore,
+    Reason,
+    RegisteredClient,
+)
 from private_key_jwt._core.algorithms import ALGORITHMS
 from private_key_jwt.testing import DEFECTS, Clock, RelyingParty, defects_of, key_defects_of
 from private_key_jwt.testing._keys import compact
@@ -62,6 +70,19 @@ def test_each_is_refused_for_its_reason_with_each_algorithm(alg: str, clock: Clo
             verify(tenant.defective(defect.name))
         assert refused.value.reason is defect.reason, (defect.name, refused.value.detail)
     verify(tenant.assertion())
+
+
+@pytest.mark.parametrize("alg", ALGORITHMS)
+def test_each_is_refused_by_value_as_by_fetch(alg: str, clock: Clock, edge: Edge) -> None:
+    tenant = RelyingParty(audience=AUDIENCE, clock=clock, alg=alg).tenant()
+    client = RegisteredClient(tenant.client_id, jwks=tenant.document(), signing_algs=[alg], require_kid=True)
+    policy, store = AssertionPolicy(audience=AUDIENCE), MemoryReplayStore()
+    verify = edge.verifier(policy=policy, clients=[client], replay_store=store, clock=clock).verify
+    assert verify(tenant.assertion()).alg == alg
+    for defect in defects_of(alg).values():
+        with pytest.raises(InvalidClient) as refused:
+            verify(defect.make(tenant))
+        assert refused.value.reason is defect.reason, (defect.name, refused.value.detail)
 
 
 def test_what_each_family_can_have_wrong() -> None:
