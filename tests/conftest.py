@@ -23,6 +23,7 @@ _SLOW = (
     "integrations/test_authorization_servers.py",
     "integrations/test_workers.py",
     "stores/test_engines.py",
+    "stores/test_mariadb.py",
     "stores/test_redis_cluster.py",
     "stores/test_redis_clients.py",
     "stores/test_redis_jwks.py",
@@ -39,6 +40,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.as_posix().endswith(_SLOW):
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name the engines that are not on this machine, and whose tests were therefore not run."""
+    reports = terminalreporter.stats.get("skipped", [])
+    reasons = [str(report.longrepr[2]) for report in reports if isinstance(report.longrepr, tuple)]
+    not_run = [reason.removeprefix("Skipped: ") for reason in reasons if "not run: " in reason]
+    for reason in sorted(set(not_run)):
+        terminalreporter.write_line(f"{not_run.count(reason)} tests {reason}", yellow=True)
 
 
 @pytest.fixture(params=[SyncEdge, AsyncEdge], ids=["sync", "async"])

@@ -161,7 +161,7 @@ def run(store: Stores, test: str, other: Stores | None = None, **switches: bool)
 
 
 TESTS = [name for name in dir(ReplayStoreContract) if name.startswith("test_")]
-IN_PROCESS = [name for name in TESTS if name not in ("test_one_of_8_processes_wins", "test_workers_share_their_marks")]
+IN_PROCESS = [name for name in TESTS if "_processes_" not in name and name != "test_workers_share_their_marks"]
 
 
 @pytest.mark.parametrize("kind", [Stores, Awaited])
@@ -193,6 +193,8 @@ def test_a_right_bounded_store_passes() -> None:
         (Text, "test_every_byte_of_a_key_counts"),
         (Racing, "test_one_of_64_concurrent_callers_wins"),
         (Stores, "test_one_of_8_processes_wins"),
+        (Stores, "test_one_of_8_processes_with_16_callers_each_wins_each_round"),
+        (Awaited, "test_one_of_8_processes_with_16_callers_each_wins_each_round"),
         (FailingOpen, "test_an_engine_that_fails_accepts_nothing"),
         (FailingOddly, "test_an_engine_that_fails_accepts_nothing"),
         (Forgetful, "test_a_full_store_refuses_and_forgets_nothing_live"),

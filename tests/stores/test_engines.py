@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,13 @@ from private_key_jwt.stores import (
 )
 from private_key_jwt.testing import JWKSCacheContract, ReplayStoreContract
 
-from . import postgres
+from . import mariadb, postgres
 from .redis_server import Proxy, RedisServer
 
 # Seconds. What is looked at here is who wins, on a machine that may be busy; each engine's timeout has its own test.
-PATIENT = 10
+PATIENT = 20
+# Rounds of 8 processes with 16 callers each; ROUNDS=300 is what the design asks for, and takes minutes.
+ReplayStoreContract.rounds = int(os.environ.get("ROUNDS", "10"))
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +108,7 @@ class TestPostgreSQL(ReplayStoreContract):
         self.name = f"replay_{secrets.token_hex(6)}"
         self.tables: list[Any] = []
         yield
-        engine = create_engine(postgres.url().set(drivername="postgresql+psycopg"))
+        engine = self._engine()
         for store in self.tables:
             store.metadata.drop_all(engine)
         engine.dispose()
@@ -136,6 +139,24 @@ class TestPostgreSQL(ReplayStoreContract):
 class TestAsyncPostgreSQL(TestPostgreSQL):
     def _open(self, name: str) -> Any:
         engine = create_async_engine(postgres.url().set(drivername="postgresql+asyncpg"), poolclass=NullPool)
+        store = AsyncSQLAlchemyReplayStore(engine, table=name, timeout=PATIENT)
+        self.finish(store.create_table())
+        self.tables.append(store)
+        return store
+
+
+class TestMariaDB(TestPostgreSQL):
+    """The one above, with another engine."""
+
+    many = 200
+
+    def _engine(self) -> Any:
+        return create_engine(mariadb.url().set(drivername="mysql+pymysql"), pool_size=64)
+
+
+class TestAsyncMariaDB(TestMariaDB):
+    def _open(self, name: str) -> Any:
+        engine = create_async_engine(mariadb.url().set(drivername="mysql+asyncmy"), poolclass=NullPool)
         store = AsyncSQLAlchemyReplayStore(engine, table=name, timeout=PATIENT)
         self.finish(store.create_table())
         self.tables.append(store)

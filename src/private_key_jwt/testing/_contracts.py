@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import multiprocessing
 import os
 import secrets
 import threading
@@ -19,6 +20,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from ..exceptions import Reason, TemporarilyUnavailable
@@ -27,6 +29,7 @@ from ..stores import JWKSDocument
 
 THREADS = 64
 PROCESSES = 8
+CALLERS = 16
 NOW = 1_700_000_000.0
 WINDOW_PATIENCE = 10.0
 
@@ -117,6 +120,8 @@ class ReplayStoreContract(_Contract):
     """Whether ``open_small`` applies: a store with a bound of its own."""
     many = 2_000
     """How many live marks to put in: less for an engine that takes its time."""
+    rounds = 10
+    """How often 8 processes with 16 callers each compete for one key."""
     has_prefix = True
     """Whether ``open_other`` applies: two stores can live side by side in one engine."""
 
@@ -222,6 +227,38 @@ class ReplayStoreContract(_Contract):
         codes = self._in_processes(PROCESSES, lambda: self.add(self.open_store(), key, NOW + 60, NOW) is True)
         _expect(codes.count(1) == 1, f"one must win; 1 is a win, 0 a loss, 2 an error: {codes}")
         _expect(codes.count(0) == PROCESSES - 1, f"and all others must be told: {codes}")
+
+    def test_one_of_8_processes_with_16_callers_each_wins_each_round(self) -> None:
+        """Law 1, over threads (or tasks) and processes at once, ``rounds`` times."""
+        if not self.shared:
+            return
+        keys = [secrets.token_bytes(32) for _ in range(self.rounds)]
+        self.finish(self._keep(self.open_store()).add(secrets.token_bytes(32), NOW + 60, NOW))
+        context = multiprocessing.get_context("fork")
+        turn = context.Barrier(PROCESSES)
+        wins = context.Array("i", self.rounds)
+
+        def compete() -> bool:
+            store = self.open_store()
+
+            async def add_async(key: bytes) -> Any:
+                return await store.add(key, NOW + 60, NOW)
+
+            def add_sync(key: bytes) -> Any:
+                return store.add(key, NOW + 60, NOW)
+
+            add = add_async if inspect.iscoroutinefunction(store.add) else add_sync
+            for number, key in enumerate(keys):
+                turn.wait(60)
+                answers = self._together([partial(add, key)] * CALLERS)
+                _expect(answers.count(True) + answers.count(False) == CALLERS, f"True or False, not {answers}")
+                with wins.get_lock():
+                    wins[number] += answers.count(True)
+            return True
+
+        codes = self._in_processes(PROCESSES, compete)
+        _expect(codes == [1] * PROCESSES, f"no process may fail (2): {codes}")
+        _expect(wins[:] == [1] * self.rounds, f"one must win each round: {wins[:]}")
 
     def test_two_prefixes_know_nothing_of_each_other(self) -> None:
         """Side by side in one engine."""

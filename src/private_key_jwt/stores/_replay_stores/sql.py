@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol
 
@@ -98,7 +99,7 @@ def _written(store: object, add: Add, forgotten_until: float | None) -> Answer:
     return _clock_set_back(store, forgotten_until, add.now) if _is_blocked(forgotten_until, add.expires_at) else True
 
 
-class SQLEngine:
+class SQLEngine(ABC):
     """What all engines have in common.
 
     table, forgotten, key: the names of the two tables and of the column of keys, quoted where they need it.
@@ -108,7 +109,9 @@ class SQLEngine:
     """Whether many adds at once cost about as much as one."""
 
     TEMPLATES: ClassVar[dict[str, str]] = {
-        "look": "SELECT (SELECT expires_at FROM {table} WHERE {key} = :key), (SELECT until FROM {forgotten})",
+        # Named: MariaDB names a column after its text, with the bytes of the key in it, which drivers cannot decode.
+        "look": "SELECT (SELECT expires_at FROM {table} WHERE {key} = :key) AS known,"
+        " (SELECT until FROM {forgotten}) AS forgotten_until",
         "last": "SELECT max(expires_at) FROM (SELECT expires_at FROM {table} WHERE expires_at <= :now"
         " ORDER BY expires_at LIMIT {batch}) AS batch",
     }
@@ -129,14 +132,17 @@ class SQLEngine:
             self._forget(session, until)
             self._delete(session, until)
 
+    @abstractmethod
     def _add(self, session: Session, store: object, add: Add) -> Answer:
-        raise NotImplementedError
+        """Answer one add."""
 
+    @abstractmethod
     def _forget(self, session: Session, until: float) -> None:
-        raise NotImplementedError
+        """Note that marks that expired by ``until`` are about to be deleted."""
 
+    @abstractmethod
     def _delete(self, session: Session, until: float) -> None:
-        raise NotImplementedError
+        """Delete at most a batch of marks that expired by ``until``."""
 
 
 class SQLite(SQLEngine):

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import math
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     CheckConstraint,
@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from ..._fork import renew_after_fork
 from ..._validation import check_number
@@ -35,6 +35,8 @@ from .errors import store_unavailable
 from .sql import Add, Answer, MySQL, PostgreSQL, PurgeTurns, SQLEngine, SQLite, Values, check_table
 
 __all__ = ["AsyncSQLAlchemyReplayStore", "SQLAlchemyReplayStore"]
+
+AnyEngine = TypeVar("AnyEngine", Engine, AsyncEngine)
 
 _PURGE_SHARE = 0.25  # of the timeout, for a purge
 _LOST_RACES = 3  # two tables and an index: hosts that start together may each make one of them first
@@ -184,19 +186,17 @@ def _limit_mysql(cursor: Any, timeout: float) -> None:
 _LIMITS = {"postgresql": _limit_postgresql, "mysql": _limit_mysql, "mariadb": _limit_mysql}
 
 
-def _own_engine(engine: Engine, timeout: float) -> Engine:
+def _own_engine(make: Callable[..., AnyEngine], engine: Engine, timeout: float) -> AnyEngine:
     """Make an engine that opens connections as ``engine`` does, has a pool of its own, and limits each statement.
 
     A limit that is set when a connection is opened costs no add a round trip; it must not be met by whoever else
     uses ``engine``. Each statement is a transaction of its own (AUTOCOMMIT), and nothing is sent to end it.
     """
-    own = create_engine(
-        engine.url, pool=engine.pool.recreate(), isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True
-    )
+    own = make(engine.url, pool=engine.pool.recreate(), isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True)
     set_limits = _LIMITS.get(engine.dialect.name)
     if set_limits is not None:
 
-        @event.listens_for(own, "connect")
+        @event.listens_for(getattr(own, "sync_engine", own), "connect")
         def limit(connection: Any, _record: object) -> None:
             with contextlib.closing(connection.cursor()) as cursor:
                 set_limits(cursor, timeout)
@@ -234,7 +234,7 @@ class SQLAlchemyReplayStore(_Store):
             raise ConfigurationError(f"engine must be a SQLAlchemy Engine, not {type(engine).__name__}")
         super().__init__(engine, table, timeout)
         self._given_engine = engine
-        self._engine = _own_engine(engine, timeout)
+        self._engine = _own_engine(create_engine, engine, timeout)
         combiner = Combiner(self._add_all, timeout=timeout)
         self._submit = combiner.submit if self._sql.combines else self._add_alone
         renew_after_fork(self)
@@ -279,16 +279,15 @@ class SQLAlchemyReplayStore(_Store):
 
 
 class AsyncSQLAlchemyReplayStore(_Store):
-    """SQLAlchemyReplayStore for asyncio: the same, with an ``AsyncEngine`` (asyncpg, psycopg, asyncmy, aiomysql).
+    """SQLAlchemyReplayStore for asyncio: the same, with an ``AsyncEngine`` (asyncpg, psycopg, asyncmy).
 
         store = AsyncSQLAlchemyReplayStore(create_async_engine("postgresql+asyncpg://op@db/op"))
         await store.create_table()
         verifier = AsyncClientAssertionVerifier(..., replay_store=store, workers=8)
 
-    engine: yours; it stays open, and the store uses its pool.
     timeout: seconds (0.01 to 60) for a whole add, the wait for a free connection included.
 
-    Adds run under AUTOCOMMIT. An engine belongs to one event loop (so says SQLAlchemy); so does the store then.
+    An engine belongs to one event loop (so says SQLAlchemy); so does the store then.
     """
 
     def __init__(self, engine: AsyncEngine, *, table: str = "private_key_jwt_replay", timeout: float = 1.0) -> None:
@@ -296,7 +295,7 @@ class AsyncSQLAlchemyReplayStore(_Store):
             raise ConfigurationError(f"engine must be a SQLAlchemy AsyncEngine, not {type(engine).__name__}")
         super().__init__(engine.sync_engine, table, timeout)
         self._given_engine = engine
-        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._engine = _own_engine(create_async_engine, engine.sync_engine, timeout)
         self._tasks: set[asyncio.Task[Any]] = set()
         combiner = AsyncCombiner(self._add_all, timeout=timeout)
         self._submit = combiner.submit if self._sql.combines else self._add_alone
@@ -304,7 +303,7 @@ class AsyncSQLAlchemyReplayStore(_Store):
 
     def after_fork_in_child(self) -> None:
         """See SQLAlchemyReplayStore.after_fork_in_child."""
-        self._given_engine.sync_engine.dispose(close=False)
+        self._engine.sync_engine.dispose(close=False)
 
     async def create_table(self) -> None:
         """See SQLAlchemyReplayStore.create_table."""
@@ -328,7 +327,8 @@ class AsyncSQLAlchemyReplayStore(_Store):
         return added
 
     async def aclose(self) -> None:
-        """Nothing: the engine, and its connections, are yours."""
+        """Close the connections of the store; your engine stays open."""
+        await self._engine.dispose()
 
     async def _add_alone(self, add: Add) -> bool:
         [answer] = await self._add_all([add])

@@ -1,0 +1,222 @@
+"""What is MariaDB's own: isolation levels, deadlocks, limits, lost answers, and a server that is killed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from sqlalchemy import URL, create_engine, event, text
+
+from private_key_jwt.stores import SQLAlchemyReplayStore
+from private_key_jwt.stores._replay_stores import sqlalchemy as module
+from stores import mariadb, postgres
+from stores.places import MARIADB, NOW, Place, Worker, accepted, make_place, new_key, refusal
+
+
+@pytest.fixture(params=MARIADB)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    place = make_place(request.param, tmp_path)
+    yield place
+    place.close()
+
+
+@pytest.mark.parametrize("level", ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"])
+def test_one_of_64_wins_under_each_isolation_level(place: Place, level: str) -> None:
+    settings = {"init_command": f"SET SESSION TRANSACTION ISOLATION LEVEL {level}"}
+    worker = place.worker(timeout=30, connect_args=settings)
+    for _ in range(3):
+        key = new_key()
+        assert worker.add(key, NOW + 1) is True
+        assert sorted(worker.together(64, key)) == [False] * 64
+        assert sorted(worker.together(64, new_key())) == [False] * 63 + [True]
+
+
+def test_a_mark_that_has_expired_is_taken_by_one_of_many(place: Place) -> None:
+    worker = place.worker(timeout=30)
+    for number in range(3):
+        key = new_key()
+        assert worker.add(key, NOW - 1 + number * 100, NOW - 2 + number * 100) is True
+        assert sorted(worker.together(32, key)) == ([False] * 31 + [True] if number == 0 else [False] * 32)
+
+
+def test_the_tables_are_kept_in_innodb(place: Place) -> None:
+    engines = (
+        f"SELECT group_concat(DISTINCT engine) FROM information_schema.tables WHERE table_name LIKE '{place.table}%'"
+    )
+    assert place.execute(engines) == "InnoDB"
+
+
+def test_the_server_limits_each_statement_of_the_store_and_of_nobody_else() -> None:
+    engine = create_engine(mariadb.url().set(drivername="mysql+pymysql"))
+    store = SQLAlchemyReplayStore(engine, timeout=0.25)
+    with store._engine.connect() as connection:
+        assert connection.execute(text("SELECT @@max_statement_time")).scalar() == 0.25
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT @@max_statement_time")).scalar() == 0
+    store.close()
+    engine.dispose()
+
+
+def test_a_locked_table_refuses_in_time(place: Place) -> None:
+    worker = place.worker(timeout=0.8)
+    assert worker.add(new_key())
+    with place.admin.connect() as connection:
+        connection.exec_driver_sql(f"LOCK TABLES {place.table} WRITE, {place.table}_forgotten WRITE")
+        began = time.monotonic()
+        refusal(lambda: worker.add(new_key()))
+        assert 0.7 < time.monotonic() - began < 4
+        connection.exec_driver_sql("UNLOCK TABLES")
+    assert worker.add(new_key()) is True
+
+
+def test_a_purge_that_comes_between_two_statements_of_an_add_lets_nobody_in(place: Place) -> None:
+    """Before the INSERT, another host accepts the assertion, and one whose clock runs ahead forgets that."""
+    worker, other, key = place.worker(), place.worker(driver="pymysql"), new_key()
+    assert worker.add(new_key(), NOW + 600)
+
+    def overtake(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith(f"INSERT INTO {place.table} "):
+            assert other.add(key) is True
+            place.execute("DELETE FROM {t}")
+            place.execute(f"INSERT INTO {{t}}_forgotten VALUES (1, {NOW + 60})")
+
+    engine = worker.store._engine.sync_engine if worker.is_async else worker.store._engine
+    event.listen(engine, "before_cursor_execute", overtake)
+    assert "clock" in refusal(lambda: worker.add(key))
+
+
+def test_an_add_that_another_overtakes_is_seen(place: Place) -> None:
+    worker, other, key = place.worker(), place.worker(driver="pymysql"), new_key()
+
+    def overtake(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith(f"INSERT INTO {place.table} "):
+            assert other.add(key) is True
+
+    engine = worker.store._engine.sync_engine if worker.is_async else worker.store._engine
+    event.listen(engine, "before_cursor_execute", overtake)
+    assert worker.add(key) is False
+
+
+def test_purges_of_many_hosts_fail_no_add(place: Place) -> None:
+    first = place.worker()
+    for _ in range(60):
+        assert first.add(new_key(), NOW + 1)
+    with ThreadPoolExecutor(8) as pool:
+        workers = [place.worker(timeout=20) for _ in range(8)]
+
+        def work(worker: Worker) -> bool:
+            return all(worker.add(new_key(), NOW + 600, NOW + 2) for _ in range(25))
+
+        assert all(pool.map(work, workers))
+    assert place.count() == 8 * 25
+    assert place.execute("SELECT until FROM {t}_forgotten") == NOW + 1
+
+
+@pytest.mark.parametrize(("deadlocks", "accepted"), [(1, True), (3, True), (4, False)])
+def test_deadlocks_are_repeated_for_a_while(place: Place, deadlocks: int, accepted: bool) -> None:
+    """The server says 1213, as it does when it rolled one of two transactions back."""
+    place.execute(
+        f"CREATE TRIGGER {place.table}_deadlock BEFORE INSERT ON {place.table} FOR EACH ROW BEGIN"
+        " SET @inserts = coalesce(@inserts, 0) + 1;"
+        f" IF @inserts <= {deadlocks} THEN SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213; END IF; END"
+    )
+    worker, key = place.worker(), new_key()
+    if accepted:
+        assert worker.add(key) is True
+    else:
+        refusal(lambda: worker.add(key))
+    assert place.count() == accepted
+
+
+def test_a_missing_table_and_another_error_are_told_apart(place: Place) -> None:
+    assert "create_table()" in refusal(lambda: place.worker("missing").add(new_key()))
+    assert "create_table()" not in refusal(lambda: place.worker(url=place.url.set(port=1)).add(new_key()))
+
+
+def test_an_answer_that_is_lost_lets_nobody_in_twice(place: Place) -> None:
+    lost = 0
+    for answers in range(20):
+        proxy = postgres.Proxy(place.url)
+        worker, key = place.worker(url=place.url.set(host="127.0.0.1", port=proxy.port)), new_key()
+        assert worker.add(new_key())
+        proxy.cut_after(answers)
+        spared = accepted(worker, key)
+        worker.close()
+        proxy.close()
+        if spared:
+            break
+        lost += 1
+        direct = place.worker()
+        stored = place.execute(f"SELECT count(*) FROM {{t}} WHERE `key` = x'{key.hex()}'")
+        assert direct.add(key) is (stored == 0)
+        assert direct.add(key) is False
+    assert lost >= 3
+    assert stored == 1  # the last answer that was lost said that it was done
+
+
+def test_a_server_that_is_killed_and_restarted_loses_no_mark() -> None:
+    server = mariadb.server()
+    try:
+        for driver in MARIADB:
+            place = Place(server.url, driver)
+            workers = [place.worker() for _ in range(4)]
+            stop, answers = threading.Event(), []
+
+            def load(worker: Worker) -> None:
+                while not stop.is_set():  # noqa: B023
+                    key = new_key()
+                    answers.append([accepted(worker, key) for _ in range(2)])  # noqa: B023
+
+            threads = [threading.Thread(target=load, args=(worker,)) for worker in workers]
+            for thread in threads:
+                thread.start()
+            before = [new_key() for _ in range(20)]
+            probe = place.worker()
+            assert all(probe.add(key) for key in before)
+            server.stop()
+            refusal(lambda: probe.add(new_key()))  # noqa: B023
+            server.start()
+            assert not any(accepted(probe, key) for key in before)
+            assert accepted(probe, new_key())
+            stop.set()
+            for thread in threads:
+                thread.join(30)
+            assert [True, True] not in answers
+            assert [True, False] in answers
+            place.admin.dispose()
+            place.close()
+    finally:
+        server.remove()
+
+
+def test_a_server_that_is_not_there_refuses() -> None:
+    for driver in MARIADB:
+        worker = Worker(URL.create("mysql", "x", host="127.0.0.1", port=1, database="x"), driver, "replay")
+        refusal(lambda: worker.add(new_key()))  # noqa: B023
+        worker.close()
+
+
+def test_mysql_has_limits_of_its_own() -> None:
+    """No MySQL runs here: what it is told, and that MariaDB takes the part of it that it knows."""
+    told: list[str] = []
+
+    class Cursor:
+        def execute(self, statement: str) -> None:
+            told.append(statement)
+
+        def fetchone(self) -> tuple[str]:
+            return ("8.4.3",)
+
+    module._limit_mysql(Cursor(), 0.25)
+    assert told[1:] == [
+        "SET SESSION innodb_lock_wait_timeout = 1, SESSION lock_wait_timeout = 1",
+        "SET SESSION max_execution_time = 250",
+    ]
+    engine = create_engine(mariadb.url().set(drivername="mysql+pymysql"))
+    with engine.connect() as connection:
+        connection.exec_driver_sql(told[1])
+    engine.dispose()
