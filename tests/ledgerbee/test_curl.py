@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -65,3 +66,22 @@ def test_the_lines_that_simulate_prints_work(tenant: Tenant, server: LoopbackSer
 def test_a_wrong_key_is_a_401(server: LoopbackServer, tenant: Tenant, key: str) -> None:
     line = documented("/revoke", server).replace("curl -s ", "curl -s -w '%{http_code}' ")
     assert shell(line, LEDGERBEE_API_KEY=key).endswith("401")
+
+
+def test_what_a_running_simulator_prints_works_until_it_ends() -> None:
+    command = [sys.executable, "-c", "from private_key_jwt.cli import main; main()", "simulate"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        lines: list[str] = []
+        for line in process.stdout:
+            lines.append(line.rstrip("\n"))
+            if line.startswith("Serving"):
+                break
+        try:
+            provision, mint, revoke = (line for line in lines if line.startswith("curl "))
+            [redeem] = [line for line in lines if line.endswith("/redeem?ref=")]
+            for ref in (json.loads(shell(provision))["handoffRef"], json.loads(shell(mint))["ref"]):
+                assert shell(f"curl -si '{redeem}{ref}'").startswith("HTTP/1.0 302 Found")
+            assert json.loads(shell(revoke)) == {"revoked": 1}
+        finally:
+            process.terminate()
