@@ -27,6 +27,7 @@ from .exceptions import ConfigurationError
 __all__ = [
     "USER_AGENT",
     "Watchdog",
+    "body_headers",
     "check_client",
     "check_headers",
     "is_tls_verified",
@@ -126,6 +127,16 @@ def without_cookies(client: Client) -> Client:
     client.cookies = httpx.Cookies()
     client.event_hooks = {}
     return client
+
+
+def body_headers(response: httpx.Response) -> httpx.Headers:
+    """Return the header fields of an answer as they hold for the bytes that are read of it.
+
+    A transport that answers from memory has decoded the body already.
+    """
+    if not response.is_stream_consumed:
+        return response.headers
+    return httpx.Headers([pair for pair in response.headers.multi_items() if pair[0] != "content-encoding"])
 
 
 def is_tls_verified(stream: Any, host: str) -> bool:

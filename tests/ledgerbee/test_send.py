@@ -134,7 +134,8 @@ def test_an_answer_from_memory_is_read(edge: Edge) -> None:
     client = edge.http_client(transport=relying_party.transport)
     key = relying_party.tenant().api_key()
     assert edge.portal(api_key=key, http_client=client).revoke_sessions(sub="u-1") == 0
-    in_memory = edge.http_client(transport=httpx.MockTransport(lambda _: httpx.Response(200, json={"revoked": 3})))
+    packed = httpx.Response(200, headers={"Content-Encoding": "gzip"}, content=gzip.compress(b'{"revoked": 3}'))
+    in_memory = edge.http_client(transport=httpx.MockTransport(lambda _: packed))
     assert edge.portal(api_key=key, http_client=in_memory).revoke_sessions(sub="u-1") == 3
 
 
@@ -280,7 +281,9 @@ def test_no_thread_is_no_call(publisher: Publisher, monkeypatch: pytest.MonkeyPa
         ("one header of 10 MB", HEAD + b"X: " + b"x" * 10_000_000, True),
         ("a body cut short", http(REVOKED, length=len(REVOKED) + 1), True),
         ("chunked nonsense", HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", True),
-        ("gzip", http(gzip.compress(REVOKED), headers="Content-Encoding: gzip\r\n"), False),
+        ("a coding that was not asked for", http(REVOKED, headers="Content-Encoding: br\r\n"), False),
+        ("gzip that is none", http(REVOKED, headers="Content-Encoding: gzip\r\n"), False),
+        ("a gzip bomb", http(gzip.compress(b" " * 10_000_000), headers="Content-Encoding: gzip\r\n"), False),
         ("HTML", http(b"<html>", content_type="text/html"), False),
         ("a member missing", http(b'{"revokedd": 1}'), False),
         ("a member twice", http(b'{"revoked": 1, "revoked": 2}'), False),
@@ -298,8 +301,10 @@ def test_a_broken_answer_is_an_error_of_ours(
     assert (publisher.count > 1) is retried, error.detail
 
 
-def test_the_encoding_that_was_asked_for_may_be_named(edge: Edge, publisher: Publisher) -> None:
-    publisher.answer = http(REVOKED, headers="Content-Encoding: Identity\r\n")
+@pytest.mark.parametrize("coding", ["Identity", "gzip"])
+def test_a_plain_and_a_packed_body_are_read(edge: Edge, publisher: Publisher, coding: str) -> None:
+    body = gzip.compress(REVOKED) if coding == "gzip" else REVOKED
+    publisher.answer = http(body, headers=f"Content-Encoding: {coding}\r\n")
     assert portal_at(edge, publisher).revoke_sessions(sub="u-1") == 1
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from .._text import quote
 
-__all__ = ["Answer", "FetchFailed", "ResponseReader"]
+__all__ = ["Answer", "BodyReader", "FetchFailed", "ResponseReader"]
 
 _GZIP = 16 + zlib.MAX_WBITS
 _CODINGS: Mapping[str, int | None] = {"": None, "identity": None, "gzip": _GZIP, "x-gzip": _GZIP}  # RFC 9110 §8.4.1.3
@@ -76,26 +76,24 @@ def _describe_status(status: int, headers: Mapping[str, str]) -> str:
     return f"{text}: {advice}" if advice else text
 
 
-class ResponseReader:
+class BodyReader:
     """Collect the body of one answer, never more than ``max_bytes`` of it, before and after decompression.
 
     headers: the fields of the answer, with names in lower case.
+    setting: what of ours sets ``max_bytes``, for the text of an error.
 
     The decompressor is asked for no more than what is still allowed, so a bomb costs its cap and no more.
     Raises FetchFailed.
     """
 
-    def __init__(self, status: int, headers: Mapping[str, str], max_bytes: int) -> None:
-        if status != 200:
-            raise FetchFailed(_describe_status(status, headers))
+    def __init__(self, headers: Mapping[str, str], max_bytes: int, setting: str | None = None) -> None:
         coding = headers.get("content-encoding", "").strip(" \t").lower()
         if coding not in _CODINGS:
             raise FetchFailed(f"expected Content-Encoding identity, gzip or none, got {quote(coding)}")
         window = _CODINGS[coding]
         self._gzip = None if window is None else zlib.decompressobj(window)
-        self._age = _read_age(headers.get("age", ""))
-        self._media_type = headers.get("content-type")
         self._max_bytes = max_bytes
+        self._setting = f" ({setting})" if setting else ""
         self._received = 0
         self._body = bytearray()
 
@@ -104,13 +102,28 @@ class ResponseReader:
         self._received += len(chunk)
         self._body += _decompress(self._gzip, chunk, self._max_bytes + 1 - len(self._body)) if self._gzip else chunk
         if max(self._received, len(self._body)) > self._max_bytes:
-            raise FetchFailed(f"expected at most {self._max_bytes} bytes (JWKSPolicy(max_bytes=...)), got more")
+            raise FetchFailed(f"expected at most {self._max_bytes} bytes{self._setting}, got more")
+
+    def body(self) -> bytes:
+        """Return the whole body, decoded. Raises FetchFailed when it is cut short."""
+        if self._gzip and (not self._gzip.eof or self._gzip.unused_data):
+            raise FetchFailed("the gzip data is cut short, or something follows it")
+        return bytes(self._body)
+
+
+class ResponseReader(BodyReader):
+    """Collect the document that a publisher answers with. Raises FetchFailed."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], max_bytes: int) -> None:
+        if status != 200:
+            raise FetchFailed(_describe_status(status, headers))
+        super().__init__(headers, max_bytes, "JWKSPolicy(max_bytes=...)")
+        self._age = _read_age(headers.get("age", ""))
+        self._media_type = headers.get("content-type")
 
     def finish(self) -> Answer:
         """Return the whole answer. Raises FetchFailed when it is cut short, or can be seen to be something else."""
-        if self._gzip and (not self._gzip.eof or self._gzip.unused_data):
-            raise FetchFailed("the gzip data is cut short, or something follows it")
-        body = bytes(self._body)
+        body = self.body()
         found = _recognize(body)
         if found:
             named = "without a Content-Type" if self._media_type is None else f"as {quote(self._media_type)}"

@@ -17,7 +17,15 @@ from typing import Any
 import httpx
 
 from .._core.response import Answer, FetchFailed, ResponseReader
-from .._http_client import USER_AGENT, Watchdog, is_tls_verified, ssl_context, ssl_context_async, without_cookies
+from .._http_client import (
+    USER_AGENT,
+    Watchdog,
+    body_headers,
+    is_tls_verified,
+    ssl_context,
+    ssl_context_async,
+    without_cookies,
+)
 from .._text import one_line, quote
 from ..policy import JWKSPolicy
 from ._destination import Destination
@@ -94,11 +102,7 @@ def _reader(response: httpx.Response, destination: Destination, policy: JWKSPoli
     destination.check_answer(stream)
     if destination.url.scheme == "https" and stream is not None and not is_tls_verified(stream, destination.host):
         raise FetchFailed(f"the TLS certificate was not verified for {quote(destination.host)}")
-    headers = response.headers
-    if response.is_stream_consumed:
-        # A transport that answers from memory has decoded the body already.
-        headers = httpx.Headers([pair for pair in headers.multi_items() if pair[0] != "content-encoding"])
-    return ResponseReader(response.status_code, headers, policy.max_bytes)
+    return ResponseReader(response.status_code, body_headers(response), policy.max_bytes)
 
 
 def _trace(destination: Destination, watchdog: Watchdog) -> Callable[[str, dict[str, Any]], None]:

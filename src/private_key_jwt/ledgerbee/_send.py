@@ -19,8 +19,9 @@ from typing import Any
 
 import httpx
 
-from .._http_client import USER_AGENT, Watchdog, is_tls_verified, without_cookies
-from .._text import describe_error, quote
+from .._core.response import BodyReader, FetchFailed
+from .._http_client import USER_AGENT, Watchdog, body_headers, is_tls_verified, without_cookies
+from .._text import describe_error
 from ._attempts import Answered, Failed, Outcome
 
 MAX_ANSWER = 65_536  # bytes
@@ -51,10 +52,6 @@ class _Refused(Exception):
 
 class _Pooled(Exception):
     """The connection was opened before, for another request."""
-
-
-class _BadAnswer(Exception):
-    """The answer is not one to read."""
 
 
 class _Connection:
@@ -135,29 +132,17 @@ class Post:
         return httpx.Request("POST", self.url, headers=headers, content=self.body, extensions=extensions)
 
 
-class _Body:
-    """Collects the body of one answer, and never more than ``MAX_ANSWER`` of it."""
+def _reader(response: httpx.Response) -> BodyReader:
+    return BodyReader(body_headers(response), MAX_ANSWER)
 
-    def __init__(self, response: httpx.Response) -> None:
-        encoding = response.headers.get("content-encoding", "identity")
-        if encoding.lower() != "identity" and not response.is_stream_consumed:
-            raise _BadAnswer(f"LedgerBee answered in the content encoding {quote(encoding)}, which was not asked for")
-        self._response = response
-        self._body = bytearray()
 
-    def feed(self, chunk: bytes) -> None:
-        """Take the next bytes. Raises _BadAnswer."""
-        self._body += chunk
-        if len(self._body) > MAX_ANSWER:
-            raise _BadAnswer(f"LedgerBee answered with more than {MAX_ANSWER} bytes")
-
-    def finish(self, credential: Credential) -> Answered:
-        """Return the whole answer. An error, of which the detail quotes, comes without the credential."""
-        headers, body = dict(self._response.headers), bytes(self._body)
-        if not self._response.is_success:
-            headers = {name: credential.redact(text) for name, text in headers.items()}
-            body = credential.redact(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
-        return Answered(self._response.status_code, headers, body)
+def _answer(response: httpx.Response, body: bytes, credential: Credential) -> Answered:
+    """Return a whole answer. An error, of which the detail quotes, comes without the credential."""
+    headers = dict(response.headers)
+    if not response.is_success:
+        headers = {name: credential.redact(text) for name, text in headers.items()}
+        body = credential.redact(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+    return Answered(response.status_code, headers, body)
 
 
 def send(client: httpx.Client, post: Post, seconds: float) -> Outcome:
@@ -190,10 +175,10 @@ def _attempt(client: httpx.Client, post: Post, connection: _Connection, seconds:
 
         try:
             with contextlib.closing(_open(client, post, trace, seconds)) as response:
-                body = _Body(response)
+                reader = _reader(response)
                 for chunk in [response.content] if response.is_stream_consumed else response.iter_raw():
-                    body.feed(chunk)
-                answer = body.finish(post.credential)
+                    reader.feed(chunk)
+                answer = _answer(response, reader.body(), post.credential)
         except Exception as error:
             return _late(was_sent=connection.may_be_sent) if watchdog.has_expired else _failed(error, connection)
     # An answer without a length ends where its socket does: cut off, it would look whole.
@@ -222,13 +207,13 @@ async def asend(client: httpx.AsyncClient, post: Post, seconds: float) -> Outcom
             asyncio.timeout(seconds),
             contextlib.aclosing(await _aopen(client, post, trace, seconds)) as response,
         ):
-            body = _Body(response)
+            reader = _reader(response)
             if response.is_stream_consumed:
-                body.feed(response.content)
+                reader.feed(response.content)
             else:
                 async for chunk in response.aiter_raw():
-                    body.feed(chunk)
-            return body.finish(post.credential)
+                    reader.feed(chunk)
+            return _answer(response, reader.body(), post.credential)
     except TimeoutError:
         return _late(was_sent=connection.may_be_sent)
     except Exception as error:
@@ -252,8 +237,8 @@ def _late(*, was_sent: bool) -> Failed:
 def _failed(error: Exception, connection: _Connection) -> Failed:
     if isinstance(error, _Refused):
         return Failed(str(error), was_sent=False, can_retry=False)
-    if isinstance(error, _BadAnswer):
-        return Failed(str(error), was_sent=True, can_retry=False)
+    if isinstance(error, FetchFailed):
+        return Failed(f"LedgerBee's answer cannot be read: {error}", was_sent=True, can_retry=False)
     was_sent = connection.is_sent if connection.is_traced else not isinstance(error, _NOT_SENT)
     if isinstance(error, httpx.TimeoutException):
         return _late(was_sent=was_sent)
