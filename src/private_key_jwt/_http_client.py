@@ -33,7 +33,7 @@ __all__ = [
     "is_tls_verified",
     "ssl_context",
     "ssl_context_async",
-    "without_cookies",
+    "without_cookies_and_hooks",
 ]
 
 USER_AGENT = f"private-key-jwt/{__version__}"
@@ -117,7 +117,7 @@ def check_headers(headers: object) -> tuple[tuple[str, str], ...]:
     return checked
 
 
-def without_cookies(client: Client) -> Client:
+def without_cookies_and_hooks(client: Client) -> Client:
     """Return a client with the user's connections, an empty cookie jar and no event hooks, for one request.
 
     httpx keeps what an answer sets: in the user's jar a server could pile up as much as it likes. A hook would see

@@ -24,7 +24,7 @@ from .._http_client import (
     is_tls_verified,
     ssl_context,
     ssl_context_async,
-    without_cookies,
+    without_cookies_and_hooks,
 )
 from .._text import one_line, quote
 from ..policy import JWKSPolicy
@@ -174,7 +174,7 @@ def _get(
         if http is None:
             client = stack.enter_context(httpx.Client(verify=ssl_context(), trust_env=False))
         else:
-            client = without_cookies(http)
+            client = without_cookies_and_hooks(http)
         response = _send(client, destination, request.attempts(_addresses(http, destination, resolved)))
         stack.callback(response.close)
         reader = _reader(response, destination, policy)
@@ -210,7 +210,7 @@ async def aget(
                 context = await ssl_context_async()
                 client = await stack.enter_async_context(httpx.AsyncClient(verify=context, trust_env=False))
             else:
-                client = without_cookies(http)
+                client = without_cookies_and_hooks(http)
             attempts = request.attempts(_addresses(http, destination, resolved))
             response = await _send_async(client, destination, attempts)
             stack.push_async_callback(response.aclose)

@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 
 from .._core.response import BodyReader, FetchFailed
-from .._http_client import USER_AGENT, Watchdog, body_headers, is_tls_verified, without_cookies
+from .._http_client import USER_AGENT, Watchdog, body_headers, is_tls_verified, without_cookies_and_hooks
 from .._text import describe_error
 from ._attempts import Answered, Failed, Outcome
 
@@ -189,7 +189,7 @@ def _open(client: httpx.Client, post: Post, trace: Callable[..., None], seconds:
     for _ in range(_TRIES):
         with contextlib.suppress(_Pooled):
             request = post.request(trace, seconds)
-            return without_cookies(client).send(request, stream=True, auth=None, follow_redirects=False)
+            return without_cookies_and_hooks(client).send(request, stream=True, auth=None, follow_redirects=False)
     raise _Refused(_ONLY_POOLED)
 
 
@@ -226,7 +226,7 @@ async def _aopen(
     for _ in range(_TRIES):
         with contextlib.suppress(_Pooled):
             request = post.request(trace, seconds)
-            return await without_cookies(client).send(request, stream=True, auth=None, follow_redirects=False)
+            return await without_cookies_and_hooks(client).send(request, stream=True, auth=None, follow_redirects=False)
     raise _Refused(_ONLY_POOLED)
 
 
