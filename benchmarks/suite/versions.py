@@ -121,7 +121,7 @@ def run(step: Step, *, short: bool, commit: str, clients: int = 100_000) -> Sect
         worst: list[tuple[float, float, str]] = []
         for shape in new.shapes:
             step(shape)
-            before, after = _alternate(old, new, f"hostile: {shape}", 3, few)
+            before, after = _alternate(old, new, f"hostile: {shape}", 20, few)
             bare = Spread.of([version.time("bare", 40) for version in (old, new)]).median
             worst.append((Spread.of(after).median / bare, Spread.of(before).median / bare, shape))
             section.data[f"hostile: {shape}"] = {"old": before, "new": after, "bare": bare}

@@ -241,6 +241,9 @@ def _time(call: Callable[[Any], object], items: list[Any]) -> float:
 
 
 def _time_refusals(verify: Callable[[str], object], tokens: list[str]) -> float:
+    for _ in range(150):  # a flood: the lines that the default handler writes in a second are used up
+        with suppress(AuthenticationError):
+            verify("a.b.c")
     began = time.thread_time()
     for token in tokens:
         try:
