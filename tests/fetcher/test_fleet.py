@@ -88,22 +88,22 @@ def redis_cache(edge: Any, prefix: str) -> Any:
 
 
 def test_law_4_holds_on_each_host_under_a_flood_over_redis(edge: Edge, publisher: Publisher, prefix: str) -> None:
-    """In real time, for Redis counts its own: with a window of 2 s."""
-    policy = JWKSPolicy(allow_http_loopback=True, fetch_window=2, timeout=0.5)
+    """In real time, for Redis counts its own: with a window of 3 s."""
+    policy = JWKSPolicy(allow_http_loopback=True, fetch_window=3, timeout=1.5)
     publisher.keys = [OLD]
     hosts = [Host(edge.fetcher(policy, cache=redis_cache(edge, f"{prefix}")), publisher.uri()) for _ in range(HOSTS)]
     assert [host.ask("old") for host in hosts] == ["old"] * HOSTS
     started, published, known = time.monotonic(), 0.0, [0.0] * HOSTS
-    while time.monotonic() < started + 8 and not all(known):
+    while time.monotonic() < started + 12 and not all(known):
         now = time.monotonic()
-        if not published and now > started + 2.5:
+        if not published and now > started + 3.5:
             publisher.keys, published = [OLD, NEW], time.monotonic()
         for number, host in enumerate(hosts):
             assert host.ask(f"flood-{now}-{number}") is Reason.UNKNOWN_KID
             if published and not known[number] and host.ask("new") == "new":
                 known[number] = time.monotonic() - published
-    # A window until somebody may fetch, a second until the next look, and what a busy machine takes.
-    assert all(0 < each <= policy.fetch_window + 1 + 1 for each in known), known
+    # A window until somebody may fetch, a second until the next look, and what a fetch takes on a busy machine.
+    assert all(0 < each <= policy.fetch_window + 1 + policy.timeout for each in known), known
     windows = (time.monotonic() - started) / policy.fetch_window
     assert publisher.count <= policy.fetch_limit * (windows + 1)
 

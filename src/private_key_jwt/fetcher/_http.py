@@ -29,6 +29,7 @@ from .._http_client import (
 from .._text import one_line, quote
 from ..policy import JWKSPolicy
 from ._destination import Destination
+from ._pool import take_own_pool
 from ._route import AnyClient, Route, can_dial, find_way
 
 __all__ = ["Fields", "aget", "get"]
@@ -175,6 +176,9 @@ def _get(
             client = stack.enter_context(httpx.Client(verify=ssl_context(), trust_env=False))
         else:
             client = without_cookies_and_hooks(http)
+            own = take_own_pool(client, destination.url)
+            if own is not None:
+                stack.callback(own.close)
         response = _send(client, destination, request.attempts(_addresses(http, destination, resolved)))
         stack.callback(response.close)
         reader = _reader(response, destination, policy)
@@ -211,6 +215,9 @@ async def aget(
                 client = await stack.enter_async_context(httpx.AsyncClient(verify=context, trust_env=False))
             else:
                 client = without_cookies_and_hooks(http)
+                own = take_own_pool(client, destination.url)
+                if own is not None:
+                    stack.push_async_callback(own.aclose)
             attempts = request.attempts(_addresses(http, destination, resolved))
             response = await _send_async(client, destination, attempts)
             stack.push_async_callback(response.aclose)

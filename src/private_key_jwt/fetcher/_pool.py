@@ -1,0 +1,48 @@
+"""Connections of a user's httpx client for one fetch, whose number only the fetcher bounds.
+
+A pool of httpx has 100 connections unless told otherwise. A hundred publishers that never answer would take them all,
+and whoever is honest would wait for one until his own deadline. Fetches are bounded elsewhere, with slots apart for
+publishers that answered before; so each fetch gets a pool of its own, with all the settings of the user's.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+from typing import Any, TypeVar
+
+import httpcore
+import httpx
+
+from ._route import AnyClient
+
+__all__ = ["take_own_pool"]
+
+Client = TypeVar("Client", httpx.Client, httpx.AsyncClient)
+
+_TRANSPORTS = (httpx.HTTPTransport, httpx.AsyncHTTPTransport)
+_POOLS = (httpcore.ConnectionPool, httpcore.AsyncConnectionPool)
+_MEMBERS = ("_connections", "_requests", "_max_connections", "_optional_thread_lock")
+
+
+def take_own_pool(client: AnyClient, url: httpx.URL) -> Any:
+    """Give a copied client a pool of its own for one URL; return what is to be closed after the request, or None.
+
+    client: a copy of the user's, which is changed. It keeps the user's pool where that is not one of httpx's own, or
+        where httpx has changed inside.
+    """
+    choose = getattr(client, "_transport_for_url", None)
+    transport = choose(url) if callable(choose) else None
+    pool = getattr(transport, "_pool", None) if type(transport) in _TRANSPORTS else None
+    if not isinstance(pool, _POOLS) or not all(hasattr(pool, name) for name in _MEMBERS):
+        return None
+    lock = type(vars(pool)["_optional_thread_lock"])()
+    own = _copy(transport, _pool=_copy(pool, **dict(zip(_MEMBERS, ([], [], sys.maxsize, lock), strict=True))))
+    vars(client).update(_transport=own, _mounts={})
+    return own
+
+
+def _copy(original: Any, **members: object) -> Any:
+    copied = copy.copy(original)
+    vars(copied).update(members)
+    return copied
