@@ -29,7 +29,7 @@ from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from suite import figure, report
 from suite.report import Section
 
-SECTIONS = ("targets", "peers", "stages", "load", "http")
+SECTIONS = ("targets", "peers", "stages", "algorithms", "load", "http")
 ASKED_FOR = ("versions", "search")
 
 

@@ -14,7 +14,7 @@ from suite.report import Row, Section
 from suite.search import LIMIT, find_dearest
 
 
-@pytest.mark.parametrize("name", ["targets", "stages", "load", "http"])
+@pytest.mark.parametrize("name", ["targets", "stages", "algorithms", "load", "http"])
 def test_a_section_runs_in_short(name: str) -> None:
     section: Section = import_module(f"suite.{name}").run(lambda _text: None, short=True)
     assert section.name == name

@@ -1,4 +1,30 @@
-"""A registered client: its identifier and where its keys come from (OpenID Connect Registration §2)."""
+"""A registered client: its identifier, where its keys come from, and the algorithms it may use.
+
+OpenID Connect Registration §2, RFC 7591 §2. What a client may use is what it is registered for: nothing that an
+assertion says can choose another algorithm, and no key serves two.
+
+| algorithm           | keys                   | cost of an accepted assertion, in units of RS256's |
+|---------------------|------------------------|----------------------------------------------------|
+| RS256, RS384, RS512 | RSA, 2048 to 8192 bits | 1.0 (2048 bits)                                    |
+| PS256, PS384, PS512 | RSA, 2048 to 8192 bits | 1.1 to 1.2 (2048 bits)                             |
+| ES256               | EC, P-256              | 2.3                                                |
+| ES384, ES512        | EC, P-384, P-521       | 13                                                 |
+| Ed25519 (EdDSA)     | OKP, Ed25519           | 3.2                                                |
+
+``python benchmarks/run.py --only algorithms`` measures them. A wrong signature costs as much as a right one, and a
+stranger who knows a ``client_id`` and a ``kid`` can write claims that hold: a flood of such assertions costs one
+signature check each. Limit the rate of token requests in front of the server by what a check costs, and offer ES384 and
+ES512 only to clients that must have them.
+
+- A JWK should name its ``alg``. One that names none serves an algorithm only where that is the only one among the
+  client's ``signing_algs`` that it fits: an RSA key without ``alg`` is refused (``unusable_key``) for a client that may
+  use RS256 and PS256.
+- EdDSA and Ed25519 name one algorithm (RFC 9864): register either, both are accepted, and
+  ``client_authentication_metadata`` publishes ``Ed25519``.
+- Members of a JWK that are null, or empty as texts and lists, count as absent: some libraries write them for what was
+  never set. A private member with any other value makes a published key unusable, and a registration a
+  ConfigurationError.
+"""
 
 from __future__ import annotations
 

@@ -69,6 +69,6 @@ def _document(jwks: Any) -> Any:
     if len(text) > most:
         raise ConfigurationError(f"jwks must be of at most {most} bytes, not {len(text)}")
     try:
-        return loads_object(text)
+        return loads_object(text, allow_surrogates=True)  # one costs the key that holds it
     except ValueError as error:
         raise ConfigurationError(f"jwks must be a JWK Set in JSON: {error}") from None
