@@ -169,9 +169,3 @@ def test_a_detail_is_made_when_it_is_asked_for_and_once() -> None:
     assert str(error) == f"expired: {error.detail}"
     assert made == [1]
     assert repr(error).startswith("InvalidClient(expired, 'xxx")
-
-
-def test_more_can_be_said_in_a_detail() -> None:
-    error = InvalidClient(Reason.BAD_SIGNATURE, lambda: "not signed")
-    error.add_detail("the set is old")
-    assert error.detail == "not signed; the set is old"

@@ -91,8 +91,8 @@ def test_it_tells_which_client_sent_the_assertion(op: OpenIDProvider) -> None:
     assert verified.claims["extra"] == [1, 2]
     with pytest.raises(TypeError):
         verified.claims["sub"] = "evil"
-    with pytest.raises(AttributeError):
-        verified.client_id = "evil"
+    with pytest.raises(TypeError):
+        iter(verified)
 
 
 def test_bytes_and_str_are_the_same_assertion(op: OpenIDProvider) -> None:
@@ -792,7 +792,5 @@ def test_a_verified_assertion_says_what_signed_it(op: OpenIDProvider) -> None:
     verified = op.verifier.verify(op.tenant.assertion())
     assert (verified.alg, verified.kid) == ("RS256", op.tenant.kid)
     assert verified.thumbprint == a_key(op).thumbprint
-    with pytest.raises(AttributeError):
-        verified.client_id = "other"
     with pytest.raises(TypeError):
         verified.claims["iss"] = "other"

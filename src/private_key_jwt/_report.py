@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from time import perf_counter
 
 from ._text import describe_error, escape_name
 from .events import AssertionAccepted, AssertionRefused, OnEvent, StoreFailed, admits_line, emit, write_line
-from .exceptions import UNDECIDED, AuthenticationError, Reason
+from .exceptions import AuthenticationError, Reason, TemporarilyUnavailable
 from .recipe import Verification, VerifiedAssertion
 
 __all__ = ["Reporter"]
@@ -36,15 +37,19 @@ class Reporter:
         )
         emit(self._on_event, event)
 
-    def refused(self, error: AuthenticationError, work: Verification | None, duration: float) -> None:
-        """Report that nobody is authenticated, once for each error."""
+    def refused(self, error: AuthenticationError, work: Verification | None, started: float) -> None:
+        """Report that nobody is authenticated, once for each error.
+
+        started: when it began (``time.perf_counter``).
+        """
         if error.is_reported:
             return
         error.is_reported = True
         # Asked before the event is made: under a flood a refusal that is not logged costs next to nothing.
-        is_ours = error.reason in UNDECIDED
-        if not self.reports_accepted and not admits_line(logging.ERROR if is_ours else logging.WARNING):
+        level = logging.ERROR if isinstance(error, TemporarilyUnavailable) else logging.WARNING
+        if not self.reports_accepted and not admits_line(level):
             return
+        duration = perf_counter() - started
         if error.reason in _STORE_REASONS:
             emit(self._on_event, StoreFailed(store="replay_store", error=_cause(error)))
         event = AssertionRefused(

@@ -251,9 +251,9 @@ MAX_LINES = 100
 
 @dataclass(slots=True)
 class _Second:
-    """The lines of one level in the current second."""
+    """The lines of one level in the second that ends at ``end`` (monotonic)."""
 
-    number: int = 0
+    end: float = 0
     lines: int = 0
 
 
@@ -265,16 +265,19 @@ def admits_line(level: int) -> bool:
 
     Each level has a count of its own, so that a flood of WARNINGs hides no ERROR.
     """
+    # Without a lock: threads that meet here may write a line more or less, and nothing worse.
+    second, now = _seconds[level], monotonic()
+    if second.lines > MAX_LINES and now < second.end:  # first of all: a flood must cost next to nothing
+        second.lines += 1
+        return False
     if not logger.isEnabledFor(level):
         return False
-    # Without a lock: threads that meet here may write a line more or less, and nothing worse.
-    second, number = _seconds[level], int(monotonic())
-    if number != second.number:
-        left_out, second.number, second.lines = second.lines - MAX_LINES, number, 0
+    if now >= second.end:
+        left_out, second.end, second.lines = second.lines - MAX_LINES, now + 1, 0
         if left_out > 0:
             logger.log(level, "%d lines of this level were left out", left_out, extra={"event": "LinesLeftOut"})
     second.lines += 1
-    if second.lines == MAX_LINES + 1:
+    if second.lines > MAX_LINES:
         logger.log(level, "%d lines in a second: the rest is counted", MAX_LINES, extra={"event": "LinesLeftOut"})
     return second.lines <= MAX_LINES
 

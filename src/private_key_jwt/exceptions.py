@@ -16,7 +16,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from enum import StrEnum
-from functools import partial
 from typing import ClassVar, NamedTuple
 
 __all__ = [
@@ -97,15 +96,15 @@ class AuthenticationError(PrivateKeyJWTError):
     ``is_reported``: whether an ``on_event`` was called for it, which happens once.
     """
 
+    is_reported = False
+
     _status: ClassVar[int]
     _headers: ClassVar[dict[str, str]] = _NO_STORE
     _body: ClassVar[dict[str, str]]
 
     def __init__(self, reason: Reason, detail: Detail, check: str | None = None) -> None:
-        super().__init__()
         self.reason = reason
         self.check = check
-        self.is_reported = False
         self._detail = detail
 
     @property
@@ -120,11 +119,7 @@ class AuthenticationError(PrivateKeyJWTError):
         self._detail = detail
         return detail
 
-    def add_detail(self, text: str) -> None:
-        """Say more in ``detail``: what is known only to whoever passes the error on."""
-        self._detail = f"{self.detail}; {text}"
-
-    def __reduce__(self) -> tuple[Callable[..., AuthenticationError], tuple[object, ...]]:
+    def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.reason, self.detail, self.check)
 
     def __repr__(self) -> str:
@@ -156,12 +151,10 @@ class InvalidClient(AuthenticationError):
         "error_description": "Client authentication failed.",
     }
 
-    def __init__(self, reason: Reason, detail: Detail, check: str | None = None, *, scheme: str | None = None) -> None:
-        super().__init__(reason, detail, check)
-        self.scheme = scheme
+    scheme: str | None = None
 
-    def __reduce__(self) -> tuple[Callable[..., InvalidClient], tuple[object, ...]]:
-        return partial(type(self), scheme=self.scheme), (self.reason, self.detail, self.check)
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.reason, self.detail, self.check), {"scheme": self.scheme}
 
     def to_response(self) -> ErrorResponse:
         """The answer for the wire, with the challenge of the scheme that was tried, too (RFC 6749 §5.2)."""
@@ -207,7 +200,7 @@ class TemporarilyUnavailable(AuthenticationError):
         super().__init__(reason, detail, UNDECIDED.get(reason))
         self.retry_after = max(1, math.ceil(retry_after))
 
-    def __reduce__(self) -> tuple[Callable[..., TemporarilyUnavailable], tuple[object, ...]]:
+    def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.reason, self.detail, self.retry_after)
 
     def to_response(self) -> ErrorResponse:

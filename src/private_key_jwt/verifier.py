@@ -20,7 +20,7 @@ from ._report import Reporter
 from ._sources import AsyncClients, AsyncKeySource, Clients, KeySource
 from .clients import RegisteredClient
 from .events import OnEvent
-from .exceptions import AuthenticationError, InvalidClient, InvalidRequest, Reason
+from .exceptions import AuthenticationError, InvalidClient, InvalidRequest
 from .fetcher import AsyncJWKSFetcher, JWKSFetcher
 from .policy import AssertionPolicy
 from .recipe import Verification, VerifiedAssertion, registered_key
@@ -64,13 +64,11 @@ class _Verifier:
 
     def report_refusal(self, error: AuthenticationError) -> None:
         """Report a refusal that fell outside of this verifier, in an integration; once for each error."""
-        self._reporter.refused(error, None, 0)
+        self._reporter.refused(error, None, perf_counter())
 
-    def _refused(self, error: AuthenticationError, work: Verification, started: float) -> None:
-        if error.reason is Reason.BAD_SIGNATURE and (described := sources.describe_keys(self._fetcher, work.client)):
-            # A new key under an old kid is seen when the set is asked for again, and not before.
-            error.add_detail(described)
-        self._reporter.refused(error, work, perf_counter() - started)
+    def _describe_keys(self, client: RegisteredClient) -> str | None:
+        """Say how old the published keys of a client are: a new key under an old kid is seen in a newer set only."""
+        return sources.describe_keys(self._fetcher, client)
 
     def _read(self, form: Form, authorization: str | None, *, optional: bool) -> ClientAssertion | None:
         try:
@@ -136,7 +134,7 @@ class ClientAssertionVerifier(_Verifier):
             self._check(work, client_assertion, client_id)
             verified = self._consume(work)
         except AuthenticationError as error:
-            self._refused(error, work, started)
+            self._reporter.refused(error, work, started)
             raise
         if self._reporter.reports_accepted:
             self._reporter.accepted(verified, work, perf_counter() - started)
@@ -176,7 +174,7 @@ class ClientAssertionVerifier(_Verifier):
         try:
             self._check(work, client_assertion, client_id)
         except AuthenticationError as error:
-            self._refused(error, work, started)
+            self._reporter.refused(error, work, started)
             raise
         return PendingAssertion(self._consume_pending, work, perf_counter() - started)
 
@@ -212,7 +210,7 @@ class ClientAssertionVerifier(_Verifier):
         """Steps 1 to 5 of the recipe."""
         work.read(client_assertion, client_id)
         work.check_claims(self._find_client(work.client_id), self._clock())
-        work.check_signature(self._find_key(work.client, work.header))
+        work.check_signature(self._find_key(work.client, work.header), self._describe_keys)
 
     def _find_key(self, client: RegisteredClient, header: Header) -> VerificationKey:
         """Step 4 of the recipe."""
@@ -234,7 +232,7 @@ class ClientAssertionVerifier(_Verifier):
                 work.check_same_key(self._find_key(client, work.header))
             verified = self._consume(work)
         except AuthenticationError as error:
-            self._refused(error, work, started)
+            self._reporter.refused(error, work, started)
             raise
         if self._reporter.reports_accepted:
             self._reporter.accepted(verified, work, perf_counter() - started)
@@ -319,7 +317,7 @@ class AsyncClientAssertionVerifier(_Verifier):
             await self._check(work, client_assertion, client_id)
             verified = await self._consume(work)
         except AuthenticationError as error:
-            self._refused(error, work, started)
+            self._reporter.refused(error, work, started)
             raise
         if self._reporter.reports_accepted:
             self._reporter.accepted(verified, work, perf_counter() - started)
@@ -348,7 +346,7 @@ class AsyncClientAssertionVerifier(_Verifier):
         try:
             await self._check(work, client_assertion, client_id)
         except AuthenticationError as error:
-            self._refused(error, work, started)
+            self._reporter.refused(error, work, started)
             raise
         return AsyncPendingAssertion(self._consume_pending, work, perf_counter() - started)
 
@@ -381,7 +379,7 @@ class AsyncClientAssertionVerifier(_Verifier):
         """See ClientAssertionVerifier._check."""
         work.read(client_assertion, client_id)
         work.check_claims(await self._find_client(work.client_id), self._clock())
-        work.check_signature(await self._find_key(work.client, work.header))
+        work.check_signature(await self._find_key(work.client, work.header), self._describe_keys)
 
     async def _find_key(self, client: RegisteredClient, header: Header) -> VerificationKey:
         """See ClientAssertionVerifier._find_key."""
@@ -403,7 +401,7 @@ class AsyncClientAssertionVerifier(_Verifier):
                 work.check_same_key(await self._find_key(client, work.header))
             verified = await self._consume(work)
         except AuthenticationError as error:
-            self._refused(error, work, started)
+            self._reporter.refused(error, work, started)
             raise
         if self._reporter.reports_accepted:
             self._reporter.accepted(verified, work, perf_counter() - started)

@@ -21,9 +21,10 @@ for _ours, _theirs in zip(_OURS + b".", _STANDARD + b".", strict=True):
     _TO_STANDARD[_ours] = _theirs
 _TABLE = bytes(_TO_STANDARD)
 
-# The last characters after which spare bits are zero, by length modulo 4. With spare bits that are not zero (RFC 4648
-# §3.5) a signature would have several spellings, and whoever compares tokens as text would take a second for a new one.
-_LAST = (_STANDARD, b"", _STANDARD[::16], _STANDARD[::4])
+# With spare bits that are not zero (RFC 4648 §3.5) a signature would have several spellings, and whoever compares tokens
+# as text would take a second for a new one.
+LAST = (_STANDARD, b"", _STANDARD[::16], _STANDARD[::4])
+"""The characters, in the standard alphabet, that a canonical segment may end with, by its length modulo 4."""
 _PADDING = (b"", b"", b"==", b"=")
 
 
@@ -34,7 +35,7 @@ to_standard: Callable[[bytes], bytes] = methodcaller("translate", _TABLE)
 def is_canonical(*segments: bytes) -> bool:
     """Whether segments in the standard alphabet, none empty or with FOREIGN, are each the one spelling of its value."""
     for segment in segments:  # noqa: SIM110 - a generator would cost more than what it looks at
-        if segment[-1] not in _LAST[len(segment) % 4]:
+        if segment[-1] not in LAST[len(segment) % 4]:
             return False
     return True
 

@@ -135,13 +135,12 @@ def _audience_mismatch(aud: object, fault: str) -> InvalidClient:
 def _time(claims: Claims, check: Check) -> float | None:
     value = claims.get(check)
     # RFC 7519 §2: a number. A bool is an int to Python, and no number to JSON.
-    if type(value) is not int and type(value) is not float:
-        if value is None and check not in claims:
-            return None
-        raise _invalid(check, f"expected {check} to be a number, got {quote(value)}")
-    if not 0 <= value <= _LAST_TIME:
-        raise _invalid(check, f"expected {check} from 0 to 2^53, got {quote(value)}")
-    return value
+    if (type(value) is int or type(value) is float) and 0 <= value <= _LAST_TIME:
+        return value
+    if value is None and check not in claims:
+        return None
+    expected = "from 0 to 2^53" if type(value) is int or type(value) is float else "to be a number"
+    raise _invalid(check, f"expected {check} {expected}, got {quote(value)}")
 
 
 def check_times(claims: Claims, policy: AssertionPolicy, now: float) -> tuple[float | None, float]:
@@ -161,7 +160,8 @@ def check_times(claims: Claims, policy: AssertionPolicy, now: float) -> tuple[fl
     iat = _past_time(claims, "iat", exp, leeway, now)
     if iat is None and policy.require_iat:
         raise _missing("iat")
-    _past_time(claims, "nbf", exp, leeway, now)
+    if "nbf" in claims:
+        _past_time(claims, "nbf", exp, leeway, now)
     # With the leeway: clients set `iat` back to forgive clocks, and the other bound stands anyway.
     if iat is not None and exp - iat > longest:
         raise _too_long(exp - iat, policy)
@@ -171,11 +171,12 @@ def check_times(claims: Claims, policy: AssertionPolicy, now: float) -> tuple[fl
 def _past_time(claims: Claims, check: Check, exp: float, leeway: float, now: float) -> float | None:
     """Return ``iat`` or ``nbf``, which lies at most ``leeway`` ahead and not after ``exp``; None when it is absent."""
     value = _time(claims, check)
-    if value is not None:
-        if value > now + leeway:
-            raise _ahead(check, value, now, leeway)
-        if value > exp:
-            raise _after_exp(check, value - exp)
+    if value is None:
+        return None
+    if value > now + leeway:
+        raise _ahead(check, value, now, leeway)
+    if value > exp:
+        raise _after_exp(check, value - exp)
     return value
 
 

@@ -13,8 +13,7 @@ def replay_key(client_id: str, jti: str) -> bytes:
     RFC 7519 §4.1.7: a ``jti`` is unique to its issuer, so one client cannot burn another's. The length in
     front keeps ("a", "bc") and ("ab", "c") apart.
     """
-    client = client_id.encode("utf-8")
-    return blake2s(b"%d:%b%b" % (len(client), client, jti.encode("utf-8"))).digest()
+    return blake2s(f"{len(client_id)}:{client_id}{jti}".encode()).digest()
 
 
 def retain_until(expires_at: float, leeway: float) -> float:

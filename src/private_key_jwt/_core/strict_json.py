@@ -11,11 +11,19 @@ import math
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-__all__ = ["MAX_DEPTH", "MAX_DIGITS", "TooMuchStructure", "check_beginning", "check_structure", "loads_object"]
+__all__ = [
+    "MAX_DEPTH",
+    "MAX_DIGITS",
+    "MAX_STRUCTURE",
+    "TooMuchStructure",
+    "check_beginning",
+    "check_structure",
+    "loads_object",
+]
 
 MAX_DEPTH = 32
 MAX_DIGITS = 20
-_MAX_STRUCTURE = 256
+MAX_STRUCTURE = 256
 _MAX_QUOTES = 512
 
 _WHITE_SPACE = " \t\n\r"
@@ -39,17 +47,16 @@ def check_beginning(raw: bytes) -> None:
 def check_structure(raw: bytes) -> None:
     """Refuse a text that would cost more to parse than its size says, before it is parsed.
 
-    At most 256 of ``[ ] { } , : \\``, and 512 quotes. Raises TooMuchStructure.
+    At most 256 of ``[ ] { } , : \\``, and 512 quotes: a text of at most 256 bytes need not be asked about.
+    Raises TooMuchStructure.
     """
-    if len(raw) <= _MAX_STRUCTURE:
-        return
     structure = raw.translate(None, _NOT_STRUCTURE)
     quotes = structure.count(b'"')
     if quotes > _MAX_QUOTES:
         raise TooMuchStructure(f"expected at most {_MAX_QUOTES} quotes, got {quotes}")
-    if len(structure) - quotes > _MAX_STRUCTURE:
+    if len(structure) - quotes > MAX_STRUCTURE:
         got = len(structure) - quotes
-        raise TooMuchStructure(f"expected at most {_MAX_STRUCTURE} brackets, commas, colons, backslashes, got {got}")
+        raise TooMuchStructure(f"expected at most {MAX_STRUCTURE} brackets, commas, colons, backslashes, got {got}")
 
 
 def loads_object(raw: bytes, *, allow_surrogates: bool = False) -> dict[str, Any]:

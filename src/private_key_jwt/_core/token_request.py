@@ -42,12 +42,13 @@ def missing_assertion(authorization: str | None = None) -> InvalidClient:
     authorization: the request's ``Authorization`` header field: its scheme is challenged, too.
     """
     sent = "" if authorization is None else "; it has an Authorization header in its place"
-    return InvalidClient(
+    error = InvalidClient(
         Reason.MISSING_ASSERTION,
         f"expected client_assertion and client_assertion_type in the body, and both are absent or empty{sent}",
         "request",
-        scheme=attempted_scheme(authorization),
     )
+    error.scheme = attempted_scheme(authorization)
+    return error
 
 
 def attempted_scheme(authorization: str | None) -> str | None:
@@ -83,8 +84,7 @@ def _text(value: Any) -> str:
 
 def _values(value: Any) -> Iterator[str]:
     for each in value if isinstance(value, (list, tuple)) else (value,):
-        # RFC 6749 §3.2: a parameter without a value counts as omitted.
-        if each is not None and each != "" and each != b"":
+        if each is not None:
             yield _text(each)
 
 
@@ -98,7 +98,9 @@ def _client_parameters(form: Any) -> dict[str, str]:
             key = name if type(name) is str else _text(name)
             if key not in _NAMES:
                 continue
-            for text in (value,) if type(value) is str and value else _values(value):
+            for text in (value,) if type(value) is str else _values(value):
+                if not text:
+                    continue  # RFC 6749 §3.2: a parameter without a value counts as omitted
                 if key in found:
                     # The second value of a name is enough: what comes after it changes nothing.
                     repeated = repeated or key
