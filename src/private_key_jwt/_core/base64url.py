@@ -21,8 +21,8 @@ for _ours, _theirs in zip(_OURS + b".", _STANDARD + b".", strict=True):
     _TO_STANDARD[_ours] = _theirs
 _TABLE = bytes(_TO_STANDARD)
 
-# With spare bits that are not zero (RFC 4648 §3.5) a signature would have several spellings, and whoever compares tokens
-# as text would take a second for a new one.
+# With spare bits that are not zero (RFC 4648 §3.5) a signature would have several spellings, and whoever compares
+# tokens as text would take a second for a new one.
 LAST = (_STANDARD, b"", _STANDARD[::16], _STANDARD[::4])
 """The characters, in the standard alphabet, that a canonical segment may end with, by its length modulo 4."""
 _PADDING = (b"", b"", b"==", b"=")
