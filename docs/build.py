@@ -45,7 +45,8 @@ def _specifications() -> list[str]:
 @pass_context
 def _to_markdown(context: Context, docstring: str) -> str:
     """Make a list of the lines that describe one argument each (``name: text``), and leave the rest to pdoc."""
-    listed = re.sub(r"(?m)^([a-z_][a-z_0-9]*(?:, [a-z_0-9]+)*): (?=\S)", r"- `\1`: ", docstring)
+    plain = re.sub(r"(?m)::$", ":", docstring)  # before an example; Markdown knows it by its indentation
+    listed = re.sub(r"(?m)^([a-z_][a-z_0-9]*(?:, [a-z_0-9]+)*): (?=\S)", r"- `\1`: ", plain)
     listed = re.sub(r"(?m)^(?!- `)(.+\n)(?=- `)", r"\1\n", listed)
     return to_markdown_with_context(context, listed)
 

@@ -270,7 +270,7 @@ KINDS = (
     Kind("python-jose jwt.decode", BARE, _python_jose),
     Kind("jwcrypto JWT", BARE, _jwcrypto),
     Kind("PyJWT PyJWKClient + by hand", WHOLE, _pyjwk_client, fetches=True),
-    Kind("the same, cache_keys=True", WHOLE, _pyjwk_client_with_cache, fetches=True),
+    Kind("PyJWT PyJWKClient, cache_keys + by hand", WHOLE, _pyjwk_client_with_cache, fetches=True),
     Kind("Authlib JWTBearerClientAssertion", WHOLE, _authlib),
     Kind("idpyoidc PrivateKeyJWT", WHOLE, _idpyoidc),
     Kind("cryptojwt JWT.unpack + by hand", WHOLE, _cryptojwt),
