@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from joserfc.jwk import ECKey
+from joserfc.jwk import ECKey, thumbprint
 
 from .._text import quote
 from .octets import decode_member
@@ -88,8 +88,8 @@ def _coordinate(members: Mapping[str, Any], name: str, curve: Curve) -> int:
     return coordinate
 
 
-def import_ec(members: Mapping[str, Any]) -> ECKey:
-    """Import the public key that ``crv``, ``x`` and ``y`` are. Raise ValueError."""
+def import_ec(members: Mapping[str, Any]) -> tuple[ec.EllipticCurvePublicKey, str]:
+    """Import the public key that ``crv``, ``x`` and ``y`` are, and compute its thumbprint. Raise ValueError."""
     crv = members.get("crv")
     curve = CURVES.get(crv) if isinstance(crv, str) else None
     if curve is None:
@@ -97,4 +97,5 @@ def import_ec(members: Mapping[str, Any]) -> ECKey:
     x, y = _coordinate(members, "x", curve), _coordinate(members, "y", curve)
     if (y * y - (x * x * x - 3 * x + curve.b)) % curve.p:
         raise ValueError(f"x and y are no point of {curve.name}")
-    return ECKey.import_key(ec.EllipticCurvePublicNumbers(x, y, curve.implementation).public_key())
+    key = ECKey.import_key(ec.EllipticCurvePublicNumbers(x, y, curve.implementation).public_key())
+    return key.public_key, thumbprint({"kty": "EC", "crv": curve.name, "x": members["x"], "y": members["y"]})

@@ -5,7 +5,7 @@ What does not cost a look at numbers comes first: a JWK that must be refused for
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -37,7 +37,10 @@ PublicKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
 # RFC 7518 §6.2.2, §6.3.2, §6.4.1; RFC 8037 §2; RFC 9964 §3 (priv).
 PRIVATE_MEMBERS = ("d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv")
 
-_IMPORTERS = MappingProxyType({"RSA": import_rsa, "EC": import_ec, "OKP": import_okp})
+# Each checks the numbers that it read, and has joserfc import these very numbers: no second parser reads the text.
+_IMPORTERS: Mapping[str, Callable[[Mapping[str, Any]], tuple[PublicKey, str]]] = MappingProxyType(
+    {"RSA": import_rsa, "EC": import_ec, "OKP": import_okp}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +126,7 @@ def read_member(jwk: object) -> Member:
             raise ValueError("it holds a lone surrogate")
         _check_public(jwk)
         alg = _check_purpose(members)
-        imported = _import(members)
-        public_key, thumbprint = imported.public_key, imported.thumbprint()
+        public_key, thumbprint = _import(members)
         kind = kind_of(public_key)
         fits = _fitting(members["kty"], members.get("crv"), alg)
     except ValueError as error:
@@ -220,7 +222,7 @@ def _check_purpose(members: Mapping[str, Any]) -> str | None:
     return row.name
 
 
-def _import(members: Mapping[str, Any]) -> Any:
+def _import(members: Mapping[str, Any]) -> tuple[PublicKey, str]:
     try:
         return _IMPORTERS[members["kty"]](members)
     except ValueError:

@@ -1,14 +1,15 @@
-"""Decode the members of a JWK that hold octets (RFC 7518 §2: base64url without padding)."""
+"""Read and write the members of a JWK that hold octets (RFC 7518 §2: base64url without padding)."""
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from typing import Any
 
 from .._text import quote
 from . import base64url
 
-__all__ = ["decode_member"]
+__all__ = ["decode_member", "encode"]
 
 
 def decode_member(members: Mapping[str, Any], name: str, max_characters: int) -> bytes:
@@ -25,6 +26,11 @@ def decode_member(members: Mapping[str, Any], name: str, max_characters: int) ->
         return base64url.decode(value.encode("ascii"))
     except ValueError:
         raise ValueError(f"{name} is {_misspelled(value)}") from None
+
+
+def encode(octets: bytes) -> str:
+    """Encode octets as the one text that spells them."""
+    return urlsafe_b64encode(octets).decode("ascii").rstrip("=")
 
 
 def _misspelled(value: str) -> str:

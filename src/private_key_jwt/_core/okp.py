@@ -7,10 +7,10 @@ signature that verifies (eprint 2020/1244).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from joserfc.jwk import OKPKey
+from joserfc.jwk import OKPKey, thumbprint
 
 from .._text import quote
 from .octets import decode_member
@@ -28,8 +28,8 @@ _ORDER_8 = 0x7A03AC92_77FDC74E_C6CC392C_FA53202A_0F67100D_760B3CBA_4FD84D3D_706A
 _SMALL_ORDER = frozenset({1, _P - 1, 0, _ORDER_8, _P - _ORDER_8})
 
 
-def import_okp(members: Mapping[str, Any]) -> OKPKey:
-    """Import the public key that ``x`` is on the curve Ed25519. Raise ValueError."""
+def import_okp(members: Mapping[str, Any]) -> tuple[Ed25519PublicKey, str]:
+    """Import the public key that ``x`` is on the curve Ed25519, and compute its thumbprint. Raise ValueError."""
     if members.get("crv") != CURVE:
         raise ValueError(f"crv is {quote(members.get('crv'))}, not {CURVE}")
     octets = decode_member(members, "x", 2 * _SIZE)
@@ -40,4 +40,5 @@ def import_okp(members: Mapping[str, Any]) -> OKPKey:
         raise ValueError(f"x is not below the prime of {CURVE}")
     if y in _SMALL_ORDER:
         raise ValueError("x is a point of small order: signatures under it can be made without a key")
-    return OKPKey.import_key(Ed25519PublicKey.from_public_bytes(octets))
+    key = OKPKey.import_key(Ed25519PublicKey.from_public_bytes(octets))
+    return cast(Ed25519PublicKey, key.public_key), thumbprint({"kty": "OKP", "crv": CURVE, "x": members["x"]})

@@ -10,10 +10,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
-from joserfc.jwk import RSAKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, RSAPublicNumbers
+from joserfc.jwk import RSAKey, thumbprint
 
-from .octets import decode_member
+from .octets import decode_member, encode
 
 __all__ = ["MAX_MODULUS_BITS", "MIN_MODULUS_BITS", "check_exponent", "check_modulus", "import_rsa"]
 
@@ -42,9 +42,9 @@ def _powers(generator: int, prime: int) -> frozenset[int]:
 _ROCA = tuple((p, _powers(65_537, p)) for p in _SMALL_PRIMES if p <= 167)
 
 
-def _unsigned(members: Mapping[str, Any], name: str) -> int:
+def _unsigned(members: Mapping[str, Any], name: str) -> bytes:
     # A leading zero octet is against RFC 7518 §2, common, and harmless: the integer counts.
-    return int.from_bytes(decode_member(members, name, _MAX_CHARACTERS), "big")
+    return decode_member(members, name, _MAX_CHARACTERS).lstrip(b"\0")
 
 
 def check_modulus(n: int) -> None:
@@ -66,9 +66,14 @@ def check_exponent(e: int) -> None:
         raise ValueError(f"e is {shown}, and must be an odd number from {MIN_EXPONENT} to 2^32")
 
 
-def import_rsa(members: Mapping[str, Any]) -> RSAKey:
-    """Import the public key that ``n`` and ``e`` are; ``x5c`` and the like are not looked at. Raise ValueError."""
-    n, e = _unsigned(members, "n"), _unsigned(members, "e")
+def import_rsa(members: Mapping[str, Any]) -> tuple[RSAPublicKey, str]:
+    """Import the public key that ``n`` and ``e`` are, and compute its thumbprint (RFC 7638). Raise ValueError.
+
+    ``x5c`` and the like are not looked at.
+    """
+    octets = {"n": _unsigned(members, "n"), "e": _unsigned(members, "e")}
+    n, e = (int.from_bytes(octets[name], "big") for name in "ne")
     check_modulus(n)
     check_exponent(e)
-    return RSAKey.import_key(RSAPublicNumbers(e, n).public_key())
+    key = RSAKey.import_key(RSAPublicNumbers(e, n).public_key())
+    return key.public_key, thumbprint({"kty": "RSA", "n": encode(octets["n"]), "e": encode(octets["e"])})
