@@ -357,6 +357,18 @@ def test_a_look_up_that_fails_is_ours(op: OpenIDProvider, answer: Any) -> None:
     assert unavailable is Reason.CLIENT_LOOKUP_FAILED
 
 
+def test_a_server_with_other_methods_asks_whether_a_client_is_registered(op: OpenIDProvider) -> None:
+    assert op.verifier.is_registered(op.tenant.client_id) is True
+    assert op.verifier.is_registered("other") is False
+    assert op.verifier.policy is POLICY
+
+    def fail(client_id: str) -> RegisteredClient:
+        raise OSError("no route")
+
+    failing = op.make(clients=fail)
+    assert reason(lambda: failing.is_registered("c"), TemporarilyUnavailable) is Reason.CLIENT_LOOKUP_FAILED
+
+
 def test_a_client_s_own_policy_replaces_the_verifier_s(op: OpenIDProvider) -> None:
     own = AssertionPolicy(audience="https://op.example/token", leeway=0, max_lifetime=3_600, max_assertion_bytes=256)
     verifier = op.make(clients=[op.tenant.client(op.server.base_url, policy=own)])

@@ -14,9 +14,17 @@ from authlib.oauth2.rfc6749 import ClientMixin
 from authlib.oauth2.rfc6749.grants import ClientCredentialsGrant
 from authlib.oauth2.rfc7009 import RevocationEndpoint
 from flask import Flask
+from flask import request as flask_request
 
 from integrations import werkzeug_server
-from integrations.scenarios import INVALID_CLIENT, TEMPORARILY_UNAVAILABLE, Wire, token_request, wire
+from integrations.scenarios import (
+    INVALID_CLIENT,
+    INVALID_CLIENT_TRIED_BASIC,
+    TEMPORARILY_UNAVAILABLE,
+    Wire,
+    token_request,
+    wire,
+)
 from private_key_jwt import (
     AssertionPolicy,
     AsyncClientAssertionVerifier,
@@ -24,9 +32,11 @@ from private_key_jwt import (
     ConfigurationError,
     MemoryReplayStore,
     Reason,
+    RegisteredClient,
     TemporarilyUnavailable,
 )
-from private_key_jwt.integrations.authlib import register_private_key_jwt, registered_clients
+from private_key_jwt.events import AssertionRefused, Event
+from private_key_jwt.integrations.authlib import refusal, register_private_key_jwt, registered_clients
 from private_key_jwt.testing import RelyingParty, Tenant
 
 
@@ -79,13 +89,26 @@ class World:
         app.post("/token", endpoint="token")(self.server.create_token_response)
         app.post("/revocation", endpoint="revocation")(lambda: self.server.create_endpoint_response("revocation"))
         self.app = app
-        self.verifier = ClientAssertionVerifier(
-            policy=AssertionPolicy(audience="https://op.example.com"),
-            clients=registered_clients(self.server),
-            replay_store=MemoryReplayStore(),
-        )
-        register_private_key_jwt(self.server, self.verifier)
+        self.reported: list[Event] = []
+        self._own = self.server.authenticate_client
+        self.register(registered_clients(self.server))
         self.tenant: Tenant = RelyingParty().tenant()
+
+    def register(self, clients: Any) -> None:
+        """Let the clients that a verifier knows authenticate, in place of those of before."""
+        self.server.authenticate_client = self._own
+        verifier = ClientAssertionVerifier(
+            policy=AssertionPolicy(audience="https://op.example.com"),
+            clients=clients,
+            replay_store=MemoryReplayStore(),
+            on_event=self.reported.append,
+        )
+        register_private_key_jwt(self.server, verifier)
+
+    def refusals(self) -> list[Reason]:
+        reasons = [event.reason for event in self.reported if isinstance(event, AssertionRefused)]
+        self.reported.clear()
+        return reasons
 
     def query_client(self, client_id: str) -> Client | None:
         self.asked += 1
@@ -174,6 +197,116 @@ def test_where_nothing_else_is_listed_a_request_without_an_assertion_gets_our_an
 ) -> None:
     world.list_methods("private_key_jwt")
     assert wire(world.post({"grant_type": "client_credentials"}, endpoint)) == INVALID_CLIENT
+
+
+def test_a_client_that_must_send_an_assertion_is_told_apart_from_a_wrong_secret(world: World) -> None:
+    """Authlib answers both in the same way; the reason is for the operator."""
+    world.add()
+    form = {"grant_type": "client_credentials"}
+    for sent in (
+        {"form": form, "Authorization": basic(world.tenant.client_id)},
+        {"form": {**form, "client_id": world.tenant.client_id, "client_secret": "s3cret"}},
+    ):
+        answer = world.post(**sent)
+        assert (answer.status_code, answer.json()) == (401, INVALID_CLIENT.body)
+    assert world.refusals() == [Reason.MISSING_ASSERTION] * 2
+    # These are Authlib's to answer: nobody, a client of another method, and one that may use both.
+    world.clients["secretive"] = Client("secretive", {"token": "client_secret_basic"})
+    world.clients["both"] = Both("both", {})
+    for client_id in ("nobody", "secretive", "both"):
+        wrong = "Basic " + base64.b64encode(f"{client_id}:wrong".encode()).decode()
+        assert "cannot authenticate" in world.post(form, Authorization=wrong).text or client_id == "nobody"
+    assert world.refusals() == []
+
+
+class Both(Client):
+    """A client on its way from a secret to a key."""
+
+    def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
+        return method in ("private_key_jwt", "client_secret_basic")
+
+
+def test_a_client_that_may_use_both_comes_in_by_its_secret(world: World) -> None:
+    world.clients["both"] = Both("both", {}, jwks=world.tenant.document())
+    form = {"grant_type": "client_credentials"}
+    assert world.post(form, Authorization=basic("both")).status_code == 200
+
+
+@pytest.mark.parametrize("known", ["list", "mapping", "function"])
+def test_what_the_verifier_knows_is_registered_whatever_the_model_says(world: World, known: str) -> None:
+    tenant = world.tenant
+    registered = {tenant.client_id: RegisteredClient(tenant.client_id, jwks=tenant.document())}
+    clients: dict[str, Any] = {"list": [*registered.values()], "mapping": registered, "function": registered.get}
+    world.register(clients[known])
+    world.add({"token": "client_secret_basic", "revocation": "client_secret_basic"})
+    for endpoint in ("token", "revocation"):
+        form = {"grant_type": "client_credentials"}
+        assert world.post({**form, **token_request(tenant.assertion())}, endpoint).status_code == 200
+        refused = world.post(form, endpoint, Authorization=basic(tenant.client_id))
+        assert wire(refused) == INVALID_CLIENT_TRIED_BASIC
+    assert world.refusals() == [Reason.MISSING_ASSERTION] * 2
+    # What cannot be asked lets nobody in.
+    world.register(failing_look_up)
+    assert wire(world.post(form, Authorization=basic(tenant.client_id))) == TEMPORARILY_UNAVAILABLE
+
+
+def failing_look_up(client_id: str) -> RegisteredClient:
+    raise OSError("no route")
+
+
+def test_a_client_that_is_known_must_be_the_servers_too_and_keeps_its_assertion(world: World) -> None:
+    tenant = world.tenant
+    world.register([RegisteredClient(tenant.client_id, jwks=tenant.document())])
+    form = token_request(tenant.assertion())
+    assert wire(world.post(form)) == INVALID_CLIENT
+    assert world.refusals() == [Reason.UNKNOWN_CLIENT]
+    world.add()
+    assert world.post(form).status_code == 200
+
+
+def test_a_client_is_registered_under_the_name_that_is_stored() -> None:
+    """A column that compares without case answers to every spelling; each would have replay marks of its own."""
+    stored = Client("PORTAL-acme", {"token": "private_key_jwt"}, jwks_uri="https://c.example/")
+    named = SimpleNamespace(
+        get_client_id=lambda: "PORTAL-acme",
+        check_endpoint_auth_method=stored.check_endpoint_auth_method,
+        jwks_uri="https://c.example/",
+    )
+    for client in (stored, named):
+        found = registered_clients(SimpleNamespace(query_client=lambda _, client=client: client))("portal-ACME")
+        assert found is not None
+        assert found.client_id == "PORTAL-acme"
+
+
+def test_the_spellings_of_a_name_are_no_clients(world: World) -> None:
+    world.add()
+    stored = world.clients[world.tenant.client_id]
+    world.clients[world.tenant.client_id.upper()] = stored
+    other = world.tenant.client_id.upper()
+    assert wire(world.post(token_request(world.tenant.assertion(iss=other, sub=other)))) == INVALID_CLIENT
+    assert world.post(token_request(world.tenant.assertion())).status_code == 200
+
+
+def test_the_request_of_the_framework_tells_why_it_was_refused(world: World) -> None:
+    seen: list[Any] = []
+
+    @world.app.after_request
+    def log(response: Any) -> Any:
+        seen.append(refusal(flask_request))
+        return response
+
+    world.add()
+    world.post(token_request(world.tenant.defective("expired")))
+    world.post(token_request(world.tenant.assertion()))
+    assert [error and error.reason for error in seen] == [Reason.EXPIRED, None]
+
+
+def test_a_header_field_that_is_no_text_is_no_error_of_ours(world: World) -> None:
+    world.list_methods("client_secret_post")
+    answer = world.post(
+        {"grant_type": "client_credentials"}, Authorization="Basic " + base64.b64encode(b"\xff").decode()
+    )
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_client")
 
 
 def test_a_client_may_be_registered_for_some_endpoints_only(world: World) -> None:

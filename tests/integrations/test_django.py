@@ -11,7 +11,9 @@ from typing import Any
 
 import httpx
 import pytest
+from django.apps import AppConfig
 from django.conf import settings
+from django.core import checks
 from django.test import override_settings
 
 import children
@@ -298,3 +300,11 @@ def test_a_verifier_may_be_given_to_a_view(provider: Provider) -> None:
 def test_a_wrong_argument_is_named(settings: dict[str, Any], named: str) -> None:
     with pytest.raises(ConfigurationError, match=named):
         client_authentication(**settings)(lambda request, client: None)
+
+
+def test_the_app_has_nothing_to_check_without_the_toolkit() -> None:
+    config = AppConfig.create("private_key_jwt.integrations")
+    assert config.label == "private_key_jwt_integrations"
+    before = set(checks.registry.registry.registered_checks)
+    config.ready()
+    assert checks.registry.registry.registered_checks == before

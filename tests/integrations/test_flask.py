@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any, ClassVar
 
 import httpx
@@ -10,8 +11,8 @@ from flask import Flask, Response, request
 from flask.views import MethodView
 
 from integrations.apps import Provider
-from integrations.scenarios import INVALID_CLIENT, INVALID_REQUEST, token_request, wire
-from private_key_jwt import AuthenticationError, ClientAssertionVerifier, ConfigurationError
+from integrations.scenarios import FORM, INVALID_CLIENT, INVALID_REQUEST, token_request, wire
+from private_key_jwt import AuthenticationError, ClientAssertionVerifier, ConfigurationError, Reason
 from private_key_jwt.integrations.flask import authenticate, client_authentication, error_response
 from private_key_jwt.testing import Tenant
 
@@ -128,3 +129,18 @@ def test_one_call_in_a_view_does_it_too(verifier: ClientAssertionVerifier, tenan
 def test_a_wrong_setting_is_named(verifier: ClientAssertionVerifier, settings: dict[str, Any], named: str) -> None:
     with pytest.raises(ConfigurationError, match=named):
         client_authentication(**{"verifier": verifier} | settings)
+
+
+class Gone(io.BytesIO):
+    """A body whose client goes away."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        raise ConnectionResetError("secret")
+
+
+def test_a_client_that_goes_away_is_refused(verifier: ClientAssertionVerifier, provider: Provider) -> None:
+    environ = {"CONTENT_LENGTH": "100", "wsgi.input": Gone()}
+    answer = an_app(verifier).test_client().post("/token", content_type=FORM, environ_overrides=environ)
+    assert answer.status_code == 400
+    assert provider.refusals() == [Reason.INVALID_REQUEST]
+    assert "secret" not in answer.text

@@ -129,17 +129,24 @@ async def abegin(
     optional: bool,
 ) -> AsyncPendingAssertion | None:
     """See ``begin``. Whoever asks in the meantime waits."""
-    outcome = outcomes.of(verifier)
-    async with outcome.lock:
-        if not outcome.is_begun:
-            try:
-                form, outcome.authorization = await read()
-                outcome.pending = await verifier.begin_authentication(form, outcome.authorization, optional=True)
-            except AuthenticationError as error:
-                outcome.error = outcomes.refuse(verifier, error)
-            outcome.is_begun = True
+    async with outcomes.of(verifier).lock:
+        await _begin_once(verifier, outcomes, read)
     pending: AsyncPendingAssertion | None = outcomes.pending(verifier, optional=optional)
     return pending
+
+
+async def _begin_once(
+    verifier: AsyncClientAssertionVerifier, outcomes: Outcomes, read: Callable[[], Awaitable[Parts]]
+) -> None:
+    outcome = outcomes.of(verifier)
+    if outcome.is_begun:
+        return
+    try:
+        form, outcome.authorization = await read()
+        outcome.pending = await verifier.begin_authentication(form, outcome.authorization, optional=True)
+    except AuthenticationError as error:
+        outcome.error = outcomes.refuse(verifier, error)
+    outcome.is_begun = True
 
 
 async def aauthenticate(
