@@ -11,7 +11,6 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping
-from concurrent.futures import Future
 from functools import partial
 from typing import Any, Generic, Self, TypeVar
 
@@ -34,6 +33,7 @@ from . import _flow, _http, _refusals
 from ._destination import Destination
 from ._fetches import Ending, Fetch, Handle, Outcome, RefreshRequest, Status
 from ._flow import ClaimShared, FindStep, Get, ParseKeys, Pause, ReadCache, Refresh, RefreshStep
+from ._parsing import parse_async
 from ._state import FetcherState
 
 __all__ = ["AsyncJWKSFetcher", "JWKSFetcher"]
@@ -48,9 +48,6 @@ _INTERRUPTED = Outcome(Status.FAILED, "the fetch was interrupted")
 _CLOSED = Outcome(Status.REFUSED, "the fetcher is closed")
 
 _MAX_KEY_SETS = 100_000
-_PARSED_ON_THE_LOOP = 1_024
-"""Bytes of the largest document that is read on an event loop: one key, and well under a millisecond."""
-
 _CACHE_METHODS = ("get", "put", "claim")
 
 
@@ -376,21 +373,6 @@ async def _wait_for(fetch: Fetch[Any], ended: asyncio.Future[None], deadline: fl
     return fetch.outcome
 
 
-async def _call_in_thread(call: Callable[[], object]) -> object:
-    """Call in a thread of its own: the event loop's pool has a few threads, which may all wait for somebody else."""
-    future: Future[object] = Future()
-    future.set_running_or_notify_cancel()  # a waiter that is cancelled takes nobody down
-
-    def run() -> None:
-        try:
-            future.set_result(call())
-        except BaseException as error:
-            future.set_exception(error)
-
-    threading.Thread(target=run, name="jwks-parse", daemon=True).start()
-    return await asyncio.wrap_future(future)
-
-
 class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
     """JWKSFetcher for asyncio: the same arguments, with an ``httpx.AsyncClient`` and a sync or async cache.
 
@@ -511,8 +493,7 @@ class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
                 forced = fetch.request.forced
                 return await _http.aget(self._http_client, uri, self.policy, forced=forced, headers=self._headers)
             case ParseKeys(body):
-                parse = partial(jwk_set.loads_key_set, body, self.policy.max_keys)
-                return parse() if len(body) <= _PARSED_ON_THE_LOOP else await _call_in_thread(parse)
+                return await parse_async(body, self.policy.max_keys)
             case ReadCache():
                 return await self._call_cache(lambda: self._cache.get(uri, self._clock()), otherwise=None)
             case Pause(seconds):

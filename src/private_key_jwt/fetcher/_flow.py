@@ -199,8 +199,8 @@ def refresh(state: FetcherState[Any], fetch: Fetch[Any]) -> Generator[RefreshSte
         keys: KeySet = yield ParseKeys(answer.body)
     except (FetchFailed, ValueError) as error:
         return Outcome(Status.FAILED, one_line(str(error)))  # httpx quotes a Location that is no URL
-    _report(state, jwks_uri, keys, state.clock() - asked.clock)
     digest = hash(answer.body)
+    yield from _report(state, jwks_uri, keys, state.clock() - asked.clock, digest)
     entry = new_entry(keys, asked, policy, age=answer.age, number=fetch.number, digest=digest)
     state.keep(jwks_uri, entry)
     yield WriteCache(JWKSDocument(answer.body, entry.fetched_at))
@@ -254,8 +254,15 @@ def _look(state: FetcherState[Any], fetch: Fetch[Any]) -> Generator[RefreshStep,
     return request.query is not None and isinstance(look_up(keys, request.query).found, VerificationKey)
 
 
-def _report(state: FetcherState[Any], jwks_uri: str, keys: KeySet, duration: float) -> None:
+def _report(
+    state: FetcherState[Any], jwks_uri: str, keys: KeySet, duration: float, digest: int
+) -> Generator[RefreshStep, Any, None]:
+    """Report a fetch, and the keys that are skipped where its document is a new one."""
     state.report(KeysFetched(jwks_uri=jwks_uri, members=len(keys.members), usable=len(keys.usable), duration=duration))
+    known = state.entry(jwks_uri)
+    if known is not None and known.digest == digest:
+        return
     for member in keys.members:
         if member.fault is not None:
             state.report(KeySkipped(jwks_uri=jwks_uri, kid=escape_name(member.kid), fault=one_line(member.fault)))
+            yield Pause(0)  # others have their turn: a handler that logs takes a while for 64 of them
