@@ -152,8 +152,8 @@ LAWS = [
         1,
         "a client_id and a jti run into each other",
         "_core/replay.py",
-        r"b'%d:%b%b' % \(len\(client\), ",
-        replace(r"b'%d:%b%b' % \(len\(client\), ", "b'%b%b' % ("),
+        r"\{len\(client_id\)\}:",
+        replace(r"\{len\(client_id\)\}:", ""),
         "test_a_separator_cannot_be_forged",
     ),
     Breach(
