@@ -29,8 +29,8 @@ from private_key_jwt import (
 )
 from private_key_jwt._core.addresses import KINDS, kind_of
 from private_key_jwt._core.response import FetchFailed
+from private_key_jwt._look_ups import Located
 from private_key_jwt.fetcher._destination import Destination
-from private_key_jwt.fetcher._look_ups import Located
 from support import jwk, registered
 
 HOST = "idp.example"

@@ -20,10 +20,10 @@ from children import holds
 from edges import LOOPBACK, Edge
 from loopback import Publisher
 from names import Names
-from private_key_jwt import AsyncJWKSFetcher, JWKSFetcher, JWKSPolicy, Reason, TemporarilyUnavailable
+from private_key_jwt import AsyncJWKSFetcher, JWKSFetcher, JWKSPolicy, Reason, TemporarilyUnavailable, _look_ups
 from private_key_jwt._core.addresses import kind_of
 from private_key_jwt._core.response import FetchFailed
-from private_key_jwt.fetcher import _http, _look_ups
+from private_key_jwt.fetcher import _http
 from support import jwk, registered
 
 SHORT = JWKSPolicy(allow_http_loopback=True, timeout=0.3)

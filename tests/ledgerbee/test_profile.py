@@ -104,7 +104,7 @@ def test_the_two_portals_differ_only_in_await() -> None:
         "-             self._client.close()",
         "+             self._open().close()",
         "-                     step = flow.send(send(self._client, post, step.seconds))",
-        "+                     step = flow.send(send(self._open(), post, step.seconds))",
+        "+                     step = flow.send(send(self._open(), post, step.seconds, is_ours=self._is_own))",
         "+     def _open(self):",
         "+         if self._client is None:",
         "+             self._client = httpx.Client(verify=ssl_context(), trust_env=False)",

@@ -16,10 +16,10 @@ import httpx
 
 from .._core.addresses import Address, Kind, check_host, kind_of, read_address
 from .._core.response import FetchFailed
+from .._look_ups import Located, look_up, look_up_async
 from .._text import quote
 from ..clients import is_loopback
 from ..policy import JWKSPolicy, Network, read_private_host
-from ._look_ups import Located, look_up, look_up_async
 from ._route import DIRECT, Route, Way
 
 __all__ = ["Destination"]

@@ -301,7 +301,7 @@ class AsyncPortalSSO:
         try:
             while True:
                 if isinstance(step, Attempt):
-                    step = flow.send(await asend(await self._open(), post, step.seconds))
+                    step = flow.send(await asend(await self._open(), post, step.seconds, is_ours=self._is_own))
                 else:
                     await asyncio.sleep(step.seconds)
                     step = next(flow)

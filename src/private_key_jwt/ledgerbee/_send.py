@@ -13,6 +13,7 @@ import contextvars
 import ipaddress
 import ssl
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,7 @@ import httpx
 
 from .._core.response import BodyReader, FetchFailed
 from .._http_client import USER_AGENT, Watchdog, body_headers, is_tls_verified, without_cookies_and_hooks
+from .._look_ups import look_up_async
 from .._text import describe_error
 from ._attempts import Answered, Failed, Outcome
 
@@ -193,8 +195,11 @@ def _open(client: httpx.Client, post: Post, trace: Callable[..., None], seconds:
     raise _Refused(_ONLY_POOLED)
 
 
-async def asend(client: httpx.AsyncClient, post: Post, seconds: float) -> Outcome:
-    """Make one attempt, in at most ``seconds``."""
+async def asend(client: httpx.AsyncClient, post: Post, seconds: float, *, is_ours: bool) -> Outcome:
+    """Make one attempt, in at most ``seconds``.
+
+    is_ours: whether the client is our own, which looks host names up in the event loop's pool of threads.
+    """
     if client.is_closed:
         return _CLOSED
     connection = _Connection(post.url)
@@ -203,21 +208,35 @@ async def asend(client: httpx.AsyncClient, post: Post, seconds: float) -> Outcom
         connection.follow(event, info)
 
     try:
-        async with (
-            asyncio.timeout(seconds),
-            contextlib.aclosing(await _aopen(client, post, trace, seconds)) as response,
-        ):
-            reader = _reader(response)
-            if response.is_stream_consumed:
-                reader.feed(response.content)
-            else:
-                async for chunk in response.aiter_raw():
-                    reader.feed(chunk)
-            return _answer(response, reader.body(), post.credential)
+        async with asyncio.timeout(seconds):
+            if is_ours and (fault := await _find_host(post.url, connection, seconds)):
+                return fault
+            async with contextlib.aclosing(await _aopen(client, post, trace, seconds)) as response:
+                reader = _reader(response)
+                if response.is_stream_consumed:
+                    reader.feed(response.content)
+                else:
+                    async for chunk in response.aiter_raw():
+                        reader.feed(chunk)
+                return _answer(response, reader.body(), post.credential)
     except TimeoutError:
         return _late(was_sent=connection.may_be_sent)
     except Exception as error:
         return _failed(error, connection)
+
+
+async def _find_host(url: httpx.URL, connection: _Connection, seconds: float) -> Failed | None:
+    """Look the host name up, in a thread of its own, and return why it is not found.
+
+    The client looks it up again, in the event loop's pool. That has a few threads for everything: a name server that
+    hangs would keep them from the whole program, and attempt after attempt would take another.
+    """
+    connection.is_traced = True  # nothing is sent before the first event
+    try:
+        await look_up_async(url.raw_host.decode("ascii"), time.monotonic() + seconds)
+    except FetchFailed as error:
+        return Failed(str(error), was_sent=False)
+    return None
 
 
 async def _aopen(

@@ -18,10 +18,10 @@ from typing import NamedTuple
 
 from cachetools import LRUCache
 
-from .._core.addresses import Address, Kind, kind_of
-from .._core.response import FetchFailed
-from .._fork import renew_after_fork
-from .._text import describe_error, quote
+from ._core.addresses import Address, Kind, kind_of
+from ._core.response import FetchFailed
+from ._fork import renew_after_fork
+from ._text import describe_error, quote
 
 __all__ = ["MAX_HANGING", "Located", "look_up", "look_up_async"]
 
@@ -55,7 +55,7 @@ class _LookUp:
 
 
 class _LookUps:
-    """What is under way in this process, over all fetchers.
+    """What is under way in this process, over all fetchers and calls.
 
     A look-up is counted by being here, from its thread's start to its thread's end, and that thread alone takes it
     away: an exception out of a signal handler, which reaches no thread but the main one, leaves no place taken.
