@@ -9,6 +9,7 @@ import atexit
 import contextlib
 import itertools
 import os
+import select
 import shutil
 import signal
 import socket
@@ -214,19 +215,21 @@ class Cluster:
 
 
 class Sentinels:
-    """A master, a replica of it, and three Sentinels that fail over when the master is gone for a second."""
+    """A master, a replica of it, and three Sentinels that fail over when the master is gone for half a second."""
 
     name = "marks"
 
     def __init__(self, engine: str) -> None:
-        self.master = RedisServer(engine)
+        self.master = RedisServer(engine, repl_diskless_sync_delay="0")
         self.replica = RedisServer(engine, replicaof=f"127.0.0.1 {self.master.port}")
         settings = (
             f"sentinel monitor {self.name} 127.0.0.1 {self.master.port} 2\n"
-            f"sentinel down-after-milliseconds {self.name} 1000\nsentinel failover-timeout {self.name} 3000\n"
+            f"sentinel down-after-milliseconds {self.name} 500\nsentinel failover-timeout {self.name} 2000\n"
         )
         self.sentinels = [RedisServer(engine, sentinel=settings) for _ in range(3)]
         until(self._are_ready, "the Sentinels do not know each other")
+        with self.replica.client() as replica:
+            until(lambda: replica.info("replication")["master_link_status"] == "up", "the replica does not follow")
 
     def _are_ready(self) -> bool:
         with contextlib.ExitStack() as stack:
@@ -240,6 +243,57 @@ class Sentinels:
     def stop(self) -> None:
         for each in [*self.sentinels, self.replica, self.master]:
             each.stop()
+
+
+class TLSServer:
+    """A server that speaks TLS on ``port``: by itself where its binary can, else behind a terminator, as many run."""
+
+    def __init__(self, engine: str, context: ssl.SSLContext, trusted: Path, secret: Path) -> None:
+        self.trusted = trusted
+        self.port = free_port()
+        self._stop: Callable[[], object] = lambda: None
+        able = next((found for found in _binaries(engine) if speaks_tls(found)), None)
+        if able is not None:
+            files = {"tls_cert_file": str(trusted), "tls_key_file": str(secret), "tls_ca_cert_file": str(trusted)}
+            self.server = RedisServer(executable=able, tls_port=str(self.port), tls_auth_clients="no", **files)
+        else:
+            self.server = RedisServer(engine)
+            self._terminate(context)
+
+    def _terminate(self, context: ssl.SSLContext) -> None:
+        listener = socket.create_server(("127.0.0.1", self.port))
+        threads: list[threading.Thread] = []
+
+        def accept() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    threads.append(threading.Thread(target=serve, args=listener.accept()[:1]))
+                    threads[-1].start()
+
+        def serve(raw: socket.socket) -> None:
+            with contextlib.suppress(OSError), context.wrap_socket(raw, server_side=True) as client:
+                with socket.create_connection(("127.0.0.1", self.server.port)) as server:
+                    while True:
+                        for each in [client] if client.pending() else select.select([client, server], [], [])[0]:
+                            data = each.recv(65_536)
+                            if not data:
+                                return
+                            (server if each is client else client).sendall(data)
+
+        threads.append(threading.Thread(target=accept))
+        threads[0].start()
+
+        def stop() -> None:
+            _shut(listener)
+            listener.close()
+            for thread in threads:
+                thread.join(10)
+
+        self._stop = stop
+
+    def stop(self) -> None:
+        self.server.stop()
+        self._stop()
 
 
 class Proxy:

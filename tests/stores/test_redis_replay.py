@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import subprocess
 import sys
@@ -12,8 +13,11 @@ import time
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from types import FrameType
+from typing import Any
 
 import pytest
+import redis
 
 from edges import Edge
 from private_key_jwt import Reason, TemporarilyUnavailable
@@ -329,3 +333,110 @@ def test_a_server_killed_under_load_lets_nobody_in_twice(edge: Edge, start: Call
             assert answers.count(True) == 1
     assert any(Reason.REPLAY_STORE_UNAVAILABLE in answers for answers in by_key)
     assert all(not store.add(key, NOW + 100, NOW) for key, answers in zip(keys, by_key, strict=True) if True in answers)
+
+
+# Answers left unread
+
+LEFT = "SET", "left unread", "1"  # its answer, OK, is also that to an add of a new key
+
+
+def test_an_answer_that_others_left_unread_is_nobody_elses(server: RedisServer, prefix: str) -> None:
+    """As redis-py leaves one, when a signal handler raises in other code that shares the client."""
+    with redis.Redis.from_url(server.url, protocol=3) as client:
+        store = RedisReplayStore(client, prefix=prefix)
+        known = fresh_key()
+        assert store.add(known, NOW + 100, NOW)
+        connection = client.connection_pool.get_connection()
+        connection.send_command(*LEFT)
+        assert connection.can_read(5)
+        client.connection_pool.release(connection)
+        assert answer(store, known) is not True
+        assert [store.add(key, NOW + 100, NOW) for key in (known, fresh_key())] == [False, True]
+
+
+def test_an_answer_that_other_tasks_left_unread_is_nobody_elses(server: RedisServer, prefix: str) -> None:
+    async def check() -> None:
+        client = redis.asyncio.Redis.from_url(server.url, protocol=3)
+        store = AsyncRedisReplayStore(client, prefix=prefix)
+        known = fresh_key()
+        assert await store.add(known, NOW + 100, NOW)
+        connection = await client.connection_pool.get_connection()
+        await connection.send_command(*LEFT)
+        await client.connection_pool.release(connection)
+        with contextlib.suppress(TemporarilyUnavailable):
+            assert await store.add(known, NOW + 100, NOW) is False
+        assert [await store.add(key, NOW + 100, NOW) for key in (known, fresh_key())] == [False, True]
+        await client.aclose()
+
+    asyncio.run(check())
+
+
+# Exceptions of signal handlers
+
+
+class Interrupt(BaseException):
+    """What a signal handler raises."""
+
+
+def interrupted(call: Callable[[], object], instant: int) -> bool:
+    """Call, and raise at the given instant of those at which CPython runs signal handlers; False when it ended before.
+
+    They are the starts and ends of functions, of Python and of C, ours and redis-py's.
+    """
+    instants = itertools.count()
+
+    def profile(_frame: FrameType, event: str, _argument: object) -> None:
+        if event != "c_call" and next(instants) == instant:
+            raise Interrupt
+
+    sys.setprofile(profile)
+    try:
+        call()
+    except Interrupt:
+        return True
+    finally:
+        sys.setprofile(None)
+    return False
+
+
+INSTANTS = range(1, 3_000)  # more than an add has
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # the collector closes what redis-py was just opening
+@pytest.mark.parametrize("protocol", [2, 3])
+def test_after_an_interrupt_anywhere_the_next_adds_get_answers_of_their_own(
+    server: RedisServer, prefix: str, protocol: int
+) -> None:
+    """With RESP 3, redis-py hands out connections that still hold an answer."""
+    with redis.Redis.from_url(server.url, protocol=protocol) as client:
+        store = RedisReplayStore(client, prefix=prefix)
+        known = fresh_key()
+        assert store.add(known, NOW + 100, NOW)
+        for instant in INSTANTS:
+            if not interrupted(lambda: store.add(fresh_key(), NOW + 100, NOW), instant):
+                break
+            answers = [answer(store, key) for key in (known, known, fresh_key(), known)]
+            assert answers.count(True) <= (answers[2] is True), (instant, answers)
+            assert answers[1:] == [False, True, False], (instant, answers)
+        assert instant > 100
+
+
+def answer(store: Any, key: bytes) -> object:
+    try:
+        return store.add(key, NOW + 100, NOW)
+    except TemporarilyUnavailable as error:
+        return error.detail
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_interrupts_use_up_no_connection(server: RedisServer, prefix: str) -> None:
+    store = RedisReplayStore.from_url(f"{server.url}?max_connections=2", prefix=prefix)
+    known = fresh_key()
+    assert store.add(known, NOW + 100, NOW)
+    ended = 0
+    for instant in INSTANTS:
+        ended += not interrupted(lambda: store.add(fresh_key(), NOW + 100, NOW), instant)
+        if ended == 2:
+            break
+        assert [answer(store, key) for key in (known, known, fresh_key())][1:] == [False, True], instant
+    store.close()

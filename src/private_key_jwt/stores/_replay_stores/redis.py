@@ -39,7 +39,7 @@ from typing import Any, Self
 import redis
 import redis.asyncio
 
-from ..._text import describe_error
+from ..._text import one_line
 from ..._validation import check_number
 from ...exceptions import ConfigurationError, PrivateKeyJWTError
 from .._redis_check import CONFIG_PATTERN, describe_servers
@@ -92,6 +92,11 @@ class _Marks:
 def _targets(client: Any) -> dict[str, Any]:
     """Return which nodes are asked what they are: of a Cluster, all that take writes."""
     return {"target_nodes": "primaries"} if is_cluster(client) else {}
+
+
+def _describe(error: Exception) -> str:
+    # Whole: what matters of a TLS failure stands at its end. It quotes no URL and no password.
+    return f"{type(error).__name__}: {one_line(str(error)) or 'no answer in time'}"
 
 
 def _report_unfit(error: PrivateKeyJWTError) -> None:
@@ -168,7 +173,7 @@ class RedisReplayStore:
         try:
             added = self._marks.is_new(self._sender.send(self._marks.command(key, expires_at, now)))
         except Exception as error:
-            raise store_unavailable(self, describe_error(error)) from error
+            raise store_unavailable(self, _describe(error)) from error
         if not self._looked:
             self._look()
         return added
@@ -189,7 +194,7 @@ class RedisReplayStore:
         except ConfigurationError:
             raise
         except Exception as error:
-            raise store_unavailable(self, describe_error(error)) from error
+            raise store_unavailable(self, _describe(error)) from error
 
     def _ask_config(self) -> Any:
         try:
@@ -245,7 +250,7 @@ class AsyncRedisReplayStore:
         try:
             added = self._marks.is_new(await self._sender.send(self._marks.command(key, expires_at, now)))
         except Exception as error:
-            raise store_unavailable(self, describe_error(error)) from error
+            raise store_unavailable(self, _describe(error)) from error
         if not self._looked:
             await self._look()
         return added
@@ -259,7 +264,7 @@ class AsyncRedisReplayStore:
         except ConfigurationError:
             raise
         except Exception as error:
-            raise store_unavailable(self, describe_error(error)) from error
+            raise store_unavailable(self, _describe(error)) from error
 
     async def _ask_config(self) -> Any:
         try:
