@@ -2,6 +2,7 @@
 
     python benchmarks/replay_stores.py            about eight minutes
     python benchmarks/replay_stores.py --short    about half a minute
+    python benchmarks/replay_stores.py --against ../other/src    only adds, beside those of another version's stores
 
 Rounds of store and bare operation alternate in one process, so that a noisy machine disturbs both alike; the ratio
 is the median over the rounds. ``REDIS_URL`` and ``DATABASE_URL`` name servers to use; without them servers of
@@ -11,6 +12,7 @@ their own are started, as the tests do (the ``test`` extra brings them).
 from __future__ import annotations
 
 import argparse
+import asyncio
 import secrets
 import sqlite3
 import sys
@@ -21,6 +23,8 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
@@ -42,6 +46,7 @@ from private_key_jwt import (
     JWKSPolicy,
     MemoryReplayStore,
 )
+from private_key_jwt import stores as our_stores
 from private_key_jwt.stores import RedisReplayStore, SQLAlchemyReplayStore, SQLiteReplayStore
 from private_key_jwt.testing import RelyingParty
 
@@ -156,6 +161,115 @@ def adds(subjects: list[Subject], number: int, rounds: int) -> Table:
             f"{median(bares):,.0f}",
             f"{median(ratios):.2f} x",
         )
+    return table
+
+
+@dataclass(frozen=True)
+class Versions:
+    """What one kind of caller does with this version's store, with the other's, and with the bare operation."""
+
+    name: str
+    callers: str
+    numbers: tuple[int, ...]
+    run: Callable[[Any, int, int], float]
+    calls: tuple[Any, Any, Any]
+
+
+def other_stores(src: Path) -> Any:
+    """The stores of the version of the library in ``src``, beside those of this one."""
+    package = src / "private_key_jwt"
+    spec = spec_from_file_location("other_version", package / "__init__.py", submodule_search_locations=[str(package)])
+    if spec is None or spec.loader is None:
+        raise SystemExit(f"no version of the library in {src}")
+    module = module_from_spec(spec)
+    sys.modules["other_version"] = module
+    spec.loader.exec_module(module)
+    return import_module("other_version.stores")
+
+
+def run_tasks(runner: asyncio.Runner, call: Any, callers: int, number: int) -> float:
+    """Seconds for ``number`` calls by ``callers`` tasks together."""
+    keys = [[secrets.token_bytes(32) for _ in range(number // callers)] for _ in range(callers)]
+
+    async def one(own: list[bytes]) -> None:
+        for key in own:
+            await call(key)
+
+    async def all_of_them() -> float:
+        began = time.perf_counter()
+        await asyncio.gather(*(one(own) for own in keys))
+        return time.perf_counter() - began
+
+    return runner.run(all_of_them())
+
+
+@contextmanager
+def redis_versions(url: str, other: Any) -> Iterator[list[Versions]]:
+    import redis
+    import redis.asyncio
+
+    with asyncio.Runner() as runner, redis.Redis.from_url(url) as client:
+        stores = [module.RedisReplayStore.from_url(url, timeout=10) for module in (our_stores, other)]
+        async_stores = [module.AsyncRedisReplayStore.from_url(url, timeout=10) for module in (our_stores, other)]
+        async_client = redis.asyncio.Redis.from_url(url)
+
+        def adds_of(store: Any) -> Any:
+            return lambda key: store.add(key, NOW + 90, NOW)
+
+        def bare(client: Any) -> Any:
+            return lambda key: client.set(b"bare:" + key, 1, nx=True, px=150_000)
+
+        yield [
+            Versions(
+                "RedisReplayStore",
+                "threads",
+                (1, 16),
+                lambda call, callers, number: run(call, callers, number)[0],
+                (*map(adds_of, stores), bare(client)),
+            ),
+            Versions(
+                "AsyncRedisReplayStore",
+                "tasks",
+                (1, 16, 64),  # the bare client opens a connection for each task, and refuses to open more than 100
+                lambda call, callers, number: run_tasks(runner, call, callers, number),
+                (*map(adds_of, async_stores), bare(async_client)),
+            ),
+            Versions(
+                "AsyncRedisReplayStore",
+                "tasks",
+                (256,),
+                lambda call, callers, number: run_tasks(runner, call, callers, number),
+                (*map(adds_of, async_stores), None),
+            ),
+        ]
+        for store in stores:
+            store.close()
+        for store in async_stores:
+            runner.run(getattr(store, "aclose", getattr(store, "close", None))())
+        runner.run(async_client.aclose())
+        client.flushdb()
+
+
+def against(subjects: list[Versions], number: int, rounds: int) -> Table:
+    table = Table(box=SIMPLE_HEAD, title="Adds a second, beside another version's")
+    for title in ("store", "callers", "this", "other", "bare", "this / other", "this / bare"):
+        table.add_column(title, justify="left" if title == "store" else "right")
+    for subject in subjects:
+        for callers in subject.numbers:
+            seconds: list[list[float]] = [[], [], []]
+            for place in range(rounds):
+                for turn in range(3):  # each goes first as often
+                    which = (turn + place) % 3
+                    call = subject.calls[which]
+                    seconds[which].append(subject.run(call, callers, number) if call else float("nan"))
+            ours, theirs, bare = seconds
+            table.add_row(
+                subject.name,
+                f"{callers} {subject.callers}",
+                *(f"{number / median(each):,.0f}" for each in seconds),
+                f"{median(b / a for a, b in zip(ours, theirs, strict=True)):.2f}",
+                f"{median(b / a for a, b in zip(ours, bare, strict=True)):.2f}",
+            )
     return table
 
 
@@ -275,12 +389,19 @@ def _cpu(client: Any) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--short", action="store_true", help="fewer rounds, fewer entries")
-    short = parser.parse_args().short
+    parser.add_argument("--against", type=Path, metavar="SRC", help="another version's source, to measure beside")
+    arguments = parser.parse_args()
+    short = arguments.short
     from stores import postgres, redis_server
 
     number, rounds = (800, 3) if short else (4_000, 7)
     sizes = (10_000,) if short else (10_000, 100_000, 1_000_000)
     console = Console(width=120)
+    if arguments.against:
+        with redis_versions(redis_server.shared_url(), other_stores(arguments.against)) as versions:
+            console.print(machine_line("private-key-jwt", "redis"))
+            console.print(against(versions, 800 if short else 4_096, 5 if short else 9))
+        return
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         redis_url = redis_server.shared_url()

@@ -185,8 +185,8 @@ LAWS = [
         1,
         "the Redis store sets without NX",
         "stores/_replay_stores/redis.py",
-        r"name, b'1', 'NX', ",
-        replace(r"'NX', ", ""),
+        r"name, b'1', b'NX', ",
+        replace(r"b'NX', ", ""),
         "test_one_of_64_callers_wins",
     ),
     Breach(

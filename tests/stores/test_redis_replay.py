@@ -224,6 +224,27 @@ def test_a_server_that_never_answers_is_given_up_in_time(edge: Edge, server: Red
     assert answers[1:] == [False, False]
 
 
+def test_a_client_that_would_wait_for_ever_is_given_up_in_time(server: RedisServer) -> None:
+    async def check() -> None:
+        client = redis.asyncio.Redis.from_url(server.url, socket_timeout=None)
+        store = AsyncRedisReplayStore(client, timeout=0.2)
+        assert await store.add(fresh_key(), NOW + 100, NOW)
+        server.pause()
+        began = time.monotonic()
+        for _ in range(2):
+            answers = await asyncio.gather(
+                *(store.add(fresh_key(), NOW + 100, NOW) for _ in range(5)), return_exceptions=True
+            )
+            assert all("TimeoutError" in str(each) for each in answers), answers
+        assert time.monotonic() - began < 2
+        server.resume()
+        patient = AsyncRedisReplayStore(client, timeout=10)
+        assert await patient.add(fresh_key(), NOW + 100, NOW)
+        await client.aclose()
+
+    asyncio.run(check())
+
+
 def test_a_late_answer_is_nobody_elses(edge: Edge, proxy: Proxy) -> None:
     store = replay_store(edge, proxy.url, timeout=0.2)
     known = fresh_key()
@@ -238,7 +259,7 @@ def test_a_late_answer_is_nobody_elses(edge: Edge, proxy: Proxy) -> None:
 
 def test_the_answer_to_a_cancelled_add_is_nobody_elses(proxy: Proxy) -> None:
     async def check() -> None:
-        store = AsyncRedisReplayStore.from_url(proxy.url + "?max_connections=1", timeout=1)
+        store = AsyncRedisReplayStore.from_url(proxy.url + "?max_connections=1", timeout=5)
         known = fresh_key()
         assert await store.add(known, NOW + 100, NOW)
         for _ in range(20):
@@ -346,7 +367,7 @@ def test_an_answer_that_others_left_unread_is_nobody_elses(server: RedisServer, 
         store = RedisReplayStore(client, prefix=prefix)
         known = fresh_key()
         assert store.add(known, NOW + 100, NOW)
-        connection = client.connection_pool.get_connection()
+        connection: Any = client.connection_pool.get_connection()
         connection.send_command(*LEFT)
         assert connection.can_read(5)
         client.connection_pool.release(connection)
@@ -356,7 +377,7 @@ def test_an_answer_that_others_left_unread_is_nobody_elses(server: RedisServer, 
 
 def test_an_answer_that_other_tasks_left_unread_is_nobody_elses(server: RedisServer, prefix: str) -> None:
     async def check() -> None:
-        client = redis.asyncio.Redis.from_url(server.url, protocol=3)
+        client: Any = redis.asyncio.Redis.from_url(server.url, protocol=3)
         store = AsyncRedisReplayStore(client, prefix=prefix)
         known = fresh_key()
         assert await store.add(known, NOW + 100, NOW)

@@ -2,7 +2,7 @@
 
 redis-py pairs commands and answers by their order on a connection. Where an exception leaves an answer unread, as one
 that a signal handler raises can, the next command on that connection gets it: the OK of another assertion would then
-be taken for this one's. So each round trip carries a random proof that Redis must send back at its end, and a
+be taken for this one's. So each round trip carries a proof of its own that Redis must send back at its end, and a
 connection that answers anything else is closed.
 
 All commands that wait for one server go in one round trip, see ``_combiner``; a server that is slow is waited for once.
@@ -13,6 +13,7 @@ proof of its own, and redis-py follows the redirections.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +27,6 @@ from ._redis_client import is_cluster, is_own
 
 __all__ = ["AsyncSender", "Command", "Sender", "open_async_sender", "open_sender"]
 
-_PROOF_BYTES = 8
 _CLUSTER_TURNS = 50  # redis-py refuses whoever comes when all connections to a node, 100 by default, are taken
 _IN_SCRIPT = "local function run() {} end return {{ARGV[#ARGV], run()}}"
 
@@ -39,15 +39,15 @@ class Command:
     script: the same as a script, of ``KEYS[1]`` and the arguments, for a Cluster.
     """
 
-    words: tuple[Any, ...]
+    words: tuple[bytes, ...]
     script: str
     key: bytes
-    arguments: tuple[Any, ...]
+    arguments: tuple[bytes, ...]
 
     @classmethod
-    def of_script(cls, script: str, key: bytes, *arguments: Any) -> Self:
+    def of_script(cls, script: str, key: bytes, *arguments: bytes) -> Self:
         """Return the command that runs ``script`` wherever it is sent."""
-        return cls(("EVAL", script, 1, key, *arguments), script, key, arguments)
+        return cls((b"EVAL", script.encode(), b"1", key, *arguments), script, key, arguments)
 
     def with_proof(self, proof: bytes) -> tuple[Any, ...]:
         """Return the script that answers with the proof in front."""
@@ -87,8 +87,16 @@ class WrongAnswerError(redis.ConnectionError):
         super().__init__("the connection answered something else than it was asked, and was closed")
 
 
-def _with_proof(commands: Sequence[Command], proof: bytes) -> list[tuple[Any, ...]]:
-    return [*(command.words for command in commands), ("PING", proof)]
+_proofs = map(b"%x".__mod__, itertools.count(secrets.randbits(64)))
+"""No two alike in a process; a connection belongs to one."""
+
+
+def _packed(commands: Sequence[Command], proof: bytes) -> list[bytes]:
+    """Return what goes over the wire. redis-py's own packing takes three times as long: 4 µs of an add's 60."""
+    words = [*[command.words for command in commands], (b"PING", proof)]
+    return [
+        b"".join([b"*%d\r\n" % len(each) + b"".join([b"$%d\r\n%b\r\n" % (len(w), w) for w in each]) for each in words])
+    ]
 
 
 def _check_proof(answer: object, proof: bytes) -> None:
@@ -132,10 +140,10 @@ class _Sender:
             raise
 
     def _exchange(self, commands: Sequence[Command]) -> list[Any]:
-        proof = secrets.token_bytes(_PROOF_BYTES)
+        proof = next(_proofs)
         connection = self._pool.get_connection()
         try:
-            connection.send_packed_command(connection.pack_commands(_with_proof(commands, proof)))
+            connection.send_packed_command(_packed(commands, proof))
             answers = [_read(connection) for _ in commands]
             _check_proof(_read(connection), proof)
             if _is_outdated(answers):
@@ -159,20 +167,23 @@ class _AsyncSender:
     def __init__(self, client: redis.asyncio.Redis, timeout: float) -> None:
         self._pool: Any = client.connection_pool
         self._timeout = timeout
-        self._combiner: AsyncCombiner[Command, Any] = AsyncCombiner(self._send_batch, timeout=timeout)
+        # A client of the user's may wait for ever; asyncio.timeout is 2 µs that others need not pay.
+        waits_for_ever = self._pool.connection_kwargs.get("socket_timeout") is None
+        send_batch = self._exchange_in_time if waits_for_ever else self._exchange
+        self._combiner: AsyncCombiner[Command, Any] = AsyncCombiner(send_batch, timeout=timeout)
 
     async def send(self, command: Command) -> Any:
         return await self._combiner.submit(command)
 
-    async def _send_batch(self, commands: Sequence[Command]) -> list[Any]:
-        async with asyncio.timeout(self._timeout):  # a user's client may have no timeouts
+    async def _exchange_in_time(self, commands: Sequence[Command]) -> list[Any]:
+        async with asyncio.timeout(self._timeout):
             return await self._exchange(commands)
 
     async def _exchange(self, commands: Sequence[Command]) -> list[Any]:
-        proof = secrets.token_bytes(_PROOF_BYTES)
+        proof = next(_proofs)
         connection = await self._pool.get_connection()
         try:
-            await connection.send_packed_command(connection.pack_commands(_with_proof(commands, proof)))
+            await connection.send_packed_command(_packed(commands, proof))
             answers = [await _read_async(connection) for _ in commands]
             _check_proof(await _read_async(connection), proof)
             if _is_outdated(answers):
@@ -200,7 +211,7 @@ class _ClusterSender:
         self._client: Any = client
 
     def send(self, command: Command) -> Any:
-        proof = secrets.token_bytes(_PROOF_BYTES)
+        proof = next(_proofs)
         answer = self._client.execute_command(*command.with_proof(proof), **_NEVER_DECODE)
         try:
             return _proven(answer, proof)
@@ -216,7 +227,7 @@ class _AsyncClusterSender:
         self._timeout = timeout
 
     async def send(self, command: Command) -> Any:
-        proof = secrets.token_bytes(_PROOF_BYTES)
+        proof = next(_proofs)
         async with asyncio.timeout(self._timeout), self._turns:
             answer = await self._client.execute_command(*command.with_proof(proof), **_NEVER_DECODE)
         try:

@@ -120,8 +120,9 @@ class _Documents:
         window = math.ceil(policy.fetch_window * 1_000)
         return self._script(_CLAIM, "fetches:", jwks_uri, policy.fetch_limit, window)
 
-    def _script(self, script: str, kind: str, jwks_uri: str, *arguments: object) -> Command:
-        return Command.of_script(script, f"{self._prefix}{kind}{jwks_uri}".encode(), *arguments)
+    def _script(self, script: str, kind: str, jwks_uri: str, *arguments: bytes | int) -> Command:
+        words = [each if isinstance(each, bytes) else b"%d" % each for each in arguments]
+        return Command.of_script(script, f"{self._prefix}{kind}{jwks_uri}".encode(), *words)
 
     def read(self, answer: Any, now: float) -> JWKSDocument | None:
         """Return the document, its age carried over to the clock of ``now``. Raises ValueError for what is none."""

@@ -78,8 +78,8 @@ class _Marks:
     def command(self, key: bytes, expires_at: float, now: float) -> Command:
         """Return the one step on one key that makes a mark."""
         name = self._prefix + key
-        lifetime = max(1, math.ceil((expires_at - now + self._margin) * 1_000))
-        return Command(("SET", name, b"1", "NX", "PX", lifetime), _ADD, name, (lifetime,))
+        lifetime = b"%d" % max(1, math.ceil((expires_at - now + self._margin) * 1_000))
+        return Command((b"SET", name, b"1", b"NX", b"PX", lifetime), _ADD, name, (lifetime,))
 
     @staticmethod
     def is_new(answer: object) -> bool:
