@@ -215,43 +215,43 @@ def test_an_answer_that_the_deadline_cut_off_is_not_read_as_a_whole_one(publishe
     assert outcome == Failed("no complete answer in time", was_sent=True)
 
 
-def test_a_name_server_that_hangs_holds_no_caller(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def hang(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], str]]:
+    """Let no name server answer for a host, until the test ends. It gives the root of an API there."""
     release = threading.Event()
     look_up = socket.getaddrinfo
+    hung: set[object] = set()
 
-    def hang(host: Any, *args: Any, **kwargs: Any) -> Any:
-        if host not in ("api.ledgerbee.com", b"api.ledgerbee.com"):
+    def getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
+        if host not in hung:
             return look_up(host, *args, **kwargs)
         release.wait(10)
         raise socket.gaierror(socket.EAI_AGAIN, "no answer")
 
-    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    def hang(host: str) -> str:
+        hung.update((host, host.encode()))
+        return f"https://{host}/api"
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    yield hang
+    release.set()
+    for thread in threading.enumerate():
+        if thread.name in ("portal-sso", "jwks-look-up"):
+            thread.join(5)
+
+
+def test_a_name_server_that_hangs_holds_no_caller(edge: Edge, hang: Callable[[str], str]) -> None:
+    portal = edge.portal(api_key=KEY, base_url=hang(f"{edge.name}.hung.example"), timeout=0.3)
     started = time.monotonic()
-    try:
-        error = error_of(edge.portal(api_key=KEY, timeout=0.3))
-        assert time.monotonic() - started < 3
-    finally:
-        release.set()
+    error = error_of(portal)
+    assert time.monotonic() - started < 3
     assert error.detail == "no connection in time"
     assert not error.may_have_happened
-    for thread in _threads():
-        thread.join(5)
 
 
-def test_a_name_server_that_hangs_takes_no_thread_of_the_event_loops_pool(monkeypatch: pytest.MonkeyPatch) -> None:
-    release = threading.Event()
-    look_up = socket.getaddrinfo
-
-    def hang(host: Any, *args: Any, **kwargs: Any) -> Any:
-        if host not in ("api.ledgerbee.com", b"api.ledgerbee.com"):
-            return look_up(host, *args, **kwargs)
-        release.wait(10)
-        raise socket.gaierror(socket.EAI_AGAIN, "no answer")
-
-    monkeypatch.setattr(socket, "getaddrinfo", hang)
-
+def test_a_name_server_that_hangs_takes_no_thread_of_the_event_loops_pool(hang: Callable[[str], str]) -> None:
     async def call() -> None:
-        async with AsyncPortalSSO(api_key=KEY, timeout=0.3) as portal:
+        async with AsyncPortalSSO(api_key=KEY, base_url=hang("pool.hung.example"), timeout=0.3) as portal:
             calls = [portal.revoke_sessions(sub="u-1") for _ in range(64)]
             errors = await asyncio.gather(*calls, return_exceptions=True)
         assert {str(error) for error in errors} == {"no connection in time"}
@@ -259,11 +259,8 @@ def test_a_name_server_that_hangs_takes_no_thread_of_the_event_loops_pool(monkey
             assert await asyncio.to_thread(lambda: "free") == "free"
 
     started = time.monotonic()
-    try:
-        asyncio.run(call())  # at its end, too, a loop waits for its pool
-        assert time.monotonic() - started < 6
-    finally:
-        release.set()
+    asyncio.run(call())  # at its end, too, a loop waits for its pool
+    assert time.monotonic() - started < 6
 
 
 def test_a_name_that_nobody_has_is_no_connection(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -271,7 +268,7 @@ def test_a_name_that_nobody_has_is_no_connection(edge: Edge, monkeypatch: pytest
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    error = error_of(edge.portal(api_key=KEY), "mint")
+    error = error_of(edge.portal(api_key=KEY, base_url=f"https://{edge.name}.nobody.example/api"), "mint")
     assert "Name or service not known" in error.detail
     assert "(attempt 2)" in error.detail
     assert not error.may_have_happened
