@@ -128,7 +128,7 @@ def test_the_first_two_sh_blocks_are_one_command_each() -> None:
     assert "pytest" in tests
 
 
-@pytest.mark.parametrize("page", ["README.md", "tests/examples/README.md"])
+@pytest.mark.parametrize("page", ["README.md", "benchmarks/README.md", "tests/README.md", "tests/examples/README.md"])
 def test_every_link_leads_to_a_heading_or_a_file(page: str) -> None:
     for target in re.findall(r"\]\(([^)]+)\)", (ROOT / page).read_text()):
         name, _, anchor = target.partition("#")
