@@ -8,6 +8,7 @@ from importlib import import_module
 import pytest
 
 from private_key_jwt import InvalidClient, Reason
+from private_key_jwt.events import OnEvent
 from suite import corpus, hostile, ours, report
 from suite.measuring import CodePath, Items, Spread, in_own_process, interleave, percentiles, refusals
 from suite.report import Row, Section
@@ -68,8 +69,9 @@ def test_the_search_climbs_to_what_costs_most() -> None:
     assert hostile.search(cost, rounds=3_000, seed=1) == best
 
 
-def test_no_refusal_that_a_short_search_finds_costs_more_than_the_target() -> None:
-    cost, mixture = find_dearest(600)[0]
+@pytest.mark.parametrize("on_event", [None, lambda _event: None], ids=["default handler", "event handler"])
+def test_no_refusal_that_a_short_search_finds_costs_more_than_the_target(on_event: OnEvent | None) -> None:
+    cost, mixture = find_dearest(600, on_event=on_event)[0]
     assert cost <= LIMIT, mixture.describe()
 
 

@@ -116,7 +116,8 @@ class Mixture:
     parts: tuple[tuple[int, int], ...]
 
     def describe(self) -> str:
-        parts = ", ".join(f"{_FRAGMENTS[fragment]!a} x {times}" for fragment, times in self.parts)
+        names = [fragment if len(fragment) <= 24 else f"{fragment[:20]}...{len(fragment)}" for fragment in _FRAGMENTS]
+        parts = ", ".join(f"{names[fragment]!a} x {times}" for fragment, times in self.parts)
         return f"{self.place}, {self.size} bytes, {_FRAMES[self.frame][0]!a} … {parts}"
 
     def assertion(self, header: Object, claims: Object) -> str:

@@ -8,7 +8,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from private_key_jwt import AuthenticationError
+from private_key_jwt import AssertionPolicy, AuthenticationError, ClientAssertionVerifier, MemoryReplayStore
+from private_key_jwt.events import OnEvent
 
 from . import corpus, hostile, ours
 from .measuring import Step, frozen
@@ -34,16 +35,25 @@ def _logged() -> Iterator[None]:
         logger.level, logger.propagate = before
 
 
-def find_dearest(rounds: int, seed: int = 0, step: Step = lambda _text: None) -> list[tuple[float, hostile.Mixture]]:
+def find_dearest(
+    rounds: int, seed: int = 0, step: Step = lambda _text: None, on_event: OnEvent | None = None
+) -> list[tuple[float, hostile.Mixture]]:
     """Search for so many rounds, and return the dearest mixtures with their cost, the dearest first.
 
+    on_event: handles the events; the default handler does unless it is given.
     The cost is the least of three processor times, over the least of the RSA operation at the same moment.
     """
     party = ours.relying_party()
     tenant = party.tenant()
-    subject = ours.Sync([tenant.client()], ours.fetcher(party))
+    verifier = ClientAssertionVerifier(
+        policy=AssertionPolicy(audience=corpus.AUDIENCE),
+        clients=[tenant.client()],
+        replay_store=MemoryReplayStore(),
+        fetcher=ours.fetcher(party),
+        on_event=on_event,
+    )
     good = corpus.new_token(tenant)
-    subject.verifier.verify(good)
+    verifier.verify(good)
     floor = corpus.floor(tenant.current_key, [good])
     header, claims = tenant.header(), tenant.claims()
     number = 0
@@ -51,7 +61,7 @@ def find_dearest(rounds: int, seed: int = 0, step: Step = lambda _text: None) ->
     def refuse(assertion: str) -> float:
         began = time.thread_time()
         try:
-            subject.verifier.verify(assertion)
+            verifier.verify(assertion)
         except AuthenticationError:
             return time.thread_time() - began
         raise AssertionError("a mixture was accepted")
@@ -70,11 +80,12 @@ def find_dearest(rounds: int, seed: int = 0, step: Step = lambda _text: None) ->
 
 def run(step: Step, *, short: bool) -> Section:
     section = Section("search", "Search for a dear refusal (ratio to the RSA operation)")
-    dearest = find_dearest(200 if short else 20_000, step=step)
-    cost, mixture = dearest[0]
-    section.rows.append(Row("dearest refusal found", cost, limit=LIMIT, note=mixture.describe()))
-    section.tables.append(
-        ("The dearest mixtures", ["mixture", "x"], [[each.describe(), f"{cost:.1f}"] for cost, each in dearest])
-    )
-    section.data["dearest"] = [[cost, each.describe()] for cost, each in dearest]
+    handlers: dict[str, OnEvent | None] = {"the default handler": None, "an event handler": lambda _event: None}
+    for name, on_event in handlers.items():
+        dearest = find_dearest(200 if short else 20_000, step=step, on_event=on_event)
+        cost, mixture = dearest[0]
+        row = Row(f"dearest refusal found, with {name}", cost, limit=LIMIT, note=mixture.describe())
+        section.rows.append(row)
+        table = [[each.describe(), f"{cost:.1f}"] for cost, each in dearest]
+        section.tables.append((f"The dearest mixtures, with {name}", ["mixture", "x"], table))
     return section
