@@ -245,7 +245,7 @@ def redis_versions(url: str, other: Any) -> Iterator[list[Versions]]:
         for store in stores:
             store.close()
         for store in async_stores:
-            runner.run(getattr(store, "aclose", getattr(store, "close", None))())
+            runner.run((store.aclose if hasattr(store, "aclose") else store.close)())  # its older name
         runner.run(async_client.aclose())
         client.flushdb()
 
