@@ -1,14 +1,17 @@
 """How the model of a client is read, whatever framework it belongs to."""
 
+import itertools
 import json
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from integrations.timing import least, rsa_verification
 from private_key_jwt import ConfigurationError, RegisteredClient
 from private_key_jwt.integrations._models import registered_client, uses_private_key_jwt
-from support import jwk
+from support import jwk, private_key
 
 URI = "https://client.example/jwks.json"
 KEYS = {"keys": [jwk()]}
@@ -86,3 +89,49 @@ def test_what_must_not_be_registered_is_no_client(members: dict[str, Any]) -> No
 )
 def test_who_must_authenticate_with_private_key_jwt(model: Any, members: dict[str, Any], expected: bool) -> None:
     assert uses_private_key_jwt(model(**members)) is expected
+
+
+KEY = jwk(private_key(0, 8_192))
+
+
+def many_keys(count: int, **members: Any) -> dict[str, Any]:
+    return {"keys": [KEY | {"kid": f"k{number}"} | members for number in range(count)]}
+
+
+MODELS = {
+    "64 keys": as_attributes(jwks=many_keys(64)),
+    "64 keys as text": as_attributes(client_jwks=json.dumps(many_keys(40))),
+    "64 unusable keys": as_attributes(jwks=many_keys(64, use="enc")),
+    "64 broken keys": as_attributes(jwks=many_keys(64, n="A" * 10_000)),
+    "64 private keys": as_attributes(jwks=many_keys(64, d="AQ")),
+    "a private key behind others": as_attributes(jwks={"keys": [*many_keys(63)["keys"], KEY | {"d": "AQ"}]}),
+    "65 keys": as_attributes(jwks=many_keys(65)),
+    "two sources": as_attributes(jwks=many_keys(64), jwks_uri=URI),
+    "another algorithm": as_attributes(jwks=many_keys(64), token_endpoint_auth_signing_alg="HS256"),
+    "a megabyte of text": as_attributes(client_jwks="[" * 1_000_000),
+    "nested text": as_attributes(client_jwks='{"keys": ' + "[" * 65_000),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_that_is_read_again_costs_at_most_100_rsa_verifications(name: str) -> None:
+    """A stranger needs to know a client_id only: keys are imported once, and what must be refused is not."""
+
+    def read() -> None:
+        with suppress(ConfigurationError):
+            registered_client("c", MODELS[name], RS256)
+
+    read()
+    assert least(read) <= 100 * rsa_verification()
+
+
+def test_twice_the_keys_cost_at_most_two_and_a_half_times() -> None:
+    numbers = itertools.count()
+
+    def cost(count: int) -> float:
+        # Each with a member of its own, so that it was not imported before.
+        models = [as_attributes(jwks=many_keys(count, x=next(numbers))) for _ in range(5)]
+        return least(lambda: registered_client("c", models.pop(), RS256), 5)
+
+    for count in (16, 32):
+        assert cost(2 * count) <= 2.5 * cost(count)
