@@ -26,7 +26,7 @@ from private_key_jwt.stores import (
 from private_key_jwt.testing import JWKSCacheContract, ReplayStoreContract
 
 from . import mariadb, postgres
-from .redis_server import Proxy, RedisServer
+from .redis_server import Proxy, RedisServer, oldest
 
 # Seconds. What is looked at here is who wins, on a machine that may be busy; each engine's timeout has its own test.
 PATIENT = 20
@@ -34,10 +34,10 @@ PATIENT = 20
 ReplayStoreContract.rounds = int(os.environ.get("ROUNDS", "10"))
 
 
-@pytest.fixture(scope="module")
-def server() -> Any:
-    """A Redis of our own, for it is cut off."""
-    server = RedisServer()
+@pytest.fixture(scope="module", params=["redis", "valkey", "oldest"])
+def server(request: pytest.FixtureRequest) -> Any:
+    """A Redis or Valkey of our own, for it is cut off; and the oldest Redis that will do."""
+    server = RedisServer(executable=oldest()) if request.param == "oldest" else RedisServer(request.param)
     yield server
     server.stop()
 

@@ -14,6 +14,7 @@ import redis.asyncio
 
 from edges import Edge
 from private_key_jwt import ConfigurationError, TemporarilyUnavailable
+from private_key_jwt.events import Event, StoreUnfit
 from private_key_jwt.stores import AsyncRedisJWKSCache, AsyncRedisReplayStore, RedisJWKSCache, RedisReplayStore
 from private_key_jwt.stores._redis_check import describe_servers
 from private_key_jwt.stores._replay_stores.redis import _Marks
@@ -98,6 +99,7 @@ def test_a_bad_url_is_refused_and_not_shown(kind: Any, _right: Any, url: Any) ->
         ("timeout", None, KINDS),
         ("prefix", b"bytes", KINDS),
         ("margin", -1, KINDS[:2]),
+        ("on_event", "log", KINDS[:2]),
         ("margin", "60", KINDS[:2]),
         ("wall_clock", 1, KINDS[2:]),
     ],
@@ -132,8 +134,18 @@ def test_a_server_that_evicts_is_refused(
     store = replay_store(edge, server.url)
     assert store.add(fresh_key(), NOW + 100, NOW)
     assert store.add(fresh_key(), NOW + 100, NOW)
-    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
     assert policy in caplog.text
+
+
+def test_an_unfit_server_is_an_event_once(edge: Edge, start: Callable[..., RedisServer]) -> None:
+    events: list[Event] = []
+    store = replay_store(edge, start(maxmemory_policy="allkeys-lru").url, on_event=events.append)
+    assert all(store.add(fresh_key(), NOW + 100, NOW) for _ in range(3))
+    (event,) = events
+    assert isinstance(event, StoreUnfit)
+    assert event.store == store_name(edge)
+    assert "maxmemory-policy allkeys-lru" in event.detail
 
 
 @pytest.mark.parametrize("settings", [{}, {"maxmemory": "100mb"}])
@@ -158,7 +170,8 @@ def test_config_may_be_forbidden_and_info_too(
     assert store.add(fresh_key(), NOW + 100, NOW)
     (record,) = caplog.records
     assert record.message.startswith(
-        f"the Redis of the replay store may be unfit: replay_store_unavailable: {store_name(edge)}: NoPermissionError: "
+        f"StoreUnfit: store={store_name(edge)} detail=nobody knows whether it is fit: replay_store_unavailable:"
+        f" {store_name(edge)}: NoPermissionError: "
     )
     assert "no permissions to run the 'info' command" in record.message
     with pytest.raises(TemporarilyUnavailable, match="NoPermissionError"):

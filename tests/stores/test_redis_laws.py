@@ -139,7 +139,7 @@ def test_a_server_killed_and_restarted_under_8_processes_lets_nobody_in_twice(
 ) -> None:
     server = RedisServer(engine, appendonly="yes", appendfsync="always")
     try:
-        with race(edge.name, server.url, prefix) as results:
+        with race(edge.name, server.url, prefix, 100) as results:
             for _ in range(3):
                 threading.Event().wait(0.4)
                 server.kill()
@@ -149,7 +149,7 @@ def test_a_server_killed_and_restarted_under_8_processes_lets_nobody_in_twice(
         server.stop()
     assert all(won <= 1 for won, _ in by_round)
     assert all(won == 1 for won, unsure in by_round if not unsure)
-    assert sum(won for won, _ in by_round) > ROUNDS // 2
+    assert sum(won for won, _ in by_round) > 50
     assert any(unsure for _, unsure in by_round)
 
 

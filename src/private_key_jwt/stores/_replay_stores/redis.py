@@ -32,7 +32,6 @@ so: who holds an assertion that was used in it can use that assertion once more 
 
 from __future__ import annotations
 
-import logging
 import math
 from typing import Any, Self
 
@@ -41,6 +40,7 @@ import redis.asyncio
 
 from ..._text import one_line
 from ..._validation import check_number
+from ...events import OnEvent, StoreUnfit, emit, log_events
 from ...exceptions import ConfigurationError, PrivateKeyJWTError
 from .._redis_check import CONFIG_PATTERN, describe_servers
 from .._redis_client import (
@@ -57,8 +57,6 @@ from .._redis_commands import Command, open_async_sender, open_sender
 from .errors import store_unavailable
 
 __all__ = ["AsyncRedisReplayStore", "RedisReplayStore"]
-
-logger = logging.getLogger("private_key_jwt")
 
 _PREFIX = "private-key-jwt:replay:"
 _TIMEOUT = 1.0
@@ -99,8 +97,9 @@ def _describe(error: Exception) -> str:
     return f"{type(error).__name__}: {one_line(str(error)) or 'no answer in time'}"
 
 
-def _report_unfit(error: PrivateKeyJWTError) -> None:
-    logger.warning("the Redis of the replay store may be unfit: %s", error)
+def _report_unfit(on_event: OnEvent, store: object, error: PrivateKeyJWTError) -> None:
+    detail = str(error) if isinstance(error, ConfigurationError) else f"nobody knows whether it is fit: {error}"
+    emit(on_event, StoreUnfit(store=type(store).__name__, detail=detail))
 
 
 class RedisReplayStore:
@@ -122,6 +121,7 @@ class RedisReplayStore:
         margin covers differences and steps, of hosts and of the server, up to itself; larger ones no
         engine can cover that expires by itself.
     timeout: seconds (0.01 to 60) that an add waits for those that were sent before it.
+    on_event: is told of a ``StoreUnfit``; unless given, it is logged.
 
     An add is one atomic ``SET … NX PX`` on one key. All adds that wait go in one round trip; what is no plain
     answer (a lost connection, a timeout, a full or read-only server) raises: the assertion is refused, and a
@@ -137,7 +137,7 @@ class RedisReplayStore:
     - A failover loses the marks that had not arrived at the replica.
 
     ``check()`` at start refuses what it can see of that; a store that is not checked looks once, after its
-    first add, and logs a warning.
+    first add, and reports a ``StoreUnfit``.
 
     Thread-safe, works after a fork. Raises ConfigurationError.
     """
@@ -149,15 +149,27 @@ class RedisReplayStore:
         prefix: str = _PREFIX,
         margin: float = _MARGIN,
         timeout: float = _TIMEOUT,
+        on_event: OnEvent | None = None,
     ) -> None:
         check_timeout(timeout)
+        if on_event is not None and not callable(on_event):
+            raise ConfigurationError("on_event must be a function that takes an event")
+        self._on_event = on_event or log_events
         self._client = sync_client(client)
         self._marks = _Marks(prefix, margin)
         self._sender = open_sender(client, timeout)
         self._looked = False
 
     @classmethod
-    def from_url(cls, url: str, *, timeout: float = _TIMEOUT, prefix: str = _PREFIX, margin: float = _MARGIN) -> Self:
+    def from_url(
+        cls,
+        url: str,
+        *,
+        timeout: float = _TIMEOUT,
+        prefix: str = _PREFIX,
+        margin: float = _MARGIN,
+        on_event: OnEvent | None = None,
+    ) -> Self:
         """Return a store with a client of its own, without retries.
 
         url: ``redis://``, ``rediss://`` (TLS, verified) or ``unix://``, as redis-py reads it; an option in it
@@ -166,7 +178,7 @@ class RedisReplayStore:
 
         Nothing is sent yet. Raises ConfigurationError, which never quotes the URL.
         """
-        return cls(open_sync(url, timeout), prefix=prefix, margin=margin, timeout=timeout)
+        return cls(open_sync(url, timeout), prefix=prefix, margin=margin, timeout=timeout, on_event=on_event)
 
     def add(self, key: bytes, expires_at: float, now: float) -> bool:
         """See ReplayStore.add. Raises TemporarilyUnavailable: replay_store_unavailable."""
@@ -206,7 +218,7 @@ class RedisReplayStore:
         try:
             self.check()
         except PrivateKeyJWTError as error:
-            _report_unfit(error)
+            _report_unfit(self._on_event, self, error)
 
     def close(self) -> None:
         """Close the connections that from_url opened; a client of yours stays open."""
@@ -233,17 +245,29 @@ class AsyncRedisReplayStore:
         prefix: str = _PREFIX,
         margin: float = _MARGIN,
         timeout: float = _TIMEOUT,
+        on_event: OnEvent | None = None,
     ) -> None:
         check_timeout(timeout)
+        if on_event is not None and not callable(on_event):
+            raise ConfigurationError("on_event must be a function that takes an event")
+        self._on_event = on_event or log_events
         self._client = async_client(client)
         self._marks = _Marks(prefix, margin)
         self._sender = open_async_sender(client, timeout)
         self._looked = False
 
     @classmethod
-    def from_url(cls, url: str, *, timeout: float = _TIMEOUT, prefix: str = _PREFIX, margin: float = _MARGIN) -> Self:
+    def from_url(
+        cls,
+        url: str,
+        *,
+        timeout: float = _TIMEOUT,
+        prefix: str = _PREFIX,
+        margin: float = _MARGIN,
+        on_event: OnEvent | None = None,
+    ) -> Self:
         """See RedisReplayStore.from_url; the timeout is of a whole add."""
-        return cls(open_async(url, timeout), prefix=prefix, margin=margin, timeout=timeout)
+        return cls(open_async(url, timeout), prefix=prefix, margin=margin, timeout=timeout, on_event=on_event)
 
     async def add(self, key: bytes, expires_at: float, now: float) -> bool:
         """See ReplayStore.add. Raises TemporarilyUnavailable: replay_store_unavailable."""
@@ -276,7 +300,7 @@ class AsyncRedisReplayStore:
         try:
             await self.check()
         except PrivateKeyJWTError as error:
-            _report_unfit(error)
+            _report_unfit(self._on_event, self, error)
 
     async def aclose(self) -> None:
         """See RedisReplayStore.close."""
