@@ -311,6 +311,22 @@ def test_a_refusal_by_value_says_what_to_look_at(members: list[Any], kid: str | 
     assert (error.detail, error.check) == (detail, "key")
 
 
+def test_a_detail_that_nobody_reads_costs_no_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flood of made-up kids at a client with 64 keys must not quote 64 names for each."""
+    quoted: list[object] = []
+
+    def count(value: object) -> str:
+        quoted.append(value)
+        return "q"
+
+    key_set = keys(*[jwk(kid=f"key-{number}", use="enc") for number in range(64)])
+    monkeypatch.setattr(jwk_set, "quote", count)
+    refusals = [jwk_set.refusal(why(key_set, kid), kid) for kid in ("made-up", "key-1", None)]
+    assert not quoted
+    assert all(refusal.detail for refusal in refusals)
+    assert len(quoted) > 64
+
+
 def test_as_many_kids_as_fit_are_listed() -> None:
     many = keys(*[jwk(kid=f"key-{number:02}-" + "x" * 10) for number in range(64)])
     error = jwk_set.refusal(why(many, "c" * 256), "c" * 256)

@@ -24,44 +24,50 @@ URI = "https://op.example/" + "x" * 2_000 + "/jwks.json"
 LONG = "k" * 256
 
 
+def no_key(
+    reason: Reason, faults: tuple[str, ...] = (), kids: tuple[str, ...] = (), *, is_final: bool = False
+) -> NoKey:
+    return NoKey(reason, is_final, lambda: faults, lambda: kids)
+
+
 @pytest.mark.parametrize(
     ("found", "kid", "known", "is_spent", "words"),
     [
         (
-            NoKey(Reason.UNKNOWN_KID, kids=("'a'", "'b'")),
+            no_key(Reason.UNKNOWN_KID, kids=("'a'", "'b'")),
             "x",
             AGED,
             False,
             ["kid 'x': not in", "2025-11-29T18:12:48Z, 12 s old", "at 2025-11-29T18:13:18Z", "its kids: 'a', 'b'"],
         ),
         (
-            NoKey(Reason.UNKNOWN_KID, kids=("'a'",)),
+            no_key(Reason.UNKNOWN_KID, kids=("'a'",)),
             "x",
             FAILED,
             True,
             ["maybe published since", "budget is spent", "the fetch at 2025-11-29T18:12:58Z failed", "got 429"],
         ),
-        (NoKey(Reason.UNKNOWN_KID), "x", AT_ONCE, False, ["next try at once"]),
+        (no_key(Reason.UNKNOWN_KID), "x", AT_ONCE, False, ["next try at once"]),
         (
-            NoKey(Reason.UNKNOWN_KID, kids=tuple(f"'key-{number}'" for number in range(64))),
+            no_key(Reason.UNKNOWN_KID, kids=tuple(f"'key-{number}'" for number in range(64))),
             "x",
             AGED,
             False,
             ["its kids: 'key-0', 'key-1'", "more"],
         ),
-        (NoKey(Reason.UNKNOWN_KID, kids=(f"'{LONG}'",)), LONG, FAILED, True, ["not in", "got 429"]),
-        (NoKey(Reason.NO_KEYS), "x", AGED, False, ["is empty", "12 s old", "signing key"]),
-        (NoKey(Reason.UNUSABLE_KEY, ("its use is 'enc', not sig",)), "x", AGED, False, ["kid 'x': its use is 'enc'"]),
+        (no_key(Reason.UNKNOWN_KID, kids=(f"'{LONG}'",)), LONG, FAILED, True, ["not in", "got 429"]),
+        (no_key(Reason.NO_KEYS), "x", AGED, False, ["is empty", "12 s old", "signing key"]),
+        (no_key(Reason.UNUSABLE_KEY, ("its use is 'enc', not sig",)), "x", AGED, False, ["kid 'x': its use is 'enc'"]),
         (
-            NoKey(Reason.UNUSABLE_KEY, tuple(f"'key-{number}': its use is 'enc', not sig" for number in range(64))),
+            no_key(Reason.UNUSABLE_KEY, tuple(f"'key-{number}': its use is 'enc', not sig" for number in range(64))),
             None,
             AGED,
             False,
             ["an assertion without kid: 'key-0': its use is", "and", "more", "12 s old"],
         ),
-        (NoKey(Reason.UNUSABLE_KEY, ("f" * 1_000,)), LONG, FAILED, True, ["fff...", "12 s old"]),
+        (no_key(Reason.UNUSABLE_KEY, ("f" * 1_000,)), LONG, FAILED, True, ["fff...", "12 s old"]),
         (
-            NoKey(Reason.AMBIGUOUS_KEY, ("2 different keys for RS256 have this kid",), ("'a'",), is_final=True),
+            no_key(Reason.AMBIGUOUS_KEY, ("2 different keys for RS256 have this kid",), ("'a'",), is_final=True),
             "a",
             AGED,
             False,

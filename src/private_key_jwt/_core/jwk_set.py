@@ -6,7 +6,7 @@ A document that is no JWK Set is refused whole; what is wrong inside of one key 
 from __future__ import annotations
 
 from codecs import BOM_UTF8
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -41,16 +41,26 @@ _LISTED = 140
 class NoKey:
     """Why a set has no key for a header.
 
-    faults: what is the matter, key by key, for the log.
-    kids: the names that the set has, where they help, quoted; and why a key has none.
     is_final: no newer document need be fetched: at fault is the client's registration, or a publisher who gives two
         keys one name.
+    describe, list_kids: make what ``faults`` and ``kids`` are. They are called when a detail is read: a flood of
+        refusals that nobody logs must not cost the words for 64 keys each.
     """
 
     reason: Reason
-    faults: tuple[str, ...] = ()
-    kids: tuple[str, ...] = ()
     is_final: bool = False
+    describe: Callable[[], Iterable[str]] = tuple
+    list_kids: Callable[[], Iterable[str]] = tuple
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """What is the matter, key by key, for the log."""
+        return tuple(self.describe())
+
+    @property
+    def kids(self) -> tuple[str, ...]:
+        """The names that the set has, where they help, quoted; and why a key has none."""
+        return tuple(self.list_kids())
 
 
 class _Choice(NamedTuple):
@@ -96,7 +106,7 @@ class KeySet:
             if len(fitting) == 1:
                 return fitting[0]
             if fitting:
-                return _ambiguous(alg, kid, fitting, self.kids)
+                return _ambiguous(alg, kid, len(fitting), self.kids)
         return self._explain(alg, kid, signing_algs)
 
     def faults(self, signing_algs: Sequence[str]) -> str | None:
@@ -105,10 +115,9 @@ class KeySet:
             return None
         return join(self._faults(signing_algs[0], signing_algs)) or "it is empty"
 
-    @property
-    def kids(self) -> tuple[str, ...]:
-        """The names of its members, quoted, each once."""
-        return tuple(dict.fromkeys(map(_label, self.members)))
+    def kids(self) -> Iterable[str]:
+        """List the names of its members, quoted, each once."""
+        return dict.fromkeys(map(_label, self.members))
 
     def _faults(self, alg: str, signing_algs: Sequence[str]) -> Iterable[str]:
         return (f"{_name(member)}: {member.fault_for(alg, signing_algs)}" for member in self.members)
@@ -118,13 +127,18 @@ class KeySet:
             return NoKey(Reason.NO_KEYS)
         named = [member for member in self.members if kid is None or member.kid == kid]
         if not named:
-            return NoKey(Reason.UNKNOWN_KID, kids=self.kids)
+            return NoKey(Reason.UNKNOWN_KID, list_kids=self.kids)
+
+        def describe() -> Iterable[str]:
+            return (
+                self._faults(alg, signing_algs)
+                if kid is None
+                else (m.fault_for(alg, signing_algs) or "" for m in named)
+            )
+
         # A key that would serve it, were it not for the client's other algorithms: no newer document would say more.
         is_final = alg in ALGORITHMS and any(ALGORITHMS[alg].name in member.algs for member in named)
-        if kid is None:
-            return NoKey(Reason.UNUSABLE_KEY, tuple(self._faults(alg, signing_algs)), is_final=is_final)
-        faults = tuple(str(member.fault_for(alg, signing_algs)) for member in named)
-        return NoKey(Reason.UNUSABLE_KEY, faults, is_final=is_final)
+        return NoKey(Reason.UNUSABLE_KEY, is_final=is_final, describe=describe)
 
 
 def _choices(members: Sequence[Member]) -> dict[tuple[str, str | None], _Choice]:
@@ -148,12 +162,12 @@ def _choice(group: Sequence[tuple[VerificationKey, bool]]) -> _Choice:
 _NAMES = {row.name: [name for name, its in ALGORITHMS.items() if its is row] for row in ALGORITHMS.values()}
 
 
-def _ambiguous(alg: str, kid: str | None, keys: Sequence[VerificationKey], kids: tuple[str, ...]) -> NoKey:
+def _ambiguous(alg: str, kid: str | None, count: int, list_kids: Callable[[], Iterable[str]]) -> NoKey:
     if kid is None:
-        fault = f"{len(keys)} keys fit {alg}, and without a kid exactly one must"
+        fault = f"{count} keys fit {alg}, and without a kid exactly one must"
     else:
-        fault = f"{len(keys)} different keys for {alg} have this kid, and each needs its own"
-    return NoKey(Reason.AMBIGUOUS_KEY, (fault,), kids, is_final=True)
+        fault = f"{count} different keys for {alg} have this kid, and each needs its own"
+    return NoKey(Reason.AMBIGUOUS_KEY, is_final=True, describe=lambda: (fault,), list_kids=list_kids)
 
 
 def _name(member: Member) -> str:
@@ -224,6 +238,10 @@ _WHY = MappingProxyType(
 
 def refusal(found: NoKey, kid: str | None) -> InvalidClient:
     """Refuse an assertion for which a set by value has no key."""
-    name = "an assertion without kid" if kid is None else f"kid {quote(kid)}"
-    kids = f"; the kids there: {join(found.kids, ', ')}" if found.kids else ""
-    return InvalidClient(found.reason, f"{name}: {_WHY[found.reason]}{join(found.faults)}{kids}", "key")
+
+    def detail() -> str:
+        name = "an assertion without kid" if kid is None else f"kid {quote(kid)}"
+        kids = f"; the kids there: {join(found.kids, ', ')}" if found.kids else ""
+        return f"{name}: {_WHY[found.reason]}{join(found.faults)}{kids}"
+
+    return InvalidClient(found.reason, detail, "key")

@@ -41,7 +41,7 @@ def no_key(
     if found.is_final:  # nothing but the next refresh ahead of time asks
         until = entry.fresh_until
     known = _known(state, jwks_uri, entry, until - now)
-    return InvalidClient(found.reason, _details.describe_no_key(found, kid, known, is_spent=is_spent), "key")
+    return InvalidClient(found.reason, lambda: _details.describe_no_key(found, kid, known, is_spent=is_spent), "key")
 
 
 def describe_set(state: FetcherState[Any], jwks_uri: str) -> str | None:
