@@ -82,12 +82,12 @@ class Destination:
 
     def describe_delay(self) -> str:
         """Say how far a fetch came that did not end in time, with the bound and its setting."""
-        if self.way.route in (Route.DIRECT, Route.NAMED) and not self._is_located:
-            what = f"answer of a name server for {quote(self.host)}"
-        elif self.way.route is Route.DIRECT and not self.is_connected:
+        if self.way.route is not Route.DIRECT or self.is_connected:
+            what = "complete answer"
+        elif self._is_located:
             what = f"connection to {quote(self.host)}"
         else:
-            what = "complete answer"
+            what = f"answer of a name server for {quote(self.host)}"
         return f"no {what} within {self._policy.timeout:g} s (JWKSPolicy(timeout=...))"
 
     # Before: each address that the host has, for a client that is told which one to connect to.

@@ -30,7 +30,7 @@ from .._text import one_line, quote
 from ..policy import JWKSPolicy
 from ._destination import Destination
 from ._pool import take_own_pool
-from ._route import AnyClient, Route, can_dial, find_way
+from ._route import AnyClient, Route, find_way
 
 __all__ = ["Fields", "aget", "get"]
 
@@ -38,7 +38,6 @@ Fields = tuple[tuple[str, str], ...]
 """The user's header fields, as ``check_headers`` gives them."""
 
 _BY_NAME: Sequence[str | None] = (None,)  # not by an address: the client looks the name up, or a proxy
-_RESOLVED = (Route.DIRECT, Route.NAMED)
 _DESCRIBED_LENGTH = 160
 
 
@@ -90,12 +89,6 @@ class _Request:
             connect = max((self.destination.deadline - time.monotonic()) / left, 0.001)
             yield self.build(addresses[-left], connect), left == 1
             left -= 1
-
-
-def _addresses(client: AnyClient | None, destination: Destination, resolved: Sequence[str]) -> Sequence[str | None]:
-    """List what to connect to: the addresses, or None for the name, where the client must find its own way."""
-    is_dialled = destination.way.route is Route.DIRECT and can_dial(client, destination.url, resolved)
-    return resolved if is_dialled else _BY_NAME
 
 
 def _reader(response: httpx.Response, destination: Destination, policy: JWKSPolicy) -> ResponseReader:
@@ -171,7 +164,7 @@ def _get(
 ) -> Answer:
     request = _Request(destination, policy, headers, forced, _trace(destination, watchdog))
     with contextlib.ExitStack() as stack:
-        resolved = destination.resolve() if destination.way.route in _RESOLVED else ()
+        addresses = destination.resolve() if destination.way.route is Route.DIRECT else _BY_NAME
         if http is None:
             client = stack.enter_context(httpx.Client(verify=ssl_context(), trust_env=False))
         else:
@@ -179,7 +172,7 @@ def _get(
             own = take_own_pool(client, destination.url)
             if own is not None:
                 stack.callback(own.close)
-        response = _send(client, destination, request.attempts(_addresses(http, destination, resolved)))
+        response = _send(client, destination, request.attempts(addresses))
         stack.callback(response.close)
         reader = _reader(response, destination, policy)
         for chunk in [response.content] if response.is_stream_consumed else response.iter_raw():
@@ -209,7 +202,7 @@ async def aget(
     request = _Request(destination, policy, headers, forced, _trace_async(destination))
     try:
         async with asyncio.timeout(policy.timeout), contextlib.AsyncExitStack() as stack:
-            resolved = await destination.resolve_async() if destination.way.route in _RESOLVED else ()
+            addresses = await destination.resolve_async() if destination.way.route is Route.DIRECT else _BY_NAME
             if http is None:
                 context = await ssl_context_async()
                 client = await stack.enter_async_context(httpx.AsyncClient(verify=context, trust_env=False))
@@ -218,7 +211,7 @@ async def aget(
                 own = take_own_pool(client, destination.url)
                 if own is not None:
                     stack.push_async_callback(own.aclose)
-            attempts = request.attempts(_addresses(http, destination, resolved))
+            attempts = request.attempts(addresses)
             response = await _send_async(client, destination, attempts)
             stack.push_async_callback(response.aclose)
             reader = _reader(response, destination, policy)

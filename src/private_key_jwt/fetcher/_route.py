@@ -3,7 +3,6 @@
 | route   | what it is                                          | who looks the name up | which addresses are judged   |
 |---------|-----------------------------------------------------|-----------------------|------------------------------|
 | DIRECT  | httpx's own transport on httpcore's own sockets     | we do, and dial those | each of the name's, the peer |
-| NAMED   | the same, where HTTP/2 shares a connection          | we, then the client   | each of the name's, the peer |
 | PROXY   | httpx's own transport on a proxy pool of httpcore's | the proxy             | any peer but the proxy       |
 | SOCKET  | httpx's own transport on a socket in a file (uds=)  | nobody                | any peer on a network        |
 | MEMORY  | httpx's Mock-, ASGI- or WSGITransport, or one with  | nobody                | any peer, where there is one |
@@ -17,7 +16,6 @@ nobody could tell whether it went to a metadata service.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
@@ -27,7 +25,7 @@ import httpx
 
 from .._coroutines import is_in_process
 
-__all__ = ["DIRECT", "AnyClient", "Route", "Way", "can_dial", "find_way"]
+__all__ = ["DIRECT", "AnyClient", "Route", "Way", "find_way"]
 
 AnyClient = httpx.Client | httpx.AsyncClient
 
@@ -41,7 +39,6 @@ class Route(Enum):
     """What is known of the way to a URL: see the table above."""
 
     DIRECT = auto()
-    NAMED = auto()
     PROXY = auto()
     SOCKET = auto()
     MEMORY = auto()
@@ -86,21 +83,12 @@ def _plain(pool: object) -> Way:
     backend = type(getattr(pool, "_network_backend", None)).__module__
     if backend.partition(".")[0] != "httpcore":  # a resolver of the user's own
         return _UNKNOWN
-    # Two hosts at one address would share a connection that is dialled by address, and verified for one of them.
-    return Way(Route.NAMED) if getattr(pool, "_http2", True) else DIRECT
+    return DIRECT
 
 
 def _proxy(url: Any) -> Way:
     origin = getattr(url, "origin", None)
     return _UNKNOWN if origin is None else Way(Route.PROXY, (origin.host.decode("ascii"), origin.port))
-
-
-def can_dial(client: AnyClient | None, url: httpx.URL, addresses: Iterable[str]) -> bool:
-    """Tell whether a client takes the same way to each address of a host as to its name (``mounts=`` may differ)."""
-    if client is None:
-        return True
-    transport = _transport(client, url)
-    return all(_transport(client, url.copy_with(host=address)) is transport for address in addresses)
 
 
 def _transport(client: AnyClient, url: httpx.URL) -> object:
