@@ -227,3 +227,13 @@ def test_a_bomb_in_a_later_chunk_is_not_unpacked_past_the_cap_either() -> None:
     with pytest.raises(FetchFailed, match="at most 1000 bytes"):
         reader.feed(pack.compress(b"x" * 1_000_000) + pack.flush())
     assert len(reader._body) == 1_001
+
+
+def test_a_large_document_is_unpacked_in_steps_of_a_millisecond_or_so() -> None:
+    """So that no publisher holds up an event loop, where a policy allows documents of megabytes."""
+    body = b"[" + b"0," * 2_000_000 + b"0]"
+    reader = ResponseReader(200, GZIP, len(body))
+    sizes = [len(reader._body) for _ in reader.steps(gzip.compress(body))]
+    assert max(after - before for before, after in zip([0, *sizes], sizes, strict=False)) <= 262_144
+    assert len(sizes) > 10
+    assert reader.finish().body == body

@@ -181,6 +181,30 @@ def test_a_host_is_allowed_by_its_name_its_address_or_its_network() -> None:
         assert not allowed(other, "10.1.2.3", HOST)
 
 
+def test_networks_that_overlap_touch_or_lie_apart_allow_what_they_hold() -> None:
+    hosts = (
+        "10.0.0.0/9",
+        "10.64.0.0/10",
+        "10.128.0.0/16",
+        "192.168.1.7",
+        "fd00::/64",
+        "fd00:0:0:2::/64",
+        "10.0.0.0/16",
+    )
+    for address in ("10.0.0.0", "10.127.255.255", "10.128.255.255", "192.168.1.7", "fd00::1", "fd00:0:0:2::1"):
+        assert allowed(HOST, address, *hosts)
+    for address in (
+        "10.129.0.0",
+        "10.255.255.255",
+        "192.168.1.6",
+        "192.168.1.8",
+        "172.16.0.1",
+        "fd00:0:0:1::1",
+        "fc00::1",
+    ):
+        assert not allowed(HOST, address, *hosts)
+
+
 def test_a_literal_host_is_allowed_in_every_spelling_of_its_address() -> None:
     policy = JWKSPolicy(allow_private_hosts=["fd00::1", "10.0.0.1"])
     for host in ("[fd00::1]", "[FD00:0:0::1]", "10.0.0.1"):

@@ -16,6 +16,7 @@ import pytest
 from certificates import certificate
 from edges import LOOPBACK, Edge
 from loopback import Publisher, http, trickle
+from names import Names
 from private_key_jwt import (
     ConfigurationError,
     InvalidClient,
@@ -23,6 +24,7 @@ from private_key_jwt import (
     Reason,
     TemporarilyUnavailable,
     __version__,
+    _http_client,
 )
 from private_key_jwt._core.response import Answer, FetchFailed
 from private_key_jwt._http_client import Watchdog
@@ -84,6 +86,38 @@ def test_a_publisher_that_never_accepts_is_given_up(edge: Edge) -> None:
         assert time.monotonic() - started < 2
         for one in waiting:
             one.close()
+
+
+def test_nothing_that_a_publisher_or_a_name_server_answers_holds_up_the_event_loop(
+    publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each step is measured in processor time: a first fetch, thousands of addresses, megabytes that are packed."""
+    noise = b"".join(number.to_bytes(4, "big") for number in range(400_000))
+    body = b'{"keys": [], "x": "' + noise.hex().encode() + b'"}'
+    publisher.answer = http(gzip.compress(body, 1), headers="Content-Encoding: gzip\r\n")
+    Names(monkeypatch, localhost=["127.0.0.1", *(f"127.1.{a}.{b}" for a in range(40) for b in range(100))])
+    policy = JWKSPolicy(
+        allow_http_loopback=True,
+        max_bytes=2**24,
+        timeout=30,
+        allow_private_hosts=[f"10.{number}.0.0/17" for number in range(256)],
+    )
+    _http_client.ssl_context.cache_clear()
+    steps: list[float] = []
+    run = asyncio.Handle._run
+
+    def measured(handle: asyncio.Handle) -> None:
+        started = time.thread_time()
+        run(handle)
+        steps.append(time.thread_time() - started)
+
+    async def fetch() -> Answer:
+        with monkeypatch.context() as patch:
+            patch.setattr(asyncio.Handle, "_run", measured)
+            return await _http.aget(None, publisher.uri(host="localhost"), policy, forced=False)
+
+    assert asyncio.run(fetch()).body == body
+    assert max(steps) < 0.01
 
 
 # Size and shape

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from .._text import quote
 
@@ -18,6 +19,7 @@ __all__ = ["Answer", "BodyReader", "FetchFailed", "ResponseReader"]
 
 _GZIP = 16 + zlib.MAX_WBITS
 _CODINGS: Mapping[str, int | None] = {"": None, "identity": None, "gzip": _GZIP, "x-gzip": _GZIP}  # RFC 9110 §8.4.1.3
+_STEP = 262_144  # bytes: a millisecond
 _GZIP_MAGIC = b"\x1f\x8b"
 _DIGITS = re.compile(r"[0-9]+")
 _MAX_AGE = 2**31  # RFC 9111 §1.2.2
@@ -99,10 +101,25 @@ class BodyReader:
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes off the wire. Raises FetchFailed."""
+        for _ in self.steps(chunk):
+            pass
+
+    def steps(self, chunk: bytes) -> Iterator[None]:
+        """``feed``, in steps of at most 256 KiB of what it unpacks to: an event loop can do others' work in between."""
         self._received += len(chunk)
-        self._body += _decompress(self._gzip, chunk, self._max_bytes + 1 - len(self._body)) if self._gzip else chunk
-        if max(self._received, len(self._body)) > self._max_bytes:
-            raise FetchFailed(f"expected at most {self._max_bytes} bytes{self._setting}, got more")
+        unpacked = self._unpacked(chunk) if self._gzip else (chunk,)
+        for piece in unpacked:
+            self._body += piece
+            if max(self._received, len(self._body)) > self._max_bytes:
+                raise FetchFailed(f"expected at most {self._max_bytes} bytes{self._setting}, got more")
+            yield
+
+    def _unpacked(self, chunk: bytes) -> Iterator[bytes]:
+        piece = None
+        while piece != b"":
+            at_most = min(_STEP, self._max_bytes + 1 - len(self._body))
+            piece, chunk = _decompress(self._gzip, chunk, at_most)
+            yield piece
 
     def body(self) -> bytes:
         """Return the whole body, decoded. Raises FetchFailed when it is cut short."""
@@ -138,10 +155,13 @@ def _recognize(body: bytes) -> str | None:
     return "HTML or XML" if body[:1_024].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<") else None
 
 
-def _decompress(gzip: zlib._Decompress, chunk: bytes, at_most: int) -> bytes:
+def _decompress(gzip: Any, chunk: bytes, at_most: int) -> tuple[bytes, bytes]:
+    """Unpack at most so many bytes; return them, and what of the chunk is left."""
     if gzip.eof:
-        raise FetchFailed("something follows the gzip data")
+        if chunk:
+            raise FetchFailed("something follows the gzip data")
+        return b"", b""
     try:
-        return gzip.decompress(chunk, at_most)
+        return gzip.decompress(chunk, at_most), gzip.unconsumed_tail
     except zlib.error:
         raise FetchFailed("the gzip data is broken") from None

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import socket
 import time
+from bisect import bisect_right
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any
+from ipaddress import collapse_addresses
+from typing import Any, NamedTuple
 
 import httpx
 
@@ -19,7 +21,7 @@ from .._core.response import FetchFailed
 from .._look_ups import Located, look_up, look_up_async
 from .._text import quote
 from ..clients import is_loopback
-from ..policy import JWKSPolicy, Network, read_private_host
+from ..policy import JWKSPolicy, read_private_host
 from ._route import DIRECT, Route, Way
 
 __all__ = ["Destination"]
@@ -28,9 +30,32 @@ __all__ = ["Destination"]
 _TRIES = 2
 
 
+class _Allowed(NamedTuple):
+    """``JWKSPolicy.allow_private_hosts``: names, and the ends of the networks in order, by version."""
+
+    names: frozenset[str]
+    firsts: dict[int, list[int]]
+    lasts: dict[int, list[int]]
+
+    def holds(self, host: str, address: Address) -> bool:
+        """Report whether a host is allowed by its name, or by its address."""
+        place = bisect_right(self.firsts[address.version], int(address)) - 1
+        return host in self.names or (place >= 0 and int(address) <= self.lasts[address.version][place])
+
+
 @lru_cache(maxsize=16)
-def _read_private_hosts(hosts: tuple[str, ...]) -> tuple[str | Network, ...]:
-    return tuple(map(read_private_host, hosts))
+def _read_allowed(hosts: tuple[str, ...]) -> _Allowed:
+    read = [read_private_host(host) for host in hosts]
+    networks: dict[int, list[Any]] = {version: [] for version in (4, 6)}
+    for one in read:
+        if not isinstance(one, str):
+            networks[one.version].append(one)
+    merged = {version: list(collapse_addresses(those)) for version, those in networks.items()}
+    return _Allowed(
+        frozenset(one for one in read if isinstance(one, str)),
+        {version: [int(network[0]) for network in those] for version, those in merged.items()},
+        {version: [int(network[-1]) for network in those] for version, those in merged.items()},
+    )
 
 
 class Destination:
@@ -51,6 +76,7 @@ class Destination:
         self.is_connected = False
         """Whether a connection was opened for this fetch; it was then checked, or is a proxy's or a local socket's."""
         self._policy = policy
+        self._allowed = _read_allowed(tuple(policy.allow_private_hosts))
         self._is_located = False
         self._is_proxy = False
         self._loopback = policy.allow_http_loopback and is_loopback(self.host)
@@ -71,14 +97,10 @@ class Destination:
             if not address.is_loopback:
                 raise FetchFailed(f"{quote(self.host)} is at {address}, and not on the loopback interface")
             return
-        if kind is None or (kind.allowable and self._is_allowed(address)):
+        if kind is None or (kind.allowable and self._allowed.holds(self.host, address)):
             return
         setting = ", and not in JWKSPolicy(allow_private_hosts=...)" if kind.allowable else ""
         raise FetchFailed(f"refused to connect to {address}: it is {kind.name}{setting}")
-
-    def _is_allowed(self, address: Address) -> bool:
-        allowed = _read_private_hosts(tuple(self._policy.allow_private_hosts))
-        return any(self.host == one if isinstance(one, str) else address in one for one in allowed)
 
     def describe_delay(self) -> str:
         """Say how far a fetch came that did not end in time, with the bound and its setting."""

@@ -219,7 +219,8 @@ async def aget(
                 reader.feed(response.content)
             else:
                 async for chunk in response.aiter_raw():
-                    reader.feed(chunk)
+                    for _ in reader.steps(chunk):
+                        await asyncio.sleep(0)
             return reader.finish()
     except FetchFailed:
         raise
