@@ -4,20 +4,21 @@ A row fixes the type and the curve of its keys, so that nothing an attacker send
 the HMAC family can never have a row: the first is no signature, and the second would make the published key the secret
 (RFC 8725 §2.1, §3.2).
 
-| name                | keys         | signature (RFC 7518 §3.3 to §3.5, RFC 8037 §3.1)                        |
-|---------------------|--------------|-------------------------------------------------------------------------|
-| RS256, RS384, RS512 | RSA          | RSASSA-PKCS1-v1_5 of exactly the modulus's octets                       |
-| PS256, PS384, PS512 | RSA          | RSASSA-PSS, salt as long as the hash, MGF1 with the same hash           |
-| ES256               | EC, P-256    | R and S side by side, 32 octets each, both from 1 to n - 1              |
-| ES384               | EC, P-384    | the same, 48 octets each                                                |
-| ES512               | EC, P-521    | the same, 66 octets each                                                |
-| Ed25519             | OKP, Ed25519 | 64 octets; ``EdDSA`` is its old name, which a client may use and register |
+| name                | keys         | signature (RFC 7518 §3.3 to §3.5, RFC 8037 §3.1)              |
+|---------------------|--------------|---------------------------------------------------------------|
+| RS256, RS384, RS512 | RSA          | RSASSA-PKCS1-v1_5 of exactly the modulus's octets             |
+| PS256, PS384, PS512 | RSA          | RSASSA-PSS, salt as long as the hash, MGF1 with the same hash |
+| ES256               | EC, P-256    | R and S side by side, 32 octets each, both from 1 to n - 1    |
+| ES384               | EC, P-384    | the same, 48 octets each                                      |
+| ES512               | EC, P-521    | the same, 66 octets each                                      |
+| Ed25519, EdDSA      | OKP, Ed25519 | 64 octets; EdDSA is the old name, and may be used, too        |
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256, sha384, sha512
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -45,13 +46,35 @@ class Algorithm:
 
     name: the fully-specified name (RFC 9864); rows of one algorithm under two names share it.
     kty, crv: what a JWK must say to be a key of this algorithm.
-    bind: make the Verify of a public key of that type and curve.
+    verify: the check of a signature: ``verify(key, *parameters, signature, signing_input)``.
     """
 
     name: str
     kty: str
     crv: str | None
-    bind: Callable[[Any], Verify]
+    verify: Callable[..., bool]
+    parameters: tuple[Any, ...] = ()
+
+    def bind(self, key: Any) -> Verify:
+        """Make the Verify of a public key of that type and curve."""
+        return partial(self.verify, key, *self.parameters)
+
+
+class _Hash(Protocol):
+    def digest(self) -> bytes: ...
+
+
+# hashlib makes a digest in less time than cryptography does.
+_Digest = Callable[[bytes], _Hash]
+
+
+def _is_signature(verify: Callable[..., None], *arguments: Any) -> bool:
+    """Say whether a function of cryptography takes a signature."""
+    try:
+        verify(*arguments)
+    except InvalidSignature:
+        return False
+    return True
 
 
 # RSASSA-PKCS1-v1_5 (RFC 8017 §8.2)
@@ -64,116 +87,70 @@ _SHA384_INFO = bytes.fromhex("3041300d060960864801650304020205000430")
 _SHA512_INFO = bytes.fromhex("3051300d060960864801650304020305000440")
 
 
-# hashlib makes a digest in less time than cryptography does.
-class _Hash(Protocol):
-    def digest(self) -> bytes: ...
+def _verify_pkcs1(key: RSAPublicKey, info: bytes, digest: _Digest, signature: bytes, signing_input: bytes) -> bool:
+    # RFC 8017 §8.2.2 step 1. Recovering would take a shorter one for a number with zeros in front.
+    if len(signature) != (key.key_size + 7) // 8:
+        return False
+    try:
+        # What is recovered is all that follows 00 01 FF … FF 00, of which nothing but FF is taken. So with the length
+        # above, one comparison with the whole DigestInfo is step 4. It takes 0.95 of the time of `key.verify`, which
+        # gives the interpreter's lock away and waits for it again: with two threads 0.6.
+        recovered = key.recover_data_from_signature(signature, _PKCS1V15, None)
+    except InvalidSignature:
+        return False
+    return recovered == info + digest(signing_input).digest()
 
 
-_Digest = Callable[[bytes], _Hash]
+# RSASSA-PSS (RFC 8017 §8.1): MGF1 has the same hash, and the salt is as long as it
 
 
-def _pkcs1(prefix: bytes, digest: _Digest) -> Callable[[RSAPublicKey], Verify]:
-
-    def bind(key: RSAPublicKey) -> Verify:
-        recover, size = key.recover_data_from_signature, (key.key_size + 7) // 8
-
-        def verify(signature: bytes, signing_input: bytes) -> bool:
-            # RFC 8017 §8.2.2 step 1. Recovering would take a shorter one for a number with zeros in front.
-            if len(signature) != size:
-                return False
-            try:
-                # What is recovered is all that follows 00 01 FF … FF 00, of which nothing but FF is taken. So with the
-                # length above, one comparison with the whole DigestInfo is step 4. It takes 0.95 of the time of
-                # `key.verify`, which gives the interpreter's lock away and waits for it again: with two threads 0.6.
-                recovered = recover(signature, _PKCS1V15, None)
-            except InvalidSignature:
-                return False
-            return recovered == prefix + digest(signing_input).digest()
-
-        return verify
-
-    return bind
-
-
-# RSASSA-PSS (RFC 8017 §8.1)
-
-
-def _pss(hash_: hashes.HashAlgorithm, digest: _Digest) -> Callable[[RSAPublicKey], Verify]:
-    padding, prehashed = PSS(MGF1(hash_), hash_.digest_size), Prehashed(hash_)
-
-    def bind(key: RSAPublicKey) -> Verify:
-        size = (key.key_size + 7) // 8
-
-        def verify(signature: bytes, signing_input: bytes) -> bool:
-            if len(signature) != size:
-                return False
-            try:
-                key.verify(signature, digest(signing_input).digest(), padding, prehashed)
-            except InvalidSignature:
-                return False
-            return True
-
-        return verify
-
-    return bind
+def _verify_pss(
+    key: RSAPublicKey, padding: PSS, hash_: Prehashed, digest: _Digest, signature: bytes, signing_input: bytes
+) -> bool:
+    if len(signature) != (key.key_size + 7) // 8:
+        return False
+    return _is_signature(key.verify, signature, digest(signing_input).digest(), padding, hash_)
 
 
 # ECDSA (RFC 7518 §3.4)
 
 
-def _ecdsa(curve: Curve, hash_: hashes.HashAlgorithm) -> Callable[[ec.EllipticCurvePublicKey], Verify]:
-    scheme, size, order = ec.ECDSA(hash_), curve.size, curve.n
-
-    def bind(key: ec.EllipticCurvePublicKey) -> Verify:
-        def verify(signature: bytes, signing_input: bytes) -> bool:
-            if len(signature) != 2 * size:
-                return False
-            r, s = int.from_bytes(signature[:size], "big"), int.from_bytes(signature[size:], "big")
-            if not (
-                0 < r < order and 0 < s < order
-            ):  # FIPS 186-5 §6.4.2 step 1; zeros verified elsewhere: CVE-2022-21449
-                return False
-            try:
-                key.verify(encode_dss_signature(r, s), signing_input, scheme)
-            except InvalidSignature:
-                return False
-            return True
-
-        return verify
-
-    return bind
+def _verify_ecdsa(
+    key: ec.EllipticCurvePublicKey, curve: Curve, scheme: ec.ECDSA, signature: bytes, signing_input: bytes
+) -> bool:
+    size, order = curve.size, curve.n
+    if len(signature) != 2 * size:
+        return False
+    r, s = int.from_bytes(signature[:size], "big"), int.from_bytes(signature[size:], "big")
+    # FIPS 186-5 §6.4.2 step 1. Zeros once verified for any key, in another library (CVE-2022-21449).
+    if not (0 < r < order and 0 < s < order):
+        return False
+    return _is_signature(key.verify, encode_dss_signature(r, s), signing_input, scheme)
 
 
 # Ed25519 (RFC 8032 §5.1.7)
 
 
-def _ed25519(key: Ed25519PublicKey) -> Verify:
-    def verify(signature: bytes, signing_input: bytes) -> bool:
-        if len(signature) != 64:
-            return False
-        try:
-            key.verify(signature, signing_input)
-        except InvalidSignature:
-            return False
-        return True
-
-    return verify
+def _verify_ed25519(key: Ed25519PublicKey, signature: bytes, signing_input: bytes) -> bool:
+    return len(signature) == 64 and _is_signature(key.verify, signature, signing_input)
 
 
 _SHA256, _SHA384, _SHA512 = hashes.SHA256(), hashes.SHA384(), hashes.SHA512()
-_ED25519 = Algorithm("Ed25519", "OKP", ED25519, _ed25519)
+_PSS256, _PSS384, _PSS512 = (PSS(MGF1(each), each.digest_size) for each in (_SHA256, _SHA384, _SHA512))
+_P256, _P384, _P521 = (CURVES[name] for name in ("P-256", "P-384", "P-521"))
+_ED25519 = Algorithm("Ed25519", "OKP", ED25519, _verify_ed25519)
 
 ALGORITHMS = MappingProxyType(
     {
-        "RS256": Algorithm("RS256", "RSA", None, _pkcs1(_SHA256_INFO, sha256)),
-        "RS384": Algorithm("RS384", "RSA", None, _pkcs1(_SHA384_INFO, sha384)),
-        "RS512": Algorithm("RS512", "RSA", None, _pkcs1(_SHA512_INFO, sha512)),
-        "PS256": Algorithm("PS256", "RSA", None, _pss(_SHA256, sha256)),
-        "PS384": Algorithm("PS384", "RSA", None, _pss(_SHA384, sha384)),
-        "PS512": Algorithm("PS512", "RSA", None, _pss(_SHA512, sha512)),
-        "ES256": Algorithm("ES256", "EC", "P-256", _ecdsa(CURVES["P-256"], _SHA256)),
-        "ES384": Algorithm("ES384", "EC", "P-384", _ecdsa(CURVES["P-384"], _SHA384)),
-        "ES512": Algorithm("ES512", "EC", "P-521", _ecdsa(CURVES["P-521"], _SHA512)),
+        "RS256": Algorithm("RS256", "RSA", None, _verify_pkcs1, (_SHA256_INFO, sha256)),
+        "RS384": Algorithm("RS384", "RSA", None, _verify_pkcs1, (_SHA384_INFO, sha384)),
+        "RS512": Algorithm("RS512", "RSA", None, _verify_pkcs1, (_SHA512_INFO, sha512)),
+        "PS256": Algorithm("PS256", "RSA", None, _verify_pss, (_PSS256, Prehashed(_SHA256), sha256)),
+        "PS384": Algorithm("PS384", "RSA", None, _verify_pss, (_PSS384, Prehashed(_SHA384), sha384)),
+        "PS512": Algorithm("PS512", "RSA", None, _verify_pss, (_PSS512, Prehashed(_SHA512), sha512)),
+        "ES256": Algorithm("ES256", "EC", _P256.name, _verify_ecdsa, (_P256, ec.ECDSA(_SHA256))),
+        "ES384": Algorithm("ES384", "EC", _P384.name, _verify_ecdsa, (_P384, ec.ECDSA(_SHA384))),
+        "ES512": Algorithm("ES512", "EC", _P521.name, _verify_ecdsa, (_P521, ec.ECDSA(_SHA512))),
         "Ed25519": _ED25519,
         "EdDSA": _ED25519,
     }
