@@ -2,6 +2,7 @@
 
     python benchmarks/replay_stores.py            about eight minutes
     python benchmarks/replay_stores.py --short    about half a minute
+    python benchmarks/replay_stores.py --key-sets 100000    only the shared caches, with so many clients
     python benchmarks/replay_stores.py --against ../other/src    only adds, beside those of another version's stores
 
 Rounds of store and bare operation alternate in one process, so that a noisy machine disturbs both alike; the ratio
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import secrets
 import sqlite3
 import sys
@@ -42,12 +44,19 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from private_key_jwt import (
     AssertionPolicy,
     ClientAssertionVerifier,
+    JWKSDocument,
     JWKSFetcher,
     JWKSPolicy,
     MemoryReplayStore,
 )
 from private_key_jwt import stores as our_stores
-from private_key_jwt.stores import RedisReplayStore, SQLAlchemyReplayStore, SQLiteReplayStore
+from private_key_jwt.stores import (
+    RedisJWKSCache,
+    RedisReplayStore,
+    SQLAlchemyReplayStore,
+    SQLiteJWKSCache,
+    SQLiteReplayStore,
+)
 from private_key_jwt.testing import RelyingParty
 
 CALLERS = (1, 4, 16)
@@ -321,6 +330,45 @@ def _cost(store: Any, number: int = 2_000) -> str:
     return f"{seconds / number * 1e6:.1f}"
 
 
+def key_sets(directory: Path, redis_url: str, clients: int) -> Table:
+    """What the documents of so many clients weigh in each shared cache, and what each call costs then."""
+    import redis
+
+    body = json.dumps(RelyingParty().tenant().document()).encode()
+    table = Table(box=SIMPLE_HEAD, title=f"Key sets of {clients:,} clients, {len(body)} bytes each")
+    for title in ("cache", "bytes/client", "µs per put", "µs per get", "µs per claim", "µs per refused claim"):
+        table.add_column(title, justify="left" if title == "cache" else "right")
+    uris = [f"https://rp.example/tenants/{number}/jwks.json" for number in range(clients)]
+    path = directory / "key_sets.db"
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushdb()
+        before = client.info("memory")["used_memory"]
+        caches: list[tuple[Any, Callable[[], int]]] = [
+            (SQLiteJWKSCache(path, max_documents=2 * clients), lambda: path.stat().st_size),
+            (RedisJWKSCache.from_url(redis_url, timeout=10), lambda: client.info("memory")["used_memory"] - before),
+        ]
+        for cache, weigh in caches:
+            costs = [
+                _each(lambda uri: cache.put(uri, JWKSDocument(body, 0), 0), uris),  # noqa: B023
+                _each(lambda uri: cache.get(uri, 0), uris[::20]),  # noqa: B023
+            ]
+            weight = weigh() / clients
+            costs += [_each(lambda uri: cache.claim(uri, JWKSPolicy(), 0), uris[::20]) for _ in range(3)]  # noqa: B023
+            table.add_row(
+                type(cache).__name__, f"{weight:,.0f}", *(f"{costs[place] * 1e6:.0f}" for place in (0, 1, 2, 4))
+            )
+            cache.close()
+        client.flushdb()
+    return table
+
+
+def _each(call: Callable[[str], object], uris: list[str]) -> float:
+    began = time.perf_counter()
+    for uri in uris:
+        call(uri)
+    return (time.perf_counter() - began) / len(uris)
+
+
 def verifications(redis_url: str, number: int) -> Table:
     """Whole verifications against one Redis: what one process does, and what share the store has in it."""
     import redis
@@ -390,6 +438,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--short", action="store_true", help="fewer rounds, fewer entries")
     parser.add_argument("--against", type=Path, metavar="SRC", help="another version's source, to measure beside")
+    parser.add_argument("--key-sets", type=int, metavar="CLIENTS", help="measure the shared caches of JWK Sets only")
     arguments = parser.parse_args()
     short = arguments.short
     from stores import postgres, redis_server
@@ -401,6 +450,11 @@ def main() -> None:
         with redis_versions(redis_server.shared_url(), other_stores(arguments.against)) as versions:
             console.print(machine_line("private-key-jwt", "redis"))
             console.print(against(versions, 800 if short else 4_096, 5 if short else 9))
+        return
+    if arguments.key_sets:
+        with tempfile.TemporaryDirectory() as place:
+            console.print(machine_line("private-key-jwt", "redis"))
+            console.print(key_sets(Path(place), redis_server.shared_url(), arguments.key_sets))
         return
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))

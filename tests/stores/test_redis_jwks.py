@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -194,6 +195,15 @@ def test_all_claim_one_budget(edge: Edge, url: str, prefix: str) -> None:
     assert jwks_cache(edge, url, prefix=prefix + "other:").claim(URI, POLICY, 0)
 
 
+def test_looking_costs_no_claim(edge: Edge, url: str, prefix: str) -> None:
+    caches = [jwks_cache(edge, url, prefix=prefix) for _ in range(3)]
+    caches[0].put(URI, JWKSDocument(b"{}", 0), 0)
+    for cache in caches * 10:
+        assert cache.get(URI, 0) is not None
+    assert [cache.claim(URI, POLICY, 0) for cache in caches] == [True] * POLICY.fetch_limit + [False]
+    assert all(cache.get(URI, 0) is not None for cache in caches)
+
+
 def test_the_window_slides(edge: Edge, url: str, prefix: str) -> None:
     cache = jwks_cache(edge, url, prefix=prefix)
     assert [cache.claim(URI, POLICY, 0) for _ in range(3)] == [True, True, False]
@@ -310,3 +320,36 @@ def test_a_corrupt_document_costs_a_fetch_and_is_counted(
 
 def test_the_edges_are_both_real(edge: Edge, url: str) -> None:
     assert isinstance(edge, AsyncEdge) == hasattr(replay_store(edge, url), "subject")
+
+
+# Memory
+
+
+def test_a_document_that_was_evicted_costs_a_fetch(
+    edge: Edge, start: Callable[..., RedisServer], publisher: Publisher
+) -> None:
+    server = start(maxmemory="3mb", maxmemory_policy="allkeys-lru")
+    publisher.keys = [OLD]
+    one, other, third = fetchers(edge, 3, server.url)
+    assert [ask(worker, publisher.uri(), "old") for worker in (one, other)] == ["old", "old"]
+    assert publisher.count == 1
+    cache = jwks_cache(edge, server.url)
+    for number in range(1_000):
+        cache.put(f"{URI}{number}", JWKSDocument(b"x" * 8_192, 0), 0)
+        if cache.get(publisher.uri(), 0) is None:
+            break
+    assert cache.get(publisher.uri(), 0) is None
+    assert ask(third, publisher.uri(), "old") == "old"
+    assert (publisher.count, third.cache_failures) == (2, 0)
+    assert cache.get(publisher.uri(), 0) is not None
+
+
+def test_a_full_server_that_evicts_nothing_costs_fetches_and_no_more(
+    edge: Edge, start: Callable[..., RedisServer], publisher: Publisher
+) -> None:
+    server = start(maxmemory="1", maxmemory_policy="noeviction")
+    publisher.keys = [OLD]
+    for worker in fetchers(edge, 2, server.url):
+        assert ask(worker, publisher.uri(), "old") == "old"
+        assert worker.cache_failures > 0
+    assert publisher.count == 2
