@@ -72,7 +72,7 @@ class Revocation(RevocationEndpoint):  # type: ignore[misc]
         return None
 
 
-class World:
+class OpenIDProvider:
     """A Flask application around an Authlib server whose clients are in a dictionary."""
 
     def __init__(self) -> None:
@@ -135,11 +135,11 @@ class World:
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def op(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenIDProvider]:
     monkeypatch.setenv("AUTHLIB_INSECURE_TRANSPORT", "1")
-    world = World()
-    with werkzeug_server.serve(world.app) as world.url, httpx.Client(trust_env=False) as world.http:
-        yield world
+    op = OpenIDProvider()
+    with werkzeug_server.serve(op.app) as op.url, httpx.Client(trust_env=False) as op.http:
+        yield op
 
 
 def basic(client_id: str) -> str:
@@ -159,10 +159,10 @@ def test_what_cannot_be_registered_is_named() -> None:
         register_private_key_jwt(AuthorizationServer(), asynchronous)
 
 
-def test_the_server_learns_the_method(world: World) -> None:
-    world.add()
-    assert world.post(token_request(world.tenant.assertion())).status_code == 200
-    assert world.used == ["private_key_jwt"]
+def test_the_server_learns_the_method(op: OpenIDProvider) -> None:
+    op.add()
+    assert op.post(token_request(op.tenant.assertion())).status_code == 200
+    assert op.used == ["private_key_jwt"]
 
 
 @pytest.mark.parametrize("endpoint", ["token", "revocation"])
@@ -170,53 +170,53 @@ def test_the_server_learns_the_method(world: World) -> None:
     "methods", [(), ("none",), ("private_key_jwt",), ("none", "private_key_jwt"), ("private_key_jwt", "none")]
 )
 def test_an_assertion_decides_whatever_methods_are_listed(
-    world: World, methods: tuple[str, ...], endpoint: str
+    op: OpenIDProvider, methods: tuple[str, ...], endpoint: str
 ) -> None:
-    world.list_methods(*methods)
-    world.add()
-    form = token_request(world.tenant.assertion())
-    assert world.post(form, endpoint).status_code == 200
-    assert wire(world.post(form, endpoint)) == INVALID_CLIENT
+    op.list_methods(*methods)
+    op.add()
+    form = token_request(op.tenant.assertion())
+    assert op.post(form, endpoint).status_code == 200
+    assert wire(op.post(form, endpoint)) == INVALID_CLIENT
 
 
 @pytest.mark.parametrize("endpoint", ["token", "revocation"])
 @pytest.mark.parametrize("methods", [("none", "private_key_jwt"), ("private_key_jwt", "none")])
 def test_a_refused_assertion_does_not_make_a_public_client(
-    world: World, methods: tuple[str, ...], endpoint: str
+    op: OpenIDProvider, methods: tuple[str, ...], endpoint: str
 ) -> None:
-    world.list_methods(*methods)
-    world.clients["public"] = Client("public", {"token": "none"})
+    op.list_methods(*methods)
+    op.clients["public"] = Client("public", {"token": "none"})
     form = {"grant_type": "client_credentials", "client_id": "public"}
-    assert world.post(form, endpoint).status_code == 200
-    assert wire(world.post({**form, **token_request("a.b.c")}, endpoint)) == INVALID_CLIENT
+    assert op.post(form, endpoint).status_code == 200
+    assert wire(op.post({**form, **token_request("a.b.c")}, endpoint)) == INVALID_CLIENT
 
 
 @pytest.mark.parametrize("endpoint", ["token", "revocation"])
 def test_where_nothing_else_is_listed_a_request_without_an_assertion_gets_our_answer(
-    world: World, endpoint: str
+    op: OpenIDProvider, endpoint: str
 ) -> None:
-    world.list_methods("private_key_jwt")
-    assert wire(world.post({"grant_type": "client_credentials"}, endpoint)) == INVALID_CLIENT
+    op.list_methods("private_key_jwt")
+    assert wire(op.post({"grant_type": "client_credentials"}, endpoint)) == INVALID_CLIENT
 
 
-def test_a_client_that_must_send_an_assertion_is_told_apart_from_a_wrong_secret(world: World) -> None:
+def test_a_client_that_must_send_an_assertion_is_told_apart_from_a_wrong_secret(op: OpenIDProvider) -> None:
     """Authlib answers both in the same way; the reason is for the operator."""
-    world.add()
+    op.add()
     form = {"grant_type": "client_credentials"}
     for sent in (
-        {"form": form, "Authorization": basic(world.tenant.client_id)},
-        {"form": {**form, "client_id": world.tenant.client_id, "client_secret": "s3cret"}},
+        {"form": form, "Authorization": basic(op.tenant.client_id)},
+        {"form": {**form, "client_id": op.tenant.client_id, "client_secret": "s3cret"}},
     ):
-        answer = world.post(**sent)
+        answer = op.post(**sent)
         assert (answer.status_code, answer.json()) == (401, INVALID_CLIENT.body)
-    assert world.refusals() == [Reason.MISSING_ASSERTION] * 2
+    assert op.refusals() == [Reason.MISSING_ASSERTION] * 2
     # These are Authlib's to answer: nobody, a client of another method, and one that may use both.
-    world.clients["secretive"] = Client("secretive", {"token": "client_secret_basic"})
-    world.clients["both"] = Both("both", {})
+    op.clients["secretive"] = Client("secretive", {"token": "client_secret_basic"})
+    op.clients["both"] = Both("both", {})
     for client_id in ("nobody", "secretive", "both"):
         wrong = "Basic " + base64.b64encode(f"{client_id}:wrong".encode()).decode()
-        assert "cannot authenticate" in world.post(form, Authorization=wrong).text or client_id == "nobody"
-    assert world.refusals() == []
+        assert "cannot authenticate" in op.post(form, Authorization=wrong).text or client_id == "nobody"
+    assert op.refusals() == []
 
 
 class Both(Client):
@@ -226,42 +226,42 @@ class Both(Client):
         return method in ("private_key_jwt", "client_secret_basic")
 
 
-def test_a_client_that_may_use_both_comes_in_by_its_secret(world: World) -> None:
-    world.clients["both"] = Both("both", {}, jwks=world.tenant.document())
+def test_a_client_that_may_use_both_comes_in_by_its_secret(op: OpenIDProvider) -> None:
+    op.clients["both"] = Both("both", {}, jwks=op.tenant.document())
     form = {"grant_type": "client_credentials"}
-    assert world.post(form, Authorization=basic("both")).status_code == 200
+    assert op.post(form, Authorization=basic("both")).status_code == 200
 
 
 @pytest.mark.parametrize("known", ["list", "mapping", "function"])
-def test_what_the_verifier_knows_is_registered_whatever_the_model_says(world: World, known: str) -> None:
-    tenant = world.tenant
+def test_what_the_verifier_knows_is_registered_whatever_the_model_says(op: OpenIDProvider, known: str) -> None:
+    tenant = op.tenant
     registered = {tenant.client_id: RegisteredClient(tenant.client_id, jwks=tenant.document())}
     clients: dict[str, Any] = {"list": [*registered.values()], "mapping": registered, "function": registered.get}
-    world.register(clients[known])
-    world.add({"token": "client_secret_basic", "revocation": "client_secret_basic"})
+    op.register(clients[known])
+    op.add({"token": "client_secret_basic", "revocation": "client_secret_basic"})
     for endpoint in ("token", "revocation"):
         form = {"grant_type": "client_credentials"}
-        assert world.post({**form, **token_request(tenant.assertion())}, endpoint).status_code == 200
-        refused = world.post(form, endpoint, Authorization=basic(tenant.client_id))
+        assert op.post({**form, **token_request(tenant.assertion())}, endpoint).status_code == 200
+        refused = op.post(form, endpoint, Authorization=basic(tenant.client_id))
         assert wire(refused) == INVALID_CLIENT_TRIED_BASIC
-    assert world.refusals() == [Reason.MISSING_ASSERTION] * 2
+    assert op.refusals() == [Reason.MISSING_ASSERTION] * 2
     # What cannot be asked lets nobody in.
-    world.register(failing_look_up)
-    assert wire(world.post(form, Authorization=basic(tenant.client_id))) == TEMPORARILY_UNAVAILABLE
+    op.register(failing_look_up)
+    assert wire(op.post(form, Authorization=basic(tenant.client_id))) == TEMPORARILY_UNAVAILABLE
 
 
 def failing_look_up(client_id: str) -> RegisteredClient:
     raise OSError("no route")
 
 
-def test_a_client_that_is_known_must_be_the_servers_too_and_keeps_its_assertion(world: World) -> None:
-    tenant = world.tenant
-    world.register([RegisteredClient(tenant.client_id, jwks=tenant.document())])
+def test_a_client_that_is_known_must_be_the_servers_too_and_keeps_its_assertion(op: OpenIDProvider) -> None:
+    tenant = op.tenant
+    op.register([RegisteredClient(tenant.client_id, jwks=tenant.document())])
     form = token_request(tenant.assertion())
-    assert wire(world.post(form)) == INVALID_CLIENT
-    assert world.refusals() == [Reason.UNKNOWN_CLIENT]
-    world.add()
-    assert world.post(form).status_code == 200
+    assert wire(op.post(form)) == INVALID_CLIENT
+    assert op.refusals() == [Reason.UNKNOWN_CLIENT]
+    op.add()
+    assert op.post(form).status_code == 200
 
 
 def test_a_client_is_registered_under_the_name_that_is_stored() -> None:
@@ -278,72 +278,70 @@ def test_a_client_is_registered_under_the_name_that_is_stored() -> None:
         assert found.client_id == "PORTAL-acme"
 
 
-def test_the_spellings_of_a_name_are_no_clients(world: World) -> None:
-    world.add()
-    stored = world.clients[world.tenant.client_id]
-    world.clients[world.tenant.client_id.upper()] = stored
-    other = world.tenant.client_id.upper()
-    assert wire(world.post(token_request(world.tenant.assertion(iss=other, sub=other)))) == INVALID_CLIENT
-    assert world.post(token_request(world.tenant.assertion())).status_code == 200
+def test_the_spellings_of_a_name_are_no_clients(op: OpenIDProvider) -> None:
+    op.add()
+    stored = op.clients[op.tenant.client_id]
+    op.clients[op.tenant.client_id.upper()] = stored
+    other = op.tenant.client_id.upper()
+    assert wire(op.post(token_request(op.tenant.assertion(iss=other, sub=other)))) == INVALID_CLIENT
+    assert op.post(token_request(op.tenant.assertion())).status_code == 200
 
 
-def test_the_request_of_the_framework_tells_why_it_was_refused(world: World) -> None:
+def test_the_request_of_the_framework_tells_why_it_was_refused(op: OpenIDProvider) -> None:
     seen: list[Any] = []
 
-    @world.app.after_request
+    @op.app.after_request
     def log(response: Any) -> Any:
         seen.append(refusal(flask_request))
         return response
 
-    world.add()
-    world.post(token_request(world.tenant.defective("expired")))
-    world.post(token_request(world.tenant.assertion()))
+    op.add()
+    op.post(token_request(op.tenant.defective("expired")))
+    op.post(token_request(op.tenant.assertion()))
     assert [error and error.reason for error in seen] == [Reason.EXPIRED, None]
 
 
-def test_a_header_field_that_is_no_text_is_no_error_of_ours(world: World) -> None:
-    world.list_methods("client_secret_post")
-    answer = world.post(
-        {"grant_type": "client_credentials"}, Authorization="Basic " + base64.b64encode(b"\xff").decode()
-    )
+def test_a_header_field_that_is_no_text_is_no_error_of_ours(op: OpenIDProvider) -> None:
+    op.list_methods("client_secret_post")
+    answer = op.post({"grant_type": "client_credentials"}, Authorization="Basic " + base64.b64encode(b"\xff").decode())
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_client")
 
 
-def test_a_client_may_be_registered_for_some_endpoints_only(world: World) -> None:
-    world.add({"token": "private_key_jwt", "revocation": "client_secret_basic"})
-    assert world.post(token_request(world.tenant.assertion())).status_code == 200
-    assert wire(world.post(token_request(world.tenant.assertion()), "revocation")) == INVALID_CLIENT
+def test_a_client_may_be_registered_for_some_endpoints_only(op: OpenIDProvider) -> None:
+    op.add({"token": "private_key_jwt", "revocation": "client_secret_basic"})
+    assert op.post(token_request(op.tenant.assertion())).status_code == 200
+    assert wire(op.post(token_request(op.tenant.assertion()), "revocation")) == INVALID_CLIENT
 
 
 @pytest.mark.parametrize("endpoint", ["token", "revocation"])
-def test_a_model_that_allows_everything_elsewhere_lets_nobody_in_by_a_secret(world: World, endpoint: str) -> None:
+def test_a_model_that_allows_everything_elsewhere_lets_nobody_in_by_a_secret(op: OpenIDProvider, endpoint: str) -> None:
     """As Authlib's mixin for SQLAlchemy does: it knows of the token endpoint only."""
     form = {"grant_type": "client_credentials"}
-    world.add({"token": "private_key_jwt"})
-    assert world.post(form, endpoint, Authorization=basic(world.tenant.client_id)).json()["error"] == "invalid_client"
-    world.add({"token": "client_secret_basic"})
-    assert world.post(form, endpoint, Authorization=basic(world.tenant.client_id)).status_code == 200
-    world.add({})
-    assert world.post(form, endpoint, Authorization=basic(world.tenant.client_id)).status_code == 200
+    op.add({"token": "private_key_jwt"})
+    assert op.post(form, endpoint, Authorization=basic(op.tenant.client_id)).json()["error"] == "invalid_client"
+    op.add({"token": "client_secret_basic"})
+    assert op.post(form, endpoint, Authorization=basic(op.tenant.client_id)).status_code == 200
+    op.add({})
+    assert op.post(form, endpoint, Authorization=basic(op.tenant.client_id)).status_code == 200
 
 
 @pytest.mark.parametrize("question", [1, 2])
-def test_a_database_that_fails_is_no_fault_of_the_client(world: World, question: int) -> None:
-    world.add()
-    world.fails_at = question
-    assert wire(world.post(token_request(world.tenant.assertion()))) == TEMPORARILY_UNAVAILABLE
-    assert world.asked == question
+def test_a_database_that_fails_is_no_fault_of_the_client(op: OpenIDProvider, question: int) -> None:
+    op.add()
+    op.fails_at = question
+    assert wire(op.post(token_request(op.tenant.assertion()))) == TEMPORARILY_UNAVAILABLE
+    assert op.asked == question
 
 
-def test_a_client_that_leaves_in_between_is_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    world.add()
-    find = world.query_client
+def test_a_client_that_leaves_in_between_is_refused(op: OpenIDProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+    op.add()
+    find = op.query_client
 
     def find_once(client_id: str) -> Client | None:
-        return find(client_id) if not world.asked else None
+        return find(client_id) if not op.asked else None
 
-    monkeypatch.setattr(world.server, "_query_client", find_once)
-    assert wire(world.post(token_request(world.tenant.assertion()))) == INVALID_CLIENT
+    monkeypatch.setattr(op.server, "_query_client", find_once)
+    assert wire(op.post(token_request(op.tenant.assertion()))) == INVALID_CLIENT
 
 
 UNUSABLE: dict[str, tuple[dict[str, Any], Wire]] = {
@@ -357,10 +355,10 @@ UNUSABLE: dict[str, tuple[dict[str, Any], Wire]] = {
 
 
 @pytest.mark.parametrize("name", UNUSABLE)
-def test_a_registration_that_cannot_work_lets_nobody_in(world: World, name: str) -> None:
+def test_a_registration_that_cannot_work_lets_nobody_in(op: OpenIDProvider, name: str) -> None:
     members, expected = UNUSABLE[name]
-    world.add(**members)
-    assert wire(world.post(token_request(world.tenant.assertion()))) == expected
+    op.add(**members)
+    assert wire(op.post(token_request(op.tenant.assertion()))) == expected
 
 
 def test_the_clients_of_a_server_are_those_of_the_method() -> None:
@@ -376,17 +374,19 @@ def test_the_clients_of_a_server_are_those_of_the_method() -> None:
     assert find("nobody") is None
 
 
-def test_the_reason_stays_with_the_error_for_hooks_of_the_server(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_reason_stays_with_the_error_for_hooks_of_the_server(
+    op: OpenIDProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[Any] = []
-    handle = world.server.handle_error_response
+    handle = op.server.handle_error_response
 
     def keep(request: Any, error: Exception) -> Any:
         seen.append(error.__cause__)
         return handle(request, error)
 
-    monkeypatch.setattr(world.server, "handle_error_response", keep)
-    world.add(jwks_uri="https://c.example/", jwks=world.tenant.document())
-    world.post(token_request(world.tenant.assertion()))
+    monkeypatch.setattr(op.server, "handle_error_response", keep)
+    op.add(jwks_uri="https://c.example/", jwks=op.tenant.document())
+    op.post(token_request(op.tenant.assertion()))
     [error] = seen
     assert isinstance(error, TemporarilyUnavailable)
     assert error.reason is Reason.CLIENT_LOOKUP_FAILED

@@ -55,7 +55,7 @@ def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         yield Running(request.param, folder, clock, server, tenant)
 
 
-class World:
+class OpenIDProvider:
     """A running server, a relying party for one test, so that its keys can be used again, and an HTTP client."""
 
     def __init__(self, running: Running, http: httpx.Client) -> None:
@@ -100,78 +100,78 @@ def http() -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def world(running: Running, http: httpx.Client) -> Iterator[World]:
-    world = World(running, http)
-    with world.stack:
-        yield world
+def op(running: Running, http: httpx.Client) -> Iterator[OpenIDProvider]:
+    op = OpenIDProvider(running, http)
+    with op.stack:
+        yield op
 
 
 ENDPOINTS = ("token", "revocation", "introspection")
 
 # What a client sends besides the rest of a valid request, and what every framework answers.
-Send = Callable[["World", Tenant, str], httpx.Response]
+Send = Callable[["OpenIDProvider", Tenant, str], httpx.Response]
 
 
-def _form(world: World, tenant: Tenant, **changes: Any) -> dict[str, Any]:
-    return {"token": "no-such-token", **world.form(tenant, **changes)}
+def _form(op: OpenIDProvider, tenant: Tenant, **changes: Any) -> dict[str, Any]:
+    return {"token": "no-such-token", **op.form(tenant, **changes)}
 
 
 def _with(**changes: Any) -> Send:
-    def send(world: World, tenant: Tenant, endpoint: str) -> httpx.Response:
-        return world.post(_form(world, tenant, **changes), endpoint)
+    def send(op: OpenIDProvider, tenant: Tenant, endpoint: str) -> httpx.Response:
+        return op.post(_form(op, tenant, **changes), endpoint)
 
     return send
 
 
-def _replayed(world: World, tenant: Tenant, endpoint: str) -> httpx.Response:
-    form = _form(world, tenant)
-    assert world.post(form, endpoint).status_code == 200
-    return world.post(form, endpoint)
+def _replayed(op: OpenIDProvider, tenant: Tenant, endpoint: str) -> httpx.Response:
+    form = _form(op, tenant)
+    assert op.post(form, endpoint).status_code == 200
+    return op.post(form, endpoint)
 
 
-def _twice(world: World, tenant: Tenant, endpoint: str) -> httpx.Response:
-    return world.post(_form(world, tenant, client_assertion=[tenant.assertion(), tenant.assertion()]), endpoint)
+def _twice(op: OpenIDProvider, tenant: Tenant, endpoint: str) -> httpx.Response:
+    return op.post(_form(op, tenant, client_assertion=[tenant.assertion(), tenant.assertion()]), endpoint)
 
 
-def _in_url(world: World, tenant: Tenant, endpoint: str) -> httpx.Response:
-    form = _form(world, tenant)
+def _in_url(op: OpenIDProvider, tenant: Tenant, endpoint: str) -> httpx.Response:
+    form = _form(op, tenant)
     query = {"client_assertion": form.pop("client_assertion"), "client_assertion_type": ASSERTION_TYPE}
-    return world.post(form, endpoint, params=query)
+    return op.post(form, endpoint, params=query)
 
 
-def _as_multipart(world: World, tenant: Tenant, endpoint: str) -> httpx.Response:
-    return world.post(_form(world, tenant), endpoint, files={"file": b"x"})
+def _as_multipart(op: OpenIDProvider, tenant: Tenant, endpoint: str) -> httpx.Response:
+    return op.post(_form(op, tenant), endpoint, files={"file": b"x"})
 
 
-def _unpublished(world: World, _tenant: Tenant, endpoint: str) -> httpx.Response:
-    tenant = world.add()
+def _unpublished(op: OpenIDProvider, _tenant: Tenant, endpoint: str) -> httpx.Response:
+    tenant = op.add()
     tenant.remove_keys()
-    return world.post(_form(world, tenant), endpoint)
+    return op.post(_form(op, tenant), endpoint)
 
 
-def _unregistered(world: World, tenant: Tenant, endpoint: str) -> httpx.Response:
-    return world.post(_form(world, world.party.tenant(f"t{next(_numbers)}")), endpoint)
+def _unregistered(op: OpenIDProvider, tenant: Tenant, endpoint: str) -> httpx.Response:
+    return op.post(_form(op, op.party.tenant(f"t{next(_numbers)}")), endpoint)
 
 
-def _nul(world: World, tenant: Tenant, endpoint: str) -> httpx.Response:
-    return world.post(_form(world, tenant, client_assertion=tenant.assertion(iss="a\0", sub="a\0")), endpoint)
+def _nul(op: OpenIDProvider, tenant: Tenant, endpoint: str) -> httpx.Response:
+    return op.post(_form(op, tenant, client_assertion=tenant.assertion(iss="a\0", sub="a\0")), endpoint)
 
 
-def _registered_for_a_secret(world: World, tenant: Tenant, endpoint: str) -> httpx.Response:
-    client_id, _ = world.add_with_secret()
-    return world.post(_form(world, tenant, client_assertion=tenant.assertion(iss=client_id, sub=client_id)), endpoint)
+def _registered_for_a_secret(op: OpenIDProvider, tenant: Tenant, endpoint: str) -> httpx.Response:
+    client_id, _ = op.add_with_secret()
+    return op.post(_form(op, tenant, client_assertion=tenant.assertion(iss=client_id, sub=client_id)), endpoint)
 
 
-def _in_outage(world: World, tenant: Tenant, endpoint: str) -> httpx.Response:
-    world.party.outage = 500
+def _in_outage(op: OpenIDProvider, tenant: Tenant, endpoint: str) -> httpx.Response:
+    op.party.outage = 500
     try:
-        return world.post(_form(world, tenant), endpoint)
+        return op.post(_form(op, tenant), endpoint)
     finally:
-        world.party.outage = None
+        op.party.outage = None
 
 
-def _outage(world: World, _tenant: Tenant, endpoint: str) -> httpx.Response:
-    return _in_outage(world, world.add(), endpoint)
+def _outage(op: OpenIDProvider, _tenant: Tenant, endpoint: str) -> httpx.Response:
+    return _in_outage(op, op.add(), endpoint)
 
 
 TABLE: dict[str, tuple[Send, Wire, Reason]] = {
@@ -222,11 +222,11 @@ READABLE = {
 
 
 @pytest.mark.parametrize("name", READABLE)
-def test_they_answer_as_all_frameworks_do(world: World, name: str) -> None:
+def test_they_answer_as_all_frameworks_do(op: OpenIDProvider, name: str) -> None:
     make, expected = READABLE[name]
-    world.server.refusals()
-    assert wire(world.http.post(world.server.token_endpoint, **make(world.tenant))) == expected
-    assert len(world.server.refusals()) == 1
+    op.server.refusals()
+    assert wire(op.http.post(op.server.token_endpoint, **make(op.tenant))) == expected
+    assert len(op.server.refusals()) == 1
 
 
 # These servers look at the scope, too, and one takes no query at all.
@@ -234,118 +234,118 @@ NOT_OURS = {"odd parameters", "a body of 60 KB", "another query", "parameters wi
 
 
 @pytest.mark.parametrize("name", sorted(ACCEPTED.keys() - NOT_OURS))
-def test_they_take_what_all_frameworks_take(world: World, name: str) -> None:
-    response = world.http.post(world.server.token_endpoint, **ACCEPTED[name](world.tenant))
+def test_they_take_what_all_frameworks_take(op: OpenIDProvider, name: str) -> None:
+    response = op.http.post(op.server.token_endpoint, **ACCEPTED[name](op.tenant))
     assert response.status_code == 200, response.text
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
 @pytest.mark.parametrize("sent", TABLE)
-def test_every_endpoint_gives_the_same_answer_and_one_event(world: World, sent: str, endpoint: str) -> None:
+def test_every_endpoint_gives_the_same_answer_and_one_event(op: OpenIDProvider, sent: str, endpoint: str) -> None:
     send, expected, reason = TABLE[sent]
-    world.server.refusals()
-    assert wire(send(world, world.tenant, endpoint)) == expected
-    assert world.server.refusals() == [reason]
+    op.server.refusals()
+    assert wire(send(op, op.tenant, endpoint)) == expected
+    assert op.server.refusals() == [reason]
 
 
-def test_a_token_is_issued(world: World) -> None:
-    tenant = world.add()
-    response = world.post(world.form(tenant, client_id=tenant.client_id))
+def test_a_token_is_issued(op: OpenIDProvider) -> None:
+    tenant = op.add()
+    response = op.post(op.form(tenant, client_id=tenant.client_id))
     assert response.status_code == 200, response.text
     assert response.json()["token_type"] == "Bearer"
 
 
-def test_a_token_is_introspected_and_revoked_by_its_client(world: World) -> None:
-    tenant = world.add()
-    token = world.issue(tenant)
+def test_a_token_is_introspected_and_revoked_by_its_client(op: OpenIDProvider) -> None:
+    tenant = op.add()
+    token = op.issue(tenant)
     form = {"token": token, "grant_type": None}
-    told = world.post(world.form(tenant, **form), "introspection")
+    told = op.post(op.form(tenant, **form), "introspection")
     assert (told.status_code, told.json()["active"], told.json()["client_id"]) == (200, True, tenant.client_id)
-    assert world.post(world.form(world.add(), **form), "revocation").status_code in (200, 400)
-    assert world.post(world.form(tenant, **form), "introspection").json()["active"] is True
-    assert world.post(world.form(tenant, **form), "revocation").status_code == 200
-    assert world.post(world.form(tenant, **form), "introspection").json() == {"active": False}
+    assert op.post(op.form(op.add(), **form), "revocation").status_code in (200, 400)
+    assert op.post(op.form(tenant, **form), "introspection").json()["active"] is True
+    assert op.post(op.form(tenant, **form), "revocation").status_code == 200
+    assert op.post(op.form(tenant, **form), "introspection").json() == {"active": False}
 
 
-def test_one_assertion_serves_one_endpoint_once(world: World) -> None:
-    tenant = world.add()
-    form = world.form(tenant, token=world.issue(tenant))
-    assert world.post(form, "introspection").status_code == 200
+def test_one_assertion_serves_one_endpoint_once(op: OpenIDProvider) -> None:
+    tenant = op.add()
+    form = op.form(tenant, token=op.issue(tenant))
+    assert op.post(form, "introspection").status_code == 200
     for endpoint in ENDPOINTS:
-        assert wire(world.post(form, endpoint)) == INVALID_CLIENT
+        assert wire(op.post(form, endpoint)) == INVALID_CLIENT
 
 
-def test_a_new_key_works_at_once_and_the_old_one_while_it_is_published(world: World) -> None:
-    tenant = world.add()
-    world.issue(tenant)
+def test_a_new_key_works_at_once_and_the_old_one_while_it_is_published(op: OpenIDProvider) -> None:
+    tenant = op.add()
+    op.issue(tenant)
     old = tenant.current_key
     tenant.rotate()
-    world.issue(tenant)
-    assert world.post(world.form(tenant, client_assertion=tenant.assertion(key=old))).status_code == 200
+    op.issue(tenant)
+    assert op.post(op.form(tenant, client_assertion=tenant.assertion(key=old))).status_code == 200
 
 
-def test_a_key_that_was_removed_is_refused_300_seconds_later(world: World) -> None:
-    tenant = world.add()
-    world.issue(tenant)
+def test_a_key_that_was_removed_is_refused_300_seconds_later(op: OpenIDProvider) -> None:
+    tenant = op.add()
+    op.issue(tenant)
     old = tenant.current_key
     tenant.rotate()
     tenant.end_grace()
-    world.server.advance(301)
-    world.clock.advance(301)
-    assert wire(world.post(world.form(tenant, client_assertion=tenant.assertion(key=old)))) == INVALID_CLIENT
-    world.issue(tenant)
+    op.server.advance(301)
+    op.clock.advance(301)
+    assert wire(op.post(op.form(tenant, client_assertion=tenant.assertion(key=old)))) == INVALID_CLIENT
+    op.issue(tenant)
 
 
-def test_an_outage_ends(world: World) -> None:
-    tenant = world.add()
-    assert wire(_in_outage(world, tenant, "token")) == TEMPORARILY_UNAVAILABLE
-    world.issue(tenant)
-    assert _in_outage(world, tenant, "token").status_code == 200  # the keys are known by now
+def test_an_outage_ends(op: OpenIDProvider) -> None:
+    tenant = op.add()
+    assert wire(_in_outage(op, tenant, "token")) == TEMPORARILY_UNAVAILABLE
+    op.issue(tenant)
+    assert _in_outage(op, tenant, "token").status_code == 200  # the keys are known by now
 
 
-def test_two_workers_share_a_replay_store(world: World) -> None:
-    tenant = world.add()
-    with AuthorizationServer(world.example, world.folder, world.clock()) as other:
-        form = world.form(tenant)
-        assert world.http.post(other.token_endpoint, data=form).status_code == 200
-        assert wire(world.post(form)) == INVALID_CLIENT
-        form = world.form(tenant)
-        assert world.post(form).status_code == 200
-        assert wire(world.http.post(other.token_endpoint, data=form)) == INVALID_CLIENT
+def test_two_workers_share_a_replay_store(op: OpenIDProvider) -> None:
+    tenant = op.add()
+    with AuthorizationServer(op.example, op.folder, op.clock()) as other:
+        form = op.form(tenant)
+        assert op.http.post(other.token_endpoint, data=form).status_code == 200
+        assert wire(op.post(form)) == INVALID_CLIENT
+        form = op.form(tenant)
+        assert op.post(form).status_code == 200
+        assert wire(op.http.post(other.token_endpoint, data=form)) == INVALID_CLIENT
 
 
-def test_clients_with_a_secret_go_on_as_before(world: World) -> None:
-    client = world.add_with_secret()
+def test_clients_with_a_secret_go_on_as_before(op: OpenIDProvider) -> None:
+    client = op.add_with_secret()
     form = {"grant_type": "client_credentials"}
-    assert world.post(form, auth=client).status_code == 200
-    refused = world.post(form, auth=(client[0], "wrong"))
+    assert op.post(form, auth=client).status_code == 200
+    refused = op.post(form, auth=(client[0], "wrong"))
     assert (refused.status_code, refused.json()["error"]) == (401, "invalid_client")
-    token = world.post(form, auth=client).json()["access_token"]
-    assert world.post({"token": token}, "introspection", auth=client).json()["active"] is True
-    assert world.post({"token": token}, "revocation", auth=client).status_code == 200
+    token = op.post(form, auth=client).json()["access_token"]
+    assert op.post({"token": token}, "introspection", auth=client).json()["active"] is True
+    assert op.post({"token": token}, "revocation", auth=client).status_code == 200
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
-def test_a_refused_assertion_is_not_made_good_by_a_secret(world: World, endpoint: str) -> None:
-    client_id, secret = world.add_with_secret()
-    form = _form(world, world.add(), client_assertion="x", client_id=client_id)
-    assert wire(world.post({**form, "client_secret": secret}, endpoint)) == INVALID_REQUEST
-    assert wire(world.post(form, endpoint, auth=(client_id, secret))) == INVALID_REQUEST
-    assert wire(world.post(form, endpoint)) == INVALID_CLIENT
+def test_a_refused_assertion_is_not_made_good_by_a_secret(op: OpenIDProvider, endpoint: str) -> None:
+    client_id, secret = op.add_with_secret()
+    form = _form(op, op.add(), client_assertion="x", client_id=client_id)
+    assert wire(op.post({**form, "client_secret": secret}, endpoint)) == INVALID_REQUEST
+    assert wire(op.post(form, endpoint, auth=(client_id, secret))) == INVALID_REQUEST
+    assert wire(op.post(form, endpoint)) == INVALID_CLIENT
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
-def test_a_client_with_keys_does_not_come_in_without_an_assertion(world: World, endpoint: str) -> None:
+def test_a_client_with_keys_does_not_come_in_without_an_assertion(op: OpenIDProvider, endpoint: str) -> None:
     """Neither with a secret, were there one, nor with an empty one, nor by its name."""
     for secret in ("s3cret", ""):
-        world.server.refusals()
-        tenant = world.add(client_secret=secret)
+        op.server.refusals()
+        tenant = op.add(client_secret=secret)
         form = {"grant_type": "client_credentials", "token": "x"}
         named = {**form, "client_id": tenant.client_id}
         answers = [
-            world.post(form, endpoint, auth=(tenant.client_id, secret)),
-            world.post({**named, "client_secret": secret}, endpoint),
-            world.post(named, endpoint),
+            op.post(form, endpoint, auth=(tenant.client_id, secret)),
+            op.post({**named, "client_secret": secret}, endpoint),
+            op.post(named, endpoint),
         ]
         assert [answer.status_code in (400, 401) for answer in answers] == [True] * 3
         assert [answer.json()["error"] for answer in answers] == ["invalid_client"] * 3
@@ -362,12 +362,12 @@ def _oauth2_client(tenant: Tenant, headers: dict[str, str]) -> OAuth2Session:
     return client
 
 
-def test_authlib_s_client_gets_a_token_and_revokes_it(world: World) -> None:
-    tenant = world.add()
+def test_authlib_s_client_gets_a_token_and_revokes_it(op: OpenIDProvider) -> None:
+    tenant = op.add()
     with _oauth2_client(tenant, {"kid": tenant.kid}) as client:
-        token = client.fetch_token(world.server.token_endpoint, grant_type="client_credentials")
+        token = client.fetch_token(op.server.token_endpoint, grant_type="client_credentials")
     with _oauth2_client(tenant, {"kid": tenant.kid}) as client:
         client.revocation_endpoint_auth_method = "private_key_jwt"
-        assert client.revoke_token(world.server.revocation_endpoint, token=token["access_token"]).status_code == 200
-    told = world.post(world.form(tenant, token=token["access_token"]), "introspection")
+        assert client.revoke_token(op.server.revocation_endpoint, token=token["access_token"]).status_code == 200
+    told = op.post(op.form(tenant, token=token["access_token"]), "introspection")
     assert told.json() == {"active": False}

@@ -18,7 +18,7 @@ CASES = re.findall(
 )
 
 
-class World:
+class OpenIDProvider:
     def __init__(self, server: AuthorizationServer, party: RelyingParty, base_url: str, http: httpx.Client) -> None:
         self.server, self.party, self.base_url, self.http = server, party, base_url, http
 
@@ -29,62 +29,62 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def op(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenIDProvider]:
     party = RelyingParty()
     with (
         party.serve() as publisher,
         httpx.Client(trust_env=False) as http,
         AuthorizationServer("oauth_toolkit", tmp_path_factory.mktemp("toolkit"), party.clock()) as server,
     ):
-        yield World(server, party, publisher.base_url, http)
+        yield OpenIDProvider(server, party, publisher.base_url, http)
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_in_its_process(world: World, name: str) -> None:
-    world.server.call(f"integrations.toolkit_cases:{name}")
+def test_in_its_process(op: OpenIDProvider, name: str) -> None:
+    op.server.call(f"integrations.toolkit_cases:{name}")
 
 
-def test_a_public_client_without_keys_is_known_by_its_name(world: World) -> None:
-    world.server.add("public", client_type="public")
+def test_a_public_client_without_keys_is_known_by_its_name(op: OpenIDProvider) -> None:
+    op.server.add("public", client_type="public")
     form = {"token": "x", "client_id": "public"}
-    assert world.http.post(world.server.revocation_endpoint, data=form).status_code == 200
+    assert op.http.post(op.server.revocation_endpoint, data=form).status_code == 200
 
 
-def test_a_public_client_with_keys_is_not(world: World) -> None:
-    tenant = world.add("public-with-keys", client_type="public")
+def test_a_public_client_with_keys_is_not(op: OpenIDProvider) -> None:
+    tenant = op.add("public-with-keys", client_type="public")
     form = {"token": "x", "client_id": tenant.client_id}
-    assert wire(world.http.post(world.server.revocation_endpoint, data=form)) == INVALID_CLIENT
+    assert wire(op.http.post(op.server.revocation_endpoint, data=form)) == INVALID_CLIENT
     form.update(token_request(tenant.assertion()))
-    assert world.http.post(world.server.revocation_endpoint, data=form).status_code == 200
+    assert op.http.post(op.server.revocation_endpoint, data=form).status_code == 200
 
 
-def test_the_device_flow_refuses_in_the_same_way(world: World) -> None:
-    tenant = world.add("device", authorization_grant_type="urn:ietf:params:oauth:grant-type:device_code")
+def test_the_device_flow_refuses_in_the_same_way(op: OpenIDProvider) -> None:
+    tenant = op.add("device", authorization_grant_type="urn:ietf:params:oauth:grant-type:device_code")
     form = token_request(tenant.defective("expired"), client_id=tenant.client_id)
-    endpoint = f"{world.server.url}/o/device-authorization/"
-    assert wire(world.http.post(endpoint, data=form)) == INVALID_CLIENT
-    assert wire(world.http.post(endpoint, params=token_request("a.b.c"), data={})) == INVALID_REQUEST
-    assert wire(world.http.post(endpoint, params={"client_secret": "s"}, data=form)) == INVALID_REQUEST
+    endpoint = f"{op.server.url}/o/device-authorization/"
+    assert wire(op.http.post(endpoint, data=form)) == INVALID_CLIENT
+    assert wire(op.http.post(endpoint, params=token_request("a.b.c"), data={})) == INVALID_REQUEST
+    assert wire(op.http.post(endpoint, params={"client_secret": "s"}, data=form)) == INVALID_REQUEST
     # Its polls at the token endpoint drop the header fields of an error.
-    world.server.call("integrations.toolkit_cases:allow_device")
+    op.server.call("integrations.toolkit_cases:allow_device")
     grant = {"grant_type": "urn:ietf:params:oauth:grant-type:device_code", "device_code": "a-device"}
-    endpoint = world.server.token_endpoint
-    assert wire(world.http.post(endpoint, data={**form, **grant})) == INVALID_CLIENT
-    assert wire(world.http.post(endpoint, params={"client_id": "x"}, data={**form, **grant})) == INVALID_REQUEST
+    endpoint = op.server.token_endpoint
+    assert wire(op.http.post(endpoint, data={**form, **grant})) == INVALID_CLIENT
+    assert wire(op.http.post(endpoint, params={"client_id": "x"}, data={**form, **grant})) == INVALID_REQUEST
 
 
-def test_introspection_goes_on_to_refuse_strangers_in_the_toolkit_s_way(world: World) -> None:
-    assert world.http.post(world.server.introspection_endpoint, data={"token": "x"}).status_code == 403
+def test_introspection_goes_on_to_refuse_strangers_in_the_toolkit_s_way(op: OpenIDProvider) -> None:
+    assert op.http.post(op.server.introspection_endpoint, data={"token": "x"}).status_code == 403
 
 
-def test_a_registration_that_cannot_work_is_no_fault_of_the_client(world: World) -> None:
-    tenant = world.add("misregistered", jwks_uri="http://client.example/jwks.json")
+def test_a_registration_that_cannot_work_is_no_fault_of_the_client(op: OpenIDProvider) -> None:
+    tenant = op.add("misregistered", jwks_uri="http://client.example/jwks.json")
     form = token_request(tenant.assertion())
-    assert wire(world.http.post(world.server.token_endpoint, data=form)) == TEMPORARILY_UNAVAILABLE
+    assert wire(op.http.post(op.server.token_endpoint, data=form)) == TEMPORARILY_UNAVAILABLE
 
 
-def test_the_metadata_tells_of_the_method_and_its_algorithms(world: World) -> None:
-    told = world.http.get(f"{world.server.url}/o/.well-known/oauth-authorization-server")
+def test_the_metadata_tells_of_the_method_and_its_algorithms(op: OpenIDProvider) -> None:
+    told = op.http.get(f"{op.server.url}/o/.well-known/oauth-authorization-server")
     metadata = told.json()
     for endpoint in ("token", "revocation", "introspection"):
         methods = metadata[f"{endpoint}_endpoint_auth_methods_supported"]
@@ -94,14 +94,14 @@ def test_the_metadata_tells_of_the_method_and_its_algorithms(world: World) -> No
     assert told.headers["access-control-allow-origin"] == "*"
 
 
-def test_other_grants_authenticate_in_the_same_way(world: World) -> None:
+def test_other_grants_authenticate_in_the_same_way(op: OpenIDProvider) -> None:
     """The token endpoint asks the validator in two ways, by the grant."""
-    tenant = world.add("other-grants", authorization_grant_type="authorization-code")
+    tenant = op.add("other-grants", authorization_grant_type="authorization-code")
     for grant in (
         {"grant_type": "authorization_code", "code": "x"},
         {"grant_type": "refresh_token", "refresh_token": "x"},
     ):
         form = {**token_request(tenant.assertion()), **grant}
-        unknown = world.http.post(world.server.token_endpoint, data=form)
+        unknown = op.http.post(op.server.token_endpoint, data=form)
         assert (unknown.status_code, unknown.json()["error"]) == (400, "invalid_grant")
-        assert wire(world.http.post(world.server.token_endpoint, data=form)) == INVALID_CLIENT
+        assert wire(op.http.post(op.server.token_endpoint, data=form)) == INVALID_CLIENT

@@ -98,7 +98,7 @@ class Telemetry:
         self.tracer_provider.shutdown()
 
 
-class Scene:
+class Observed:
     """A relying party over HTTP, and verifiers that tell OpenTelemetry."""
 
     def __init__(self, edge: Edge, clock: Clock, base_url: str, party: RelyingParty, telemetry: Telemetry) -> None:
@@ -134,10 +134,10 @@ def telemetry() -> Iterator[Telemetry]:
 
 
 @pytest.fixture
-def scene(edge: Edge, clock: Clock, telemetry: Telemetry) -> Iterator[Scene]:
+def observed(edge: Edge, clock: Clock, telemetry: Telemetry) -> Iterator[Observed]:
     party = RelyingParty(audience=AUDIENCE, clock=clock)
     with party.serve() as server:
-        yield Scene(edge, clock, server.base_url, party, telemetry)
+        yield Observed(edge, clock, server.base_url, party, telemetry)
 
 
 def attributes(span: ReadableSpan) -> Point:
@@ -147,14 +147,14 @@ def attributes(span: ReadableSpan) -> Point:
 # Assertions
 
 
-def test_an_accepted_assertion_is_a_point_and_a_span(scene: Scene) -> None:
-    verified = scene.verifier().verify(scene.tenant.assertion())
-    assert scene.telemetry.points(VERIFIED) == [ACCEPTED_ONCE]
-    (span,) = scene.telemetry.spans("verify client_assertion")
+def test_an_accepted_assertion_is_a_point_and_a_span(observed: Observed) -> None:
+    verified = observed.verifier().verify(observed.tenant.assertion())
+    assert observed.telemetry.points(VERIFIED) == [ACCEPTED_ONCE]
+    (span,) = observed.telemetry.spans("verify client_assertion")
     assert attributes(span) == {
         "private_key_jwt.outcome": "accepted",
-        "private_key_jwt.client_id": scene.tenant.client_id,
-        "private_key_jwt.kid": scene.tenant.kid,
+        "private_key_jwt.client_id": observed.tenant.client_id,
+        "private_key_jwt.kid": observed.tenant.kid,
         "private_key_jwt.alg": "RS256",
         "private_key_jwt.jti_hash": replay_key(verified.client_id, verified.jti).hex(),
         "private_key_jwt.audience": AUDIENCE,
@@ -164,44 +164,44 @@ def test_an_accepted_assertion_is_a_point_and_a_span(scene: Scene) -> None:
     assert span.instrumentation_scope.name == "private_key_jwt"
 
 
-def test_a_refusal_has_its_reason_and_is_no_error_of_the_server(scene: Scene) -> None:
-    verifier = scene.verifier()
+def test_a_refusal_has_its_reason_and_is_no_error_of_the_server(observed: Observed) -> None:
+    verifier = observed.verifier()
     reasons = set()
     for name in DEFECTS:
-        scene.telemetry.exporter.clear()
+        observed.telemetry.exporter.clear()
         with pytest.raises(InvalidClient) as caught:
-            verifier.verify(scene.tenant.defective(name))
+            verifier.verify(observed.tenant.defective(name))
         told = {"private_key_jwt.outcome": "refused", "private_key_jwt.reason": caught.value.reason.value}
         reasons.add(caught.value.reason.value)
-        (span,) = scene.telemetry.spans("verify client_assertion")
+        (span,) = observed.telemetry.spans("verify client_assertion")
         assert told.items() <= attributes(span).items(), name
         assert attributes(span).get("private_key_jwt.check") == caught.value.check, name
         assert attributes(span)["private_key_jwt.detail"] == caught.value.detail, name
         assert attributes(span).get("private_key_jwt.alg") in (None, *ALGORITHMS), name
         assert "error.type" not in attributes(span), name
         assert span.status.status_code is StatusCode.UNSET, name
-    points = scene.telemetry.points(VERIFIED)
+    points = observed.telemetry.points(VERIFIED)
     assert {point["private_key_jwt.reason"] for point, _ in points} == reasons
     assert sum(count for _, count in points) == len(DEFECTS)
     assert all(point.keys() == {"private_key_jwt.outcome", "private_key_jwt.reason"} for point, _ in points)
 
 
-def test_a_replay_is_told_with_the_hash_of_its_first_use(scene: Scene) -> None:
-    verifier, assertion = scene.verifier(), scene.tenant.assertion()
+def test_a_replay_is_told_with_the_hash_of_its_first_use(observed: Observed) -> None:
+    verifier, assertion = observed.verifier(), observed.tenant.assertion()
     verifier.verify(assertion)
     with pytest.raises(InvalidClient):
         verifier.verify(assertion)
-    first, second = map(attributes, scene.telemetry.spans("verify client_assertion"))
+    first, second = map(attributes, observed.telemetry.spans("verify client_assertion"))
     assert second["private_key_jwt.reason"] == "replayed"
     assert second["private_key_jwt.check"] == "replay"
     assert second["private_key_jwt.jti_hash"] == first["private_key_jwt.jti_hash"]
     assert "private_key_jwt.audience" not in second
 
 
-def test_a_malformed_token_request_is_a_refusal(scene: Scene) -> None:
+def test_a_malformed_token_request_is_a_refusal(observed: Observed) -> None:
     with pytest.raises(InvalidRequest):
-        scene.verifier().authenticate({"client_assertion": scene.tenant.assertion()})
-    (span,) = scene.telemetry.spans("verify client_assertion")
+        observed.verifier().authenticate({"client_assertion": observed.tenant.assertion()})
+    (span,) = observed.telemetry.spans("verify client_assertion")
     assert "expected client_assertion_type" in attributes(span)["private_key_jwt.detail"]
     assert {name: value for name, value in attributes(span).items() if name != "private_key_jwt.detail"} == {
         "private_key_jwt.outcome": "refused",
@@ -237,18 +237,18 @@ def failing_lookup(client_id: str) -> RegisteredClient:
     ],
 )
 def test_what_is_our_fault_is_an_error(
-    scene: Scene, reason: Reason, settings: Callable[[], dict[str, Any]], outage: int | None
+    observed: Observed, reason: Reason, settings: Callable[[], dict[str, Any]], outage: int | None
 ) -> None:
-    scene.party.outage = outage
+    observed.party.outage = outage
     with pytest.raises(TemporarilyUnavailable):
-        scene.verifier(**settings()).verify(scene.tenant.assertion())
+        observed.verifier(**settings()).verify(observed.tenant.assertion())
     told = {
         "private_key_jwt.outcome": "unavailable",
         "private_key_jwt.reason": reason.value,
         "error.type": reason.value,
     }
-    assert scene.telemetry.points(VERIFIED) == [(told, 1)]
-    (span,) = scene.telemetry.spans("verify client_assertion")
+    assert observed.telemetry.points(VERIFIED) == [(told, 1)]
+    (span,) = observed.telemetry.spans("verify client_assertion")
     assert told.items() <= attributes(span).items()
     assert span.status.status_code is StatusCode.ERROR
 
@@ -270,30 +270,30 @@ def test_every_reason_has_one_outcome(telemetry: Telemetry) -> None:
 # Fetches
 
 
-def test_a_fetch_is_a_point_and_a_client_span(scene: Scene) -> None:
-    scene.verifier().verify(scene.tenant.assertion())
-    assert scene.telemetry.points(FETCHED) == [({}, 1)]
-    (span,) = scene.telemetry.spans("fetch JWK Set")
+def test_a_fetch_is_a_point_and_a_client_span(observed: Observed) -> None:
+    observed.verifier().verify(observed.tenant.assertion())
+    assert observed.telemetry.points(FETCHED) == [({}, 1)]
+    (span,) = observed.telemetry.spans("fetch JWK Set")
     assert attributes(span) == {
-        "url.full": scene.jwks_uri,
+        "url.full": observed.jwks_uri,
         "server.address": "127.0.0.1",
-        "server.port": scene.port,
+        "server.port": observed.port,
         "private_key_jwt.jwks.members": 1,
         "private_key_jwt.jwks.usable": 1,
     }
     assert (span.kind, span.status.status_code) == (SpanKind.CLIENT, StatusCode.UNSET)
 
 
-def test_a_fetch_that_fails_is_an_error_that_says_why(scene: Scene) -> None:
-    scene.party.outage = 500
+def test_a_fetch_that_fails_is_an_error_that_says_why(observed: Observed) -> None:
+    observed.party.outage = 500
     with pytest.raises(TemporarilyUnavailable):
-        scene.verifier().verify(scene.tenant.assertion())
-    assert scene.telemetry.points(FETCHED) == [({"error.type": "jwks_unavailable"}, 1)]
-    (span,) = scene.telemetry.spans("fetch JWK Set")
+        observed.verifier().verify(observed.tenant.assertion())
+    assert observed.telemetry.points(FETCHED) == [({"error.type": "jwks_unavailable"}, 1)]
+    (span,) = observed.telemetry.spans("fetch JWK Set")
     assert attributes(span) == {
-        "url.full": scene.jwks_uri,
+        "url.full": observed.jwks_uri,
         "server.address": "127.0.0.1",
-        "server.port": scene.port,
+        "server.port": observed.port,
         "error.type": "jwks_unavailable",
     }
     assert (span.kind, span.status.status_code) == (SpanKind.CLIENT, StatusCode.ERROR)
@@ -319,12 +319,12 @@ def test_a_port_that_a_url_leaves_out_is_that_of_its_scheme(
 # What happens beside them, within a request
 
 
-def test_spans_are_children_of_the_one_that_is_current(scene: Scene) -> None:
-    verifier = scene.verifier()
-    with scene.telemetry.tracer.start_as_current_span("POST /token") as request:
-        verifier.verify(scene.tenant.assertion())
-    (fetch,), (verify,) = map(scene.telemetry.spans, ("fetch JWK Set", "verify client_assertion"))
-    (whole,) = scene.telemetry.spans("POST /token")
+def test_spans_are_children_of_the_one_that_is_current(observed: Observed) -> None:
+    verifier = observed.verifier()
+    with observed.telemetry.tracer.start_as_current_span("POST /token") as request:
+        verifier.verify(observed.tenant.assertion())
+    (fetch,), (verify,) = map(observed.telemetry.spans, ("fetch JWK Set", "verify client_assertion"))
+    (whole,) = observed.telemetry.spans("POST /token")
     for span in (fetch, verify):
         assert span.parent == request.get_span_context()
         assert whole.start_time is not None
@@ -343,26 +343,26 @@ def test_a_span_ends_now_and_is_as_long_as_it_took(telemetry: Telemetry) -> None
     assert before <= span.end_time <= time.time_ns()
 
 
-def events_of(scene: Scene, name: str) -> list[tuple[str, Point]]:
-    (span,) = scene.telemetry.spans(name)
+def events_of(observed: Observed, name: str) -> list[tuple[str, Point]]:
+    (span,) = observed.telemetry.spans(name)
     return [(event.name, dict(event.attributes or {})) for event in span.events]
 
 
-def test_keys_that_come_and_go_are_counted_and_noted(scene: Scene) -> None:
-    verifier = scene.verifier()
-    verifier.verify(scene.tenant.assertion())
-    old = scene.tenant.kid
-    scene.tenant.rotate()
-    scene.tenant.end_grace()
-    with scene.telemetry.tracer.start_as_current_span("POST /token"):
-        verifier.verify(scene.tenant.assertion())
-    assert scene.telemetry.points("private_key_jwt.jwks.key.changes") == [
+def test_keys_that_come_and_go_are_counted_and_noted(observed: Observed) -> None:
+    verifier = observed.verifier()
+    verifier.verify(observed.tenant.assertion())
+    old = observed.tenant.kid
+    observed.tenant.rotate()
+    observed.tenant.end_grace()
+    with observed.telemetry.tracer.start_as_current_span("POST /token"):
+        verifier.verify(observed.tenant.assertion())
+    assert observed.telemetry.points("private_key_jwt.jwks.key.changes") == [
         ({"private_key_jwt.key.change": "added"}, 1),
         ({"private_key_jwt.key.change": "removed"}, 1),
     ]
-    assert events_of(scene, "POST /token") == [
-        ("private_key_jwt.key_added", {"url.full": scene.jwks_uri, "private_key_jwt.kid": scene.tenant.kid}),
-        ("private_key_jwt.key_removed", {"url.full": scene.jwks_uri, "private_key_jwt.kid": old}),
+    assert events_of(observed, "POST /token") == [
+        ("private_key_jwt.key_added", {"url.full": observed.jwks_uri, "private_key_jwt.kid": observed.tenant.kid}),
+        ("private_key_jwt.key_removed", {"url.full": observed.jwks_uri, "private_key_jwt.kid": old}),
     ]
 
 
@@ -373,42 +373,42 @@ def test_a_key_without_a_kid_has_none(telemetry: Telemetry) -> None:
     assert [dict(event.attributes or {}) for event in span.events] == [{"url.full": "https://rp.example/jwks"}]
 
 
-def test_a_spent_budget_is_counted_and_noted(scene: Scene) -> None:
-    verifier = scene.verifier()
-    with scene.telemetry.tracer.start_as_current_span("POST /token"):
+def test_a_spent_budget_is_counted_and_noted(observed: Observed) -> None:
+    verifier = observed.verifier()
+    with observed.telemetry.tracer.start_as_current_span("POST /token"):
         for number in range(9):
             with pytest.raises(InvalidClient):
-                verifier.verify(scene.tenant.assertion(header={"kid": f"made-up-{number}"}))
-    assert scene.telemetry.points("private_key_jwt.jwks.spent_budgets") == [({}, 1)]
-    assert events_of(scene, "POST /token") == [
+                verifier.verify(observed.tenant.assertion(header={"kid": f"made-up-{number}"}))
+    assert observed.telemetry.points("private_key_jwt.jwks.spent_budgets") == [({}, 1)]
+    assert events_of(observed, "POST /token") == [
         (
             "private_key_jwt.fetch_budget_spent",
-            {"url.full": scene.jwks_uri, "private_key_jwt.retry_after": pytest.approx(30)},
+            {"url.full": observed.jwks_uri, "private_key_jwt.retry_after": pytest.approx(30)},
         )
     ]
 
 
-def test_the_use_of_stale_keys_is_counted_and_noted(scene: Scene) -> None:
-    verifier = scene.verifier(stale_if_error=60)
-    verifier.verify(scene.tenant.assertion())
-    scene.party.outage = 500
-    scene.clock.advance(310)
-    with scene.telemetry.tracer.start_as_current_span("POST /token"):
-        verifier.verify(scene.tenant.assertion())
-    assert scene.telemetry.points("private_key_jwt.jwks.stale_uses") == [({}, 1)]
-    assert events_of(scene, "POST /token") == [
-        ("private_key_jwt.stale_keys_served", {"url.full": scene.jwks_uri, "private_key_jwt.jwks.age": 310})
+def test_the_use_of_stale_keys_is_counted_and_noted(observed: Observed) -> None:
+    verifier = observed.verifier(stale_if_error=60)
+    verifier.verify(observed.tenant.assertion())
+    observed.party.outage = 500
+    observed.clock.advance(310)
+    with observed.telemetry.tracer.start_as_current_span("POST /token"):
+        verifier.verify(observed.tenant.assertion())
+    assert observed.telemetry.points("private_key_jwt.jwks.stale_uses") == [({}, 1)]
+    assert events_of(observed, "POST /token") == [
+        ("private_key_jwt.stale_keys_served", {"url.full": observed.jwks_uri, "private_key_jwt.jwks.age": 310})
     ]
 
 
-def test_a_store_that_fails_is_counted_and_noted(scene: Scene) -> None:
-    with scene.telemetry.tracer.start_as_current_span("POST /token"):
+def test_a_store_that_fails_is_counted_and_noted(observed: Observed) -> None:
+    with observed.telemetry.tracer.start_as_current_span("POST /token"):
         with pytest.raises(TemporarilyUnavailable):
-            scene.verifier(store=BrokenStore()).verify(scene.tenant.assertion())
-    assert scene.telemetry.points("private_key_jwt.store.failures") == [
+            observed.verifier(store=BrokenStore()).verify(observed.tenant.assertion())
+    assert observed.telemetry.points("private_key_jwt.store.failures") == [
         ({"private_key_jwt.store.name": "replay_store"}, 1)
     ]
-    assert events_of(scene, "POST /token") == [
+    assert events_of(observed, "POST /token") == [
         (
             "private_key_jwt.store_failed",
             {"private_key_jwt.store.name": "replay_store", "private_key_jwt.store.error": "OSError: 'no route'"},
@@ -430,9 +430,9 @@ class BrokenCache:
         return True
 
 
-def test_a_cache_that_fails_is_told_apart_from_a_replay_store(scene: Scene) -> None:
-    scene.verifier(cache=BrokenCache()).verify(scene.tenant.assertion())
-    assert scene.telemetry.points("private_key_jwt.store.failures") == [
+def test_a_cache_that_fails_is_told_apart_from_a_replay_store(observed: Observed) -> None:
+    observed.verifier(cache=BrokenCache()).verify(observed.tenant.assertion())
+    assert observed.telemetry.points("private_key_jwt.store.failures") == [
         ({"private_key_jwt.store.name": "jwks_cache"}, 1)
     ]
 
@@ -458,19 +458,19 @@ def test_a_trace_that_is_not_sampled_stays_so(telemetry: Telemetry) -> None:
 # Names and cardinality
 
 
-def test_names_and_units_are_after_the_semantic_conventions(scene: Scene) -> None:
-    verifier = scene.verifier(stale_if_error=60)
-    verifier.verify(scene.tenant.assertion())
-    scene.tenant.rotate()
+def test_names_and_units_are_after_the_semantic_conventions(observed: Observed) -> None:
+    verifier = observed.verifier(stale_if_error=60)
+    verifier.verify(observed.tenant.assertion())
+    observed.tenant.rotate()
     for number in range(3):
         with pytest.raises(InvalidClient):
-            verifier.verify(scene.tenant.assertion(header={"kid": f"made-up-{number}"}))
-    scene.party.outage = 500
-    scene.clock.advance(310)
-    verifier.verify(scene.tenant.assertion())
+            verifier.verify(observed.tenant.assertion(header={"kid": f"made-up-{number}"}))
+    observed.party.outage = 500
+    observed.clock.advance(310)
+    verifier.verify(observed.tenant.assertion())
     with pytest.raises(TemporarilyUnavailable):
-        scene.verifier(store=BrokenStore(), clients=[client_by_value(scene)]).verify(scene.tenant.assertion())
-    metrics = scene.telemetry.metrics()
+        observed.verifier(store=BrokenStore(), clients=[client_by_value(observed)]).verify(observed.tenant.assertion())
+    metrics = observed.telemetry.metrics()
     assert {name: metric.unit for name, metric in metrics.items()} == {
         "private_key_jwt.verification.duration": "s",
         "private_key_jwt.jwks.fetch.duration": "s",
@@ -482,8 +482,8 @@ def test_names_and_units_are_after_the_semantic_conventions(scene: Scene) -> Non
     assert all(metric.description for metric in metrics.values())
 
 
-def client_by_value(scene: Scene) -> RegisteredClient:
-    return scene.tenant.client(scene.base_url, jwks_uri=None, jwks=scene.tenant.document())
+def client_by_value(observed: Observed) -> RegisteredClient:
+    return observed.tenant.client(observed.base_url, jwks_uri=None, jwks=observed.tenant.document())
 
 
 def test_durations_fall_into_buckets_that_tell_them_apart(telemetry: Telemetry) -> None:
@@ -501,7 +501,7 @@ def test_durations_fall_into_buckets_that_tell_them_apart(telemetry: Telemetry) 
     assert (point.explicit_bounds[0], point.explicit_bounds[-1]) == (0.005, 10)
 
 
-def flood(scene: Scene, verifier: Any, count: int) -> None:
+def flood(observed: Observed, verifier: Any, count: int) -> None:
     """Assertions of strangers: made-up kids, clients, audiences and jtis."""
     for number in range(count):
         for changes in (
@@ -511,7 +511,7 @@ def flood(scene: Scene, verifier: Any, count: int) -> None:
             {"jti": f"stranger-{number}", "exp": 1},
         ):
             with suppress(AuthenticationError):
-                verifier.verify(scene.tenant.assertion(**changes))
+                verifier.verify(observed.tenant.assertion(**changes))
 
 
 @pytest.mark.parametrize("by_client", [False, True])
@@ -519,15 +519,15 @@ def test_a_flood_of_strangers_adds_no_time_series(edge: Edge, clock: Clock, by_c
     telemetry = Telemetry(by_client=by_client)
     party = RelyingParty(audience=AUDIENCE, clock=clock)
     with party.serve() as server:
-        scene = Scene(edge, clock, server.base_url, party, telemetry)
-        verifier = scene.verifier()
-        flood(scene, verifier, 3)
+        observed = Observed(edge, clock, server.base_url, party, telemetry)
+        verifier = observed.verifier()
+        flood(observed, verifier, 3)
         before = telemetry.attribute_sets()
-        flood(scene, verifier, 30)
+        flood(observed, verifier, 30)
         assert telemetry.attribute_sets() == before
     told = [point for name in telemetry.metrics() for point, _ in telemetry.points(name)]
     assert "stranger" not in str(told)
-    assert scene.tenant.kid not in str(told)
+    assert observed.tenant.kid not in str(told)
     telemetry.shutdown()
 
 
@@ -535,16 +535,16 @@ def test_clients_are_told_apart_in_metrics_on_demand_only(edge: Edge, clock: Clo
     telemetry = Telemetry(by_client=True)
     party = RelyingParty(audience=AUDIENCE, clock=clock)
     with party.serve() as server:
-        scene = Scene(edge, clock, server.base_url, party, telemetry)
-        verifier = scene.verifier()
-        verifier.verify(scene.tenant.assertion())
+        observed = Observed(edge, clock, server.base_url, party, telemetry)
+        verifier = observed.verifier()
+        verifier.verify(observed.tenant.assertion())
         with pytest.raises(InvalidClient):
-            verifier.verify(scene.tenant.assertion(iss="stranger", sub="stranger"))
+            verifier.verify(observed.tenant.assertion(iss="stranger", sub="stranger"))
         assert telemetry.points(VERIFIED) == [
-            ({**ACCEPTED_ONCE[0], "private_key_jwt.client_id": scene.tenant.client_id}, 1),
+            ({**ACCEPTED_ONCE[0], "private_key_jwt.client_id": observed.tenant.client_id}, 1),
             ({"private_key_jwt.outcome": "refused", "private_key_jwt.reason": "unknown_client"}, 1),
         ]
-        publisher = {"server.address": "127.0.0.1", "server.port": scene.port, "url.full": scene.jwks_uri}
+        publisher = {"server.address": "127.0.0.1", "server.port": observed.port, "url.full": observed.jwks_uri}
         assert telemetry.points(FETCHED) == [(publisher, 1)]
     telemetry.shutdown()
 
@@ -645,26 +645,26 @@ def test_every_event_is_known(telemetry: Telemetry) -> None:
     assert telemetry.on_event._report.keys() == set(get_args(Event))
 
 
-def test_no_span_holds_an_assertion_or_a_claim_of_a_stranger(scene: Scene) -> None:
-    verifier = scene.verifier()
+def test_no_span_holds_an_assertion_or_a_claim_of_a_stranger(observed: Observed) -> None:
+    verifier = observed.verifier()
     for name in DEFECTS:
-        scene.telemetry.exporter.clear()
-        assertion = scene.tenant.defective(name)
-        with scene.telemetry.tracer.start_as_current_span("POST /token"), pytest.raises(InvalidClient):
+        observed.telemetry.exporter.clear()
+        assertion = observed.tenant.defective(name)
+        with observed.telemetry.tracer.start_as_current_span("POST /token"), pytest.raises(InvalidClient):
             verifier.verify(assertion)
-        told = "\n".join(span.to_json() for span in scene.telemetry.exporter.get_finished_spans())
+        told = "\n".join(span.to_json() for span in observed.telemetry.exporter.get_finished_spans())
         assert not [part for part in assertion.split(".") if part and part in told], name
-        (span,) = scene.telemetry.spans("verify client_assertion")
-        assert attributes(span).get("private_key_jwt.client_id") in (None, scene.tenant.client_id), name
+        (span,) = observed.telemetry.spans("verify client_assertion")
+        assert attributes(span).get("private_key_jwt.client_id") in (None, observed.tenant.client_id), name
         assert "private_key_jwt.audience" not in attributes(span), name
         # A detail quotes what must be known of it: escaped and cut, and on a span only.
         assert AUDIENCE not in told.replace(attributes(span)["private_key_jwt.detail"], ""), name
 
 
-def test_a_strangers_claims_stay_out_of_spans(scene: Scene) -> None:
-    verifier = scene.verifier()
-    flood(scene, verifier, 2)
-    told = [attributes(span) for span in scene.telemetry.exporter.get_finished_spans()]
+def test_a_strangers_claims_stay_out_of_spans(observed: Observed) -> None:
+    verifier = observed.verifier()
+    flood(observed, verifier, 2)
+    told = [attributes(span) for span in observed.telemetry.exporter.get_finished_spans()]
     for values in told:
         strange = {name for name, value in values.items() if "stranger" in str(value)}
         assert strange <= {"private_key_jwt.kid", "private_key_jwt.detail"}  # escaped and cut
@@ -705,16 +705,16 @@ def test_a_no_op_provider_leaves_the_current_span_alone(telemetry: Telemetry) ->
         assert request.is_recording()
 
 
-def test_several_handlers_are_called_one_after_the_other(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+def test_several_handlers_are_called_one_after_the_other(observed: Observed, caplog: pytest.LogCaptureFixture) -> None:
     def on_event(event: Event) -> None:
         log_events(event)
-        scene.telemetry.on_event(event)
+        observed.telemetry.on_event(event)
 
-    scene.on_event = on_event  # type: ignore[assignment]
+    observed.on_event = on_event  # type: ignore[assignment]
     with caplog.at_level("DEBUG", "private_key_jwt"):
-        scene.verifier().verify(scene.tenant.assertion())
+        observed.verifier().verify(observed.tenant.assertion())
     assert "AssertionAccepted" in caplog.text
-    assert scene.telemetry.points(VERIFIED) == [ACCEPTED_ONCE]
+    assert observed.telemetry.points(VERIFIED) == [ACCEPTED_ONCE]
 
 
 @pytest.mark.parametrize(

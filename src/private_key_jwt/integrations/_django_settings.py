@@ -21,6 +21,8 @@ with needs("django"):
     from django.core.signals import setting_changed
     from django.utils.module_loading import import_string
 
+__all__ = ["NAME", "Project", "verifier"]
+
 NAME = "PRIVATE_KEY_JWT"
 
 Verifier = TypeVar("Verifier", ClientAssertionVerifier, AsyncClientAssertionVerifier)

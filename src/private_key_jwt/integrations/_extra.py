@@ -1,4 +1,4 @@
-"""What an integration needs, and who brings it."""
+"""Import what an integration needs, or name the extra that brings it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from contextlib import contextmanager
 
 from ..exceptions import ConfigurationError
 
+__all__ = ["needs"]
+
 
 @contextmanager
 def needs(extra: str) -> Iterator[None]:
-    """Around the imports of a framework: says which extra brings it. Raises ConfigurationError."""
+    """Name the extra that brings a framework when the imports within fail. Raises ConfigurationError."""
     try:
         yield
     except ImportError as error:

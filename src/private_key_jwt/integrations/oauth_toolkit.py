@@ -12,7 +12,7 @@
 ``clients`` may as well be a list, a mapping or a function of your own, with the toolkit's default Application model:
 what the verifier knows is registered for the method, and needs an application of the same ``client_id`` only.
 
-The issuer that the toolkit publishes and the policy's audience must agree, or clients that do as they are told are
+The issuer that the toolkit publishes and the policy's audience must agree, or clients that send what is published are
 refused with ``audience_mismatch``. With ``"private_key_jwt.integrations"`` in INSTALLED_APPS ``manage.py check``
 compares them.
 

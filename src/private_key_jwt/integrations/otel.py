@@ -65,7 +65,7 @@ _SCOPE = "private_key_jwt"
 _CLIENT_ID = "private_key_jwt.client_id"
 _KID = "private_key_jwt.kid"
 _ALG = "private_key_jwt.alg"
-_OTHER = "_OTHER"  # the semantic conventions' name for what a metric does not tell apart
+_OTHER = "_OTHER"  # the semantic conventions' name for what a metric does not distinguish
 
 # Seconds. A verification with a known key takes some 50 µs, one that waits for a store or a fetch up to seconds.
 _VERIFICATION_BUCKETS = (
@@ -86,7 +86,7 @@ class OpenTelemetryEvents:
         verifier = ClientAssertionVerifier(..., fetcher=fetcher, on_event=telemetry)
 
     meter_provider, tracer_provider: where metrics and spans go; the global ones, which may be set later, unless given.
-    by_client: tell clients apart in metrics, too: assertions by ``private_key_jwt.client_id``, what concerns a
+    by_client: distinguish clients in metrics, too: assertions by ``private_key_jwt.client_id``, what concerns a
         ``jwks_uri`` by ``server.address``, ``server.port`` and ``url.full``, as several clients may publish at one
         host. That is a time series for each, and for each reason of each.
     max_clients: how many clients, and how many ``jwks_uri`` (1 to 100,000), have time series of their own: those that
@@ -261,11 +261,11 @@ class OpenTelemetryEvents:
     # What all have in common
 
     def _client(self, client_id: str | None) -> Attributes:
-        """The attributes of a metric that tell a registered client apart from others."""
+        """Return the attributes of a metric that distinguish a registered client."""
         return {_CLIENT_ID: self._client_ids.name(client_id)} if self._by_client and client_id is not None else {}
 
     def _publisher(self, jwks_uri: str) -> Attributes:
-        """The attributes of a metric that tell a publisher apart from others."""
+        """Return the attributes of a metric that distinguish a publisher."""
         if not self._by_client:
             return {}
         return _url(jwks_uri) if self._jwks_uris.name(jwks_uri) == jwks_uri else {"url.full": _OTHER}
@@ -288,14 +288,14 @@ def _check_provider(name: str, provider: object, kind: type) -> None:
 
 
 class _Known:
-    """The names that came first, up to so many: others are not told apart."""
+    """The names that came first, up to so many: others are not distinguished."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._names: set[str] = set()
 
     def name(self, name: str) -> str:
-        """Return a name that is told apart, or ``_OTHER``."""
+        """Return a name that is distinguished, or ``_OTHER``."""
         if name in self._names:
             return name
         if len(self._names) >= self._most:

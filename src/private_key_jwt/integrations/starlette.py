@@ -24,7 +24,7 @@ with the same assertion (RFC 9449 §8), takes it pending, and consumes it when e
         verified = await client.consume()  # a refusal is answered, too
 """
 
-# No `from __future__ import annotations`: FastAPI reads the annotations of a dependency, and strings tell it nothing
+# No `from __future__ import annotations`: FastAPI reads the annotations of a dependency, and cannot resolve strings
 # when the dependency is an object.
 
 from collections.abc import AsyncIterator
