@@ -25,6 +25,7 @@ from private_key_jwt import (
     Reason,
     RegisteredClient,
     TemporarilyUnavailable,
+    events,
 )
 from private_key_jwt._core.token_request import ASSERTION_TYPE
 from private_key_jwt.clients import unchecked_client
@@ -367,6 +368,22 @@ def test_a_server_with_other_methods_asks_whether_a_client_is_registered(op: Ope
 
     failing = op.make(clients=fail)
     assert reason(lambda: failing.is_registered("c"), TemporarilyUnavailable) is Reason.CLIENT_LOOKUP_FAILED
+
+
+def test_a_client_that_must_not_be_registered_as_it_is_described_is_an_event(op: OpenIDProvider) -> None:
+    reported: list[Any] = []
+
+    def describe(client_id: str) -> RegisteredClient:
+        return RegisteredClient(client_id, jwks_uri="http://client.example/\n" + "x" * 400)
+
+    verifier = op.make(clients=describe, on_event=reported.append)
+    assert reason(lambda: verifier.verify(op.tenant.assertion()), TemporarilyUnavailable) is Reason.CLIENT_LOOKUP_FAILED
+    registration, refusal = reported
+    assert type(registration) is events.RegistrationRefused
+    assert registration.client_id == op.tenant.client_id
+    assert registration.detail.startswith("jwks_uri must be a URL")
+    assert len(registration.detail) <= 300
+    assert type(refusal) is events.AssertionRefused
 
 
 def test_a_client_s_own_policy_replaces_the_verifier_s(op: OpenIDProvider) -> None:

@@ -5,13 +5,23 @@ from __future__ import annotations
 import logging
 from time import perf_counter
 
-from ._text import describe_error, escape_name
-from .events import AssertionAccepted, AssertionRefused, OnEvent, StoreFailed, admits_line, emit, write_line
-from .exceptions import AuthenticationError, Reason, TemporarilyUnavailable
+from ._text import describe_error, escape_name, one_line
+from .events import (
+    AssertionAccepted,
+    AssertionRefused,
+    OnEvent,
+    RegistrationRefused,
+    StoreFailed,
+    admits_line,
+    emit,
+    write_line,
+)
+from .exceptions import AuthenticationError, ConfigurationError, Reason, TemporarilyUnavailable
 from .recipe import Verification, VerifiedAssertion
 
 __all__ = ["Reporter"]
 
+_MAX_DETAIL = 300
 _STORE_REASONS = (Reason.REPLAY_STORE_UNAVAILABLE, Reason.REPLAY_STORE_FULL)
 
 
@@ -52,6 +62,10 @@ class Reporter:
         duration = perf_counter() - started
         if error.reason in _STORE_REASONS:
             emit(self._on_event, StoreFailed(store="replay_store", error=_cause(error)))
+        if work is not None and isinstance(error.__cause__, ConfigurationError):
+            # Out of `clients`: what describes this client was found, and must not be registered.
+            client_id, detail = escape_name(work.client_id) or "", one_line(str(error.__cause__))[:_MAX_DETAIL]
+            emit(self._on_event, RegistrationRefused(client_id=client_id, detail=detail))
         event = AssertionRefused(
             reason=error.reason,
             check=error.check,

@@ -35,7 +35,7 @@ from private_key_jwt import (
     RegisteredClient,
     TemporarilyUnavailable,
 )
-from private_key_jwt.events import AssertionRefused, Event
+from private_key_jwt.events import AssertionRefused, Event, RegistrationRefused
 from private_key_jwt.integrations.authlib import refusal, register_private_key_jwt, registered_clients
 from private_key_jwt.testing import RelyingParty, Tenant
 
@@ -359,6 +359,8 @@ def test_a_registration_that_cannot_work_lets_nobody_in(op: OpenIDProvider, name
     members, expected = UNUSABLE[name]
     op.add(**members)
     assert wire(op.post(token_request(op.tenant.assertion()))) == expected
+    refused = [event.client_id for event in op.reported if isinstance(event, RegistrationRefused)]
+    assert refused == ([] if expected == INVALID_CLIENT else [op.tenant.client_id])
 
 
 def test_the_clients_of_a_server_are_those_of_the_method() -> None:
