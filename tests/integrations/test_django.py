@@ -27,6 +27,7 @@ from private_key_jwt import (
     ConfigurationError,
     InvalidClient,
     JWKSFetcher,
+    MemoryJWKSCache,
     MemoryReplayStore,
 )
 from private_key_jwt.events import log_events
@@ -145,6 +146,13 @@ def test_both_kinds_of_views_share_a_fetcher() -> None:
             assert project.verifier(AsyncClientAssertionVerifier)._fetcher is sync
 
 
+@pytest.mark.parametrize("cache", ["private_key_jwt.MemoryJWKSCache", MemoryJWKSCache()])
+def test_a_cache_of_key_sets_may_be_named(cache: Any) -> None:
+    for given in (parts(JWKS_CACHE=cache), parts(JWKS_CACHE=cache, FETCHER={"TTL": 60})):
+        with using(given):
+            assert isinstance(project.verifier(ClientAssertionVerifier)._fetcher._cache, MemoryJWKSCache)
+
+
 def test_a_fetcher_for_async_views_alone_may_be_given() -> None:
     with using(parts(FETCHER="private_key_jwt.AsyncJWKSFetcher")):
         assert isinstance(project.verifier(AsyncClientAssertionVerifier)._fetcher, AsyncJWKSFetcher)
@@ -253,6 +261,11 @@ def test_a_whole_verifier_may_be_given() -> None:
         (parts(REPLAY_STORE=f"{OBJECTS}.make_nothing"), "replay_store must be"),
         (parts(REPLAY_STORE=f"{OBJECTS}.make_trouble"), "REPLAY_STORE: .*make_trouble' raised OSError: 'no such host'"),
         (parts(FETCHER=f"{OBJECTS}.make_trouble"), "FETCHER: .*raised OSError"),
+        (
+            parts(FETCHER=f"{OBJECTS}.make_fetcher", JWKS_CACHE=MemoryJWKSCache()),
+            "JWKS_CACHE goes with a FETCHER that is",
+        ),
+        (parts(JWKS_CACHE="no.such.module"), "JWKS_CACHE: 'no.such.module' cannot be imported"),
         (parts(FETCHER=1), "fetcher must be a JWKSFetcher"),
         (parts(FETCHER={"TTL": 0}), "ttl must be"),
         (parts(FETCHER={"ttl": 60}), "'ttl' is no setting of FETCHER; there are TTL,"),

@@ -37,7 +37,7 @@ _WHOLE = {ClientAssertionVerifier: "VERIFIER", AsyncClientAssertionVerifier: "AS
 _POLICY = _fields(AssertionPolicy)
 _JWKS_POLICY = _fields(JWKSPolicy)
 _REQUIRED = ("AUDIENCE", "CLIENTS", "REPLAY_STORE")
-_PARTS = (*_POLICY, "CLIENTS", "REPLAY_STORE", "FETCHER", "CLOCK", "WORKERS", "ON_EVENT")
+_PARTS = (*_POLICY, "CLIENTS", "REPLAY_STORE", "FETCHER", "JWKS_CACHE", "CLOCK", "WORKERS", "ON_EVENT")
 
 
 def _wrong(text: str) -> ConfigurationError:
@@ -145,10 +145,13 @@ class Project:
         """Make the fetcher of both kinds of views: with one for each, a publisher would be asked twice as often."""
         given = self._given.get("FETCHER", {})
         if not isinstance(given, Mapping):
+            if "JWKS_CACHE" in self._given:
+                raise _wrong("JWKS_CACHE goes with a FETCHER that is a dictionary: give the cache to your fetcher")
             return _made("FETCHER", given, lambda found: hasattr(found, "get_key"))
         _check_keys(given, _JWKS_POLICY, " of FETCHER")
         policy = JWKSPolicy(**{_JWKS_POLICY[name]: value for name, value in given.items()})
-        return JWKSFetcher(policy, on_event=on_event)
+        cache = _made("JWKS_CACHE", self._given.get("JWKS_CACHE"), lambda found: hasattr(found, "claim"))
+        return JWKSFetcher(policy, cache=cache, on_event=on_event)
 
 
 class _Current:
