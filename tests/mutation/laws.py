@@ -313,7 +313,7 @@ LAWS = [
         5,
         "one broken key costs the whole set",
         "_core/jwk.py",
-        r"^return Member\(kid, kind, fault=str\(error\)\)",
+        r"^return Member\(kid, _stated_kind\(jwk\), fault=str\(error\)\)",
         put_before("raise"),
         "test_one_broken_key_among_good_ones_costs_itself",
     ),

@@ -118,7 +118,7 @@ def read_member(jwk: object) -> Member:
     """Read one member of ``keys``. Never raise for what it holds: whatever is wrong is its fault alone."""
     if not isinstance(jwk, Mapping):
         return Member(None, type(jwk).__name__, fault="it is no JSON object")
-    kid, kind = None, _stated_kind(jwk)
+    kid = None
     try:
         kid = _kid(jwk)
         members = _present(jwk)
@@ -127,12 +127,11 @@ def read_member(jwk: object) -> Member:
         _check_public(jwk)
         alg = _check_purpose(members)
         public_key, thumbprint = _import(members)
-        kind = kind_of(public_key)
-        fits = _fitting(members["kty"], members.get("crv"), alg)
     except ValueError as error:
-        return Member(kid, kind, fault=str(error))
+        return Member(kid, _stated_kind(jwk), fault=str(error))
+    fits = _fitting(members["kty"], members.get("crv"), alg)
     keys = (VerificationKey(kid, name, thumbprint, public_key, ALGORITHMS[name].bind(public_key)) for name in fits)
-    return Member(kid, kind, alg, tuple(keys))
+    return Member(kid, kind_of(public_key), alg, tuple(keys))
 
 
 def holds_surrogate(value: object) -> bool:
