@@ -90,9 +90,13 @@ class Server:
         )
 
 
+def is_here() -> bool:
+    return bool(os.environ.get("MARIADB_URL") or shutil.which("mariadbd"))
+
+
 def need() -> None:
     """Skip the test where no server can be had, or fail it where one must be."""
-    if os.environ.get("MARIADB_URL") or shutil.which("mariadbd"):
+    if is_here():
         return
     if os.environ.get("ALL_ENGINES"):
         pytest.fail(NOT_RUN)

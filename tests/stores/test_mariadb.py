@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import URL, create_engine, event, text
 
 from private_key_jwt.stores import SQLAlchemyReplayStore
-from private_key_jwt.stores._replay_stores import sqlalchemy as module
+from private_key_jwt.stores._replay_stores.sql import _limit_mysql
 from stores import mariadb, postgres
 from stores.places import MARIADB, NOW, Place, Worker, accepted, make_place, new_key, refusal
 
@@ -211,7 +211,7 @@ def test_mysql_has_limits_of_its_own() -> None:
         def fetchone(self) -> tuple[str]:
             return ("8.4.3",)
 
-    module._limit_mysql(Cursor(), 0.25)
+    _limit_mysql(Cursor(), 0.25)
     assert told[1:] == [
         "SET SESSION innodb_lock_wait_timeout = 1, SESSION lock_wait_timeout = 1",
         "SET SESSION max_execution_time = 250",

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
 from ..exceptions import ConfigurationError
+from ._locks import run_locked
 
 Synchronous = Literal["NORMAL", "FULL"]
 Result = TypeVar("Result")
@@ -80,17 +81,7 @@ class SQLiteFile:
     def run(self, work: Callable[[SQLiteSession], Result], timeout: float) -> Result:
         """Return ``work(session)``: each statement is a transaction. Raises TimeoutError, and what ``work`` raises."""
         deadline = time.monotonic() + timeout
-        # A signal handler may raise as soon as the lock is taken, before anything can note that it is: so the lock is
-        # taken within the `try`, and itself knows whether this thread holds it.
-        try:
-            if not self._lock.acquire(timeout=timeout):
-                raise TimeoutError("other threads keep the connection busy")
-            return work(SQLiteSession(self._usable(deadline), deadline))
-        finally:
-            try:  # noqa: SIM105  (`suppress` is a call, before which a signal handler may raise)
-                self._lock.release()
-            except RuntimeError:
-                pass
+        return run_locked(self._lock, lambda: work(SQLiteSession(self._usable(deadline), deadline)), timeout)
 
     def run_in_transaction(self, work: Callable[[SQLiteSession], Result], timeout: float) -> Result:
         """Return ``work(session)``, which writes all or nothing, and into which nobody else writes."""

@@ -8,6 +8,7 @@ sends them over whatever driver there is. Every statement is a transaction of it
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,22 @@ from ...exceptions import ConfigurationError, TemporarilyUnavailable
 from .._combiner import MAX_BATCH
 from .errors import store_unavailable
 
-__all__ = ["Add", "Answer", "MySQL", "PostgreSQL", "PurgeTurns", "SQLEngine", "SQLite", "Session", "check_table"]
+__all__ = [
+    "ENGINES",
+    "Add",
+    "Answer",
+    "MySQL",
+    "PostgreSQL",
+    "PurgeTurns",
+    "SQLEngine",
+    "SQLite",
+    "Session",
+    "Values",
+    "check_table",
+    "is_deadlock",
+    "is_missing_table",
+    "limit_statements",
+]
 
 PURGE_BATCH = 100
 """Expired rows that one purge deletes at most: no add pays for many."""
@@ -73,6 +89,59 @@ class Session(Protocol):
         ...
 
 
+_UNDEFINED_TABLE = "42P01"  # PostgreSQL, appendix A
+_NO_SUCH_TABLE = 1146  # MariaDB and MySQL
+_DEADLOCK = 1213  # MariaDB and MySQL: the statement was rolled back for sure
+
+
+def _code(error: BaseException) -> object:
+    """The number that MariaDB and MySQL give an error."""
+    return error.args[0] if error.args else None
+
+
+def is_deadlock(error: BaseException) -> bool:
+    """Whether a driver says that its statement may be repeated."""
+    return _code(error) == _DEADLOCK
+
+
+def is_missing_table(error: BaseException) -> bool:
+    """Whether a driver says that there is no such table."""
+    sqlstate = getattr(error, "sqlstate", None)
+    return sqlstate == _UNDEFINED_TABLE or _code(error) == _NO_SUCH_TABLE or "no such table" in str(error)
+
+
+def _limit_postgresql(cursor: Any, timeout: float) -> None:
+    cursor.execute(f"SET statement_timeout = {timeout * 1_000:.0f}")
+
+
+def _limit_mysql(cursor: Any, timeout: float) -> None:
+    cursor.execute("SELECT VERSION()")
+    [server] = cursor.fetchone()
+    if "mariadb" in server.lower():
+        cursor.execute(f"SET SESSION max_statement_time = {timeout}")
+        return
+    whole = max(1, math.ceil(timeout))
+    cursor.execute(f"SET SESSION innodb_lock_wait_timeout = {whole}, SESSION lock_wait_timeout = {whole}")
+    cursor.execute(f"SET SESSION max_execution_time = {timeout * 1_000:.0f}")  # of a SELECT
+
+
+def _limit_sqlite(cursor: Any, timeout: float) -> None:
+    cursor.execute(f"PRAGMA busy_timeout = {timeout * 1_000:.0f}")
+
+
+_LIMITS = {
+    "postgresql": _limit_postgresql,
+    "mysql": _limit_mysql,
+    "mariadb": _limit_mysql,
+    "sqlite": _limit_sqlite,
+}
+
+
+def limit_statements(engine: str, cursor: Any, timeout: float) -> None:
+    """Have the engine itself end every statement of a connection after ``timeout`` seconds, lock waits included."""
+    _LIMITS[engine](cursor, timeout)
+
+
 def _clock_set_back(store: object, forgotten_until: float | None, now: float) -> TemporarilyUnavailable:
     """Nobody can tell whether the assertion was used: a mark like its own may have been purged."""
     behind = 0 if forgotten_until is None else forgotten_until - now
@@ -125,12 +194,16 @@ class SQLEngine(ABC):
         """Answer each add, in order. ``store``: whose errors these are. Raises what the driver raises."""
         return [self._add(session, store, add) for add in adds]
 
-    def purge(self, session: Session, now: float) -> None:
-        """Delete a batch of expired marks. What is forgotten is noted first: no transaction is needed for that."""
+    def purge(self, session: Session, now: float) -> int:
+        """Delete a batch of expired marks, and return how many there were.
+
+        What is forgotten is noted first: no transaction is needed for that.
+        """
         [(until,)] = session.fetch(self._sql["last"], {"now": now})
-        if until is not None:
-            self._forget(session, until)
-            self._delete(session, until)
+        if until is None:
+            return 0
+        self._forget(session, until)
+        return self._delete(session, until)
 
     @abstractmethod
     def _add(self, session: Session, store: object, add: Add) -> Answer:
@@ -141,8 +214,8 @@ class SQLEngine(ABC):
         """Note that marks that expired by ``until`` are about to be deleted."""
 
     @abstractmethod
-    def _delete(self, session: Session, until: float) -> None:
-        """Delete at most a batch of marks that expired by ``until``."""
+    def _delete(self, session: Session, until: float) -> int:
+        """Delete at most a batch of marks that expired by ``until``, and return how many there were."""
 
 
 class SQLite(SQLEngine):
@@ -168,8 +241,8 @@ class SQLite(SQLEngine):
     def _forget(self, session: Session, until: float) -> None:
         session.change(self._sql["forget"], {"until": until})
 
-    def _delete(self, session: Session, until: float) -> None:
-        session.change(self._sql["delete"], {"until": until})
+    def _delete(self, session: Session, until: float) -> int:
+        return session.change(self._sql["delete"], {"until": until})
 
 
 _SIZES = [1 << exponent for exponent in range(MAX_BATCH.bit_length())]
@@ -291,9 +364,14 @@ class MySQL(SQLEngine):
         # The last one in case that another host noted something just now.
         any(session.change(self._sql[name], values) for name in ("forget", "forget_first", "forget"))
 
-    def _delete(self, session: Session, until: float) -> None:
+    def _delete(self, session: Session, until: float) -> int:
         rows = session.fetch(self._sql["expired"], {"until": until})
         keys = {f"key{number}": row[0] for number, row in enumerate(rows)}
-        if keys:
-            parameters = ", ".join(f":{name}" for name in keys)
-            session.change(f"{self._sql['delete']}({parameters})", {"until": until, **keys})
+        if not keys:
+            return 0
+        parameters = ", ".join(f":{name}" for name in keys)
+        return session.change(f"{self._sql['delete']}({parameters})", {"until": until, **keys})
+
+
+ENGINES: dict[str, type[SQLEngine]] = {"postgresql": PostgreSQL, "mysql": MySQL, "mariadb": MySQL, "sqlite": SQLite}
+"""By the name that SQLAlchemy and Django give them."""

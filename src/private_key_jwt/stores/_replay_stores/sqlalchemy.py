@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
@@ -32,7 +31,7 @@ from ..._validation import check_number
 from ...exceptions import ConfigurationError, TemporarilyUnavailable
 from .._combiner import AsyncCombiner, Combiner
 from .errors import store_unavailable
-from .sql import Add, Answer, MySQL, PostgreSQL, PurgeTurns, SQLEngine, SQLite, Values, check_table
+from .sql import ENGINES, Add, Answer, PurgeTurns, Values, check_table, is_deadlock, is_missing_table, limit_statements
 
 __all__ = ["AsyncSQLAlchemyReplayStore", "SQLAlchemyReplayStore"]
 
@@ -41,13 +40,6 @@ AnyEngine = TypeVar("AnyEngine", Engine, AsyncEngine)
 _PURGE_SHARE = 0.25  # of the timeout, for a purge
 _LOST_RACES = 3  # two tables and an index: hosts that start together may each make one of them first
 _DEADLOCKS = 3  # one that goes on after so many repetitions is no accident
-
-_SQL: dict[str, type[SQLEngine]] = {"postgresql": PostgreSQL, "mysql": MySQL, "mariadb": MySQL, "sqlite": SQLite}
-
-_UNDEFINED_TABLE = "42P01"  # PostgreSQL, appendix A
-# Error codes of MariaDB and MySQL. After a deadlock the statement was rolled back for sure.
-_NO_SUCH_TABLE = 1146
-_DEADLOCK = 1213
 
 
 class _Statements:
@@ -116,14 +108,14 @@ class _Store:
     def __init__(self, engine: Engine, table: str, timeout: float) -> None:
         check_number("timeout", timeout, 0.01, 60)
         dialect = engine.dialect
-        if dialect.name not in _SQL:
-            raise ConfigurationError(f"engine must speak one of {', '.join(_SQL)}, not {dialect.name}")
+        if dialect.name not in ENGINES:
+            raise ConfigurationError(f"engine must speak one of {', '.join(ENGINES)}, not {dialect.name}")
         in_memory = ":memory:" in (engine.url.database or ":memory:") or engine.url.query.get("mode") == "memory"
         if dialect.name == "sqlite" and in_memory:
             raise ConfigurationError("engine must be one that workers share, not in memory: take MemoryReplayStore")
         self._metadata = _tables(check_table(table))
         self._table = table
-        self._sql = _SQL[dialect.name](*map(dialect.identifier_preparer.quote, (table, f"{table}_forgotten", "key")))
+        self._sql = ENGINES[dialect.name](*map(dialect.identifier_preparer.quote, (table, f"{table}_forgotten", "key")))
         self._statements = _Statements(dialect)
         self._timeout = timeout
         self._purge_turns = PurgeTurns()
@@ -139,7 +131,7 @@ class _Store:
             try:
                 return self._sql.add_all(session, self, adds)
             except DBAPIError as error:
-                if _code(error) != _DEADLOCK:
+                if not is_deadlock(_cause(error)):
                     raise
         return self._sql.add_all(session, self, adds)
 
@@ -151,8 +143,7 @@ class _Store:
         if isinstance(error, TemporarilyUnavailable):
             return error
         cause = _cause(error)
-        is_missing = getattr(cause, "sqlstate", None) == _UNDEFINED_TABLE or _code(error) == _NO_SUCH_TABLE
-        if is_missing or "no such table" in str(cause):
+        if is_missing_table(cause):
             return store_unavailable(self, f"table {self._table} is missing: call create_table(), or migrate")
         return store_unavailable(self, cause)
 
@@ -162,30 +153,6 @@ def _cause(error: Exception) -> BaseException:
     return (isinstance(error, DBAPIError) and error.orig) or error
 
 
-def _code(error: Exception) -> object:
-    """The number that MariaDB and MySQL give an error."""
-    arguments = _cause(error).args
-    return arguments[0] if arguments else None
-
-
-def _limit_postgresql(cursor: Any, timeout: float) -> None:
-    cursor.execute(f"SET statement_timeout = {timeout * 1_000:.0f}")
-
-
-def _limit_mysql(cursor: Any, timeout: float) -> None:
-    cursor.execute("SELECT VERSION()")
-    [server] = cursor.fetchone()
-    if "mariadb" in server.lower():
-        cursor.execute(f"SET SESSION max_statement_time = {timeout}")
-        return
-    whole = max(1, math.ceil(timeout))
-    cursor.execute(f"SET SESSION innodb_lock_wait_timeout = {whole}, SESSION lock_wait_timeout = {whole}")
-    cursor.execute(f"SET SESSION max_execution_time = {timeout * 1_000:.0f}")  # of a SELECT
-
-
-_LIMITS = {"postgresql": _limit_postgresql, "mysql": _limit_mysql, "mariadb": _limit_mysql}
-
-
 def _own_engine(make: Callable[..., AnyEngine], engine: Engine, timeout: float) -> AnyEngine:
     """Make an engine that opens connections as ``engine`` does, has a pool of its own, and limits each statement.
 
@@ -193,13 +160,12 @@ def _own_engine(make: Callable[..., AnyEngine], engine: Engine, timeout: float) 
     uses ``engine``. Each statement is a transaction of its own (AUTOCOMMIT), and nothing is sent to end it.
     """
     own = make(engine.url, pool=engine.pool.recreate(), isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True)
-    set_limits = _LIMITS.get(engine.dialect.name)
-    if set_limits is not None:
 
-        @event.listens_for(getattr(own, "sync_engine", own), "connect")
-        def limit(connection: Any, _record: object) -> None:
+    @event.listens_for(getattr(own, "sync_engine", own), "connect")
+    def limit(connection: Any, _record: object) -> None:
+        if engine.dialect.name != "sqlite":  # whose driver has a `timeout` for that, which is the user's
             with contextlib.closing(connection.cursor()) as cursor:
-                set_limits(cursor, timeout)
+                limit_statements(engine.dialect.name, cursor, timeout)
 
     return own
 
