@@ -4,6 +4,7 @@
     python benchmarks/replay_stores.py --short    about half a minute
     python benchmarks/replay_stores.py --key-sets 100000    only the shared caches, with so many clients
     python benchmarks/replay_stores.py --against ../other/src    only adds, beside those of another version's stores
+                                                                 (``--engine sqlite``: of this engine only)
 
 Rounds of store and bare operation alternate in one process, so that a noisy machine disturbs both alike; the ratio
 is the median over the rounds. ``REDIS_URL`` and ``DATABASE_URL`` name servers to use; without them servers of
@@ -222,9 +223,6 @@ def redis_versions(url: str, other: Any) -> Iterator[list[Versions]]:
         async_stores = [module.AsyncRedisReplayStore.from_url(url, timeout=10) for module in (our_stores, other)]
         async_client = redis.asyncio.Redis.from_url(url)
 
-        def adds_of(store: Any) -> Any:
-            return lambda key: store.add(key, NOW + 90, NOW)
-
         def bare(client: Any) -> Any:
             return lambda key: client.set(b"bare:" + key, 1, nx=True, px=150_000)
 
@@ -233,7 +231,7 @@ def redis_versions(url: str, other: Any) -> Iterator[list[Versions]]:
                 "RedisReplayStore",
                 "threads",
                 (1, 16),
-                lambda call, callers, number: run(call, callers, number)[0],
+                in_threads,
                 (*map(adds_of, stores), bare(client)),
             ),
             Versions(
@@ -257,6 +255,113 @@ def redis_versions(url: str, other: Any) -> Iterator[list[Versions]]:
             runner.run((store.aclose if hasattr(store, "aclose") else store.close)())  # its older name
         runner.run(async_client.aclose())
         client.flushdb()
+
+
+def in_threads(call: Any, callers: int, number: int) -> float:
+    """Seconds for ``number`` calls by ``callers`` threads together."""
+    return run(call, callers, number)[0]
+
+
+def adds_of(store: Any) -> Any:
+    return lambda key: store.add(key, NOW + 90, NOW)
+
+
+@contextmanager
+def postgresql_versions(url: Any, other: Any) -> Iterator[list[Versions]]:
+    from sqlalchemy import create_engine
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    with asyncio.Runner() as runner:
+        engine = create_engine(url.set(drivername="postgresql+psycopg"), pool_size=16, max_overflow=64)
+        async_engine = create_async_engine(url.set(drivername="postgresql+asyncpg"), pool_size=16, max_overflow=64)
+        settings = {"table": "benchmark_versions", "timeout": 30}
+        stores = [module.SQLAlchemyReplayStore(engine, **settings) for module in (our_stores, other)]
+        async_stores = [module.AsyncSQLAlchemyReplayStore(async_engine, **settings) for module in (our_stores, other)]
+        stores[0].create_table()
+        bare_engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+
+        def bare(key: bytes) -> None:
+            with bare_engine.connect() as connection:
+                connection.exec_driver_sql("INSERT INTO benchmark_versions VALUES (%s, %s)", (key, NOW))
+
+        yield [
+            Versions(
+                "SQLAlchemyReplayStore, PostgreSQL", "threads", (1, 16), in_threads, (*map(adds_of, stores), bare)
+            ),
+            Versions(
+                "AsyncSQLAlchemyReplayStore, PostgreSQL",
+                "tasks",
+                (1, 16, 64),
+                lambda call, callers, number: run_tasks(runner, call, callers, number),
+                (*map(adds_of, async_stores), None),
+            ),
+        ]
+        stores[0].close()
+        runner.run(async_stores[0].aclose())
+        runner.run(async_engine.dispose())
+        stores[0].metadata.drop_all(engine)
+        engine.dispose()
+
+
+@contextmanager
+def sqlite_versions(directory: Path, other: Any) -> Iterator[list[Versions]]:
+    with asyncio.Runner() as runner, ExitStack() as stack:
+
+        def stores(synchronous: str) -> list[Any]:
+            names = ("ours", "other")
+            made = [
+                module.SQLiteReplayStore(directory / f"{name}-{synchronous}.db", timeout=30, synchronous=synchronous)
+                for name, module in zip(names, (our_stores, other), strict=True)
+            ]
+            for store in made:
+                stack.callback(store.close)
+            return made
+
+        def bare(synchronous: str) -> Any:
+            connection = sqlite3.connect(
+                directory / f"bare-{synchronous}.db", isolation_level=None, check_same_thread=False
+            )
+            stack.callback(connection.close)
+            for statement in (
+                "PRAGMA journal_mode = WAL",
+                f"PRAGMA synchronous = {synchronous}",
+                "CREATE TABLE IF NOT EXISTS bare (key BLOB PRIMARY KEY, expires_at REAL) WITHOUT ROWID",
+            ):
+                connection.execute(statement)
+            lock = threading.Lock()
+
+            def insert(key: bytes) -> None:
+                with lock:
+                    connection.execute("INSERT INTO bare VALUES (?, ?)", (key, NOW))
+
+            return insert
+
+        def awaited(store: Any) -> Any:
+            """As an async verifier calls it."""
+            add = getattr(store, "add_async", None)
+            if add is not None:
+                return lambda key: add(key, NOW + 90, NOW)
+            return lambda key: asyncio.to_thread(store.add, key, NOW + 90, NOW)
+
+        yield [
+            *(
+                Versions(
+                    f"SQLiteReplayStore, {each}",
+                    "threads",
+                    (1, 16),
+                    in_threads,
+                    (*map(adds_of, stores(each)), bare(each)),
+                )
+                for each in ("NORMAL", "FULL")
+            ),
+            Versions(
+                "SQLiteReplayStore, in an event loop",
+                "tasks",
+                (1, 32),
+                lambda call, callers, number: run_tasks(runner, call, callers, number),
+                (*map(awaited, stores("NORMAL")), None),
+            ),
+        ]
 
 
 def against(subjects: list[Versions], number: int, rounds: int) -> Table:
@@ -322,6 +427,41 @@ def entries(directory: Path, redis_url: str, sizes: tuple[int, ...]) -> Table:
         table.add_row("RedisReplayStore", f"{size:,}", f"{weight:.0f}", _cost(redis_store))
         client.flushdb()
         client.close()
+    return table
+
+
+def sql_entries(size: int) -> Table:
+    """What live entries weigh in a database, with their index, as the server says."""
+    from sqlalchemy import create_engine, text
+
+    from stores import mariadb, postgres
+
+    table = Table(box=SIMPLE_HEAD, title="Live entries in a database (32-byte keys)")
+    for title in ("store", "live", "bytes/entry"):
+        table.add_column(title, justify="left" if title == "store" else "right")
+    weights = {
+        "postgresql+psycopg": "SELECT pg_total_relation_size('weights')",
+        "mysql+pymysql": "SELECT data_length + index_length FROM information_schema.tables"
+        " WHERE table_name = 'weights'",
+    }
+    for driver, weigh in weights.items():
+        if driver.startswith("mysql") and not mariadb.is_here():
+            continue
+        engine = create_engine((postgres if "postgresql" in driver else mariadb).url().set(drivername=driver))
+        store = SQLAlchemyReplayStore(engine, table="weights", timeout=60)
+        store.create_table()
+        insert = text("INSERT INTO weights VALUES (:key, :expires_at)")
+        with engine.begin() as connection:
+            for begin in range(0, size, 1_000):
+                times = [NOW + 90 + number % 300 for number in range(begin, begin + 1_000)]
+                connection.execute(insert, [{"key": secrets.token_bytes(32), "expires_at": each} for each in times])
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("ANALYZE TABLE weights" if "mysql" in driver else "VACUUM ANALYZE weights")
+            weight = float(connection.exec_driver_sql(weigh).scalar() or 0)
+        table.add_row(f"SQLAlchemyReplayStore, {driver}", f"{size:,}", f"{weight / size:.0f}")
+        store.close()
+        store.metadata.drop_all(engine)
+        engine.dispose()
     return table
 
 
@@ -439,6 +579,7 @@ def main() -> None:
     parser.add_argument("--short", action="store_true", help="fewer rounds, fewer entries")
     parser.add_argument("--against", type=Path, metavar="SRC", help="another version's source, to measure beside")
     parser.add_argument("--key-sets", type=int, metavar="CLIENTS", help="measure the shared caches of JWK Sets only")
+    parser.add_argument("--engine", action="append", choices=["redis", "postgresql", "sqlite"], help="only this one")
     arguments = parser.parse_args()
     short = arguments.short
     from stores import postgres, redis_server
@@ -447,9 +588,18 @@ def main() -> None:
     sizes = (10_000,) if short else (10_000, 100_000, 1_000_000)
     console = Console(width=120)
     if arguments.against:
-        with redis_versions(redis_server.shared_url(), other_stores(arguments.against)) as versions:
-            console.print(machine_line("private-key-jwt", "redis"))
-            console.print(against(versions, 800 if short else 4_096, 5 if short else 9))
+        other = other_stores(arguments.against)
+        console.print(machine_line("private-key-jwt", "redis", "sqlalchemy", "psycopg", "asyncpg"))
+        with ExitStack() as stack:
+            directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            kinds = {
+                "redis": lambda: redis_versions(redis_server.shared_url(), other),
+                "postgresql": lambda: postgresql_versions(postgres.url(), other),
+                "sqlite": lambda: sqlite_versions(directory, other),
+            }
+            for kind in arguments.engine or kinds:
+                versions = stack.enter_context(kinds[kind]())
+                console.print(against(versions, 800 if short else 4_096, 5 if short else 9))
         return
     if arguments.key_sets:
         with tempfile.TemporaryDirectory() as place:
@@ -468,6 +618,7 @@ def main() -> None:
         tables = [
             adds(subjects, number, rounds),
             entries(directory, redis_url, sizes),
+            sql_entries(min(100_000, max(sizes))),
             verifications(redis_url, number),
             capacity(redis_url, number * 5),
         ]
