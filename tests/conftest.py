@@ -22,6 +22,7 @@ _SLOW = (
     "clients/test_node_clients.py",
     "integrations/test_authorization_servers.py",
     "integrations/test_workers.py",
+    "stores/test_django.py",
     "stores/test_engines.py",
     "stores/test_mariadb.py",
     "stores/test_redis_cluster.py",

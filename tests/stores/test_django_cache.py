@@ -1,0 +1,254 @@
+"""Replay marks and JWK Sets in the caches of a Django project: Redis and Memcached for real, and the others refused."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.cache import caches
+from django.test import override_settings
+
+from private_key_jwt import ConfigurationError, JWKSDocument, JWKSPolicy, TemporarilyUnavailable
+from private_key_jwt.stores import DjangoCacheReplayStore, DjangoJWKSCache
+from private_key_jwt.testing import JWKSCacheContract, ReplayStoreContract
+from stores.django_places import VENDORS
+from stores.redis_server import Proxy, RedisServer
+
+assert VENDORS  # the module configures Django
+BACKENDS = "django.core.cache.backends"
+NOW = 1_700_000_000.0
+URI = "https://op.example/jwks.json"
+
+
+@contextlib.contextmanager
+def cache(backend: str, **settings: Any) -> Iterator[None]:
+    """A project whose cache ``replay`` is of this backend."""
+    local = {"BACKEND": f"{BACKENDS}.locmem.LocMemCache"}
+    with override_settings(CACHES={"default": local, "replay": {"BACKEND": f"{BACKENDS}.{backend}", **settings}}):
+        yield
+
+
+@pytest.fixture(scope="module")
+def redis_server() -> Iterator[RedisServer]:
+    server = RedisServer()
+    yield server
+    server.stop()
+
+
+class TestRedisCache(ReplayStoreContract):
+    """``margin=0``, because the engine expires by its own clock, in whole seconds."""
+
+    has_prefix = False
+    many = 300
+    rounds = 3
+
+    @pytest.fixture(autouse=True)
+    def place(self, redis_server: RedisServer) -> Iterator[None]:
+        self.proxy = Proxy(redis_server.port)
+        with cache("redis.RedisCache", LOCATION=self.proxy.url):
+            yield
+        self.proxy.close()
+
+    def open_store(self) -> Any:
+        return DjangoCacheReplayStore("replay", margin=0)
+
+    def break_store(self, store: Any) -> None:
+        self.proxy.close()
+
+    def let_pass(self, store: Any, key: bytes) -> None:
+        name = f"private-key-jwt:replay:{key.hex()}"
+        while caches["replay"].get(name) is not None:
+            time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def memcached() -> Iterator[str]:
+    executable = shutil.which("memcached")
+    if executable is None:
+        (pytest.fail if os.environ.get("ALL_ENGINES") else pytest.skip)("not run: Memcached: install memcached")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen([executable, "-u", "nobody", "-M", "-l", "127.0.0.1", "-p", str(port)])
+    deadline = time.monotonic() + 10
+    while True:
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", port)).close()
+            break
+        assert time.monotonic() < deadline
+    yield f"127.0.0.1:{port}"
+    process.kill()
+    process.wait()
+
+
+def test_memcached_lets_one_in_until_the_mark_expires(memcached: str) -> None:
+    with cache("memcached.PyMemcacheCache", LOCATION=memcached):
+        store = DjangoCacheReplayStore("replay", margin=0)
+        assert [store.add(b"k" * 32, NOW + 1, NOW) for _ in range(3)] == [True, False, False]
+        assert store.add(b"l" * 32, NOW + 1, NOW) is True
+        deadline = time.monotonic() + 10
+        while not store.add(b"k" * 32, NOW + 1, NOW):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def test_a_memcached_that_is_not_there_refuses() -> None:
+    with cache("memcached.PyMemcacheCache", LOCATION="127.0.0.1:1"):
+        store = DjangoCacheReplayStore("replay")
+        with pytest.raises(TemporarilyUnavailable, match="DjangoCacheReplayStore"):
+            store.add(b"k" * 32, NOW + 60, NOW)
+
+
+def test_a_cache_that_answers_neither_true_nor_false_refuses(redis_server: RedisServer) -> None:
+    with cache("redis.RedisCache", LOCATION=redis_server.url):
+        store = DjangoCacheReplayStore("replay")
+        caches["replay"].add = lambda *_args, **_kwargs: None
+        with pytest.raises(TemporarilyUnavailable, match="neither True nor False"):
+            store.add(b"k" * 32, NOW + 60, NOW)
+
+
+@pytest.mark.parametrize(
+    ("backend", "location"),
+    [
+        ("filebased.FileBasedCache", "/tmp/nothing"),
+        ("locmem.LocMemCache", ""),
+        ("db.DatabaseCache", "table"),
+        ("dummy.DummyCache", ""),
+    ],
+)
+def test_other_backends_are_refused_by_name(backend: str, location: Any) -> None:
+    with cache(backend, LOCATION=location):
+        with pytest.raises(ConfigurationError, match=f"not {BACKENDS}.{backend}.*DjangoReplayStore"):
+            DjangoCacheReplayStore("replay")
+
+
+def test_several_servers_of_memcached_are_refused() -> None:
+    for location in ("127.0.0.1:1;127.0.0.1:2", ["127.0.0.1:1", "127.0.0.1:2"]):
+        with cache("memcached.PyMemcacheCache", LOCATION=location):
+            with pytest.raises(ConfigurationError, match="2 servers"):
+                DjangoCacheReplayStore("replay")
+
+
+@pytest.mark.parametrize("kind", [DjangoCacheReplayStore, DjangoJWKSCache])
+@pytest.mark.parametrize("alias", ["nowhere", None, ["default"]])
+def test_an_alias_that_is_none_is_named(kind: Any, alias: Any) -> None:
+    with cache("locmem.LocMemCache"):
+        with pytest.raises(ConfigurationError, match="alias must be one of CACHES"):
+            kind(alias)
+
+
+@pytest.mark.parametrize("margin", [-1, 86_401, "1"])
+def test_the_margin_is_checked(margin: Any) -> None:
+    with pytest.raises(ConfigurationError, match="margin"):
+        DjangoCacheReplayStore("replay", margin=margin)
+
+
+def test_that_a_cache_evicts_is_said_at_start(redis_server: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
+    with cache("redis.RedisCache", LOCATION=redis_server.url), caplog.at_level("WARNING", "private_key_jwt"):
+        DjangoCacheReplayStore("replay")
+    assert [record.getMessage() for record in caplog.records] == [
+        "replay marks in CACHES['replay'] are lost when the cache evicts: set maxmemory-policy noeviction"
+    ]
+
+
+class _JWKSCache(JWKSCacheContract):
+    backend: str
+    can_break = False
+
+    @pytest.fixture(autouse=True)
+    def place(self, tmp_path: Path, redis_server: RedisServer) -> Iterator[None]:
+        location = redis_server.url if "redis" in self.backend else str(tmp_path)
+        with cache(self.backend, LOCATION=location):
+            yield
+            caches["replay"].clear()
+
+    def open_cache(self) -> Any:
+        return DjangoJWKSCache("replay")
+
+
+class TestJWKSInRedisCache(_JWKSCache):
+    backend = "redis.RedisCache"
+
+
+class TestJWKSInLocMemCache(_JWKSCache):
+    """All in one process share it."""
+
+    backend = "locmem.LocMemCache"
+
+    def test_processes_share_one_budget(self) -> None:
+        """They do not: each process has a budget of its own."""
+
+
+def test_documents_survive_in_files(tmp_path: Path) -> None:
+    with cache("filebased.FileBasedCache", LOCATION=str(tmp_path)):
+        DjangoJWKSCache("replay").put(URI, JWKSDocument(b"{}", 90), 100)
+        found = DjangoJWKSCache("replay").get(URI, 5_000)
+    assert found is not None
+    assert found.fetched_at == pytest.approx(4_990, abs=1)
+
+
+class Wall:
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_clock_set_back_makes_no_document_young() -> None:
+    wall = Wall()
+    with cache("locmem.LocMemCache"):
+        caches["replay"].clear()
+        kept = DjangoJWKSCache("replay", wall_clock=wall)
+        kept.put(URI, JWKSDocument(b"old", 0), 0)
+        wall.now -= 100
+        assert kept.get(URI, 0) is None
+        kept.put(URI, JWKSDocument(b"new", 0), 50)
+        found = kept.get(URI, 50)
+        assert found is not None
+        assert found.body == b"new"
+        assert found.fetched_at == pytest.approx(0)
+
+
+def test_what_is_no_document_raises() -> None:
+    with cache("locmem.LocMemCache"):
+        kept = DjangoJWKSCache("replay")
+        kept.put(URI, JWKSDocument(b"{}", 0), 0)
+        [name] = [name for name in caches["replay"]._cache if "document" in name]
+        for value in ("text", b"no time\n{}"):
+            caches["replay"].set(name.removeprefix(":1:"), value)
+            with pytest.raises(ValueError, match="document|could not convert"):
+                kept.get(URI, 0)
+
+
+def test_a_budget_is_that_of_the_policy() -> None:
+    policy = JWKSPolicy()
+    with cache("locmem.LocMemCache"):
+        caches["replay"].clear()
+        kept = DjangoJWKSCache("replay")
+        claims = [kept.claim(URI, policy, 0) for _ in range(policy.fetch_limit + 2)]
+    assert claims == [True] * policy.fetch_limit + [False] * 2
+
+
+def test_the_wall_clock_must_be_one() -> None:
+    with pytest.raises(ConfigurationError, match="wall_clock"):
+        DjangoJWKSCache("default", wall_clock=5)  # type: ignore[arg-type]
+
+
+def test_an_event_loop_may_ask_in_a_thread(redis_server: RedisServer) -> None:
+    with cache("redis.RedisCache", LOCATION=redis_server.url):
+        store = DjangoCacheReplayStore("replay")
+
+        async def adds() -> list[bool]:
+            return await asyncio.gather(*(asyncio.to_thread(store.add, b"t" * 32, NOW + 60, NOW) for _ in range(8)))
+
+        assert asyncio.run(adds()).count(True) == 1
