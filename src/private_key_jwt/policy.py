@@ -24,6 +24,9 @@ Network = IPv4Network | IPv6Network
 
 _DAY = 86_400
 
+LONGEST_LIFETIME = _DAY
+"""The most seconds that ``AssertionPolicy.max_lifetime`` may be."""
+
 LONGEST_LEEWAY = 300
 """The most seconds that ``AssertionPolicy.leeway`` may be."""
 
@@ -67,7 +70,7 @@ class AssertionPolicy:
             rules = ", ".join(map(repr, get_args(AudienceRule)))
             raise ConfigurationError(f"audience_rule must be one of {rules}, not {quote(self.audience_rule)}")
         check_number("leeway", self.leeway, 0, LONGEST_LEEWAY)
-        check_number("max_lifetime", self.max_lifetime, 1, _DAY)
+        check_number("max_lifetime", self.max_lifetime, 1, LONGEST_LIFETIME)
         check_flag("require_iat", self.require_iat)
         check_flag("require_kid", self.require_kid)
         check_flag("require_typ", self.require_typ)

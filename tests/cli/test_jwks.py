@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+import base64
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
+from loopback import Publisher, http
 from private_key_jwt.cli._jwks import report
+from private_key_jwt.cli._lint import lint_document
 from support import jwk, private_key
 
 from .conftest import Answer, World, run
+
+
+@contextmanager
+def published(answer: bytes) -> Iterator[Publisher]:
+    """A publisher that answers so."""
+    publisher = Publisher()
+    publisher.answer = answer
+    try:
+        yield publisher
+    finally:
+        publisher.close()
 
 
 def show(tmp_path: Path, *keys: object) -> Answer:
@@ -34,7 +55,7 @@ def test_a_file(tmp_path: Path) -> None:
     answer = show(tmp_path, jwk())
     assert answer.code == 0
     (line,) = [each for each in answer.out.splitlines() if "k1" in each]
-    assert line.split() == ["k1", "RSA", "RS256", "sig", "2048", "usable"]
+    assert line.split() == ["k1", "RSA,", "2048", "bits", "RS256", "sig", "RS256", "usable"]
 
 
 def test_an_unknown_slug_is_an_empty_set(world: World) -> None:
@@ -125,3 +146,86 @@ def test_a_key_without_kid_serves_no_assertion_of_ledgerbee() -> None:
     assert needed.fault == "no kid, and an assertion of LedgerBee must name one"
     (named,) = report({"keys": [jwk()]}, needs_kid=True)
     assert named.fault is None
+
+
+LINTS: list[tuple[dict[str, Any], str]] = [
+    ({"x5u": None, "x5t": ""}, "members without a value: x5t, x5u (taken as absent)"),
+    ({"use": ...}, 'no use: say "use": "sig"'),
+    ({"alg": ...}, "no alg: it may serve RS256, RS384, RS512, PS256, PS384, PS512, and only one of them"),
+    ({"key_ops": ["verify", "verify"]}, "key_ops holds a value twice"),
+    ({"x5c": ["AAAA"]}, "the first certificate of x5c is not of this key"),
+    ({"x5c": 7}, "the first certificate of x5c is not of this key"),
+]
+
+
+@pytest.mark.parametrize(("changes", "text"), LINTS)
+def test_what_others_may_mind_is_a_warning(tmp_path: Path, changes: dict[str, Any], text: str) -> None:
+    (only,) = report({"keys": [jwk(**changes)]})
+    assert only.fault is None
+    assert any(each.startswith(text) for each in only.warnings)
+    answer = show(tmp_path, jwk(**changes))
+    assert answer.code == 0
+    assert "Warning: key k1: " in answer.out
+
+
+def test_a_certificate_of_the_key_is_no_warning() -> None:
+    now = datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "client")])
+    key = private_key()
+    certificate = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1)).sign(
+        key, SHA256()
+    )
+    x5c = [base64.b64encode(certificate.public_bytes(Encoding.DER)).decode()]
+    (only,) = report({"keys": [jwk(x5c=x5c)]})
+    assert only.warnings == ()
+    (other,) = report({"keys": [jwk(private_key(1), x5c=x5c)]})
+    assert "x5c" in other.warnings[0]
+
+
+def test_a_key_that_cannot_be_used_has_its_fault_and_no_warning() -> None:
+    (only,) = report({"keys": [jwk(use="enc", x5u=None)]})
+    assert (only.serves, only.warnings) == ("-", ())
+
+
+@pytest.mark.parametrize(
+    ("media_type", "body", "expected"),
+    [
+        ("application/json", b"{}", []),
+        ("application/jwk-set+json; charset=utf-8", b"{}", []),
+        ("text/plain", b"{}", ["served as 'text/plain'"]),
+        (None, b"{}", ["served without a Content-Type"]),
+        ("application/json", b"\xef\xbb\xbf{}", ["begins with a byte order mark"]),
+    ],
+)
+def test_what_is_odd_about_a_document_is_a_warning(media_type: str | None, body: bytes, expected: list[str]) -> None:
+    found = list(lint_document(media_type, body))
+    assert len(found) == len(expected)
+    assert all(text.startswith(start) for text, start in zip(found, expected, strict=True))
+
+
+def test_a_document_of_another_media_type_is_shown_with_a_warning() -> None:
+    body = json.dumps({"keys": [jwk()]}).encode()
+    with published(http(body, content_type="text/plain")) as publisher:
+        answer = run("jwks", "--jwks-uri", publisher.uri(), "--allow-http-loopback")
+    assert answer.code == 0
+    assert "Warning: served as 'text/plain'" in answer.out
+
+
+def test_a_table_for_programs(world: World) -> None:
+    answer = run("jwks", *world.place, "--json")
+    assert answer.code == 0
+    document = json.loads(answer.out)
+    (key,) = document["keys"]
+    assert (key["kid"], key["kind"], key["serves"], key["fault"]) == (world.tenant.kid, "RSA, 2048 bits", "RS256", None)
+    assert document["warnings"] == []
+
+
+def test_a_private_key_in_a_file_is_shown_as_one_that_was_fetched(world: World, tmp_path: Path) -> None:
+    document = {"keys": [jwk(d="AQAB"), jwk(private_key(1), kid="k2")]}
+    file = tmp_path / "jwks.json"
+    file.write_text(json.dumps(document))
+    by_file = run("jwks", file, "--json")
+    with published(http(json.dumps(document).encode())) as publisher:
+        by_url = run("jwks", "--jwks-uri", publisher.uri(), "--allow-http-loopback", "--json")
+    assert by_file.code == by_url.code == 1
+    assert json.loads(by_file.out)["keys"] == json.loads(by_url.out)["keys"]

@@ -91,3 +91,37 @@ def test_no_command_shows_the_help() -> None:
 def test_the_library_is_imported_without_the_extra() -> None:
     without = "".join(WITHOUT.format(package) for package in ("typer", "rich"))
     subprocess.run([sys.executable, "-c", f"{without}import private_key_jwt"], check=True, timeout=60)
+
+
+def test_it_is_a_module_too() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "private_key_jwt", "--version"], check=False, capture_output=True, text=True, timeout=60
+    )
+    assert (ended.returncode, ended.stdout) == (0, f"private-key-jwt {version('private-key-jwt')}\n")
+
+
+def test_a_reader_that_has_read_enough_is_no_refusal(world: World) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as output:
+        for arguments in (["explain", *world.all], ["verify", *world.all]):
+            ended = subprocess.run(
+                [sys.executable, "-c", START, *arguments, world.tenant.assertion()],
+                check=False, stdout=output, stderr=subprocess.PIPE, timeout=60,
+            )  # fmt: skip
+            assert (ended.returncode, ended.stderr) == (141, b"")
+
+
+def test_a_full_disk_is_said(world: World) -> None:
+    with open("/dev/full", "wb") as output:  # noqa: PTH123
+        ended = subprocess.run(
+            [sys.executable, "-c", START, "verify", *world.all, world.tenant.assertion()],
+            check=False, stdout=output, stderr=subprocess.PIPE, timeout=60,
+        )  # fmt: skip
+    assert (ended.returncode, ended.stderr) == (74, b"private-key-jwt: cannot write: No space left on device\n")
+
+
+def test_an_interrupt_ends_it_without_a_traceback() -> None:
+    before = "import private_key_jwt.cli._app as app; app.run = lambda: (_ for _ in ()).throw(KeyboardInterrupt); "
+    ended = process(before=before)
+    assert (ended.returncode, ended.stderr) == (130, "")

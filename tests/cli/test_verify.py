@@ -40,6 +40,8 @@ def test_an_accepted_assertion(world: World) -> None:
         "ok": True,
         "client_id": "portal-acme",
         "kid": world.tenant.kid,
+        "alg": "RS256",
+        "thumbprint": body["thumbprint"],
         "jti": "j1",
         "audience": AUDIENCE,
         "issued_at": world.clock(),
@@ -47,7 +49,7 @@ def test_an_accepted_assertion(world: World) -> None:
     }
 
 
-# White space around an assertion belongs to shells and pipes, and is taken off.
+# One line break at the end belongs to shells and pipes, and is taken off.
 @pytest.mark.parametrize("name", [name for name in DEFECTS if name != "line_break"])
 def test_every_defect_is_refused_for_its_reason(world: World, name: str) -> None:
     assertion = world.tenant.defective(name)
@@ -57,9 +59,11 @@ def test_every_defect_is_refused_for_its_reason(world: World, name: str) -> None
 
 
 @pytest.mark.parametrize("argument", [(), ("-",)])
-def test_stdin_is_read_without_its_white_space(world: World, argument: tuple[str, ...]) -> None:
-    code, _body = verify(*world.all, *argument, stdin=f"  {world.tenant.assertion()}\r\n\n")
+def test_stdin_is_read_without_the_line_break_at_its_end(world: World, argument: tuple[str, ...]) -> None:
+    code, _body = verify(*world.all, *argument, stdin=f"{world.tenant.assertion()}\r\n")
     assert code == 0
+    code, body = verify(*world.all, *argument, stdin=f" {world.tenant.assertion()}\n\n")
+    assert (code, body["reason"]) == (1, "malformed")
 
 
 @pytest.mark.parametrize("stdin", [b"", b" \n"])
@@ -92,8 +96,10 @@ def test_a_terminal_is_told_what_is_waited_for(
     assert "Paste the assertion" in capsys.readouterr().err
 
 
-def test_the_argument_is_read_without_white_space(world: World) -> None:
-    assert verify(*world.all, f" {world.tenant.assertion()}\n")[0] == 0
+def test_the_argument_is_read_as_it_is(world: World) -> None:
+    code, body = verify(*world.all, f" {world.tenant.assertion()}")
+    assert (code, body["reason"]) == (1, "malformed")
+    assert "white space" in body["detail"]
 
 
 def test_another_client_is_refused(world: World) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from .._text import format_time
 from ..exceptions import TemporarilyUnavailable
 from ..policy import AssertionPolicy
 from . import _options as options
@@ -38,6 +37,9 @@ def explain(
     jwks_uri: options.JwksUriOption = None,
     jwks: options.JwksFileOption = None,
     allow_http_loopback: options.LoopbackOption = False,
+    allow_private_host: options.PrivateHostOption = None,
+    allow_port: options.PortOption = None,
+    alg: options.AlgOption = None,
     now: options.NowOption = None,
     audience_rule: options.AudienceRuleOption = _DEFAULT.audience_rule,
     leeway: options.LeewayOption = _DEFAULT.leeway,
@@ -48,7 +50,8 @@ def explain(
 ) -> None:
     """Show every check of an assertion: passed, failed, or not reached.
 
-    No option is needed; a check that needs one says so. The assertion's jti and signature are not printed.
+    No option is needed; a check that needs one says so. The assertion's jti and signature are not printed. A time or
+    an audience that fails ends nothing here: what lies behind it is shown, too.
 
     Exit code 0: nothing failed. 1: a check failed. 2: wrong use. 3: the keys cannot be had now.
     """
@@ -65,7 +68,14 @@ def explain(
         audience=tuple(audience) if audience else None,
         client_id=client_id,
         source=KeySource(
-            slug=slug, base_url=base_url, jwks_uri=jwks_uri, file=jwks, allow_http_loopback=allow_http_loopback
+            slug=slug,
+            base_url=base_url,
+            jwks_uri=jwks_uri,
+            file=jwks,
+            allow_http_loopback=allow_http_loopback,
+            allow_private_hosts=allow_private_host,
+            allow_ports=allow_port,
+            algs=alg,
         ),
         now=options.clock_at(now)(),
         assertion=options.read_assertion(assertion),
@@ -108,16 +118,20 @@ def _print_verdict(out: Console, answer: Report, question: Question) -> None:
     else:
         out.print(Text(f"Step {failed.row.step}, {failed.row.title}: {error.reason}.", "bold red"))
         out.print(Text(printable(error.detail)))
+        others = [each for each in answer.findings if each.state is State.FAILED and each is not failed]
+        for each in others:
+            out.print(Text(f"Behind it, step {each.row.step}, {each.row.title}: {printable(each.found)}", "bold red"))
+        out.print(Text("What to do: help('private_key_jwt.runbook'), by reason.", "dim"))
+    if answer.captured_at is not None:
+        out.print(Text(f"Captured earlier? Judge it as of then: --now {format_time(answer.captured_at)}", "yellow"))
+    if answer.accepted is not None:
+        first, last = map(format_time, answer.accepted)
+        out.print(Text(f"By its times a server takes it from {first} to {last}, by the server's clock.", "dim"))
+    if answer.jti_hash is not None:
+        out.print(Text(f"jti_hash {answer.jti_hash} (as in the log)", "dim"), soft_wrap=True)
     if question.source.is_given:
         out.print(Text(f"Keys: {question.source.name}", "dim"), soft_wrap=True)
-    out.print(Text(f"Judged at {_date(question.now)} ({question.now:.0f}).", "dim"))
-
-
-def _date(now: float) -> str:
-    try:
-        return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    except (ValueError, OverflowError, OSError):  # --now takes what a clock never shows
-        return "no date of our calendar"
+    out.print(Text(f"Judged at {format_time(question.now)} ({question.now:.0f}).", "dim"))
 
 
 def _exit_code(answer: Report) -> ExitCode:

@@ -1,38 +1,49 @@
-"""``jwks``: the keys of a client, and what is wrong with each."""
+"""``jwks``: the keys of a client, what is wrong with each, and what may be wrong for others."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, cast
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from .._core import base64url, jwk_set
+from .._core import jwk_set
 from .._core.jwk_set import KeySet, Member, NoKey
-from .._text import quote
-from ..exceptions import Reason, TemporarilyUnavailable
+from .._core.response import FetchFailed
+from .._text import one_line, quote
+from ..exceptions import Reason
+from ..fetcher import fetch_document
 from ..policy import JWKSPolicy
-from ..stores import JWKSDocument, MemoryJWKSCache
 from . import _options as options
+from ._lint import lint_document, lint_key
 from ._options import KeySource
-from ._output import ExitCode, console, printable
+from ._output import ExitCode, console, echo, printable
 
 _ABSENT = "-"
 
 
 class KeyReport(NamedTuple):
-    """One key for the table. ``fault`` is None for a key that can be used."""
+    """One key for the table. ``fault`` is None for a key that can be used; ``warnings`` are what others may mind."""
 
     kid: str
-    kty: str
+    kind: str
     alg: str
     use: str
-    bits: str
+    serves: str
     fault: str | None
+    warnings: tuple[str, ...]
+
+
+class Published(NamedTuple):
+    """A JWK Set as it stands in a file or was published, and what is odd about the whole."""
+
+    document: Mapping[str, Any]
+    warnings: tuple[str, ...]
 
 
 def jwks(
@@ -44,43 +55,57 @@ def jwks(
     base_url: options.BaseUrlOption = None,
     jwks_uri: options.JwksUriOption = None,
     allow_http_loopback: options.LoopbackOption = False,
+    allow_private_host: options.PrivateHostOption = None,
+    allow_port: options.PortOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show the keys of a client, and what is wrong with each.
+    """Show the keys of a client, what each can serve, what is wrong with it, and what other servers may mind.
 
     Exit code 0: every key can be used. 1: a fault, or no key at all. 2: wrong use. 3: the keys cannot be had now.
     """
     source = options.require_keys(
-        KeySource(slug=slug, base_url=base_url, jwks_uri=jwks_uri, file=file, allow_http_loopback=allow_http_loopback),
+        KeySource(
+            slug=slug,
+            base_url=base_url,
+            jwks_uri=jwks_uri,
+            file=file,
+            allow_http_loopback=allow_http_loopback,
+            allow_private_hosts=allow_private_host,
+            allow_ports=allow_port,
+        ),
         "--slug, --jwks-uri or FILE",
     )
-    document = _load(source)
+    published = _load(source)
     try:
-        reports = list(report(document, needs_kid=source.slug is not None))
+        reports = list(report(published.document, needs_kid=source.slug is not None))
     except ValueError as error:
         raise typer.BadParameter(f"{source.name}: {error}") from None
-    _show(source.name, reports, is_private=any(map(jwk_set.private_members, document["keys"])))
+    if as_json:
+        keys = [each._asdict() for each in reports]
+        echo(json.dumps({"source": source.name, "warnings": published.warnings, "keys": keys}))
+    else:
+        is_private = any(map(jwk_set.private_members, published.document["keys"]))
+        _show(source.name, reports, published.warnings, is_private=is_private)
     raise typer.Exit(ExitCode.OK if reports and not _faulty(reports) else ExitCode.REFUSED)
 
 
-def _load(source: KeySource) -> Mapping[str, Any]:
-    """The document, from its file or its publisher."""
+def _load(source: KeySource) -> Published:
+    """Read the document, from its file or its publisher."""
     if source.document is not None:
-        return source.document
+        return Published(source.document, ())
     uri = str(source.uri)
-    cache = MemoryJWKSCache()
     try:
-        with source.fetcher(cache) as fetcher:
-            fetcher.refresh(uri)
-    except TemporarilyUnavailable as error:
-        typer.echo(f"{uri}: cannot be fetched: {printable(error.detail)}", err=True)
+        answer = fetch_document(uri, source.policy())
+        document = jwk_set.loads_document(answer.body)
+        jwk_set.key_set(document, source.policy().max_keys)
+    except (FetchFailed, ValueError) as error:
+        typer.echo(f"{uri}: cannot be fetched: {printable(one_line(str(error)))}", err=True)
         raise typer.Exit(ExitCode.UNAVAILABLE) from None
-    # The key set holds what can be used; what was published, the rest included, stands in the cache.
-    published = cast(JWKSDocument, cache.get(uri, 0))
-    return jwk_set.loads_document(published.body)
+    return Published(document, tuple(lint_document(answer.media_type, answer.body)))
 
 
 def report(document: Mapping[str, Any], *, needs_kid: bool = False) -> Iterator[KeyReport]:
-    """What is to be said of each member of a JWK Set. Raises ValueError when the document is none.
+    """Say what there is to say of each member of a JWK Set. Raises ValueError when the document is none.
 
     needs_kid: whether its client must name a key in each assertion, as LedgerBee's must.
     """
@@ -88,33 +113,28 @@ def report(document: Mapping[str, Any], *, needs_kid: bool = False) -> Iterator[
     keys = jwk_set.key_set(document, max_keys)
     for jwk in jwk_set.read_document(document, max_keys):
         members = jwk if isinstance(jwk, Mapping) else {}
+        member = jwk_set.read_member(jwk)
         yield KeyReport(
             kid=_value(members, "kid"),
-            kty=_value(members, "kty"),
+            kind=member.kind,
             alg=_value(members, "alg"),
             use=_value(members, "use"),
-            bits=_bits(members),
-            fault=_fault(keys, jwk_set.read_member(jwk), needs_kid=needs_kid),
+            serves=", ".join(member.algs) or _ABSENT,
+            fault=_fault(keys, member, needs_kid=needs_kid),
+            warnings=tuple(lint_key(jwk, member)),
         )
 
 
 def _value(members: Mapping[str, Any], name: str) -> str:
-    """A value as published; of a string the quotes are left off."""
+    """Return a value as published; of a string the quotes are left off."""
     if name not in members:
         return _ABSENT
     value = members[name]
     return quote(value)[1:-1] if isinstance(value, str) else quote(value)
 
 
-def _bits(members: Mapping[str, Any]) -> str:
-    try:
-        return str(int.from_bytes(base64url.decode(members["n"].encode()), "big").bit_length())
-    except (KeyError, AttributeError, ValueError):
-        return _ABSENT
-
-
 def _fault(keys: KeySet, member: Member, *, needs_kid: bool) -> str | None:
-    """What is wrong with a key by itself, or why it can never be chosen among the others."""
+    """Say what is wrong with a key by itself, or why it can never be chosen among the others."""
     if not member.keys:
         return member.fault
     if needs_kid and member.kid is None:
@@ -129,21 +149,24 @@ def _faulty(reports: list[KeyReport]) -> list[KeyReport]:
     return [each for each in reports if each.fault is not None]
 
 
-def _show(name: str, reports: list[KeyReport], *, is_private: bool) -> None:
+def _show(name: str, reports: list[KeyReport], warnings: tuple[str, ...], *, is_private: bool) -> None:
     out = console()
     out.print(Text(name), soft_wrap=True)
+    for warning in warnings:
+        out.print(Text(f"Warning: {printable(warning)}", "yellow"))
     if not reports:
         out.print("The key set is empty: the slug is unknown, or the client has no signing key yet.", style="bold red")
         return
     table = Table(box=SIMPLE_HEAD)
-    for title in ("kid", "kty", "alg", "use"):
+    for title in ("kid", "key", "alg", "use", "serves", "verdict"):
         table.add_column(title, overflow="fold")
-    table.add_column("bits", justify="right")
-    table.add_column("verdict", overflow="fold")
     for each in reports:
         verdict = Text("usable", "green") if each.fault is None else Text(printable(each.fault), "bold red")
-        table.add_row(*map(Text, each[:-1]), verdict)
+        table.add_row(*map(Text, (each.kid, each.kind, each.alg, each.use, each.serves)), verdict)
     out.print(table)
+    for each in reports:
+        for warning in each.warnings:
+            out.print(Text(f"Warning: key {each.kid}: {printable(warning)}", "yellow"))
     out.print(f"{len(reports) - len(_faulty(reports))} of {len(reports)} usable")
     if is_private:
         out.print(

@@ -6,7 +6,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, cast, get_args
 
@@ -67,9 +68,30 @@ LoopbackOption = Annotated[
         "--allow-http-loopback", rich_help_panel=_KEYS, help="Take plain http, for a server on this machine only."
     ),
 ]
+AlgOption = Annotated[
+    list[str] | None,
+    typer.Option("--alg", metavar="ALG", help="What the client may sign with: RS256 unless given. May be repeated."),
+]
+PrivateHostOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-private-host",
+        metavar="H",
+        rich_help_panel=_KEYS,
+        help="A name, address or network of your own where keys may be fetched. May be repeated.",
+    ),
+]
+PortOption = Annotated[
+    list[int] | None,
+    typer.Option(
+        "--allow-port", metavar="P", rich_help_panel=_KEYS, help="A port beside 443 for a JWK Set. May be repeated."
+    ),
+]
 NowOption = Annotated[
-    float | None,
-    typer.Option("--now", metavar="T", help="Judge as if it were this time, in seconds since the epoch."),
+    str | None,
+    typer.Option(
+        "--now", metavar="T", help="Judge as if it were this time: 2026-11-29T18:13:00Z, or seconds since the epoch."
+    ),
 ]
 LeewayOption = Annotated[
     float,
@@ -118,6 +140,9 @@ class KeySource:
     jwks_uri: str | None = None
     file: Path | None = None
     allow_http_loopback: bool = False
+    allow_private_hosts: Sequence[str] | None = None
+    allow_ports: Sequence[int] | None = None
+    algs: Sequence[str] | None = None
     document: Mapping[str, Any] | None = field(init=False, repr=False, compare=False)
     """What the file holds; it is read once, for a pipe can be read no second time."""
 
@@ -152,15 +177,27 @@ class KeySource:
     def client(self, client_id: str) -> RegisteredClient:
         """The client that has these keys; without any, one that no key look-up may be made for."""
         with usage_errors():
+            algs = tuple(self.algs or ("RS256",))
             if self.slug is not None:
-                return ledgerbee.client(client_id, slug=self.slug, base_url=self.base_url or ledgerbee.BASE_URL)
+                client = ledgerbee.client(client_id, slug=self.slug, base_url=self.base_url or ledgerbee.BASE_URL)
+                return replace(client, signing_algs=algs)
             if self.uri is not None:
-                return RegisteredClient(client_id, jwks_uri=self.uri)
-            return unchecked_client(client_id, jwks={"keys": []} if self.document is None else self.document)
+                return RegisteredClient(client_id, jwks_uri=self.uri, signing_algs=algs)
+            document = {"keys": []} if self.document is None else self.document
+            return unchecked_client(client_id, jwks=document, signing_algs=algs)
 
     def fetcher(self, cache: JWKSCache | None = None) -> JWKSFetcher:
-        """A fetcher that may fetch them."""
-        return JWKSFetcher(JWKSPolicy(allow_http_loopback=self.allow_http_loopback), cache=cache)
+        """A fetcher that may fetch them. Raises typer.BadParameter."""
+        return JWKSFetcher(self.policy(), cache=cache)
+
+    def policy(self) -> JWKSPolicy:
+        """Where and how they may be fetched. Raises typer.BadParameter."""
+        with usage_errors():
+            return JWKSPolicy(
+                allow_http_loopback=self.allow_http_loopback,
+                allow_private_hosts=tuple(self.allow_private_hosts or ()),
+                allow_ports=tuple(dict.fromkeys((*JWKSPolicy().allow_ports, *(self.allow_ports or ())))),
+            )
 
 
 def require_keys(source: KeySource, names: str) -> KeySource:
@@ -209,26 +246,44 @@ def build_policy(
         )
 
 
-def clock_at(now: float | None) -> Callable[[], float]:
+def clock_at(now: str | None) -> Callable[[], float]:
     """A clock that stands at ``--now``, or the real one. Raises typer.BadParameter."""
     if now is None:
         return time.time
     with usage_errors():
-        check_number("now", now, 0, _LAST_TIME)
-    return lambda: now
+        seconds = _read_time(now)
+        check_number("now", seconds, 0, _LAST_TIME)
+    return lambda: seconds
+
+
+def _read_time(text: str) -> float:
+    """Read seconds since the epoch, or an instant of ISO 8601; without an offset it is UTC, as in a log."""
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigurationError(
+            f"--now must be an instant such as 2026-11-29T18:13:00Z, or seconds since the epoch, not {quote(text)}"
+        ) from None
+    return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp()
 
 
 def read_assertion(argument: str | None) -> str | bytes:
-    """The assertion from the command line or standard input, without the white space around it.
+    """The assertion from the command line, as it is, or from standard input.
 
-    Raises typer.BadParameter when there is none.
+    Of standard input one line break at the end is left out: the shell and editors add it. Any other white space may be
+    the fault that is looked for. Raises typer.BadParameter when there is none.
     """
     if argument is not None and argument != "-":
-        return argument.strip()
+        return argument
     if sys.stdin is not None and sys.stdin.isatty():
         typer.echo("Paste the assertion, then press Enter and Ctrl-D.", err=True)
-    assertion = b"" if sys.stdin is None else sys.stdin.buffer.read(_MAX_INPUT).strip()
-    if not assertion:
+    assertion = b"" if sys.stdin is None else sys.stdin.buffer.read(_MAX_INPUT)
+    assertion = assertion.removesuffix(b"\n").removesuffix(b"\r")
+    if not assertion.strip():
         # A pipe that broke must not look like an assertion that was refused.
         raise typer.BadParameter("there is none: give it as an argument or on standard input")
     return assertion

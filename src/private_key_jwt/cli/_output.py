@@ -7,6 +7,7 @@ import os
 import sys
 from enum import IntEnum
 
+import typer
 from rich.console import Console
 
 # Where there is no terminal there is no width either, unless somebody says one: tables must not change with the
@@ -26,11 +27,29 @@ class ExitCode(IntEnum):
     UNAVAILABLE = 3
 
 
+class BrokenOutput(Exception):
+    """Standard output is read no more. Not an OSError: for that typer would end with 1, which means a refusal here."""
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to ``main``."""
+        raise BrokenOutput
+
+
+def echo(text: str) -> None:
+    """Write a line to standard output. Raises BrokenOutput."""
+    try:
+        typer.echo(text)
+    except BrokenPipeError:
+        raise BrokenOutput from None
+
+
 def console() -> Console:
     """Standard output. Nothing printed is read as markup: what stands in a key or a token is not ours."""
     known = "COLUMNS" in os.environ or (sys.stdout is not None and sys.stdout.isatty())
     width = None if known else _PIPED_WIDTH
-    return Console(width=width, markup=False, highlight=False, emoji=False)
+    return _Console(width=width, markup=False, highlight=False, emoji=False)
 
 
 def printable(text: str) -> str:

@@ -16,8 +16,8 @@ from .._core.header import Header
 from .._core.jwk_set import VerificationKey
 from .._sources import not_found
 from ..clients import RegisteredClient
-from ..exceptions import AuthenticationError, ConfigurationError, TemporarilyUnavailable
-from ..policy import AssertionPolicy
+from ..exceptions import AuthenticationError, ConfigurationError, Reason, TemporarilyUnavailable
+from ..policy import LONGEST_LEEWAY, LONGEST_LIFETIME, AssertionPolicy
 from ..recipe import Verification, registered_key
 from . import _facts as facts
 from ._facts import Facts
@@ -62,6 +62,7 @@ ROWS = (
 )
 
 
+_LAST_TIME = 2**53
 _PLACES: dict[str | None, int] = {row.check: place for place, row in enumerate(ROWS)}
 
 
@@ -101,43 +102,104 @@ class Finding(NamedTuple):
 
 
 class Report(NamedTuple):
-    """The answer: a line for each check, and the error that ended the recipe, if one did."""
+    """The answer: a line for each check, and what is to be said beside them.
+
+    error: the first refusal, which is the server's; None when nothing failed.
+    captured_at: when the assertion was fresh, if its times are all that is wrong with them now.
+    accepted: the first and the last instant at which a server takes its times; None when they cannot be read.
+    jti_hash: as events and logs have it; None when it is not known.
+    """
 
     findings: tuple[Finding, ...]
     error: AuthenticationError | None
+    captured_at: float | None
+    accepted: tuple[float, float] | None
+    jti_hash: str | None
 
     @property
     def failed(self) -> Finding | None:
-        """The line at which the recipe ended, if it did not come to its end."""
-        return next((each for each in self.findings if each.state in (State.FAILED, State.UNAVAILABLE)), None)
+        """The line at which a server stops."""
+        check = None if self.error is None else self.error.check
+        return next((each for each in self.findings if each.row.check == check), None)
+
+
+_TIMES = ("exp", "iat", "nbf", "lifetime")
+_NOT_OF_NOW = (Reason.MISSING_CLAIM, Reason.INVALID_CLAIM)
 
 
 def examine(question: Question) -> Report:
-    """Take an assertion through the recipe, as far as it goes."""
-    work = Verification(question.policy)
+    """Take an assertion through the recipe.
+
+    A server stops at the first refusal. Here a time or an audience that fails is noted, and the recipe is run again as
+    if it had passed: an assertion that was captured a while ago has expired, and the cause may lie behind that.
+    """
+    failures: dict[str, AuthenticationError] = {}
+    attempt, last = question, None
+    eased: Question | None = question
+    while eased is not None:
+        attempt, eased, last = eased, None, None
+        work = Verification(attempt.policy)
+        try:
+            _run(attempt, work)
+        except AuthenticationError as error:
+            is_as_asked = (attempt.now, attempt.policy) == (question.now, question.policy)
+            if error.check not in _TIMES or error.reason in _NOT_OF_NOW or is_as_asked:
+                failures.setdefault(str(error.check), error)  # any other time fails as of a now that was made up
+            last, eased = error.check, _eased(attempt, work, error)
+    times = [check for check in failures if check in _TIMES]
+    return Report(
+        _findings(question, work, failures, last),
+        next(iter(failures.values()), None),
+        attempt.now if times == ["exp"] and attempt.policy.max_lifetime == question.policy.max_lifetime else None,
+        _accepted(work, question.policy),
+        work.jti_hash,
+    )
+
+
+def _eased(question: Question, work: Verification, error: AuthenticationError) -> Question | None:
+    """Return the question with which the check that failed passes; None when it decides everything behind it."""
+    if error.reason is Reason.AUDIENCE_MISMATCH and question.audience:
+        return replace(question, audience=None)
+    if error.check not in _TIMES or error.reason in _NOT_OF_NOW:
+        return None
+    exp, iat = work.claims["exp"], work.claims.get("iat")
+    sent_at = iat if isinstance(iat, int | float) and 0 <= iat <= exp else max(0.0, exp - 1)
+    eased = replace(question, now=float(sent_at))
+    if eased == question or error.check == "lifetime":
+        eased = replace(question, policy=replace(question.policy, leeway=LONGEST_LEEWAY, max_lifetime=LONGEST_LIFETIME))
+    return None if eased == question else eased
+
+
+def _accepted(work: Verification, policy: AssertionPolicy) -> tuple[float, float] | None:
+    """The instants between which a server takes the times of an assertion, by its own clock."""
     try:
-        _run(question, work)
-    except AuthenticationError as error:
-        return Report(_findings(question, work, error), error)
-    return Report(_findings(question, work, None), None)
+        exp = float(work.claims["exp"])
+        starts = [float(work.claims[name]) for name in ("iat", "nbf") if name in work.claims]
+    except (AttributeError, LookupError, TypeError, ValueError, OverflowError):
+        return None
+    first = max([exp - policy.max_lifetime, *starts]) - policy.leeway
+    return (first, exp + policy.leeway) if 0 <= first < exp + policy.leeway <= _LAST_TIME else None
 
 
-def _findings(question: Question, work: Verification, error: AuthenticationError | None) -> tuple[Finding, ...]:
+def _findings(
+    question: Question, work: Verification, failures: Mapping[str, AuthenticationError], last: str | None
+) -> tuple[Finding, ...]:
     unchecked = _unchecked(question)
     found = facts.about(question.assertion, work, question.now)
     expected = facts.expectations(
         question.policy, question.source.client("-" if question.client_id is None else question.client_id)
     )
-    # Checks are made in the order of the rows, and a refusal names its own: those before it have passed.
-    end = len(ROWS) if error is None else _PLACES[error.check]
+    # Checks are made in the order of the rows, and a refusal names its own: those before the last have come to an end.
+    end = len(ROWS) if last is None else _PLACES[last]
     findings = []
     for place, row in enumerate(ROWS):
         state, what = State.PASSED, found.get(row.check, "")
-        if place > end:
-            state = State.NOT_REACHED
-        elif place == end and error is not None:
+        error = failures.get(row.check)
+        if error is not None:
             state = State.UNAVAILABLE if isinstance(error, TemporarilyUnavailable) else State.FAILED
             what = error.detail
+        elif place > end:
+            state = State.NOT_REACHED
         elif row.check in unchecked:
             state = State.NOT_CHECKED
         findings.append(Finding(row, state, what, unchecked.get(row.check) or expected[row.check]))

@@ -14,11 +14,13 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from .._core.algorithms import ALGORITHMS
 from ..policy import AssertionPolicy
 from ..testing import DEFECTS, RelyingParty, Tenant
+from ..testing._control import lines as control_lines
 from . import _options as options
 from ._curl import back_channel
-from ._output import console
+from ._output import console, printable
 
 # One mistake of each kind that a server meets in real life; `DEFECTS` has many more.
 _SHOWN_DEFECTS = ("expired", "aud_slash", "kid_unknown", "foreign_key")
@@ -32,6 +34,9 @@ def simulate(
     slug: Annotated[
         list[str] | None, typer.Option("--slug", metavar="S", help="A tenant; acme unless given. May be repeated.")
     ] = None,
+    alg: Annotated[
+        str, typer.Option("--alg", metavar="ALG", help="What the tenants sign with; LedgerBee's sign with RS256.")
+    ] = "RS256",
     audience: Annotated[
         str, typer.Option("--audience", metavar="A", help="The aud of the assertions: your server's issuer.")
     ] = "https://op.example.com",
@@ -42,19 +47,25 @@ def simulate(
 ) -> None:
     """Serve key sets and the back channel as LedgerBee does, and print what to try: assertions, and curl lines.
 
-    It listens on this machine only, until Ctrl-C. Keys are made anew each time.
+    It listens on this machine only, until Ctrl-C. Keys are made anew each time. While it runs it can be driven over
+    HTTP: new assertions and named defects, rotation, an outage, late answers.
     """
     out = console()
-    party = RelyingParty(audience=audience)
+    if alg not in ALGORITHMS:
+        raise typer.BadParameter(f"--alg must be one of {', '.join(ALGORITHMS)}, not {printable(alg)}.")
+    party = RelyingParty(audience=audience, alg=alg)
     with options.usage_errors():
         tenants = [party.tenant(each) for each in dict.fromkeys(slug or ["acme"])]
-    with _ended_by_signals(), _listening(port), party.serve(port) as server:
+    with _ended_by_signals(), _listening(port), party.serve(port, control=True) as server:
         _print_line(out, f"LedgerBee look-alike at {server.base_url}, assertions for {audience}", "bold")
         _print_line(out, "The key set of any slug that is not listed here is empty.")
         for tenant in tenants:
             _print_tenant(out, tenant, server.base_url)
             for title, line in back_channel(tenant, server):
                 _print_entry(out, title, line)
+            _print_line(out, f"\nTo drive tenant {tenant.slug} while this runs:", "green")
+            for title, line in control_lines(_origin(server.base_url), tenant.slug).items():
+                _print_line(out, f"{line}    # {title}")
         _print_line(out, "\nServing. Ctrl-C ends it." if seconds is None else f"\nServing for {seconds:g} s.", "bold")
         _wait(math.inf if seconds is None else seconds)
 
@@ -90,10 +101,15 @@ def _listening(port: int) -> Iterator[None]:
         raise typer.BadParameter(f"cannot listen on port {port}: {error.strerror}") from None
 
 
+def _origin(base_url: str) -> str:
+    return "/".join(base_url.split("/")[:3])
+
+
 def _print_tenant(out: Console, tenant: Tenant, base_url: str) -> None:
     lifetime = AssertionPolicy(audience=tenant.audience).max_lifetime
     valid = tenant.assertion(exp=int(tenant.clock() + lifetime))
-    place = ("--slug", tenant.slug, "--base-url", base_url, "--allow-http-loopback")
+    place: tuple[str, ...] = ("--slug", tenant.slug, "--base-url", base_url, "--allow-http-loopback")
+    place += () if tenant.alg == "RS256" else ("--alg", tenant.alg)
     who = ("--audience", tenant.audience, "--client-id", tenant.client_id)
     _print_line(out, f"\nTenant {tenant.slug}", "bold")
     _print_line(out, f"client_id  {tenant.client_id}")

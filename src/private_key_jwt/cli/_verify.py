@@ -13,7 +13,7 @@ from ..stores import MemoryReplayStore
 from ..verifier import ClientAssertionVerifier
 from . import _options as options
 from ._options import KeySource
-from ._output import ExitCode
+from ._output import ExitCode, echo
 
 _DEFAULT = AssertionPolicy(audience="-")
 
@@ -33,6 +33,9 @@ def verify(
     jwks_uri: options.JwksUriOption = None,
     jwks: options.JwksFileOption = None,
     allow_http_loopback: options.LoopbackOption = False,
+    allow_private_host: options.PrivateHostOption = None,
+    allow_port: options.PortOption = None,
+    alg: options.AlgOption = None,
     now: options.NowOption = None,
     audience_rule: options.AudienceRuleOption = _DEFAULT.audience_rule,
     leeway: options.LeewayOption = _DEFAULT.leeway,
@@ -56,7 +59,16 @@ def verify(
         require_typ=require_typ,
     )
     source = options.require_keys(
-        KeySource(slug=slug, base_url=base_url, jwks_uri=jwks_uri, file=jwks, allow_http_loopback=allow_http_loopback),
+        KeySource(
+            slug=slug,
+            base_url=base_url,
+            jwks_uri=jwks_uri,
+            file=jwks,
+            allow_http_loopback=allow_http_loopback,
+            allow_private_hosts=allow_private_host,
+            allow_ports=allow_port,
+            algs=alg,
+        ),
         "--slug, --jwks-uri or --jwks",
     )
     client = source.client(client_id)
@@ -66,7 +78,7 @@ def verify(
             policy=policy, clients=[client], replay_store=MemoryReplayStore(), fetcher=fetcher, clock=clock
         )
         answer, code = _judge(verifier, options.read_assertion(assertion))
-    typer.echo(json.dumps(answer))
+    echo(json.dumps(answer))
     raise typer.Exit(code)
 
 
@@ -88,6 +100,8 @@ def _judge(verifier: ClientAssertionVerifier, assertion: str | bytes) -> tuple[d
         "ok": True,
         "client_id": verified.client_id,
         "kid": verified.kid,
+        "alg": verified.alg,
+        "thumbprint": verified.thumbprint,
         "jti": verified.jti,
         "audience": verified.audience,
         "issued_at": verified.issued_at,

@@ -1,5 +1,13 @@
 """JWK Sets: fetched from their publishers, kept for a while, and looked up for each assertion."""
 
+from .._core.response import Answer
+from ..policy import JWKSPolicy
+from . import _http
 from ._fetchers import AsyncJWKSFetcher, JWKSFetcher
 
-__all__ = ["AsyncJWKSFetcher", "JWKSFetcher"]
+__all__ = ["AsyncJWKSFetcher", "JWKSFetcher", "fetch_document"]
+
+
+def fetch_document(jwks_uri: str, policy: JWKSPolicy) -> Answer:
+    """Fetch a document once, as a fetcher does: for whoever looks at what was published. Raises FetchFailed."""
+    return _http.get(None, jwks_uri, policy, forced=True)

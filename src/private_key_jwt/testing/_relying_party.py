@@ -12,6 +12,7 @@ import httpx
 from .. import ledgerbee
 from ._back_channel import BackChannel
 from ._browser import Browser
+from ._control import Control
 from ._publisher import Publisher
 from ._server import LoopbackServer, serve
 from ._service import Outage, Service
@@ -109,9 +110,12 @@ class RelyingParty:
         """Perform the next calls of the back channel, and lose their answers: done, but the caller cannot know."""
         self._back_channel.lose_answers(number)
 
-    def serve(self, port: int = 0) -> AbstractContextManager[LoopbackServer]:
+    def serve(self, port: int = 0, *, control: bool = False) -> AbstractContextManager[LoopbackServer]:
         """A context with a real HTTP server on 127.0.0.1: ``.base_url`` to register clients with, ``.count``.
 
         A fetcher takes its plain http only with ``JWKSPolicy(allow_http_loopback=True)``.
+
+        control: whether it can be driven over HTTP, too (``GET /_control`` lists how): rotate, fail, mint assertions.
         """
-        return serve(self._service.answer, self._base_path, port)
+        answer = Control(self._tenants, self._service, self._back_channel).answer if control else self._service.answer
+        return serve(answer, self._base_path, port)

@@ -1,0 +1,93 @@
+"""What to do about a refusal, by its reason: what it means, what to run, what mostly causes it, and who must act.
+
+Each refusal is one log line (or ``AssertionRefused`` event) with ``reason``, ``check`` and ``detail``; the detail says
+what came, what was expected, and often the cause. With the assertion at hand, ask::
+
+    private-key-jwt explain --audience ISSUER --client-id CLIENT --jwks-uri URL ASSERTION
+
+It goes on behind times that have passed since. ``--now`` takes the instant of the log line. The ``jti_hash`` that it
+prints is the one in the log. With the client at hand, ask for its keys::
+
+    private-key-jwt jwks --jwks-uri URL
+
+The client must act (401 ``invalid_client``)
+============================================
+
+``malformed``
+    The assertion is no compact JWS in its one spelling, or its JSON is not strict. Mostly a program that sends more
+    than the assertion (a line break, ``Bearer``, quotes, padding) or cuts it: the detail names the character and its
+    place. Run ``explain`` on exactly what was sent.
+``too_large``
+    The assertion, a segment, or the structure of its JSON is over a bound, which the detail names. Mostly certificates
+    or attributes that do not belong there. The size of the whole is ``AssertionPolicy(max_assertion_bytes=...)``.
+``unsupported_alg``
+    ``alg`` is none of the client's ``signing_algs``. The client signs with another algorithm than it registered:
+    correct the registration if that is wanted.
+``unsupported_crit``
+    The header demands an extension (``crit``, ``b64``). The client must send none.
+``unsupported_typ``
+    ``typ`` names another kind of token (an access token, a DPoP proof), or ``require_typ`` is set and it names none.
+``missing_kid``
+    The header has no ``kid``, and the policy or the client's registration requires one.
+``missing_claim``, ``invalid_claim``
+    A claim is absent, or of the wrong type or range. The detail names it.
+``unknown_client``
+    ``iss`` and ``sub`` name nobody who is registered for this method. A wrong environment, a typing error, other case,
+    or a client that was never registered: compare with your registrations.
+``client_mismatch``
+    ``iss``, ``sub`` and the request's ``client_id`` do not all name one client.
+``audience_mismatch``
+    ``aud`` is not what ``AssertionPolicy(audience=...)`` accepts, by its ``audience_rule``. The detail says where the
+    two differ: a slash at the end, the token endpoint in place of the issuer, another environment. Correct the client,
+    or add the value if it names your server.
+``expired``, ``not_yet_valid``
+    The times do not fit this server's clock. The detail has both instants, and says if they look like milliseconds, a
+    duration or a time zone. Compare the clocks (NTP) of both sides; a queue or a retry may have sent it late.
+``lifetime_too_long``
+    ``exp`` is further ahead than ``max_lifetime``. Libraries that default to an hour must be told, or ``max_lifetime``
+    raised.
+``unknown_kid``
+    The key is not in the client's key set. The detail has the age of the set, when it is asked for again, and the kids
+    that are there. Run ``jwks``: is the key published, at the URL that is registered? "Nobody may ask before" means
+    that the fetch budget is spent, mostly by a flood of made-up kids: a new key then works within 30 s.
+``no_keys``
+    The client's key set is empty: the slug is wrong, or the client has no signing key yet. Run ``jwks``.
+``unusable_key``
+    The named key is there, and cannot be used; the detail has its fault. Run ``jwks``: its publisher must correct it.
+``ambiguous_key``
+    Several keys fit. The publisher must give each its own ``kid``, and the client must send it.
+``bad_signature``
+    Not signed by the named key: the assertion was changed on its way, or the client signs with a new key under an old
+    ``kid``, which is seen only when the set is fetched again. A new key wants a new ``kid``. Many of these from one
+    place are an attack.
+``replayed``
+    This ``jti`` was used before. A client or a proxy that repeats a request must make a new assertion; if none did, the
+    assertion was captured. Search the log for the ``jti_hash``: its first use is there, where accepted ones are logged.
+``missing_assertion``
+    The request has no client assertion: another method of authentication, an empty parameter, or a body that was read
+    or rewritten before.
+
+The client must act (400 ``invalid_request``)
+=============================================
+
+``invalid_request``
+    The request around the assertion: a repeated parameter, one of the two without the other, a secret beside it,
+    credentials in the URL, no form, too large. The detail names it.
+
+You must act (503 ``temporarily_unavailable``, logged as ERROR)
+===============================================================
+
+``jwks_unavailable``
+    The client's keys cannot be fetched, and none are fresh. The detail says what the last fetch met, when, and when the
+    next may be. Run ``jwks`` from this host. DNS, a firewall (``allow_private_hosts``, ``allow_ports``), an expired
+    certificate, a redirect (register where it leads to), or the publisher is down: tell its operator.
+``client_lookup_failed``
+    Your ``clients`` function raised, or answered with something else: mostly the database. The detail has what it
+    raised.
+``replay_store_unavailable``
+    The replay store raised, timed out, or could not tell; nobody is let in meanwhile. ``StoreFailed`` has the cause.
+``replay_store_full``
+    The memory store holds as many live marks as it may: raise ``max_entries``, or take a shared store.
+"""
+
+__all__: list[str] = []

@@ -1,0 +1,127 @@
+"""Drive a served look-alike over HTTP, from any language: rotate keys, fail, slow down, mint assertions.
+
+    curl -X POST http://127.0.0.1:8000/_control/acme/rotate
+    curl -X POST 'http://127.0.0.1:8000/_control/acme/assertion?defect=expired'
+    curl -X POST 'http://127.0.0.1:8000/_control/fail?status=503'
+
+``GET /_control`` lists what there is. What is driven is the look-alike alone: a test's process, on loopback.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from urllib.parse import parse_qsl
+
+from ._back_channel import BackChannel
+from ._defects import DEFECTS
+from ._exchange import Answer, Request, answer_json
+from ._service import Service, is_error_status
+from ._tenant import Tenant
+
+__all__ = ["PATH", "Control", "lines"]
+
+PATH = "/_control"
+_LONGEST_DELAY = 60.0
+
+Query = Mapping[str, str]
+
+
+class Control:
+    """The route below ``/_control``, before the service itself, so that a failing one can be mended.
+
+    tenants: by slug. service: what is made to fail or to be slow. back_channel: whose answers are lost.
+    """
+
+    def __init__(self, tenants: Mapping[str, Tenant], service: Service, back_channel: BackChannel) -> None:
+        self._tenants = tenants
+        self._service = service
+        self._back_channel = back_channel
+        self._delay = 0.0
+
+    def answer(self, request: Request) -> Answer:
+        """Answer a request: what drives the look-alike here, others by the service. Raises httpx.RequestError."""
+        if request.path != PATH and not request.path.startswith(f"{PATH}/"):
+            time.sleep(self._delay)
+            return self._service.answer(request)
+        if request.method == "GET" and request.path == PATH:
+            return answer_json(HTTPStatus.OK, {"actions": lines("", "SLUG"), "defects": sorted(DEFECTS)})
+        if request.method != "POST":
+            return _fault(HTTPStatus.METHOD_NOT_ALLOWED, "POST drives, and GET /_control lists")
+        query = dict(parse_qsl(request.query, keep_blank_values=True))
+        try:
+            return self._drive(request.path.removeprefix(f"{PATH}/").split("/"), query)
+        except LookupError as error:
+            return _fault(HTTPStatus.NOT_FOUND, str(error.args[0]))
+        except ValueError as error:
+            return _fault(HTTPStatus.BAD_REQUEST, str(error))
+
+    def _drive(self, path: list[str], query: Query) -> Answer:
+        match path:
+            case ["fail"]:
+                status = int(query.get("status", "503"))
+                if not is_error_status(status):
+                    raise ValueError("status must be from 400 to 599")
+                self._service.outage = status
+                return answer_json(HTTPStatus.OK, {"failing": status})
+            case ["recover"]:
+                self._service.outage, self._delay = None, 0.0
+                return answer_json(HTTPStatus.OK, {"failing": None, "delay": 0})
+            case ["delay"]:
+                self._delay = min(max(float(query.get("seconds", "2")), 0.0), _LONGEST_DELAY)
+                return answer_json(HTTPStatus.OK, {"delay": self._delay})
+            case ["lose-answers"]:
+                self._back_channel.lose_answers(int(query.get("number", "1")))
+                return answer_json(HTTPStatus.OK, {"losing": int(query.get("number", "1"))})
+            case [slug, action] if slug in self._tenants and action in _ACTIONS:
+                return _ACTIONS[action](self._tenants[slug], query)
+        raise LookupError(f"there is no {'/'.join(path)}: GET {PATH} lists what there is")
+
+
+def _rotate(tenant: Tenant, _query: Query) -> Answer:
+    return answer_json(HTTPStatus.OK, {"kid": tenant.rotate()})
+
+
+def _end_grace(tenant: Tenant, _query: Query) -> Answer:
+    tenant.end_grace()
+    return answer_json(HTTPStatus.OK, {"kid": tenant.kid})
+
+
+def _remove_keys(tenant: Tenant, _query: Query) -> Answer:
+    tenant.remove_keys()
+    return answer_json(HTTPStatus.OK, {"keys": 0})
+
+
+def _assertion(tenant: Tenant, query: Query) -> Answer:
+    defect = query.get("defect")
+    text = tenant.assertion() if defect is None else tenant.defective(defect)
+    return Answer(HTTPStatus.OK, {"Content-Type": "text/plain", "Content-Length": str(len(text))}, text.encode())
+
+
+_ACTIONS: Mapping[str, Callable[[Tenant, Query], Answer]] = {
+    "rotate": _rotate,
+    "end-grace": _end_grace,
+    "remove-keys": _remove_keys,
+    "assertion": _assertion,
+}
+
+
+def lines(root: str, slug: str) -> Mapping[str, str]:
+    """Return the curl line of each action, by what it does. ``root``: the server's origin."""
+    paths = {
+        "a new assertion": f"{slug}/assertion",
+        "one with a named defect": f"{slug}/assertion?defect=expired",
+        "rotate the key; the old one stays published": f"{slug}/rotate",
+        "end the grace window": f"{slug}/end-grace",
+        "publish no key": f"{slug}/remove-keys",
+        "fail": "fail?status=503",
+        "answer late": "delay?seconds=2",
+        "be well again": "recover",
+        "perform the next call of the back channel, and lose its answer": "lose-answers?number=1",
+    }
+    return {title: f"curl -sS -X POST '{root}{PATH}/{path}'" for title, path in paths.items()}
+
+
+def _fault(status: HTTPStatus, text: str) -> Answer:
+    return answer_json(status, {"error": text})
