@@ -115,7 +115,7 @@ class JWKSPolicy:
         addresses, or networks (``"idp.internal"``, ``"10.1.0.0/16"``). By default no connection is made to an
         address that is not on the Internet (RFC 6890): loopback, private, shared, link-local and the like, decided
         on the address that is connected to. What no key set is ever at stays refused: metadata services of
-        clouds, multicast, and addresses that hide another one.
+        clouds, link-local and multicast addresses, and addresses that hide another one.
 
     Raises ConfigurationError, which names the field.
     """

@@ -84,13 +84,11 @@ def listening(serve: Callable[[socket.socket], None]) -> Iterator[int]:
     port: int = first.getsockname()[1]
     listeners = [first, socket.create_server(("::", port), family=socket.AF_INET6, backlog=64)]
     threads: list[threading.Thread] = []
-    opened: list[socket.socket] = []
 
     def accept(listener: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while True:
                 connection, _ = listener.accept()
-                opened.append(connection.dup())
                 thread = threading.Thread(target=handle, args=(connection,), daemon=True)
                 threads.append(thread)
                 thread.start()
@@ -104,10 +102,9 @@ def listening(serve: Callable[[socket.socket], None]) -> Iterator[int]:
     for thread in list(threads):
         thread.start()
     yield port
-    for each in [*listeners, *opened]:
-        with contextlib.suppress(OSError):
-            each.shutdown(socket.SHUT_RDWR)
-        each.close()
+    for listener in listeners:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
     for thread in threads:
         thread.join(10)
 
@@ -150,6 +147,7 @@ class Server:
                 if isinstance(event, h2.events.StreamEnded):
                     state.send_headers(event.stream_id, [(":status", "200"), ("content-type", "application/json")])
                     state.send_data(event.stream_id, KEYS, end_stream=True)
+                    connection.settimeout(0.3)  # time for another request: the client leaves it open
             connection.sendall(state.data_to_send())
 
 

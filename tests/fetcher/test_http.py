@@ -5,6 +5,7 @@ import gzip
 import json
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -371,6 +372,43 @@ def test_a_time_out_of_httpx_is_told_as_one(edge: Edge) -> None:
         outcome(edge.fetcher(http_client=users), "https://op.example/jwks.json")
         == "no complete answer within 3 s (JWKSPolicy(timeout=...))"
     )
+
+
+def test_a_fetch_whose_deadline_cannot_be_kept_is_not_begun(
+    publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(FetchFailed, match="^RuntimeError: can't start new thread$"):
+        _http.get(None, publisher.uri(), SHORT, forced=False)
+    monkeypatch.undo()
+    assert publisher.count == 0
+
+
+def test_an_error_whose_text_raises_is_described_by_its_class(edge: Edge) -> None:
+    class Odd(Exception):
+        def __str__(self) -> str:
+            raise ValueError
+
+    def handle(_request: httpx.Request) -> httpx.Response:
+        raise Odd
+
+    users = edge.http_client(transport=httpx.MockTransport(handle))
+    assert outcome(edge.fetcher(http_client=users), "https://op.example/jwks.json") == "Odd"
+
+
+def test_an_answer_that_fails_when_its_time_is_over_is_late(publisher: Publisher) -> None:
+    """Whatever the failure: the deadline is what cut it off."""
+
+    def handle(_request: httpx.Request) -> httpx.Response:
+        publisher.closing.wait(0.4)
+        return httpx.Response(500)
+
+    with httpx.Client(transport=httpx.MockTransport(handle), trust_env=False) as users:
+        with pytest.raises(FetchFailed, match="^no complete answer within 0.3 s"):
+            _http.get(users, "https://op.example/", SHORT, forced=False)
 
 
 def test_a_transport_that_dawdles_between_chunks_is_given_up(publisher: Publisher) -> None:

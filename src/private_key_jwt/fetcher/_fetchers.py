@@ -204,7 +204,10 @@ class JWKSFetcher(_Fetcher[Ending]):
     policy: times, sizes and budgets (JWKSPolicy).
     cache: where raw documents are kept, for several workers to share; in memory unless you give one.
     http_client: your own ``httpx.Client``, with ``trust_env=False``, for a proxy or certificates of your own; it
-        is not closed. Its cookies, headers, auth and timeouts are not used.
+        is not closed. Its cookies, headers, auth, event hooks and timeouts are not used. Which address it connects
+        to is judged as ever, but for a proxy (``proxy=``, ``mounts=``) and a socket in the file system (``uds=``).
+        A transport of your own must give httpcore's ``network_stream`` along with its answers, or say
+        ``in_process = True`` when it answers from memory, as httpx's MockTransport and ASGITransport do.
     headers: header fields to send with each fetch, to every publisher: ``{"User-Agent": "as.example"}`` replaces
         ``User-Agent: private-key-jwt/VERSION``. ``Authorization``, ``Cookie``, ``Host`` and hop-by-hop fields are
         refused.

@@ -130,15 +130,13 @@ def get(http: httpx.Client | None, url: str, policy: JWKSPolicy, *, forced: bool
     Raises FetchFailed, whatever went wrong.
     """
     destination = _destination(http, url, policy)
-    with Watchdog(policy.timeout) as watchdog:
-        try:
+    watchdog = Watchdog(policy.timeout)
+    try:
+        with watchdog:
             answer = _get(http, destination, policy, watchdog, forced=forced, headers=headers)
-        except FetchFailed:
-            if not watchdog.has_expired:
-                raise
-        except Exception as error:
-            if not watchdog.has_expired:
-                raise _failed(error, destination) from None
+    except Exception as error:
+        if not watchdog.has_expired:
+            raise _failed(error, destination) from None
     # An answer without a length ends where its socket does: cut off, it would look whole.
     if watchdog.has_expired:
         raise FetchFailed(destination.describe_delay())
@@ -222,8 +220,6 @@ async def aget(
                     for _ in reader.steps(chunk):
                         await asyncio.sleep(0)
             return reader.finish()
-    except FetchFailed:
-        raise
     except Exception as error:
         raise _failed(error, destination) from None
 
@@ -241,6 +237,8 @@ async def _send_async(
 
 
 def _failed(error: Exception, destination: Destination) -> FetchFailed:
+    if isinstance(error, FetchFailed):
+        return error
     # httpx counts the same seconds for one read, and may be the first to see them over.
     if isinstance(error, TimeoutError | httpx.TimeoutException):
         return FetchFailed(destination.describe_delay())
