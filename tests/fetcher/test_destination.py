@@ -124,8 +124,8 @@ def test_plain_http_is_for_loopback_only(edge: Edge, monkeypatch: pytest.MonkeyP
 
 def test_the_name_localhost_must_lead_to_the_loopback_interface(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
     Names(monkeypatch, localhost=["1.1.1.1"])
-    told = outcome(edge.fetcher(), "http://localhost:9/jwks.json")
-    assert told == "'localhost' is at 1.1.1.1, and not on the loopback interface"
+    detail = outcome(edge.fetcher(), "http://localhost:9/jwks.json")
+    assert detail == "'localhost' is at 1.1.1.1, and not on the loopback interface"
 
 
 @pytest.mark.parametrize(
@@ -143,16 +143,16 @@ def test_the_port_must_be_one_of_the_policys(
     edge: Edge, monkeypatch: pytest.MonkeyPatch, uri: str, ports: tuple[int, ...], refused: bool
 ) -> None:
     names = Names(monkeypatch, **{HOST: ["10.0.0.1"]})
-    told = outcome(edge.fetcher(JWKSPolicy(allow_ports=ports)), uri)
-    assert told.startswith("port ") if refused else "private" in told
+    detail = outcome(edge.fetcher(JWKSPolicy(allow_ports=ports)), uri)
+    assert detail.startswith("port ") if refused else "private" in detail
     assert names.asked == ([] if refused else [HOST])
 
 
 def test_a_refusal_counts_against_the_budget(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
     names = Names(monkeypatch, **{HOST: ["10.0.0.1"]})
     fetcher = edge.fetcher(JWKSPolicy())
-    told = [outcome(fetcher, f"https://{HOST}/") for _ in range(3)]
-    assert all("private" in each for each in told)  # the last one says what the fetch before met
+    detail = [outcome(fetcher, f"https://{HOST}/") for _ in range(3)]
+    assert all("private" in each for each in detail)  # the last one says what the fetch before met
     assert names.asked == [HOST, HOST]
 
 
@@ -321,8 +321,8 @@ def test_a_name_that_leads_inward_gets_no_byte(
     edge: Edge, server: Server, settings: Callable[[], dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Names(monkeypatch, **{HOST: ["127.0.0.1"]})
-    told = outcome(edge.fetcher(server.policy("another.example"), **settings()), server.uri)
-    assert told == "refused to connect to 127.0.0.1: it is loopback, and not in JWKSPolicy(allow_private_hosts=...)"
+    detail = outcome(edge.fetcher(server.policy("another.example"), **settings()), server.uri)
+    assert detail == "refused to connect to 127.0.0.1: it is loopback, and not in JWKSPolicy(allow_private_hosts=...)"
     assert server.named == []
     assert server.publisher.count == 0
 
@@ -339,7 +339,7 @@ def test_a_name_that_changes_between_look_ups_gains_nothing(
     assert server.named == []
 
 
-def test_the_user_s_client_is_judged_by_where_it_connected(
+def test_the_users_client_is_judged_by_where_it_connected(
     edge: Edge, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Names(monkeypatch, **{HOST: [["127.0.0.1"]]})
@@ -360,16 +360,16 @@ def test_a_connection_that_was_open_before_brings_no_keys_from_within(
         connection.sendall(http(KEYS))
 
     server.publisher.answer = twice
-    for hosts, told in (((HOST,), "k1"), ((), "loopback")):
+    for hosts, detail in (((HOST,), "k1"), ((), "loopback")):
         users = edge.http_client(verify=server.context)
         if edge.name == "async":
             edge.run(users.get(server.uri))  # type: ignore[attr-defined]
         else:
             users.get(server.uri)
-        assert told in outcome(edge.fetcher(server.policy(*hosts), http_client=users), server.uri)
+        assert detail in outcome(edge.fetcher(server.policy(*hosts), http_client=users), server.uri)
 
 
-def test_a_peer_that_cannot_be_told_brings_no_keys(edge: Edge) -> None:
+def test_a_peer_that_is_not_known_brings_no_keys(edge: Edge) -> None:
     class Stream:
         def get_extra_info(self, _name: str) -> object:
             return None
@@ -379,16 +379,16 @@ def test_a_peer_that_cannot_be_told_brings_no_keys(edge: Edge) -> None:
         return httpx.Response(200, headers=headers, content=KEYS, extensions={"network_stream": Stream()})
 
     users = edge.http_client(transport=httpx.MockTransport(handle))
-    told = outcome(edge.fetcher(http_client=users), "https://op.example/jwks.json")
-    assert told == "the address that was connected to is not known"
+    detail = outcome(edge.fetcher(http_client=users), "https://op.example/jwks.json")
+    assert detail == "the address that was connected to is not known"
 
 
 def test_a_certificate_that_does_not_hold_is_not_tried_at_other_addresses(
     edge: Edge, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Names(monkeypatch, **{"another.example": ["127.0.0.1", "127.0.0.2"]})
-    told = outcome(edge.fetcher(server.policy("another.example")), server.uri.replace(HOST, "another.example"))
-    assert "CERTIFICATE_VERIFY_FAILED" in told
+    detail = outcome(edge.fetcher(server.policy("another.example")), server.uri.replace(HOST, "another.example"))
+    assert "CERTIFICATE_VERIFY_FAILED" in detail
     assert server.named == ["another.example"]
 
 
@@ -427,7 +427,7 @@ def proxy(to: int) -> Iterator[tuple[str, list[str]]]:
     thread.join(10)
 
 
-def test_a_proxy_of_the_user_s_may_be_anywhere_and_decides_for_itself(
+def test_a_proxy_of_the_users_may_be_anywhere_and_decides_for_itself(
     edge: Edge, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = Names(monkeypatch)
@@ -443,7 +443,7 @@ def test_a_proxy_of_the_user_s_may_be_anywhere_and_decides_for_itself(
     assert names.asked == []
 
 
-def test_a_socket_in_the_file_system_is_the_user_s_word(edge: Edge, tmp_path: Path) -> None:
+def test_a_socket_in_the_file_system_is_the_users_choice(edge: Edge, tmp_path: Path) -> None:
     path = str(tmp_path / "socket")
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
@@ -463,7 +463,7 @@ def test_a_socket_in_the_file_system_is_the_user_s_word(edge: Edge, tmp_path: Pa
         thread.join(10)
 
 
-def test_a_verifier_tells_a_refused_destination_as_unavailable(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_destination_is_reported_as_unavailable(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
     Names(monkeypatch, **{HOST: ["169.254.169.254"]})
     fetcher = edge.fetcher(JWKSPolicy())
     with pytest.raises(TemporarilyUnavailable) as caught:

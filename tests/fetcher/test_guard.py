@@ -159,7 +159,7 @@ def pump(source: socket.socket, target: socket.socket) -> None:
 
 
 def tunnel(client: socket.socket, port: int) -> None:
-    """What a proxy does once it is told where to: it decides to go to our server, at loopback."""
+    """What a proxy does once it is asked: it decides to go to our server, at loopback."""
     with socket.create_connection(("127.0.0.1", port)) as target:
         back = threading.Thread(target=pump, args=(target, client), daemon=True)
         back.start()
@@ -502,6 +502,27 @@ def test_a_connection_that_was_verified_for_another_host_brings_no_keys(
         assert outcome(fetcher, f"https://{HOST}:{port}/jwks.json") == "k1"
         detail = outcome(fetcher, f"https://other.example:{port}/jwks.json")
         assert "the TLS certificate was not verified for 'other.example'" in detail
+
+
+@pytest.mark.parametrize(
+    ("name", "spelled"),
+    [
+        ("::1", "[::1]"),
+        ("::1", "[0:0::1]"),
+        ("xn--e1afmkfd.example", "xn--e1afmkfd.example"),
+        (HOST, "IDP.Example"),
+        ("a_b.example", "a_b.example"),
+    ],
+)
+def test_the_name_that_a_certificate_is_verified_for_has_one_spelling(
+    name: str, spelled: str, edge: Edge, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Names(monkeypatch, **{name: ["127.0.0.1"]})
+    server.tls, trusted = certificate(tmp_path, name)
+    client = edge.http_client(verify=ssl.create_default_context(cafile=str(trusted)))
+    with listening(server.serve) as port:
+        policy = JWKSPolicy(allow_private_hosts=["127.0.0.1", "::1"], allow_ports=[port], timeout=30)
+        assert outcome(edge.fetcher(policy, http_client=client), f"https://{spelled}:{port}/") == "k1"
 
 
 @pytest.mark.slow

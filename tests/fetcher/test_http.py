@@ -42,9 +42,9 @@ def outcome(fetcher: Any, uri: str) -> str:
         return str(fetcher.get_key(registered(uri), "RS256", "k1").kid)
     except TemporarilyUnavailable as error:
         assert error.reason is Reason.JWKS_UNAVAILABLE
-        told, _, uri_in_parentheses = error.detail.rpartition(" (")
+        detail, _, uri_in_parentheses = error.detail.rpartition(" (")
         assert uri[:20] in uri_in_parentheses
-        return told
+        return detail
 
 
 # Time
@@ -185,7 +185,7 @@ def test_nobody_listens(edge: Edge) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["http", "HTTP", "hTTp"])
-def test_plain_http_needs_the_policys_word(edge: Edge, publisher: Publisher, scheme: str) -> None:
+def test_plain_http_needs_a_policy_that_allows_it(edge: Edge, publisher: Publisher, scheme: str) -> None:
     publisher.keys = [jwk()]
     uri = publisher.uri().replace("http", scheme, 1)
     assert "allow_http_loopback" in outcome(edge.fetcher(JWKSPolicy()), uri)
@@ -363,7 +363,7 @@ def test_an_answer_from_memory_is_read(edge: Edge, packed: bool) -> None:
     assert outcome(edge.fetcher(http_client=users), "https://op.example/jwks.json") == "k1"
 
 
-def test_a_time_out_of_httpx_is_told_as_one(edge: Edge) -> None:
+def test_a_timeout_of_httpx_is_described_as_one(edge: Edge) -> None:
     def handle(_request: httpx.Request) -> httpx.Response:
         raise httpx.ReadTimeout("timed out")
 
@@ -411,8 +411,8 @@ def test_an_answer_that_fails_when_its_time_is_over_is_late(publisher: Publisher
             _http.get(users, "https://op.example/", SHORT, forced=False)
 
 
-def test_a_transport_that_dawdles_between_chunks_is_given_up(publisher: Publisher) -> None:
-    class Dawdling(httpx.SyncByteStream):
+def test_a_transport_that_is_slow_between_chunks_is_given_up(publisher: Publisher) -> None:
+    class Slow(httpx.SyncByteStream):
         def __iter__(self) -> Iterator[bytes]:
             yield KEYS
             publisher.closing.wait(0.4)
@@ -422,7 +422,7 @@ def test_a_transport_that_dawdles_between_chunks_is_given_up(publisher: Publishe
         in_process = True
 
         def handle_request(self, request: httpx.Request) -> httpx.Response:
-            return httpx.Response(200, headers={"Content-Type": "application/json"}, stream=Dawdling())
+            return httpx.Response(200, headers={"Content-Type": "application/json"}, stream=Slow())
 
     with httpx.Client(transport=Transport(), trust_env=False) as users:
         with pytest.raises(FetchFailed, match="within 0.3 s"):
@@ -444,8 +444,8 @@ def test_the_certificate_is_verified(edge: Edge, tls: tuple[Publisher, str, Path
     publisher, host, trusted = tls
     context = ssl.create_default_context(cafile=str(trusted))
     assert "CERTIFICATE_VERIFY_FAILED" in outcome(edge.fetcher(), publisher.uri())
-    told = outcome(edge.fetcher(http_client=edge.http_client(verify=context)), publisher.uri())
-    assert told == "k1" if host == "127.0.0.1" else "CERTIFICATE_VERIFY_FAILED" in told
+    detail = outcome(edge.fetcher(http_client=edge.http_client(verify=context)), publisher.uri())
+    assert detail == "k1" if host == "127.0.0.1" else "CERTIFICATE_VERIFY_FAILED" in detail
 
 
 @pytest.mark.parametrize("relaxed", ["no verification", "no host name"])

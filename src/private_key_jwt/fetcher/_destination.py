@@ -112,7 +112,7 @@ class Destination:
             what = f"answer of a name server for {quote(self.host)}"
         return f"no {what} within {self._policy.timeout:g} s (JWKSPolicy(timeout=...))"
 
-    # Before: each address that the host has, for a client that is told which one to connect to.
+    # Before: each address that the host has, for a client that is given one to connect to.
 
     def resolve(self) -> list[str]:
         """List the addresses to try, in order. Every address of the host must be allowed, tried or not."""
