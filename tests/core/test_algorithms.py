@@ -260,6 +260,49 @@ def test_an_s_of_the_order_or_above_is_refused() -> None:
     assert verifies("Ed25519", signature[:32] + (s + order).to_bytes(32, "little")) is False
 
 
+# Whatever the library takes
+
+
+class TakesAll:
+    """A key of a library that takes every signature."""
+
+    key_size = 2_048
+
+    def verify(self, *_arguments: object) -> None:
+        """Raise nothing."""
+
+    def recover_data_from_signature(self, *_arguments: object) -> bytes:
+        return INFO["RS256"] + digest_of("RS256")
+
+
+def taken(alg: str, signature: bytes) -> bool:
+    return ALGORITHMS[alg].bind(TakesAll())(signature, MESSAGE)
+
+
+@pytest.mark.parametrize(("alg", "size"), [("RS256", 256), ("PS256", 256), ("Ed25519", 64)])
+def test_the_length_is_checked_before_the_library_is_asked(alg: str, size: int) -> None:
+    assert [taken(alg, bytes(length)) for length in (0, size - 1, size, size + 1)] == [False, False, True, False]
+
+
+def test_the_octets_of_a_modulus_are_rounded_up() -> None:
+    class Odd(TakesAll):
+        key_size = 2_049
+
+    verify = ALGORITHMS["RS256"].bind(Odd())
+    assert [verify(bytes(length), MESSAGE) for length in (256, 257, 258)] == [False, True, False]
+    verify = ALGORITHMS["PS256"].bind(Odd())
+    assert [verify(bytes(length), MESSAGE) for length in (256, 257, 258)] == [False, True, False]
+
+
+@pytest.mark.parametrize("alg", ECDSA)
+def test_r_and_s_are_checked_before_the_library_is_asked(alg: str) -> None:
+    curve = CURVES[str(ALGORITHMS[alg].crv)]
+    for value, expected in ((0, False), (1, True), (curve.n - 1, True), (curve.n, False), (curve.n + 1, False)):
+        assert taken(alg, raw(alg, value, 1)) is expected
+        assert taken(alg, raw(alg, 1, value)) is expected
+    assert [taken(alg, bytes([1]) * length) for length in (2 * curve.size - 1, 2 * curve.size + 1)] == [False, False]
+
+
 # Names
 
 

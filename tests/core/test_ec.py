@@ -68,6 +68,11 @@ def test_a_point_that_is_not_on_the_curve_is_refused(curve: ec.Curve) -> None:
     refused("x and y are no point", ec_jwk(ec_key(curve.name), x=b64(bytes(curve.size)), y=b64(bytes(curve.size))))
 
 
+@pytest.mark.parametrize(("characters", "why"), [(64, "x has 48 octets"), (65, "x is too long")])
+def test_at_most_twice_the_octets_are_decoded(characters: int, why: str) -> None:
+    refused(why, ec_jwk(ec_key(), x="A" * characters))
+
+
 @pytest.mark.parametrize("crv", [..., None, 1, [], {}, "p-256", "P-192", "secp256k1", "brainpoolP256r1", "Ed25519"])
 def test_other_curves_are_refused(crv: Any) -> None:
     refused("^crv is", ec_jwk(ec_key(), crv=crv))

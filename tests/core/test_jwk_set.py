@@ -306,9 +306,10 @@ def test_an_ambiguous_key_says_how_many_and_which_kids_are_there() -> None:
     ],
 )
 def test_a_refusal_by_value_says_what_to_look_at(members: list[Any], kid: str | None, detail: str) -> None:
-    error = jwk_set.refusal(why(keys(*members), kid), kid)
+    found = why(keys(*members), kid)
+    error = jwk_set.refusal(found, kid)
     assert isinstance(error, InvalidClient)
-    assert (error.detail, error.check) == (detail, "key")
+    assert (error.reason, error.detail, error.check) == (found.reason, detail, "key")
 
 
 def test_a_detail_that_nobody_reads_costs_no_words(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -325,6 +326,14 @@ def test_a_detail_that_nobody_reads_costs_no_words(monkeypatch: pytest.MonkeyPat
     assert not quoted
     assert all(refusal.detail for refusal in refusals)
     assert len(quoted) > 64
+
+
+def test_items_are_joined_up_to_a_length_and_the_first_in_any_case() -> None:
+    assert jwk_set.join([]) == ""
+    assert jwk_set.join(["a", "b"]) == "a; b"
+    assert jwk_set.join(["x" * 67, "y" * 69]) == "x" * 67 + "; " + "y" * 69  # with both separators, 140
+    assert jwk_set.join(["x" * 67, "y" * 70, "z"]) == "x" * 67 + "; and 2 more"
+    assert jwk_set.join(["x" * 300, "y"], ", ") == "x" * 300 + ", and 1 more"
 
 
 def test_as_many_kids_as_fit_are_listed() -> None:

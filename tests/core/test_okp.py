@@ -92,6 +92,11 @@ def test_a_key_has_exactly_32_octets(size: int) -> None:
     refused(f"x has {size} octets", okp_jwk(okp_key(), x=b64(b"\5" * size)))
 
 
+@pytest.mark.parametrize(("characters", "why"), [(64, "x has 48 octets"), (65, "x is too long")])
+def test_at_most_twice_the_octets_are_decoded(characters: int, why: str) -> None:
+    refused(why, okp_jwk(okp_key(), x="A" * characters))
+
+
 @pytest.mark.parametrize("crv", [..., None, 1, [], "ed25519", "Ed448", "X25519", "X448", "P-256"])
 def test_other_curves_are_refused(crv: Any) -> None:
     refused("^crv is", okp_jwk(okp_key(), crv=crv))

@@ -121,7 +121,7 @@ def _verify_ecdsa(
     size, order = curve.size, curve.n
     if len(signature) != 2 * size:
         return False
-    r, s = int.from_bytes(signature[:size], "big"), int.from_bytes(signature[size:], "big")
+    r, s = int.from_bytes(signature[:size]), int.from_bytes(signature[size:])
     # FIPS 186-5 §6.4.2 step 1. Zeros once verified for any key, in another library (CVE-2022-21449).
     if not (0 < r < order and 0 < s < order):
         return False

@@ -82,7 +82,7 @@ def _coordinate(members: Mapping[str, Any], name: str, curve: Curve) -> int:
     octets = decode_member(members, name, 2 * curve.size)
     if len(octets) != curve.size:
         raise ValueError(f"{name} has {len(octets)} octets, and {curve.name} has {curve.size} (RFC 7518 section 6.2.1)")
-    coordinate = int.from_bytes(octets, "big")
+    coordinate = int.from_bytes(octets)
     if coordinate >= curve.p:
         raise ValueError(f"{name} is not below the prime of {curve.name}")
     return coordinate

@@ -72,7 +72,7 @@ def import_rsa(members: Mapping[str, Any]) -> tuple[RSAPublicKey, str]:
     ``x5c`` and the like are not looked at.
     """
     octets = {"n": _unsigned(members, "n"), "e": _unsigned(members, "e")}
-    n, e = (int.from_bytes(octets[name], "big") for name in "ne")
+    n, e = (int.from_bytes(octets[name]) for name in "ne")
     check_modulus(n)
     check_exponent(e)
     key = RSAKey.import_key(RSAPublicNumbers(e, n).public_key())

@@ -1,0 +1,43 @@
+"""How members of a JWK that hold octets are read and written."""
+
+from typing import Any
+
+import pytest
+
+from private_key_jwt._core.octets import decode_member, encode
+
+
+@pytest.mark.parametrize(("text", "octets"), [("", b""), ("AA", b"\0"), ("-_-_", b"\xfb\xff\xbf"), ("AQAB", b"\1\0\1")])
+def test_what_is_canonical_is_read_and_written_alike(text: str, octets: bytes) -> None:
+    assert decode_member({"n": text}, "n", 4) == octets
+    assert encode(octets) == text
+
+
+def test_what_is_longer_than_asked_for_is_not_decoded() -> None:
+    assert decode_member({"n": "AAAA"}, "n", 4) == bytes(3)
+    with pytest.raises(ValueError, match="^n is too long: 5 characters, and at most 4 are decoded$"):
+        decode_member({"n": "AAAAA"}, "n", 4)
+
+
+@pytest.mark.parametrize(
+    ("members", "fault"),
+    [
+        ({}, "n is absent"),
+        ({"n": None}, "n is absent"),
+        ({"x5c": ["MII"]}, "n is absent, only a certificate (x5c), which is not looked at"),
+        ({"n": 7}, "n is 7, not a string"),
+        ({"n": b"AA"}, "n is b'AA', not a string"),
+        ({"n": "AQ=="}, "n is padded with '=', and base64url in a JWK has no padding (RFC 7518 section 2)"),
+        ({"n": "AQ+B"}, "n is in standard base64 (it holds '+' or '/'), not in base64url"),
+        ({"n": "AQ/B"}, "n is in standard base64 (it holds '+' or '/'), not in base64url"),
+        ({"n": "AB"}, "n is not canonical base64url (only A-Z a-z 0-9 - _, spare bits zero)"),
+        ({"n": "A"}, "n is not canonical base64url (only A-Z a-z 0-9 - _, spare bits zero)"),
+        ({"n": "AQ\n"}, "n is not canonical base64url (only A-Z a-z 0-9 - _, spare bits zero)"),
+        ({"n": "é"}, "n is not canonical base64url (only A-Z a-z 0-9 - _, spare bits zero)"),
+        ({"n": "\ud800"}, "n is not canonical base64url (only A-Z a-z 0-9 - _, spare bits zero)"),
+    ],
+)
+def test_a_fault_says_what_is_wrong_with_the_spelling(members: dict[str, Any], fault: str) -> None:
+    with pytest.raises(ValueError, match="^n is") as caught:
+        decode_member(members, "n", 10)
+    assert str(caught.value) == fault
