@@ -130,11 +130,9 @@ class KeySet:
             return NoKey(Reason.UNKNOWN_KID, list_kids=self.kids)
 
         def describe() -> Iterable[str]:
-            return (
-                self._faults(alg, signing_algs)
-                if kid is None
-                else (m.fault_for(alg, signing_algs) or "" for m in named)
-            )
+            if kid is None:
+                return self._faults(alg, signing_algs)
+            return [fault for member in named if (fault := member.fault_for(alg, signing_algs))]
 
         # A key that would serve it, were it not for the client's other algorithms: no newer document would say more.
         is_final = alg in ALGORITHMS and any(ALGORITHMS[alg].name in member.algs for member in named)
