@@ -23,7 +23,7 @@ def private_key_jwt_audience() -> str:
 
 @pytest.fixture
 def private_key_jwt_clock() -> Clock:
-    """A clock at the real time that stands still until it is told to go on: for verifier and fetcher, too."""
+    """A clock at the real time that stands still until it is advanced: for verifier and fetcher, too."""
     from private_key_jwt.testing import Clock
 
     return Clock()

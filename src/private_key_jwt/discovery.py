@@ -26,7 +26,7 @@ def client_authentication_metadata(
 
     endpoints: the endpoints you have of ``token``, ``revocation`` and ``introspection``.
     other_methods: what you take there beside it, such as ``client_secret_basic``; no ``client_secret_jwt``, whose
-        algorithms would have to be told, too.
+        algorithms would have to be published, too.
 
     signing_algs: the algorithms you have enabled, as for ``RegisteredClient.from_metadata``; published by their
         fully-specified names (RFC 9864 §4), which is ``Ed25519`` for EdDSA.

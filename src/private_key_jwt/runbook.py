@@ -44,7 +44,7 @@ The client must act (401 ``invalid_client``)
     The times do not fit this server's clock. The detail has both instants, and says if they look like milliseconds, a
     duration or a time zone. Compare the clocks (NTP) of both sides; a queue or a retry may have sent it late.
 ``lifetime_too_long``
-    ``exp`` is further ahead than ``max_lifetime``. Libraries that default to an hour must be told, or ``max_lifetime``
+    ``exp`` is further ahead than ``max_lifetime``. Libraries that default to an hour must be set, or ``max_lifetime``
     raised.
 ``unknown_kid``
     The key is not in the client's key set. The detail has the age of the set, when it is asked for again, and the kids

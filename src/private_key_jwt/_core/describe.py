@@ -109,7 +109,9 @@ def expired(exp: float, leeway: float, now: float) -> str:
 
 def too_far(exp: float, max_lifetime: float, leeway: float, now: float) -> str:
     """Describe an ``exp`` that is further ahead than an assertion may live."""
-    hint = time_hint(exp, now, max_lifetime) or _LIFETIME_HINT
+    hint = time_hint(exp, now, max_lifetime)
+    if not hint or "time zone" in hint:  # an hour is a lifetime that libraries default to, and a zone, too
+        hint = f"{_LIFETIME_HINT}{'; ' * bool(hint)}{hint}"
     expected = f"expected exp at most {max_lifetime:g} s ahead (leeway {leeway:g} s), got {exp - now:.0f} s"
     return f"{expected}: {_times('exp', exp, now)}; {hint}"
 

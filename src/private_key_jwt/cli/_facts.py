@@ -67,7 +67,7 @@ def about_header(segment: bytes) -> Facts:
 
 
 def about_claims(claims: Claims, now: float) -> Facts:
-    """Of the claims; times are told from ``now``."""
+    """Of the claims; times are relative to ``now``."""
     return {
         "claims": _names(claims),
         "iss": _shown(claims, "iss"),

@@ -72,7 +72,7 @@ def simulate(
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """End the context, in peace, when the process is told to end."""
+    """End the context, without an error, when the process gets a signal to end."""
     # SIGINT by name, too: a shell starts what runs in the background with SIGINT ignored.
     before = {each: signal.signal(each, signal.default_int_handler) for each in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -29,7 +29,7 @@ Query = Mapping[str, str]
 
 
 class Control:
-    """The route below ``/_control``, before the service itself, so that a failing one can be mended.
+    """The route below ``/_control``, before the service itself, so that a failing one can recover.
 
     tenants: by slug. service: what is made to fail or to be slow. back_channel: whose answers are lost.
     """
@@ -117,7 +117,7 @@ def lines(root: str, slug: str) -> Mapping[str, str]:
         "publish no key": f"{slug}/remove-keys",
         "fail": "fail?status=503",
         "answer late": "delay?seconds=2",
-        "be well again": "recover",
+        "recover": "recover",
         "perform the next call of the back channel, and lose its answer": "lose-answers?number=1",
     }
     return {title: f"curl -sS -X POST '{root}{PATH}/{path}'" for title, path in paths.items()}

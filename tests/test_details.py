@@ -1,0 +1,217 @@
+"""For each reason, what an operator must know, and that the detail says it: over both verifiers.
+
+``FACTS`` is the table. A reason that is missing from it, or a fact that is missing from a detail, is a failure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from edges import LOOPBACK, Edge
+from private_key_jwt import AssertionPolicy, AuthenticationError, MemoryReplayStore, Reason, RegisteredClient
+from private_key_jwt.testing import Clock, RelyingParty, Tenant
+from support import jwk, private_key
+
+OP = "https://op.example.com"
+INSTANT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+
+
+class Provider:
+    """An OP with one tenant whose keys are served over HTTP, and what a row needs of it."""
+
+    def __init__(self, edge: Edge, clock: Clock) -> None:
+        self.edge, self.clock = edge, clock
+        self.party = RelyingParty(audience=OP, clock=clock)
+        self.tenant: Tenant = self.party.tenant()
+        self._serving = self.party.serve()
+        self.server = self._serving.__enter__()
+
+    def verifier(self, **settings: Any) -> Any:
+        defaults = {
+            "policy": AssertionPolicy(audience=OP),
+            "clients": [self.tenant.client(self.server.base_url)],
+            "replay_store": MemoryReplayStore(),
+            "fetcher": self.edge.fetcher(LOOPBACK, clock=self.clock, wall_clock=self.clock),
+            "clock": self.clock,
+        }
+        return self.edge.verifier(**(defaults | settings))
+
+    def by_value(self, *keys: dict[str, Any]) -> Any:
+        return self.verifier(clients=[RegisteredClient(self.tenant.client_id, jwks={"keys": list(keys)})])
+
+    def close(self) -> None:
+        self._serving.__exit__(None, None, None)
+
+
+@pytest.fixture
+def provider(edge: Edge, clock: Clock) -> Iterator[Provider]:
+    made = Provider(edge, clock)
+    yield made
+    made.close()
+
+
+def assertion(**changes: Any) -> Callable[[Provider], None]:
+    return lambda provider: provider.verifier().verify(provider.tenant.assertion(**changes))
+
+
+def defect(name: str) -> Callable[[Provider], None]:
+    return lambda provider: provider.verifier().verify(provider.tenant.defective(name))
+
+
+def policy(assertion_changes: dict[str, Any], **settings: Any) -> Callable[[Provider], None]:
+    def refuse(provider: Provider) -> None:
+        verifier = provider.verifier(policy=AssertionPolicy(audience=OP, **settings))
+        verifier.verify(provider.tenant.assertion(**assertion_changes))
+
+    return refuse
+
+
+def replayed(provider: Provider) -> None:
+    verifier, text = provider.verifier(), provider.tenant.assertion()
+    verifier.verify(text)
+    verifier.verify(text)
+
+
+def unknown_kid(provider: Provider) -> None:
+    verifier = provider.verifier()
+    verifier.verify(provider.tenant.assertion())
+    provider.clock.advance(60)
+    verifier.verify(provider.tenant.assertion(header={"kid": "made-up"}))
+
+
+def unknown_kid_when_the_budget_is_spent(provider: Provider) -> None:
+    verifier = provider.verifier()
+    for number in range(LOOPBACK.fetch_limit):
+        with pytest.raises(AuthenticationError):
+            verifier.verify(provider.tenant.assertion(header={"kid": f"made-up-{number}"}))
+    verifier.verify(provider.tenant.assertion(header={"kid": "published-since"}))
+
+
+def no_keys(provider: Provider) -> None:
+    provider.tenant.remove_keys()
+    provider.verifier().verify(provider.tenant.assertion())
+
+
+def unusable_key(provider: Provider) -> None:
+    text = provider.tenant.assertion(header={"kid": "k1"})
+    provider.by_value(jwk(use="enc"), jwk(private_key(1), kid="k2")).verify(text)
+
+
+def ambiguous_key(provider: Provider) -> None:
+    provider.by_value(jwk(), jwk(private_key(1))).verify(provider.tenant.assertion(header={"kid": "k1"}))
+
+
+def outage(provider: Provider) -> None:
+    provider.party.outage = 429
+    verifier = provider.verifier()
+    for _ in range(LOOPBACK.fetch_limit):
+        with pytest.raises(AuthenticationError):
+            verifier.verify(provider.tenant.assertion())
+    provider.clock.advance(1)
+    verifier.verify(provider.tenant.assertion())
+
+
+class Failing:
+    """A store that answers what it was given, or raises it."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+
+    def add(self, _key: bytes, _expires_at: float, _now: float) -> Any:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def store(answer: Any) -> Callable[[Provider], None]:
+    return lambda provider: provider.verifier(replay_store=Failing(answer)).verify(provider.tenant.assertion())
+
+
+def full(provider: Provider) -> None:
+    verifier = provider.verifier(replay_store=MemoryReplayStore(max_entries=1))
+    verifier.verify(provider.tenant.assertion())
+    verifier.verify(provider.tenant.assertion())
+
+
+def look_up(provider: Provider) -> None:
+    def find(_client_id: str) -> RegisteredClient:
+        raise ConnectionError("the database is away")
+
+    provider.verifier(clients=find).verify(provider.tenant.assertion())
+
+
+def request(form: dict[str, str], authorization: str | None = None) -> Callable[[Provider], None]:
+    return lambda provider: provider.verifier().authenticate(form, authorization)
+
+
+# What came, what was expected, where they differ, and what to do: as far as it can be known.
+FACTS: list[tuple[Reason, Callable[[Provider], None], list[str]]] = [
+    (Reason.MALFORMED, defect("line_break"), ["'\\n' at character", "a line break at its end"]),
+    (Reason.MALFORMED, defect("two_segments"), ["three non-empty segments, got 2"]),
+    (Reason.MALFORMED, defect("claims_twice"), ["the claims: a member stands twice"]),
+    (Reason.TOO_LARGE, defect("too_large"), ["at most 16384 bytes", "max_assertion_bytes", "got"]),
+    (Reason.TOO_LARGE, assertion(x="x" * 4_000), ["a claims segment of at most 5120 characters", "got"]),
+    (Reason.UNSUPPORTED_ALG, defect("alg_hs256"), ["RS256", "signing_algs", "'HS256'"]),
+    (Reason.UNSUPPORTED_CRIT, defect("crit"), ["no crit", "got ["]),
+    (Reason.UNSUPPORTED_TYP, defect("typ_dpop"), ["client-authentication+jwt", "'dpop+jwt'", "another kind of token"]),
+    (Reason.MISSING_KID, defect("kid_absent"), ["a kid in the header", "require_kid"]),
+    (Reason.MISSING_CLAIM, defect("jti_absent"), ["the claim jti", "absent"]),
+    (Reason.INVALID_CLAIM, defect("exp_string"), ["exp to be a number", "got '"]),
+    (Reason.UNKNOWN_CLIENT, defect("unknown_client"), ["no client is registered as 'portal-acme-nobody'"]),
+    (Reason.CLIENT_MISMATCH, assertion(sub="other"), ["iss and sub to be equal", "'portal-acme' and 'other'"]),
+    (Reason.AUDIENCE_MISMATCH, defect("aud_slash"), [f"got aud '{OP}/'", f"expected '{OP}'", "only the slash"]),
+    (Reason.EXPIRED, defect("expired"), ["expired 60 s ago", "leeway 15 s", INSTANT, "now", "clock slow?"]),
+    (Reason.NOT_YET_VALID, defect("iat_ahead"), ["iat is", "s ahead, leeway 15 s", INSTANT, "clock fast"]),
+    (Reason.LIFETIME_TOO_LONG, defect("exp_far"), ["at most 300 s ahead", "got", INSTANT, "raise max_lifetime"]),
+    (Reason.UNKNOWN_KID, unknown_kid, ["kid 'made-up'", f"the key set of {INSTANT}", "s old", "kids: '"]),
+    (
+        Reason.UNKNOWN_KID,
+        unknown_kid_when_the_budget_is_spent,
+        ["kid 'published-since'", "s old", INSTANT, "the fetch budget is spent", "published since"],
+    ),
+    (Reason.NO_KEYS, no_keys, ["is empty", "is its URL right", INSTANT]),
+    (Reason.UNUSABLE_KEY, unusable_key, ["kid 'k1'", "use is 'enc', not sig"]),
+    (Reason.AMBIGUOUS_KEY, ambiguous_key, ["kid 'k1'", "2 different keys for RS256", "each needs its own"]),
+    (Reason.BAD_SIGNATURE, defect("foreign_key"), ["RS256 key, kid '", "a new key wants a new kid", "s old", INSTANT]),
+    (Reason.REPLAYED, replayed, ["used this jti before", "a retry needs a new assertion", "captured"]),
+    (Reason.MISSING_ASSERTION, request({"grant_type": "x"}), ["client_assertion", "absent or empty"]),
+    (
+        Reason.MISSING_ASSERTION,
+        request({}, "Basic eDp5"),
+        ["client_assertion", "absent or empty", "an Authorization header in its place"],
+    ),
+    (
+        Reason.JWKS_UNAVAILABLE,
+        outage,
+        ["got 429", f"at {INSTANT}", "budget is spent", "next try at", "/acme/jwks.json"],
+    ),
+    (Reason.REPLAY_STORE_UNAVAILABLE, store(OSError("no route")), ["the store raised OSError: 'no route'"]),
+    (Reason.REPLAY_STORE_UNAVAILABLE, store("yes"), ["expected True or False of the store, got str"]),
+    (Reason.REPLAY_STORE_FULL, full, ["1 marks are live", "raise max_entries"]),
+    (Reason.CLIENT_LOOKUP_FAILED, look_up, ["'portal-acme'", "raised ConnectionError: 'the database is away'"]),
+    (Reason.INVALID_REQUEST, request({"client_assertion": "a.b.c"}), ["client_assertion_type", "got none"]),
+]
+
+
+def test_every_reason_has_its_facts() -> None:
+    assert {reason for reason, _, _ in FACTS} == set(Reason)
+
+
+@pytest.mark.parametrize(
+    ("reason", "refuse", "facts"), FACTS, ids=[f"{reason}-{number}" for number, (reason, _, _) in enumerate(FACTS)]
+)
+def test_a_detail_holds_what_an_operator_must_know(
+    provider: Provider, reason: Reason, refuse: Callable[[Provider], None], facts: list[str]
+) -> None:
+    with pytest.raises(AuthenticationError) as caught:
+        refuse(provider)
+    assert caught.value.reason is reason
+    detail = caught.value.detail
+    assert [fact for fact in facts if not (fact in detail or re.search(fact.replace("(", r"\("), detail))] == [], detail
+    assert len(detail) <= 300
+    assert detail.isascii()
+    assert detail.isprintable()
