@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Awaitable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -313,6 +316,13 @@ def test_a_verifier_may_be_given_to_a_view(provider: Provider) -> None:
 def test_a_wrong_argument_is_named(settings: dict[str, Any], named: str) -> None:
     with pytest.raises(ConfigurationError, match=named):
         client_authentication(**settings)(lambda request, client: None)
+
+
+def test_a_project_names_its_stores_in_one_line_each(tmp_path: Path) -> None:
+    """Sync and async views, and all workers, share what the database and the cache of the project keep."""
+    command = [sys.executable, "-m", "integrations.django_stores", str(tmp_path / "op.sqlite3")]
+    told = subprocess.run(command, cwd=Path(__file__).parent.parent, capture_output=True, text=True)
+    assert told.stdout == "[200, 401, 200, 401]", told.stderr
 
 
 def test_the_app_has_nothing_to_check_without_the_toolkit() -> None:

@@ -3,7 +3,7 @@
     PRIVATE_KEY_JWT = {  # settings.py
         "AUDIENCE": "https://op.example.com",
         "CLIENTS": "project.oauth.find_client",
-        "REPLAY_STORE": "project.oauth.replay_store",
+        "REPLAY_STORE": "private_key_jwt.stores.DjangoReplayStore",  # with the app private_key_jwt.stores.django
     }
 
     @require_POST

@@ -24,7 +24,7 @@ class DjangoJWKSCache:
     """JWK Set documents in a cache of a Django project, of any backend: workers share what each fetched.
 
         fetcher = JWKSFetcher(cache=DjangoJWKSCache("default"))
-        PRIVATE_KEY_JWT = {..., "FETCHER": "project.oauth.fetcher"}
+        PRIVATE_KEY_JWT = {..., "JWKS_CACHE": "private_key_jwt.stores.DjangoJWKSCache"}  # settings.py
 
     alias: the alias in ``CACHES``. Who can write to it can add keys to a client.
     wall_clock: seconds since the epoch. Ages are counted by it: a host whose clock is behind that of the host that
