@@ -12,7 +12,6 @@ import pytest
 from sqlalchemy import URL, create_engine, event, text
 
 from private_key_jwt.stores import SQLAlchemyReplayStore
-from private_key_jwt.stores._replay_stores.sql import _limit_mysql
 from stores import mariadb, postgres
 from stores.places import MARIADB, NOW, Place, Worker, accepted, make_place, new_key, refusal
 
@@ -200,23 +199,8 @@ def test_a_server_that_is_not_there_refuses() -> None:
         worker.close()
 
 
-def test_mysql_has_limits_of_its_own() -> None:
-    """No MySQL runs here: what it is told, and that MariaDB takes the part of it that it knows."""
-    told: list[str] = []
-
-    class Cursor:
-        def execute(self, statement: str) -> None:
-            told.append(statement)
-
-        def fetchone(self) -> tuple[str]:
-            return ("8.4.3",)
-
-    _limit_mysql(Cursor(), 0.25)
-    assert told[1:] == [
-        "SET SESSION innodb_lock_wait_timeout = 1, SESSION lock_wait_timeout = 1",
-        "SET SESSION max_execution_time = 250",
-    ]
+def test_mariadb_knows_the_limits_of_mysql_too() -> None:
     engine = create_engine(mariadb.url().set(drivername="mysql+pymysql"))
     with engine.connect() as connection:
-        connection.exec_driver_sql(told[1])
+        connection.exec_driver_sql("SET SESSION innodb_lock_wait_timeout = 1, SESSION lock_wait_timeout = 1")
     engine.dispose()

@@ -9,10 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import OperationalError as DjangoOperationalError
+from sqlalchemy import create_engine, event
+from sqlalchemy.exc import OperationalError
 
 from private_key_jwt import TemporarilyUnavailable
-from private_key_jwt.stores._replay_stores.sql import Add, MySQL, Values
+from private_key_jwt.stores import DjangoReplayStore, SQLAlchemyReplayStore
+from private_key_jwt.stores._replay_stores.sql import Add, MySQL, Values, limit_statements
 from private_key_jwt.testing import ReplayStoreContract
+from stores.django_places import alias_of, migrated
 
 NOW = 1_700_000_000.0
 
@@ -136,3 +141,129 @@ def test_two_purges_at_once_note_the_later_time(store: Store, monkeypatch: pytes
     overtake(store, monkeypatch, "INSERT INTO replay_forgotten", note)
     store.sql._forget(store.session, NOW + 5)
     assert store.session.fetch("SELECT until FROM replay_forgotten", {}) == [(NOW + 5,)]
+
+
+@pytest.mark.parametrize(
+    ("version", "limits"),
+    [
+        ("11.4.2-MariaDB-ubu2404", ["SET SESSION max_statement_time = 0.25"]),
+        (
+            "8.4.3",
+            [
+                "SET SESSION innodb_lock_wait_timeout = 1, SESSION lock_wait_timeout = 1",
+                "SET SESSION max_execution_time = 250",
+            ],
+        ),
+    ],
+)
+def test_mariadb_and_mysql_have_limits_of_their_own(version: str, limits: list[str]) -> None:
+    sent: list[str] = []
+
+    class Cursor:
+        def execute(self, statement: str) -> None:
+            sent.append(statement)
+
+        def fetchone(self) -> tuple[str]:
+            return (version,)
+
+    limit_statements("mysql", Cursor(), 0.25)
+    assert sent == ["SELECT VERSION()", *limits]
+
+
+class Deadlocks:
+    """What MariaDB and MySQL say when they rolled a statement back, so many times."""
+
+    def __init__(self, number: int) -> None:
+        self.left = number
+
+    def come(self, statement: str) -> bool:
+        if not statement.startswith("INSERT INTO") or not self.left:
+            return False
+        self.left -= 1
+        return True
+
+
+@pytest.mark.parametrize(("number", "accepted"), [(3, True), (4, False)])
+def test_sqlalchemy_repeats_a_statement_that_was_rolled_back(tmp_path: Path, number: int, accepted: bool) -> None:
+    store = SQLAlchemyReplayStore(create_engine(f"sqlite:///{tmp_path}/replay.db"), table="replay")
+    store.create_table()
+    store._sql = MySQL("replay", "replay_forgotten")
+    deadlocks = Deadlocks(number)
+
+    def interfere(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if deadlocks.come(statement):
+            raise OperationalError(statement, {}, Exception(1213, "Deadlock found"))
+
+    event.listen(store._engine, "before_cursor_execute", interfere)
+    check_deadlocks(store, accepted)
+
+
+@pytest.mark.parametrize(("number", "accepted"), [(3, True), (4, False)])
+def test_django_repeats_a_statement_that_was_rolled_back(tmp_path: Path, number: int, accepted: bool) -> None:
+    with migrated("sqlite", tmp_path) as alias:
+        store = DjangoReplayStore(alias)
+        store._sql = MySQL("private_key_jwt_replay", "private_key_jwt_replay_forgotten")
+        assert store.add(b"a" * 32, NOW + 60, NOW)  # which connects
+        deadlocks = Deadlocks(number)
+
+        def interfere(execute: Any, statement: str, *arguments: Any) -> Any:
+            if deadlocks.come(statement):
+                raise DjangoOperationalError(1213, "Deadlock found")
+            return execute(statement, *arguments)
+
+        store._connection._connection.execute_wrappers.append(interfere)
+        check_deadlocks(store, accepted)
+
+
+def check_deadlocks(store: Any, accepted: bool) -> None:
+    if accepted:
+        assert store.add(b"b" * 32, NOW + 60, NOW) is True
+        assert store.add(b"b" * 32, NOW + 60, NOW) is False
+    else:
+        with pytest.raises(TemporarilyUnavailable):
+            store.add(b"b" * 32, NOW + 60, NOW)
+    store.close()
+
+
+def test_an_insert_that_meets_its_key_changes_nothing(tmp_path: Path) -> None:
+    """With the statements of MariaDB, over SQLAlchemy and Django: another host inserts between look and INSERT."""
+    key = b"c" * 32
+    engine = create_engine(f"sqlite:///{tmp_path}/replay.db")
+    first = SQLAlchemyReplayStore(engine, table="private_key_jwt_replay")
+    first.create_table()
+    first._sql = MySQL("private_key_jwt_replay", "private_key_jwt_replay_forgotten")
+    second = SQLAlchemyReplayStore(engine, table="private_key_jwt_replay")
+
+    def overtake(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith("INSERT"):
+            assert second.add(key, NOW + 60, NOW) is True
+
+    event.listen(first._engine, "before_cursor_execute", overtake)
+    assert first.add(key, NOW + 60, NOW) is False
+    first.close()
+    second.close()
+    with alias_of({"ENGINE": "django.db.backends.sqlite3", "NAME": str(tmp_path / "replay.db")}) as alias:
+        other, another = DjangoReplayStore(alias), DjangoReplayStore(alias)
+        other._sql = MySQL("private_key_jwt_replay", "private_key_jwt_replay_forgotten")
+        key = b"d" * 32
+        assert other.add(b"e" * 32, NOW + 60, NOW)
+
+        def overtake_django(execute: Any, statement: str, *arguments: Any) -> Any:
+            if statement.startswith("INSERT"):
+                other._connection._connection.execute_wrappers.clear()
+                assert another.add(key, NOW + 60, NOW) is True
+            return execute(statement, *arguments)
+
+        other._connection._connection.execute_wrappers.append(overtake_django)
+        assert other.add(key, NOW + 60, NOW) is False
+        other.close()
+        another.close()
+    engine.dispose()
+
+
+def test_a_clock_set_back_is_said_each_time_and_writes_nothing(store: Store) -> None:
+    store.session.connection.execute(f"INSERT INTO replay_forgotten VALUES (1, {NOW + 60})")
+    for _ in range(2):
+        with pytest.raises(TemporarilyUnavailable, match="clock"):
+            store.add(b"a", NOW + 60, NOW)
+    assert store.session.fetch("SELECT count(*) FROM replay", {}) == [(0,)]
