@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -39,21 +37,10 @@ _SLOW = (
 )
 
 
-# What differs from process to process in the value that names a case: keys, and addresses of objects.
-_OWN_TO_A_PROCESS = re.compile(r"[\w-]{40,}|0x[0-9a-f]{6,}")
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    seen: Counter[str] = Counter()
     for item in items:
         if item.path.as_posix().endswith(_SLOW):
             item.add_marker(pytest.mark.slow)
-        # Several processes share the tests out by name, and must name them alike.
-        test, bracket, case = item.nodeid.partition("[")
-        if _OWN_TO_A_PROCESS.search(case):
-            name = f"{test}{bracket}{_OWN_TO_A_PROCESS.sub('...', case)}"
-            seen[name] += 1
-            item._nodeid = f"{name}{seen[name]}"
 
 
 @pytest.hookimpl(trylast=True)

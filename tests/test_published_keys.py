@@ -21,7 +21,7 @@ from private_key_jwt import (
 from private_key_jwt.clients import unchecked_client
 from private_key_jwt.events import AssertionRefused, Event
 from private_key_jwt.testing import Clock
-from support import OP, b64, ec_jwk, ec_key, jwk, okp_jwk, okp_key, private_key, sign_json
+from support import OP, b64, ec_jwk, ec_key, jwk, name_case, okp_jwk, okp_key, private_key, sign_json
 
 N = jwk()["n"]
 ABSENT: list[Any] = [None, "", []]
@@ -91,7 +91,7 @@ HEADER = {"kid": "k1"}
         {"use": ..., "alg": ...},
         {"n": b64(private_key().public_key().public_numbers().n.to_bytes(257, "big"))},
     ],
-    ids=repr,
+    ids=name_case,
 )
 def test_what_libraries_write_for_absent_costs_nothing(changes: dict[str, Any], scenario: Scenario) -> None:
     assert scenario.verify([jwk(**changes)], HEADER).kid == "k1"
@@ -112,7 +112,7 @@ def test_what_libraries_write_for_absent_costs_nothing(changes: dict[str, Any], 
         None,
         "key",
     ],
-    ids=repr,
+    ids=name_case,
 )
 def test_what_is_wrong_in_one_key_costs_that_key_only(bad: Any, edge: Edge, publisher: Publisher, clock: Clock) -> None:
     scenario = Scenario(edge, publisher, clock, by_value=False)
