@@ -151,8 +151,8 @@ def test_while_slots_move_one_of_all_adds_wins(edge: Edge, cluster: Cluster, pre
 
 def test_a_node_that_does_not_answer_holds_up_its_own_keys_only(edge: Edge, cluster: Cluster, prefix: str) -> None:
     retry: Any = Retry if edge.name == "sync" else redis.asyncio.retry.Retry
-    client = cluster_client(edge, cluster, socket_timeout=0.5, retry=retry(NoBackoff(), 0))
-    store = store_around(edge, client, prefix=prefix)
+    client = cluster_client(edge, cluster, socket_timeout=1, retry=retry(NoBackoff(), 0))
+    store = store_around(edge, client, prefix=prefix, timeout=10)
     assert store.add(fresh_key(), NOW + 100, NOW)
     stopped = cluster.nodes[1]
     there = next(key for key in iter(fresh_key, None) if 5_461 <= slot_of(prefix, key) < 10_923)
@@ -187,6 +187,24 @@ def test_an_answer_to_something_else_is_refused_and_the_connections_are_closed(c
     assert True not in answers
     assert answers[-1] is False
     client.close()
+
+
+def test_an_answer_to_something_else_is_refused_in_an_event_loop(cluster: Cluster, prefix: str) -> None:
+    async def check() -> None:
+        client: Any = redis.asyncio.RedisCluster(host="127.0.0.1", port=cluster.nodes[0].port)
+        store = AsyncRedisReplayStore(client, prefix=prefix, timeout=10)
+        known = fresh_key()
+        assert await store.add(known, NOW + 100, NOW)
+        node = client.get_node_from_key(prefix.encode() + known)
+        connection = node.acquire_connection()
+        await connection.send_command("EVAL", "return {'OK', 'OK'}", 0)
+        node.release(connection)
+        with pytest.raises(TemporarilyUnavailable, match="WrongAnswerError"):
+            await store.add(known, NOW + 100, NOW)
+        assert [await store.add(known, NOW + 100, NOW) for _ in range(3)] == [False] * 3
+        await client.aclose()
+
+    asyncio.run(check())
 
 
 def until_answered(connection: Any) -> None:
