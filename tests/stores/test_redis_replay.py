@@ -211,6 +211,23 @@ def test_a_lost_answer_is_a_refusal_and_the_mark_stays(edge: Edge, proxy: Proxy)
     assert store.add(fresh_key(), NOW + 100, NOW) is True
 
 
+def test_a_lost_answer_refuses_all_who_were_sent_with_it(edge: Edge, proxy: Proxy) -> None:
+    store = replay_store(edge, proxy.url, timeout=5)
+    assert store.add(fresh_key(), NOW + 100, NOW)
+    keys = [fresh_key() for _ in range(16)]
+    calls: list[Callable[[], object]] = [lambda key=key: store.add(key, NOW + 100, NOW) for key in keys]  # type: ignore[misc]
+    proxy.free.clear()
+    finish = edge.begin(calls)
+    proxy.sent.acquire(timeout=10)
+    proxy.lose = True
+    proxy.free.set()
+    assert {type(each) for each in finish()} == {TemporarilyUnavailable}
+    proxy.lose = False
+    # Of those that were sent the mark stays; nobody is new twice.
+    assert set(edge.together(calls)) <= {True, False}
+    assert edge.together(calls) == [False] * 16
+
+
 def test_a_server_that_never_answers_is_given_up_in_time(edge: Edge, server: RedisServer) -> None:
     warm, cold = (replay_store(edge, server.url, timeout=0.2) for _ in range(2))
     assert warm.add(fresh_key(), NOW + 100, NOW)
