@@ -366,16 +366,28 @@ def sqlite_versions(directory: Path, other: Any) -> Iterator[list[Versions]]:
 
 def against(subjects: list[Versions], number: int, rounds: int) -> Table:
     table = Table(box=SIMPLE_HEAD, title="Adds a second, beside another version's")
-    for title in ("store", "callers", "this", "other", "bare", "this / other", "this / bare"):
+    for title in (
+        "store",
+        "callers",
+        "this",
+        "other",
+        "bare",
+        "this / other",
+        "this / bare",
+        "processor µs: this, other",
+    ):
         table.add_column(title, justify="left" if title == "store" else "right")
     for subject in subjects:
         for callers in subject.numbers:
             seconds: list[list[float]] = [[], [], []]
+            processor: list[list[float]] = [[], [], []]  # of this process: it tells the same on a machine that is busy
             for place in range(rounds):
                 for turn in range(3):  # each goes first as often
                     which = (turn + place) % 3
                     call = subject.calls[which]
+                    began = time.process_time()
                     seconds[which].append(subject.run(call, callers, number) if call else float("nan"))
+                    processor[which].append(time.process_time() - began)
             ours, theirs, bare = seconds
             table.add_row(
                 subject.name,
@@ -383,6 +395,7 @@ def against(subjects: list[Versions], number: int, rounds: int) -> Table:
                 *(f"{number / median(each):,.0f}" for each in seconds),
                 f"{median(b / a for a, b in zip(ours, theirs, strict=True)):.2f}",
                 f"{median(b / a for a, b in zip(ours, bare, strict=True)):.2f}",
+                ", ".join(f"{min(each) / number * 1e6:.1f}" for each in processor[:2]),
             )
     return table
 

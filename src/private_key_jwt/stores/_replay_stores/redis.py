@@ -28,6 +28,26 @@ a snapshot brought back                            no          the marks since i
 In a failover ``min-replicas-to-write 1`` with a short ``min-replicas-max-lag`` bounds how many marks are lost; nothing
 in Redis makes it none (``WAIT`` neither undoes a write nor binds a failover). What is lost is a window of a second or
 so: who holds an assertion that was used in it can use that assertion once more until it expires.
+
+Rate
+----
+All adds of a process that wait go in one round trip. Beside one round trip for each add, as the version before did it
+(``python benchmarks/replay_stores.py --short --against ../other/src --engine redis``; two busy cores, Redis 7.0 on the
+same host, redis-py 8.1):
+
+===========  ======  ============================
+callers      adds/s  processor time of an add
+===========  ======  ============================
+1 thread     1.5 ×   40.8 µs (40.7 before)
+16 threads   3.4 ×   27.6 µs (44.2 before)
+1 task       0.96 ×  87.0 µs (99.1 before)
+16 tasks     3.1 ×   24.5 µs (70.6 before)
+64 tasks     4.3 ×   20.3 µs (87.8 before)
+256 tasks    4.2 ×   24.5 µs (90.8 before)
+===========  ======  ============================
+
+On so busy a machine the rate of one caller is noise between 0.7 and 1.5; its processor time is not. To a Cluster each
+add has a round trip of its own.
 """
 
 from __future__ import annotations
