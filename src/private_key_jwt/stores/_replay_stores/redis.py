@@ -38,12 +38,12 @@ same host, redis-py 8.1):
 ===========  ======  ============================
 callers      adds/s  processor time of an add
 ===========  ======  ============================
-1 thread     1.5 ×   40.8 µs (40.7 before)
-16 threads   3.4 ×   27.6 µs (44.2 before)
-1 task       0.96 ×  87.0 µs (99.1 before)
-16 tasks     3.1 ×   24.5 µs (70.6 before)
-64 tasks     4.3 ×   20.3 µs (87.8 before)
-256 tasks    4.2 ×   24.5 µs (90.8 before)
+1 thread     1.5 x   40.8 µs (40.7 before)
+16 threads   3.4 x   27.6 µs (44.2 before)
+1 task       0.96 x  87.0 µs (99.1 before)
+16 tasks     3.1 x   24.5 µs (70.6 before)
+64 tasks     4.3 x   20.3 µs (87.8 before)
+256 tasks    4.2 x   24.5 µs (90.8 before)
 ===========  ======  ============================
 
 On so busy a machine the rate of one caller is noise between 0.7 and 1.5; its processor time is not. To a Cluster each
