@@ -53,6 +53,8 @@ def run_pytest(folder: Path, test: str) -> str:
         "-p",
         "no:cacheprovider",
         "-p",
+        "no:valkey",  # of a wheel that these tests need: it imports its client, and with it what is looked for here
+        "-p",
         "no:hypothesispytest",
     ]
     result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
