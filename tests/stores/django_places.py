@@ -63,11 +63,11 @@ def execute(alias: str, statement: str) -> Any:
 
 @contextmanager
 def migrated(vendor: str, tmp_path: Path, **more: Any) -> Iterator[str]:
-    """A database of the project's, with the app's tables."""
+    """A database of the project's, with the app's tables; ``more``: settings of it, such as another ``PORT``."""
     name = f"replay_{secrets.token_hex(4)}"
     if vendor != "sqlite":
         owner = {"postgresql": "postgres", "mysql": "replay"}[vendor]
-        with alias_of(database(vendor, tmp_path, owner)) as server:
+        with alias_of(database(vendor, tmp_path, owner) | more) as server:
             execute(server, f"CREATE DATABASE {name}")
     installed = override_settings(INSTALLED_APPS=["private_key_jwt.stores.django"], USE_TZ=True)
     with installed, alias_of(database(vendor, tmp_path, name) | more) as alias:
