@@ -39,6 +39,7 @@ from private_key_jwt.integrations.django import client_authentication
 from private_key_jwt.testing import Tenant
 
 OBJECTS = "integrations.django_objects"
+CACHE = MemoryJWKSCache()
 
 
 @pytest.fixture(autouse=True)
@@ -149,11 +150,14 @@ def test_both_kinds_of_views_share_a_fetcher() -> None:
             assert project.verifier(AsyncClientAssertionVerifier)._fetcher is sync
 
 
-@pytest.mark.parametrize("cache", ["private_key_jwt.MemoryJWKSCache", MemoryJWKSCache()])
+@pytest.mark.parametrize("cache", ["private_key_jwt.MemoryJWKSCache", CACHE], ids=["path", "object"])
 def test_a_cache_of_key_sets_may_be_named(cache: Any) -> None:
     for given in (parts(JWKS_CACHE=cache), parts(JWKS_CACHE=cache, FETCHER={"TTL": 60})):
         with using(given):
-            assert isinstance(project.verifier(ClientAssertionVerifier)._fetcher._cache, MemoryJWKSCache)
+            fetcher = project.verifier(ClientAssertionVerifier)._fetcher
+            assert isinstance(fetcher, JWKSFetcher)
+            assert isinstance(fetcher._cache, MemoryJWKSCache)
+            assert fetcher._cache is cache or cache is not CACHE
 
 
 def test_a_fetcher_for_async_views_alone_may_be_given() -> None:
