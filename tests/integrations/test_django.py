@@ -32,6 +32,7 @@ from private_key_jwt import (
     JWKSFetcher,
     MemoryJWKSCache,
     MemoryReplayStore,
+    Reason,
 )
 from private_key_jwt.events import log_events
 from private_key_jwt.integrations import _django_settings as project
@@ -97,8 +98,9 @@ def test_the_limits_of_django_are_answered_too(edge: Any, prefix: str, limits: d
         assert wire(edge(f"{prefix}token", data=token_request(tenant.assertion()))) == INVALID_REQUEST
 
 
-def test_a_body_that_is_gone_is_refused(tenant: Tenant) -> None:
+def test_a_body_that_is_gone_is_refused_with_one_event(provider: Provider, tenant: Tenant) -> None:
     assert wire(post("/read-before", data=token_request(tenant.assertion()))) == INVALID_REQUEST
+    assert provider.refusals() == [Reason.INVALID_REQUEST]
 
 
 def test_a_view_of_a_class_and_a_path_with_variables_are_served(tenant: Tenant) -> None:

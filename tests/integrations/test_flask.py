@@ -55,14 +55,18 @@ def test_where_an_assertion_is_optional_the_others_have_their_turn(
     assert wire(post(app, data=token_request(tenant.assertion(), client_secret="s"))) == INVALID_REQUEST
 
 
-def test_a_form_that_was_read_before_is_read(verifier: ClientAssertionVerifier, tenant: Tenant) -> None:
+def test_a_form_that_was_read_before_is_read(
+    verifier: ClientAssertionVerifier, provider: Provider, tenant: Tenant
+) -> None:
     app = an_app(verifier)
     seen: list[int] = []
     app.before_request(lambda: seen.append(len(request.form)))
     assert post(app, data=token_request(tenant.assertion())).json()["client"] == tenant.client_id
     assert wire(post(app, data=token_request(tenant.assertion(), client_id="other"))) == INVALID_CLIENT
     files = {name: (None, value) for name, value in token_request(tenant.assertion()).items()}
+    provider.refusals()
     assert wire(post(app, files=files)) == INVALID_REQUEST
+    assert provider.refusals() == [Reason.INVALID_REQUEST]
     assert seen == [3, 4, 3]
 
 

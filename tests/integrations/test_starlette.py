@@ -25,6 +25,7 @@ from private_key_jwt import (
     InvalidClient,
     InvalidRequest,
     MemoryReplayStore,
+    Reason,
 )
 from private_key_jwt.integrations import fastapi, starlette
 from private_key_jwt.testing import Tenant
@@ -67,7 +68,9 @@ def test_where_an_assertion_is_optional_the_others_have_their_turn(
     assert wire(post(app, data=token_request(tenant.assertion(), client_secret="s"))) == INVALID_REQUEST
 
 
-def test_a_form_that_was_read_before_is_read(verifier: AsyncClientAssertionVerifier, tenant: Tenant) -> None:
+def test_a_form_that_was_read_before_is_read(
+    verifier: AsyncClientAssertionVerifier, provider: Provider, tenant: Tenant
+) -> None:
     async def authenticate(request: Request) -> Any:
         await request.form()
         return await starlette.authenticate(verifier, request)
@@ -76,6 +79,7 @@ def test_a_form_that_was_read_before_is_read(verifier: AsyncClientAssertionVerif
     assert post(app, data=token_request(tenant.assertion())).json()["client"] == tenant.client_id
     files = {name: (None, value) for name, value in token_request(tenant.assertion()).items()}
     assert wire(post(app, files=files)) == INVALID_REQUEST
+    assert provider.refusals() == [Reason.INVALID_REQUEST]
 
 
 def a_request(*messages: dict[str, Any]) -> Request:
@@ -88,7 +92,7 @@ def a_request(*messages: dict[str, Any]) -> Request:
     return Request({"type": "http", "method": "POST", "query_string": b"", "headers": headers}, receive)
 
 
-def test_a_body_that_is_gone_is_refused(verifier: AsyncClientAssertionVerifier) -> None:
+def test_a_body_that_is_gone_is_refused(verifier: AsyncClientAssertionVerifier, provider: Provider) -> None:
     async def authenticated() -> None:
         request = a_request({"type": "http.request", "body": b"a=b"})
         assert [chunk async for chunk in request.stream()] == [b"a=b", b""]
@@ -96,6 +100,7 @@ def test_a_body_that_is_gone_is_refused(verifier: AsyncClientAssertionVerifier) 
 
     with pytest.raises(InvalidRequest, match="RuntimeError"):
         asyncio.run(authenticated())
+    assert provider.refusals() == [Reason.INVALID_REQUEST]
 
 
 def test_a_client_that_goes_away_is_refused(verifier: AsyncClientAssertionVerifier) -> None:
