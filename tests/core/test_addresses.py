@@ -2,6 +2,7 @@
 
 import ipaddress
 import itertools
+import re
 import time
 from typing import Any
 
@@ -152,6 +153,19 @@ def test_a_host_that_is_not_what_it_looks_like_is_refused(host: str) -> None:
         check_host(host)
     assert str(caught.value).isascii()
     assert len(str(caught.value)) < 200
+
+
+def test_the_text_names_what_is_wrong_with_a_host() -> None:
+    for host, words in (
+        ("op.example.", "without a dot at its end, got 'op.example.'"),
+        ("127.1", "as four decimal numbers, got '127.1', which some read as one"),
+        ("fe80::1%25eth0", "without zone and percent-encoding"),
+        ("::ffff:127.0.0.1", "hides no other address, got one that is IPv4-mapped"),
+        ("a,b", "of letters, digits, hyphens and underscores"),
+        ("1:2", "a name or an address"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(words)):
+            check_host(host)
 
 
 @pytest.mark.parametrize("host", DISGUISED_HOSTS)

@@ -96,6 +96,17 @@ def test_what_httpx_should_hide_in_future_is_not_exempt(
     monkeypatch.undo()
 
 
+def test_a_resolver_of_the_users_is_left_to_look_names_up(edge: Edge) -> None:
+    """It may know names that the platform does not; the peer is judged."""
+
+    class Backend({"sync": httpcore.SyncBackend, "async": httpcore.AnyIOBackend}[edge.name]):  # type: ignore[misc]
+        pass
+
+    subject = transport(edge)
+    subject._pool._network_backend = Backend()
+    assert find_way(edge.http_client(transport=subject), URL).route is Route.UNKNOWN
+
+
 def test_a_pool_that_is_given_a_proxy_is_not_direct(edge: Edge) -> None:
     """httpcore's plain pools take one, too; httpx uses the proxy pools."""
     subject = transport(edge)
