@@ -290,12 +290,13 @@ def test_a_silent_server_is_waited_for_no_longer_than_its_timeout(
     publisher.keys = [OLD]
     (worker,) = fetchers(edge, 1, server.url, timeout=0.1)
     assert ask(worker, publisher.uri(), "old") == "old"
+    before = worker.cache_failures  # on a machine that is busy, 0.1 s can pass before
     server.pause()
     began = time.monotonic()
     assert ask(worker, publisher.uri(), "old") == "old"
     assert ask(worker, publisher.uri("/other"), "old") == "old"
     assert time.monotonic() - began < 3 * 0.1 + 1
-    assert worker.cache_failures == 3
+    assert worker.cache_failures - before == 3
     server.resume()
 
 
