@@ -107,6 +107,7 @@ def test_a_key_that_is_only_a_certificate_says_so() -> None:
 
 def test_a_small_exponent_is_named() -> None:
     refused("^e is 3, and must be", e="Aw")
+    refused("^e is 4294967296, and must be", e=integer(2**32))
     refused("^e is a number of 2048 bits", e=integer(2**2_047 + 1))
 
 
