@@ -21,6 +21,8 @@ _SLOW = (
     "chaos/test_chaos.py",
     "clients/test_node_clients.py",
     "integrations/test_authorization_servers.py",
+    "integrations/test_dpop.py",
+    "integrations/test_refusals.py",
     "integrations/test_workers.py",
     "stores/test_django.py",
     "stores/test_engines.py",
