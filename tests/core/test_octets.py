@@ -7,7 +7,10 @@ import pytest
 from private_key_jwt._core.octets import decode_member, encode
 
 
-@pytest.mark.parametrize(("text", "octets"), [("", b""), ("AA", b"\0"), ("-_-_", b"\xfb\xff\xbf"), ("AQAB", b"\1\0\1")])
+@pytest.mark.parametrize(
+    ("text", "octets"),
+    [("", b""), ("AA", b"\0"), ("-_-_", b"\xfb\xff\xbf"), ("AQAB", b"\1\0\1"), ("AAAX", b"\0\0\x17")],
+)
 def test_what_is_canonical_is_read_and_written_alike(text: str, octets: bytes) -> None:
     assert decode_member({"n": text}, "n", 4) == octets
     assert encode(octets) == text

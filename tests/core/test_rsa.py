@@ -26,6 +26,11 @@ def test_a_leading_zero_octet_is_tolerated_and_does_not_count() -> None:
     refused("1024 bits", n=b64(b"\0" * 200 + small.to_bytes(128, "big")))
 
 
+def test_only_zero_octets_are_taken_off_the_front() -> None:
+    n = _without_small_factors((ord("X") << 2_048) + (1 << 2_048) - 1)
+    assert rsa.import_rsa(jwk(n=integer(n)))[0].public_numbers().n == n
+
+
 @pytest.mark.parametrize("bits", [512, 1_024, 2_047, 8_193, 16_385])
 def test_the_size_is_that_of_the_integer(bits: int) -> None:
     refused("too long" if bits > 16_384 else "bits", n=integer((1 << bits) - 1))
