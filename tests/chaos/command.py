@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from chaos.fleet import STORES
-from chaos.ledger import BOUNDS, PENDING, Ledger
-from chaos.scene import AUDIENCE, play
+from chaos.record import BOUNDS, PENDING, Record
+from chaos.scenario import AUDIENCE, run
 from private_key_jwt import (
     AssertionPolicy,
     AuthenticationError,
@@ -56,47 +56,47 @@ def threads_on_one_assertion(rounds: int, threads: int = 64) -> list[int]:
     return accepted
 
 
-def faults(ledger: Ledger) -> dict[str, int]:
+def faults(record: Record) -> dict[str, int]:
     """What must not happen, and how often it did."""
     return {
-        "accepted twice": ledger.accepted_twice(),
-        "accepted under a removed key": ledger.accepted_after_removal(),
-        "refused outside of the bounds": len(ledger.outside()),
-        "foreign exceptions": sum(ledger.foreign().values()),
-        "never answered": ledger.counts()[PENDING],
-        "lines on stderr": ledger.happened["lines on stderr"],
+        "accepted twice": record.accepted_twice(),
+        "accepted under a removed key": record.accepted_after_removal(),
+        "refused outside of the bounds": len(record.outside()),
+        "foreign exceptions": sum(record.foreign().values()),
+        "never answered": record.counts()[PENDING],
+        "lines on stderr": record.happened["lines on stderr"],
     }
 
 
-def _report(console: Console, ledgers: dict[str, Ledger]) -> None:
-    table = Table("", *ledgers, title="chaos")
+def _report(console: Console, records: dict[str, Record]) -> None:
+    table = Table("", *records, title="chaos")
 
     def row(name: str, numbers: Sequence[object]) -> None:
         table.add_row(name, *map(str, numbers))
 
-    each = list(ledgers.values())
-    row("assertions", [len({one.assertion for one in ledger.presentations}) for ledger in each])
-    row("presentations", [len(ledger.presentations) for ledger in each])
-    for name in dict.fromkeys(name for ledger in each for name in ledger.happened if name != "lines on stderr"):
-        row(name, [ledger.happened[name] for ledger in each])
+    each = list(records.values())
+    row("assertions", [len({one.assertion for one in record.presentations}) for record in each])
+    row("presentations", [len(record.presentations) for record in each])
+    for name in dict.fromkeys(name for record in each for name in record.happened if name != "lines on stderr"):
+        row(name, [record.happened[name] for record in each])
     table.add_section()
-    row("accepted", [ledger.counts()["accepted"] for ledger in each])
+    row("accepted", [record.counts()["accepted"] for record in each])
     for name, bound in BOUNDS.items():
-        row(f"{name}\n  [dim]{bound}[/dim]", [ledger.counts()[name] for ledger in each])
-    row("longest answer, s", [f"{_longest(ledger):.1f}" for ledger in each])
+        row(f"{name}\n  [dim]{bound}[/dim]", [record.counts()[name] for record in each])
+    row("longest answer, s", [f"{_longest(record):.1f}" for record in each])
     table.add_section()
     for name in faults(each[0]):
-        row(f"[bold]{name}[/bold]", [faults(ledger)[name] for ledger in each])
+        row(f"[bold]{name}[/bold]", [faults(record)[name] for record in each])
     console.print(table)
-    for name, ledger in ledgers.items():
-        for _, why in ledger.outside()[:10]:
+    for name, record in records.items():
+        for _, why in record.outside()[:10]:
             console.print(f"{name}: outside of the bounds: {why}", markup=False)
-        for error, number in ledger.foreign().items():
+        for error, number in record.foreign().items():
             console.print(f"{name}: {number} x {error}", markup=False)
 
 
-def _longest(ledger: Ledger) -> float:
-    return max(one.answered - one.sent for one in ledger.presentations if one.outcome not in ("killed", PENDING))
+def _longest(record: Record) -> float:
+    return max(one.answered - one.sent for one in record.presentations if one.outcome not in ("killed", PENDING))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -112,11 +112,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console.print(
         f"64 threads on one assertion, in memory: {len(rounds)} rounds, let in each time: {sorted({*rounds})}"
     )
-    ledgers = {}
+    records = {}
     for name in names:
         with tempfile.TemporaryDirectory(prefix="chaos-") as directory:
             seconds = options.seconds / len(names)
-            ledgers[name] = play(name, Path(directory), seconds=seconds, workers=options.workers)
-    _report(console, ledgers)
-    is_well = {*rounds} == {1} and not any(sum(faults(ledger).values()) for ledger in ledgers.values())
+            records[name] = run(name, Path(directory), seconds=seconds, workers=options.workers)
+    _report(console, records)
+    is_well = {*rounds} == {1} and not any(sum(faults(record).values()) for record in records.values())
     return 0 if is_well else 1

@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
-from chaos.ledger import KILLED, PENDING, Ledger
+from chaos.record import KILLED, PENDING, Record
 
 _HERE = Path(__file__).parent
 
@@ -23,8 +23,8 @@ _HERE = Path(__file__).parent
 class Worker:
     """One process that verifies. What it says on its standard error is kept: it should say nothing."""
 
-    def __init__(self, settings: dict[str, Any], ledger: Ledger, errors: Path) -> None:
-        self._settings, self._ledger, self._errors = settings, ledger, errors
+    def __init__(self, settings: dict[str, Any], record: Record, errors: Path) -> None:
+        self._settings, self._record, self._errors = settings, record, errors
         self._lock = threading.Lock()
         self._start()
 
@@ -44,7 +44,7 @@ class Worker:
 
     def send(self, assertion: int, kid: str, text: str) -> None:
         with self._lock:
-            number = self._ledger.sent(assertion, kid)
+            number = self._record.sent(assertion, kid)
             self._sent.append(number)
             with contextlib.suppress(BrokenPipeError, ValueError):
                 assert self._process.stdin is not None
@@ -78,8 +78,8 @@ class Worker:
                 assert pipe is not None
                 pipe.close()
         for number in self._sent:
-            if self._ledger.presentations[number].outcome == PENDING:
-                self._ledger.came(number, KILLED)
+            if self._record.presentations[number].outcome == PENDING:
+                self._record.note_outcome(number, KILLED)
 
     def _read(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
@@ -89,7 +89,7 @@ class Worker:
                 if number < 0:
                     self._ready.set()
                 else:
-                    self._ledger.came(number, outcome)
+                    self._record.note_outcome(number, outcome)
 
 
 class JWKSServer:

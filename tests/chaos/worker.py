@@ -72,7 +72,7 @@ def _verifier(settings: Settings) -> Any:
     return ClientAssertionVerifier(fetcher=JWKSFetcher(policy), **common)
 
 
-def _tell(number: str, reason: str) -> None:
+def _write(number: str, reason: str) -> None:
     # One write of less than PIPE_BUF bytes: whole, or not at all when the process is killed.
     os.write(1, f"{json.dumps([int(number), reason[:300]])}\n".encode())
 
@@ -96,13 +96,13 @@ def _serve(settings: Settings) -> None:
             try:
                 verifier.verify(assertion)
             except BaseException as error:
-                _tell(number, _reason(error))
+                _write(number, _reason(error))
             else:
-                _tell(number, "accepted")
+                _write(number, "accepted")
 
     for _ in range(settings["threads"]):
         threading.Thread(target=work, daemon=True).start()
-    _tell("-1", "ready")
+    _write("-1", "ready")
     for request in _requests():
         waiting.put(request)
 
@@ -118,9 +118,9 @@ async def _serve_async(settings: Settings) -> None:
             try:
                 await verifier.verify(assertion)
             except BaseException as error:
-                _tell(number, _reason(error))
+                _write(number, _reason(error))
             else:
-                _tell(number, "accepted")
+                _write(number, "accepted")
 
     def begin(request: list[str]) -> None:
         task = loop.create_task(work(*request))
@@ -131,7 +131,7 @@ async def _serve_async(settings: Settings) -> None:
         for request in _requests():
             loop.call_soon_threadsafe(begin, request)
 
-    _tell("-1", "ready")
+    _write("-1", "ready")
     await asyncio.to_thread(read)
 
 

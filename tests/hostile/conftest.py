@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from hostile.tally import Tally
+from hostile.counts import Counts
 
-_TALLY = pytest.StashKey[Tally]()
+_COUNTS = pytest.StashKey[Counts]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -14,17 +14,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_TALLY] = Tally()
+    config.stash[_COUNTS] = Counts()
 
 
 @pytest.fixture(scope="session")
-def tally(pytestconfig: pytest.Config) -> Tally:
+def counts(pytestconfig: pytest.Config) -> Counts:
     # A run of all tests finds this file too late to be configured by it.
-    return pytestconfig.stash.setdefault(_TALLY, Tally())
+    return pytestconfig.stash.setdefault(_COUNTS, Counts())
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     if config.getoption("--hostile-table", default=False):
         terminalreporter.section("hostile inputs")
-        for line in config.stash[_TALLY].lines():
+        for line in config.stash[_COUNTS].lines():
             terminalreporter.write_line(line)

@@ -16,7 +16,7 @@ import pytest
 
 from certificates import certificate
 from edges import Edge
-from hostile.tally import Tally
+from hostile.counts import Counts
 from loopback import Publisher, http, trickle
 from private_key_jwt import AuthenticationError, JWKSPolicy, Reason
 from private_key_jwt.testing import Clock
@@ -176,15 +176,17 @@ def ask(fetcher: Any, uri: str, kid: str) -> tuple[str, float]:
     """The kid of the key that was found, or why none was; and how long it took."""
     started = time.monotonic()
     try:
-        told = str(fetcher.get_key(registered(uri), "RS256", kid).kid)
+        got = str(fetcher.get_key(registered(uri), "RS256", kid).kid)
     except AuthenticationError as error:
-        told = error.reason
+        got = error.reason
     except Exception as error:  # what must never come
-        told = f"foreign {error!r}"
-    return told, time.monotonic() - started
+        got = f"foreign {error!r}"
+    return got, time.monotonic() - started
 
 
-def play(edge: Edge, publisher: Publisher, tally: Tally, name: str, expected: Misbehaviour, **http_client: Any) -> None:
+def check_publisher(
+    edge: Edge, publisher: Publisher, counts: Counts, name: str, expected: Misbehaviour, **http_client: Any
+) -> None:
     """A first fetch from a publisher that misbehaves, and a later one by those who have a good key."""
     uri, misbehave = publisher.uri(), expected.make(publisher)
     clock = Clock(1_000)
@@ -195,14 +197,14 @@ def play(edge: Edge, publisher: Publisher, tally: Tally, name: str, expected: Mi
     warmed = fetcher()
     assert ask(warmed, uri, "k1")[0] == "k1"
     publisher.answer = misbehave
-    told = []
+    got = []
     for subject, wanted in ((fetcher(), expected.cold), (warmed, expected.warm)):
         before = publisher.count
         answer, seconds = ask(subject, uri, "new")
         edge.settle()
         fetches = publisher.count - before
-        told.append((answer, seconds, fetches))
-        tally.add(
+        got.append((answer, seconds, fetches))
+        counts.add(
             "misbehaving publishers",
             valid=wanted == FOUND,
             accepted=answer == FOUND != wanted,
@@ -212,7 +214,7 @@ def play(edge: Edge, publisher: Publisher, tally: Tally, name: str, expected: Mi
         assert answer == wanted
         assert seconds < TIMEOUT + GENEROUS
         assert fetches == 1
-    tally.add_publisher(name, told[0][0], told[1][0], max(told[0][1], told[1][1]), told[0][2])
+    counts.add_publisher(name, got[0][0], got[1][0], max(got[0][1], got[1][1]), got[0][2])
     # The good key was there all the time, and costs nothing.
     before = publisher.count
     good, seconds = ask(warmed, uri, "k1")
@@ -226,9 +228,9 @@ def play(edge: Edge, publisher: Publisher, tally: Tally, name: str, expected: Mi
 
 
 @pytest.mark.parametrize("name", TABLE)
-def test_a_publisher_that(edge: Edge, publisher: Publisher, tally: Tally, name: str) -> None:
+def test_a_publisher_that(edge: Edge, publisher: Publisher, counts: Counts, name: str) -> None:
     publisher.keys = [GOOD]
-    play(edge, publisher, tally, name, TABLE[name])
+    check_publisher(edge, publisher, counts, name, TABLE[name])
 
 
 @pytest.fixture
@@ -250,7 +252,7 @@ def tls(tmp_path: Path) -> Iterator[tuple[Publisher, ssl.SSLContext]]:
 def test_a_tls_publisher_with(
     edge: Edge,
     tls: tuple[Publisher, ssl.SSLContext],
-    tally: Tally,
+    counts: Counts,
     tmp_path: Path,
     name: str,
     host: str,
@@ -279,10 +281,10 @@ def test_a_tls_publisher_with(
         longest = max(longest, seconds)
         foreign = answer.startswith("foreign")
         surprising = answer != UNAVAILABLE
-        tally.add("misbehaving publishers", accepted=answer == FOUND, foreign=foreign, surprising=surprising)
+        counts.add("misbehaving publishers", accepted=answer == FOUND, foreign=foreign, surprising=surprising)
         assert answer == UNAVAILABLE
         assert seconds < TIMEOUT + GENEROUS
-    tally.add_publisher(name, UNAVAILABLE, UNAVAILABLE, longest, len(tried) // 2)
+    counts.add_publisher(name, UNAVAILABLE, UNAVAILABLE, longest, len(tried) // 2)
     assert len(tried) == 2
     assert publisher.count == 1  # no request was sent to it
     assert ask(warmed, uri, "k1")[0] == "k1"

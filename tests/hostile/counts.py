@@ -8,7 +8,7 @@ from collections.abc import Iterator
 _COLUMNS = ("cases", "of these to be accepted", "wrongly accepted", "foreign exceptions", "other surprises")
 
 
-class Tally:
+class Counts:
     """Counts by attack class, and what became of each misbehaving publisher."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from chaos.fleet import STORES, JWKSServer, Worker
-from chaos.ledger import PENDING, Ledger, Limits, Outage
+from chaos.record import PENDING, Limits, Outage, Record
 from private_key_jwt.testing import SigningKey
 
 AUDIENCE = "https://op.example.com"
@@ -22,13 +22,13 @@ _AT_ONCE = 3  # workers that get an assertion at once; one more gets it later
 _IN_FLIGHT = 120
 
 
-class Scene:
+class Scenario:
     """``scale`` shortens what is waited for; a ttl and a window are a second at the least."""
 
     def __init__(self, store: str, directory: Path, workers: int, scale: float) -> None:
         self.scale = scale
         ttl, window = max(1.0, 4 * scale), max(1.0, 3 * scale)
-        self.ledger = Ledger(Limits(ttl=ttl, window=window, fetch_timeout=2, store_timeout=3))
+        self.record = Record(Limits(ttl=ttl, window=window, fetch_timeout=2, store_timeout=3))
         self.store = STORES[store](directory)
         self.jwks = JWKSServer(directory)
         self._keys: list[SigningKey] = []
@@ -47,7 +47,7 @@ class Scene:
             "threads": THREADS,
             "workers": workers,
         }
-        self.workers = [Worker({**settings, "async": bool(n % 2)}, self.ledger, self.errors) for n in range(workers)]
+        self.workers = [Worker({**settings, "async": bool(n % 2)}, self.record, self.errors) for n in range(workers)]
         for worker in self.workers:
             worker.await_ready()
 
@@ -76,7 +76,7 @@ class Scene:
             for _ in range(THREADS):
                 for worker in self.workers:
                     worker.send(number, kid, text)
-            self.ledger.happened["rounds of one for all"] += 1
+            self.record.happened["rounds of one for all"] += 1
             self.drain(30)
 
     def load(self, until: threading.Event) -> None:
@@ -93,12 +93,12 @@ class Scene:
                 random.choice(self.workers).send(*self._later.popleft()[1:])
 
     def _pending(self) -> int:
-        return sum(each.outcome == PENDING for each in self.ledger.presentations[-4 * _IN_FLIGHT :])
+        return sum(each.outcome == PENDING for each in self.record.presentations[-4 * _IN_FLIGHT :])
 
     def drain(self, seconds: float) -> None:
         """Wait until all is answered."""
         deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline and any(each.outcome == PENDING for each in self.ledger.presentations):
+        while time.monotonic() < deadline and any(each.outcome == PENDING for each in self.record.presentations):
             time.sleep(0.005)
 
     # What goes wrong
@@ -108,9 +108,9 @@ class Scene:
         with self._lock:
             key = SigningKey.generate()
             self._keys = [*self._keys[-1:], key]
-            self.ledger.published[key.kid] = time.monotonic()
+            self.record.published[key.kid] = time.monotonic()
             self.jwks.publish([each.public_jwk() for each in self._keys])
-        self.ledger.happened["rotations"] += 1
+        self.record.happened["rotations"] += 1
 
     def end_grace(self) -> None:
         """Let the old key leave the set."""
@@ -118,42 +118,42 @@ class Scene:
             *old, current = self._keys
             self.jwks.publish([current.public_jwk()])
             for key in old:
-                self.ledger.removed[key.kid] = time.monotonic()
+                self.record.removed[key.kid] = time.monotonic()
             self._keys = [current]
-        self.ledger.happened["keys removed"] += 1
+        self.record.happened["keys removed"] += 1
 
     def kill_workers(self, number: int) -> None:
         """And restart them at once."""
         for worker in random.sample(self.workers, number):
             worker.kill_and_restart()
-            self.ledger.happened["workers killed"] += 1
+            self.record.happened["workers killed"] += 1
 
     def kill_store(self, seconds: float) -> None:
         """For so long, under load."""
         outage = Outage(time.monotonic())
-        self.ledger.store_outages.append(outage)
+        self.record.store_outages.append(outage)
         self.store.kill()
         time.sleep(seconds)
         self.store.start()
         outage.ended = time.monotonic()
-        self.ledger.happened["store killed"] += 1
+        self.record.happened["store killed"] += 1
 
     def kill_jwks(self, seconds: float, *, cold: bool) -> None:
         """For so long, under load; ``cold``: with workers that have no keys yet."""
         outage = Outage(time.monotonic())
-        self.ledger.jwks_outages.append(outage)
+        self.record.jwks_outages.append(outage)
         self.jwks.kill()
         if cold:
             self.kill_workers(1)
         time.sleep(seconds)
         self.jwks.start()
         outage.ended = time.monotonic()
-        self.ledger.happened["JWKS server killed"] += 1
+        self.record.happened["JWKS server killed"] += 1
 
     def go_wrong(self, seconds: float) -> None:
         """All of it, again and again."""
         deadline = time.monotonic() + seconds
-        ttl, window = self.ledger.limits.ttl, self.ledger.limits.window
+        ttl, window = self.record.limits.ttl, self.record.limits.window
         steps: Sequence[Any] = (
             (self.kill_workers, (len(self.workers) // 2,), 1.0),
             (self.rotate, (), window),
@@ -170,22 +170,22 @@ class Scene:
                     return
 
 
-def play(store: str, directory: Path, *, seconds: float, workers: int) -> Ledger:
+def run(store: str, directory: Path, *, seconds: float, workers: int) -> Record:
     """What came of so many seconds with one kind of store."""
-    scene = Scene(store, directory, workers, scale=min(1.0, seconds / 30))
+    scenario = Scenario(store, directory, workers, scale=min(1.0, seconds / 30))
     try:
-        scene.one_for_all(max(3, int(seconds / 2)))
+        scenario.one_for_all(max(3, int(seconds / 2)))
         until = threading.Event()
-        load = threading.Thread(target=scene.load, args=(until,))
+        load = threading.Thread(target=scenario.load, args=(until,))
         load.start()
         try:
-            scene.go_wrong(seconds)
+            scenario.go_wrong(seconds)
         finally:
             until.set()
             load.join()
-        scene.drain(15)
-        scene.one_for_all(3)
+        scenario.drain(15)
+        scenario.one_for_all(3)
     finally:
-        scene.close()
-    scene.ledger.happened["lines on stderr"] = len(scene.errors.read_text().splitlines())
-    return scene.ledger
+        scenario.close()
+    scenario.record.happened["lines on stderr"] = len(scenario.errors.read_text().splitlines())
+    return scenario.record

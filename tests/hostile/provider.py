@@ -38,7 +38,7 @@ Attempt = Callable[[], Any]
 Cases = Iterator[tuple[str, Attempt]]
 
 
-class World:
+class Provider:
     """An OpenID Provider at ``OP`` that knows ``client-1``, whose only key is registered by value unless published."""
 
     def __init__(
@@ -138,7 +138,7 @@ class Row(NamedTuple):
 
     id: str
     text: str
-    cases: Callable[[World], Cases]
+    cases: Callable[[Provider], Cases]
 
     @property
     def attack_class(self) -> str:
@@ -163,10 +163,10 @@ CLASSES = {
 ROWS: dict[str, Row] = {}
 
 
-def row(number: str, text: str) -> Callable[[Callable[[World], Cases]], Callable[[World], Cases]]:
+def row(number: str, text: str) -> Callable[[Callable[[Provider], Cases]], Callable[[Provider], Cases]]:
     """Add a row."""
 
-    def add(cases: Callable[[World], Cases]) -> Callable[[World], Cases]:
+    def add(cases: Callable[[Provider], Cases]) -> Callable[[Provider], Cases]:
         assert number not in ROWS
         ROWS[number] = Row(number, text, cases)
         return cases
@@ -200,5 +200,5 @@ def one(name: str, value: Any) -> dict[str, Any]:
     return {name: value}
 
 
-def is_as_expected(told: str, expected: str) -> bool:
-    return told == expected or (expected == REFUSED and isinstance(told, Reason))
+def is_as_expected(got: str, expected: str) -> bool:
+    return got == expected or (expected == REFUSED and isinstance(got, Reason))

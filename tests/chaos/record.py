@@ -56,7 +56,7 @@ BOUNDS = {
 
 
 @dataclass
-class Ledger:
+class Record:
     """What happened."""
 
     limits: Limits
@@ -74,7 +74,7 @@ class Ledger:
             self.presentations.append(Presentation(assertion, kid, time.monotonic()))
             return len(self.presentations) - 1
 
-    def came(self, number: int, outcome: str) -> None:
+    def note_outcome(self, number: int, outcome: str) -> None:
         """What came of it."""
         presentation = self.presentations[number]
         presentation.answered = time.monotonic()

@@ -19,7 +19,7 @@ E01 E02 E03 E04 E05 E06
 """
 IDS = tuple(_IDS.split())
 
-ELSEWHERE = {
+TESTED_BY = {
     "R12": (
         "stores/test_redis_replay.py::test_prefixes_know_nothing_of_each_other",
         "stores/test_contracts.py::test_prefixes_that_collide_are_caught",
@@ -33,7 +33,7 @@ ELSEWHERE = {
 }
 """Rows that other tests show, sync and async where there are both."""
 
-NOT_OURS = {
+NOT_APPLICABLE = {
     "P20": "The library is handed the parameters of the body; what stands in the URL never reaches it.",
     "X23": "A claim about time, which no unit test can hold; every client-fault answer is the same bytes (P17, E01).",
 }
