@@ -37,6 +37,7 @@ def threads_on_one_assertion(rounds: int, threads: int = 64) -> list[int]:
         policy=AssertionPolicy(audience=AUDIENCE),
         clients=[RegisteredClient("c", jwks={"keys": [key.public_jwk()]})],
         replay_store=MemoryReplayStore(),
+        on_event=lambda _event: None,
     )
     begin = Barrier(threads)
 

@@ -48,8 +48,9 @@ class Outage:
 
 BOUNDS = {
     "replay_store_unavailable": "while the store is down, and its timeout after",
-    "jwks_unavailable": "while the JWKS server is down, and until a fetch attempt is free again: window + timeout",
-    "unknown_kid": "a new key: window + timeout after it was published, or after an outage; a removed key: always",
+    "jwks_unavailable": "while the JWKS server or the store with the shared cache is down, and until a fetch attempt is"
+    " free again: window + timeout",
+    "unknown_kid": "a new key: window + timeout after it was published, or after such an outage; a removed key: always",
     "replayed": "of an assertion that was accepted, or whose mark was made for an answer that got lost",
     KILLED: "sent to a worker that was killed",
 }
@@ -114,17 +115,19 @@ class Record:
     def _is_within(self, each: Presentation, accepted: set[int], lost: set[int]) -> bool:
         limits = self.limits
         refetch = limits.window + limits.fetch_timeout + limits.slack
+        # What was fetched while the cache was down is in no cache, and its claims count for all who share it.
+        outages = [*self.jwks_outages, *self.store_outages]
         match each.outcome:
             case "replayed":
                 return each.assertion in accepted or each.assertion in lost
             case "replay_store_unavailable":
                 return _meets(each, self.store_outages, limits.store_timeout + limits.slack)
             case "jwks_unavailable":
-                return _meets(each, self.jwks_outages, refetch)
+                return _meets(each, outages, refetch)
             case "unknown_kid":
                 new = Outage(self.published[each.kid], self.published[each.kid])
                 gone = self.removed.get(each.kid, float("inf")) <= each.answered
-                return gone or _meets(each, [new, *self.jwks_outages], refetch)
+                return gone or _meets(each, [new, *outages], refetch)
         return each.outcome == KILLED
 
     def _since(self, each: Presentation) -> str:

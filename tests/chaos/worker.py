@@ -26,6 +26,7 @@ from private_key_jwt import (
     JWKSPolicy,
     RegisteredClient,
 )
+from private_key_jwt.events import AssertionRefused, Event, StoreFailed, log_events
 
 Settings = dict[str, Any]
 
@@ -66,10 +67,28 @@ def _verifier(settings: Settings) -> Any:
         "clients": [RegisteredClient(settings["client_id"], jwks_uri=settings["jwks_uri"])],
         "replay_store": _store(settings),
         "workers": settings["workers"],
+        "on_event": _on_event,
     }
+    shared: Any = {"cache": _cache(settings), "on_event": _on_event}
     if settings["async"]:
-        return AsyncClientAssertionVerifier(fetcher=AsyncJWKSFetcher(policy), **common)
-    return ClientAssertionVerifier(fetcher=JWKSFetcher(policy), **common)
+        return AsyncClientAssertionVerifier(fetcher=AsyncJWKSFetcher(policy, **shared), **common)
+    return ClientAssertionVerifier(fetcher=JWKSFetcher(policy, **shared), **common)
+
+
+def _cache(settings: Settings) -> Any:
+    """A cache that all workers share, where the store has one beside it: it goes down with the store."""
+    from private_key_jwt import stores
+
+    url, is_async = settings["store"], settings["async"]
+    if url.startswith("redis:"):
+        return (stores.AsyncRedisJWKSCache if is_async else stores.RedisJWKSCache).from_url(url)
+    return None if url.startswith("postgresql:") else stores.SQLiteJWKSCache(url)
+
+
+def _on_event(event: Event) -> None:
+    # What goes down is known, and each refusal is written to the record.
+    if not isinstance(event, StoreFailed | AssertionRefused):
+        log_events(event)
 
 
 def _write(number: str, reason: str) -> None:
