@@ -88,7 +88,17 @@ JWKS: list[tuple[str, list[Any]]] = [
     (
         "allow_private_hosts",
         [
-            *("idp.internal", None, 1, [""], [1], [b"idp.internal"], ["IDP.internal"], ["https://idp.internal"]),
+            *(
+                "idp.internal",
+                None,
+                1,
+                [""],
+                [1],
+                [b"idp.internal"],
+                ["IDP.internal"],
+                ["https://idp.internal"],
+                ["idp.internal."],
+            ),
             *(["idp.internal:8443"], ["[fd00::1]"], ["10.0.0.1/8"], ["10.0.0.0/33"], ["10.0"], ["*.x"], ["пример"]),
         ],
     ),

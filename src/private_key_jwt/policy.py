@@ -30,7 +30,8 @@ LONGEST_LIFETIME = _DAY
 LONGEST_LEEWAY = 300
 """The most seconds that ``AssertionPolicy.leeway`` may be."""
 
-_HOST_NAME = re.compile(r"(?=.*[a-z])[a-z0-9._-]{1,253}")  # a network, and no name, is what is all digits
+# A network, and no name, is what is all digits. No URL that may be fetched names a host with a dot at its end.
+_HOST_NAME = re.compile(r"(?=.*[a-z])[a-z0-9._-]{0,252}[a-z0-9_-]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

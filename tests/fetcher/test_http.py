@@ -249,6 +249,12 @@ def test_a_fetch_says_who_asks_unless_the_user_says_otherwise(edge: Edge, publis
         assert _fields(publisher.requests[-1]) == [*sent, "Cache-Control: no-cache"]
 
 
+def test_a_fetch_says_that_it_takes_every_media_type(edge: Edge, publisher: Publisher) -> None:
+    publisher.keys = [jwk()]
+    assert outcome(edge.fetcher(), publisher.uri()) == "k1"
+    assert "accept: application/jwk-set+json, application/json, */*;q=0.5\r\n" in publisher.requests[0].lower()
+
+
 def test_what_a_fetch_depends_on_cannot_be_replaced(edge: Edge, publisher: Publisher) -> None:
     publisher.keys = [jwk()]
     fetcher = edge.fetcher(headers={"Accept": "*/*", "cache-control": "max-stale", "accept-encoding": "gzip"})

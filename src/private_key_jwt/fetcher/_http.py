@@ -62,7 +62,8 @@ class _Request:
         """
         headers = httpx.Headers(
             {
-                "Accept": "application/jwk-set+json, application/json",
+                # Whatever it is called is read: a publisher that goes by this field need not answer 406.
+                "Accept": "application/jwk-set+json, application/json, */*;q=0.5",
                 "Accept-Encoding": "identity",
                 "User-Agent": USER_AGENT,
             }
