@@ -194,12 +194,17 @@ class SQLEngine(ABC):
         """Answer each add, in order. ``store``: whose errors these are. Raises what the driver raises."""
         return [self._add(session, store, add) for add in adds]
 
+    def last_expired(self, session: Session, now: float) -> float | None:
+        """Return when the last mark of a batch of expired ones has expired, or None when there are none."""
+        [(until,)] = session.fetch(self._sql["last"], {"now": now})
+        return None if until is None else float(until)
+
     def purge(self, session: Session, now: float) -> int:
         """Delete a batch of expired marks, and return how many there were.
 
         What is forgotten is noted first: no transaction is needed for that.
         """
-        [(until,)] = session.fetch(self._sql["last"], {"now": now})
+        until = self.last_expired(session, now)
         if until is None:
             return 0
         self._forget(session, until)

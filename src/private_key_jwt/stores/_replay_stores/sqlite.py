@@ -114,4 +114,6 @@ class SQLiteReplayStore:
         # What an add has decided stands: a purge that fails is left to the next.
         with contextlib.suppress(Exception):
             timeout = min(_PURGE_TIMEOUT, self._timeout)
-            self._file.run_in_transaction(lambda session: self._sql.purge(session, now), timeout)
+            # To look costs no writer anything, and mostly there is nothing.
+            if self._file.run(lambda session: self._sql.last_expired(session, now), timeout) is not None:
+                self._file.run_in_transaction(lambda session: self._sql.purge(session, now), timeout)
