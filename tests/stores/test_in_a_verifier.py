@@ -1,0 +1,87 @@
+"""What a verifier asks of the store that it is given."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from private_key_jwt import (
+    AssertionPolicy,
+    AsyncClientAssertionVerifier,
+    ClientAssertionVerifier,
+    ConfigurationError,
+    InvalidClient,
+    MemoryReplayStore,
+    Reason,
+    RegisteredClient,
+    VerifiedAssertion,
+)
+from private_key_jwt.stores import SQLiteReplayStore
+from private_key_jwt.testing import RelyingParty
+
+
+class Counting:
+    """A wrapper, as one writes it for metrics."""
+
+    def __init__(self, store: Any) -> None:
+        self.store = store
+        self.adds = 0
+
+    def add(self, key: bytes, expires_at: float, now: float) -> Any:
+        self.adds += 1
+        return self.store.add(key, expires_at, now)
+
+
+class Slotted:
+    """A store of somebody's, without a ``__dict__``."""
+
+    __slots__ = ()
+
+    def add(self, key: bytes, expires_at: float, now: float) -> bool:
+        return True
+
+
+def verifier(kind: Any, store: Any, **settings: Any) -> Any:
+    party = RelyingParty()
+    tenant = party.tenant()
+    client = RegisteredClient(tenant.client_id, jwks={"keys": [tenant.current_key.public_jwk()]})
+    made = kind(policy=AssertionPolicy(audience=party.audience), clients=[client], replay_store=store, **settings)
+    return made, tenant
+
+
+@pytest.mark.parametrize("kind", [ClientAssertionVerifier, AsyncClientAssertionVerifier])
+@pytest.mark.parametrize("wrap", [Counting, lambda store: Counting(Counting(store))])
+def test_several_workers_need_more_than_a_wrapped_store_of_one_process(kind: Any, wrap: Any) -> None:
+    with pytest.raises(ConfigurationError, match="workers is 4, and .* lives in one process"):
+        verifier(kind, wrap(MemoryReplayStore()), workers=4)
+    verifier(kind, wrap(MemoryReplayStore()), workers=1)
+
+
+@pytest.mark.parametrize("store", [Slotted(), Counting(Slotted()), Counting(Counting(Counting(Counting(Slotted()))))])
+def test_several_workers_may_wrap_what_they_share(store: Any) -> None:
+    verifier(ClientAssertionVerifier, store, workers=4)
+
+
+def test_an_async_verifier_asks_sqlite_once_for_all_who_wait(tmp_path: Path) -> None:
+    store = SQLiteReplayStore(tmp_path / "replay.db")
+    sent: list[str] = []
+    assert store._file._connection is not None
+    store._file._connection.set_trace_callback(sent.append)
+
+    async def run() -> list[object]:
+        subject, tenant = verifier(AsyncClientAssertionVerifier, store, workers=4)
+        assertions = [tenant.assertion() for _ in range(6)]
+        tasks = [subject.verify(assertion) for assertion in assertions * 2]
+        results: list[object] = await asyncio.gather(*tasks, return_exceptions=True)
+        await subject.aclose()
+        return results
+
+    results = asyncio.run(run())
+    assert [type(result) for result in results].count(VerifiedAssertion) == 6
+    refused = [result for result in results if isinstance(result, InvalidClient)]
+    assert [error.reason for error in refused] == [Reason.REPLAYED] * 6
+    assert sent.count("BEGIN IMMEDIATE") == 1  # the first add was alone
+    store.close()
