@@ -24,7 +24,7 @@ def test_a_client_of_our_own_and_a_plain_one_of_the_users_are_direct(edge: Edge)
     assert find_way(edge.http_client(http2=True), URL) == Way(Route.DIRECT)
 
 
-@pytest.mark.parametrize("scheme", ["http", "https", "socks5", "socks5h"])
+@pytest.mark.parametrize("scheme", ["http", "https", "socks5"])
 @pytest.mark.parametrize("host", ["proxy.example", "10.0.0.1", "[fd00::1]"])
 def test_a_proxy_is_known_by_its_host_and_port(edge: Edge, scheme: str, host: str) -> None:
     expected = Way(Route.PROXY, (host.strip("[]"), 3_128))
