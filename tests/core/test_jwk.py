@@ -166,6 +166,25 @@ def test_a_fault_quotes_nothing_secret_and_no_control_characters() -> None:
     assert read_member(jwk(kty="\x1b[31m\n")).kind == r"\x1b[31m\n"
 
 
+@pytest.mark.parametrize(
+    ("member", "kind"),
+    [
+        ({"kty": "OKP", "crv": "X448"}, "OKP, X448"),
+        ({"kty": "PQC", "crv": 7}, "PQC"),
+        ({"kty": "", "crv": "P-256"}, "P-256"),
+        ({}, "without kty"),
+        ([], "list"),
+        (None, "NoneType"),
+    ],
+)
+def test_a_faulty_member_says_of_what_kind_it_calls_itself(member: object, kind: str) -> None:
+    assert read_member(member).kind == kind
+
+
+def test_every_private_member_is_named() -> None:
+    assert fault(jwk(d="AA", p="AA", qi="")).startswith("it holds private members: d, p (")
+
+
 def test_what_must_be_refused_for_what_it_says_is_not_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     def count(_members: object) -> Any:
         imported.append(1)
