@@ -143,6 +143,10 @@ def test_the_fetchers_drive_one_flow(method: str, owner: str) -> None:
     assert bodies[0] == bodies[1]
 
 
+# Types that signatures name, and that are no classes: they have neither a module nor a docstring.
+ALIASES = {"AsyncClients", "Check", "Clients"}
+
+
 def test_what_is_exported_is_all_there_is() -> None:
     public = {
         name
@@ -150,11 +154,11 @@ def test_what_is_exported_is_all_there_is() -> None:
         if not name.startswith("_") and getattr(value, "__module__", PACKAGE).startswith(PACKAGE)
     }
     submodules = {f"{module}..".split(".")[1] for module in modules()} - {"events", "fapi2", "ledgerbee"}
-    assert sorted(public - submodules | {"__version__"}) == sorted(private_key_jwt.__all__)
+    assert sorted(public - submodules | {"__version__"} | ALIASES) == sorted(private_key_jwt.__all__)
 
 
 def test_every_public_name_is_documented() -> None:
-    for name in private_key_jwt.__all__:
+    for name in set(private_key_jwt.__all__) - ALIASES:
         exported = getattr(private_key_jwt, name)
         assert exported.__doc__, name
         if isinstance(exported, type):

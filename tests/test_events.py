@@ -408,8 +408,8 @@ def test_without_a_handler_refusals_are_logged_with_their_cause_and_nothing_else
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     message = record.getMessage()
-    assert message.startswith("AssertionRefused: reason=expired check=exp detail=expired 60 s ago")
-    assert "client_id=portal-acme" in message
+    assert message.startswith("AssertionRefused: reason=expired check=exp client_id=portal-acme kid=")
+    assert 'detail="expired 60 s ago, leeway 15 s' in message
     assert "None" not in message
     assert vars(record)["event"] == "AssertionRefused"
 
@@ -482,3 +482,15 @@ def test_one_error_of_a_store_for_many_adds_is_reported_for_each(setup: Setup) -
         with pytest.raises(TemporarilyUnavailable, match="the batch failed"):
             verifier.verify(setup.tenant.assertion())
     assert len(setup.events_of(AssertionRefused)) == 2
+
+
+def test_nothing_that_a_stranger_sent_passes_for_a_field_of_a_line(
+    setup: Setup, caplog: pytest.LogCaptureFixture, seconds: list[float]
+) -> None:
+    with pytest.raises(InvalidClient):
+        logging_verifier(setup).verify(setup.tenant.assertion(aud='x client_id=victim" reason=replayed'))
+    (message,) = [record.getMessage() for record in caplog.records if "AssertionRefused" in record.getMessage()]
+    before, _, detail = message.partition(" detail=")
+    assert before.startswith("AssertionRefused: reason=audience_mismatch check=aud client_id=portal-acme kid=")
+    assert "victim" not in before
+    assert "victim" in json.loads(detail)

@@ -1,10 +1,12 @@
 """private_key_jwt client authentication for OpenID Providers: which client sent this token request?
 
-OpenID Connect Core §9, RFC 7521, RFC 7523. Start with ``ClientAssertionVerifier``, or its async twin.
+OpenID Connect Core §9, RFC 7521, RFC 7523. Start with ``ClientAssertionVerifier``, or AsyncClientAssertionVerifier.
 """
 
 from . import events, fapi2, ledgerbee
+from ._core.checks import Check
 from ._core.jwk_set import KeySet, VerificationKey
+from ._sources import AsyncClients, AsyncKeySource, Clients, KeySource
 from ._version import __version__
 from .clients import RegisteredClient
 from .discovery import client_authentication_metadata
@@ -40,12 +42,16 @@ from .verifier import (
 __all__ = [
     "AssertionPolicy",
     "AsyncClientAssertionVerifier",
+    "AsyncClients",
     "AsyncJWKSCache",
     "AsyncJWKSFetcher",
+    "AsyncKeySource",
     "AsyncPendingAssertion",
     "AsyncReplayStore",
     "AuthenticationError",
+    "Check",
     "ClientAssertionVerifier",
+    "Clients",
     "ConfigurationError",
     "ErrorResponse",
     "InvalidClient",
@@ -55,6 +61,7 @@ __all__ = [
     "JWKSFetcher",
     "JWKSPolicy",
     "KeySet",
+    "KeySource",
     "MemoryJWKSCache",
     "MemoryReplayStore",
     "PendingAssertion",

@@ -32,5 +32,5 @@ def as_coroutine_function(call: Callable[..., Any], *, in_process: bool) -> Call
 def _without_stop_iteration(call: Callable[..., Any], *args: Any) -> Any:
     try:
         return call(*args)
-    except StopIteration as error:  # a Future cannot hold one, and on CPython 3.11 the wait then has no end
+    except StopIteration as error:  # asyncio cannot put it on a Future; on CPython 3.11 the await would hang
         raise RuntimeError("StopIteration") from error

@@ -14,6 +14,7 @@ from .events import (
     StoreFailed,
     admits_line,
     emit,
+    log_events,
     write_line,
 )
 from .exceptions import AuthenticationError, ConfigurationError, Reason, TemporarilyUnavailable
@@ -32,7 +33,8 @@ class Reporter:
     """
 
     def __init__(self, on_event: OnEvent | None) -> None:
-        self._on_event = on_event or write_line
+        self._on_event = on_event or log_events
+        self._report_refusal = on_event or write_line  # its line is counted before the event is made
         self.reports_accepted = on_event is not None
 
     def accepted(self, verified: VerifiedAssertion, work: Verification, duration: float) -> None:
@@ -76,7 +78,7 @@ class Reporter:
             jti_hash=None if work is None else work.jti_hash,
             duration=duration,
         )
-        emit(self._on_event, event)
+        emit(self._report_refusal, event)
 
 
 def _cause(error: AuthenticationError) -> str:

@@ -11,14 +11,16 @@ registered, ``kid`` is escaped and at most 64 characters, ``jti_hash`` is the ke
 Durations are in seconds. The function is called where things happen, in a request, a fetching thread or an event loop:
 it should be quick. Whatever it raises is logged and harms nothing.
 
-Without ``on_event`` what went wrong is logged by ``log_events``: refusals as WARNING, what is ours as ERROR. At most
-100 lines a second are written for each level, and then one that counts the rest. An accepted assertion is not
+Without ``on_event`` what went wrong is logged, as ``log_events`` would: refusals as WARNING, what is ours as ERROR. At
+most 100 lines a second are written for each level, and then one that counts the rest. An accepted assertion is not
 reported then, and costs nothing.
 """
 
 from __future__ import annotations
 
+import json
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from time import monotonic
@@ -236,13 +238,22 @@ def write_line(event: Event) -> None:
     """Log an event, whatever was logged before."""
     name = type(event).__name__
     values = {field.name: getattr(event, field.name) for field in fields(event)}
-    # A client_id is one that is registered, and may hold a line break all the same.
-    shown = (f"{name}={one_line(_shown(value))}" for name, value in values.items() if value is not None)
+    # Last what quotes a stranger, so that nothing of it can pass for a field.
+    ordered = sorted(values, key=lambda each: each in _TEXTS)
+    shown = (f"{each}={_shown(values[each])}" for each in ordered if values[each] is not None)
     logger.log(level_of(event), "%s: %s", name, " ".join(shown), extra={"event": name, **values})
 
 
+_TEXTS = ("detail", "error", "fault")
+_PLAIN = re.compile(r"[!#-<>-~]+")  # printable ASCII but a space, a quote and "="
+
+
 def _shown(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    # A client_id is one that is registered, and may hold a line break all the same.
+    text = one_line(str(value))
+    return text if _PLAIN.fullmatch(text) else json.dumps(text)
 
 
 MAX_LINES = 100

@@ -1,4 +1,4 @@
-"""Every error this library raises.
+"""Every error that a verifier raises.
 
     PrivateKeyJWTError
     ├── ConfigurationError          yours, at start: names the setting
@@ -84,7 +84,7 @@ class PrivateKeyJWTError(Exception):
 
 
 class ConfigurationError(PrivateKeyJWTError):
-    """A setting is wrong; the text names it. Raised while the program is set up, never for a request."""
+    """A setting is wrong; the text names it. A verifier never raises it for a request."""
 
 
 class AuthenticationError(PrivateKeyJWTError):
@@ -93,7 +93,7 @@ class AuthenticationError(PrivateKeyJWTError):
     ``reason`` is for programs. ``detail`` is for the log of the operator: what was expected and what came,
     escaped, at most 300 characters, never the assertion. ``check`` names the line of the recipe that
     refused (see ``private-key-jwt explain``), where one did. None of the three may go on the wire.
-    ``is_reported``: whether an ``on_event`` was called for it, which happens once.
+    ``is_reported``: whether it has been handed to the reporter, which happens once.
     """
 
     is_reported = False

@@ -49,7 +49,7 @@ class AssertionPolicy:
     max_lifetime: seconds (1 to 86,400) that an assertion may live; it bounds the replay store.
     require_iat, require_kid: refuse an assertion without the ``iat`` claim, the ``kid`` header parameter.
     require_typ: take only ``typ: client-authentication+jwt`` (RFC 10070 §4).
-    max_assertion_bytes: size (256 to 1,048,576) over which an assertion is not even looked at.
+    max_assertion_bytes: bytes (256 to 1,048,576); a larger assertion is refused unread.
 
     Raises ConfigurationError, which names the field.
     """

@@ -1,6 +1,6 @@
 """The verification recipe, written once (RFC 7523 §3, OpenID Connect Core §9, RFC 8725).
 
-1. Size and shape: a compact JWS in its one spelling.
+1. Size and shape: a compact JWS in canonical base64url, so that each token has one text.
 2. Header: what is true of it for every client.
 3. Claims: who sent it; and, once the client is known, what it may do, for whom, when, and which one.
 4. Key: the one of this client that the header names.

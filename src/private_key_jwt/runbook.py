@@ -1,12 +1,13 @@
 """What to do about a refusal, by its reason: what it means, what to run, what mostly causes it, and who must act.
 
-Each refusal is one log line (or ``AssertionRefused`` event) with ``reason``, ``check`` and ``detail``; the detail says
-what came, what was expected, and often the cause. With the assertion at hand, ask::
+Each refusal is one ``AssertionRefused`` event, or log line, with ``reason``, ``check`` and ``detail``; the detail says
+what came, what was expected, and often the cause. A ``StoreFailed`` or a ``RegistrationRefused`` stands before it where
+that is the cause. With the assertion at hand (from the client: no log has it), ask::
 
     private-key-jwt explain --audience ISSUER --client-id CLIENT --jwks-uri URL ASSERTION
 
-It goes on behind times that have passed since. ``--now`` takes the instant of the log line. The ``jti_hash`` that it
-prints is the one in the log. With the client at hand, ask for its keys::
+It does not stop at an expired assertion; it shows the later checks, too. ``--now`` takes the instant of the log line.
+The ``jti_hash`` that it prints is the one in the log. With the client at hand, ask for its keys::
 
     private-key-jwt jwks --jwks-uri URL
 
@@ -62,7 +63,8 @@ The client must act (401 ``invalid_client``)
     place are an attack.
 ``replayed``
     This ``jti`` was used before. A client or a proxy that repeats a request must make a new assertion; if none did, the
-    assertion was captured. Search the log for the ``jti_hash``: its first use is there, where accepted ones are logged.
+    assertion was captured. Search the log for the ``jti_hash``: its first use is there where
+    ``on_event=log_events`` logs accepted ones (DEBUG).
 ``missing_assertion``
     The request has no client assertion: another method of authentication, an empty parameter, or a body that was read
     or rewritten before.

@@ -1,1 +1,4 @@
-"""The pure core: no I/O, no clock, no threads. Time is an argument; every refusal is an exception of ours."""
+"""The pure core: no I/O, no clock, no threads. Time is an argument.
+
+An assertion is refused by an InvalidClient, a token request by an InvalidRequest, anything else by a ValueError.
+"""

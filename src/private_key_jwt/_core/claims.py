@@ -113,7 +113,7 @@ def check_audience(claims: Claims, policy: AssertionPolicy) -> str:
         raise _invalid("aud", f"expected aud to be a string or a list of strings, got {quote(aud)}")
     accepted = [value for value in values if value in policy.audiences]
     rule = policy.audience_rule
-    if rule == "string" and values is aud:
+    if rule == "string" and type(aud) is list:
         raise _audience_mismatch(aud, "expected a string, not a list")
     if rule == "sole" and len(values) != 1:
         hint = "; audience_rule='all' takes lists of accepted values" * (len(accepted) == len(values))
@@ -162,7 +162,7 @@ def check_times(claims: Claims, policy: AssertionPolicy, now: float) -> tuple[fl
         raise _missing("iat")
     if "nbf" in claims:
         _past_time(claims, "nbf", exp, leeway, now)
-    # With the leeway: clients set `iat` back to forgive clocks, and the other bound stands anyway.
+    # With the leeway: clients set `iat` back to forgive clocks. The bound on `exp` from now, above, holds in any case.
     if iat is not None and exp - iat > longest:
         raise _too_long(exp - iat, policy)
     return iat, exp

@@ -1,4 +1,4 @@
-"""Step 1, size and shape: a JWS in compact serialization (RFC 7515 §7.1), in its one spelling."""
+"""Step 1, size and shape: a JWS in compact serialization (RFC 7515 §7.1), in canonical base64url."""
 
 from __future__ import annotations
 

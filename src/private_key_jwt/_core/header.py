@@ -64,7 +64,7 @@ def _alg(members: dict[str, Any]) -> str:
 
 
 def check_kid(kid: object) -> str:
-    """Check a ``kid`` of a header or of a JWK: a non-empty string of at most 256 bytes. Raises ValueError."""
+    """Check the ``kid`` of a header: a non-empty string of at most 256 bytes. Raises ValueError."""
     if not isinstance(kid, str) or not kid:
         raise ValueError(f"expected kid to be a non-empty string, got {quote(kid)}")
     size = len(kid.encode("utf-8", "surrogatepass"))

@@ -1,6 +1,6 @@
 """The recipe on one assertion, a check at a time: what `explain` shows.
 
-No rule stands here. ``_walk`` calls the stages of the verifier in the verifier's order, and the names of
+No rule stands here. ``_run`` calls the stages of the verifier in the verifier's order, and the names of
 their checks say how far an assertion came.
 """
 
