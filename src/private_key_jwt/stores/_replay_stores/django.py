@@ -137,7 +137,8 @@ class DjangoReplayStore:
     Marks are written over one connection of the store's own for each process, never over that of a request: a request
     that is rolled back (``ATOMIC_REQUESTS``) has used its assertion all the same. For the same reason SQLite with
     ``ATOMIC_REQUESTS`` and ``transaction_mode`` IMMEDIATE or EXCLUSIVE is refused: the request itself would lock
-    its own mark out. A pool (``OPTIONS["pool"]``) and ``CONN_MAX_AGE`` are not used.
+    its own mark out. A pool (``OPTIONS["pool"]``) and ``CONN_MAX_AGE`` are not used;
+    behind PgBouncer, pool sessions.
 
     Thread-safe; works after a fork; in async views, and on PostgreSQL, adds that wait share a round trip. Each
     twentieth add also deletes up to 100 expired marks; ``manage.py purge_replay_marks`` deletes all. In tests that roll

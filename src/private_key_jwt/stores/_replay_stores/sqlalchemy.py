@@ -43,8 +43,10 @@ _DEADLOCKS = 3  # one that goes on after so many repetitions is no accident
 
 
 class _Statements:
-    """Statements as the driver of a dialect takes them. Compiling them, and no more, is left to SQLAlchemy: the rest
-    of what it does for a statement costs as much again as the server's answer.
+    """Statements as the driver of a dialect takes them.
+
+    Compiling them, and no more, is left to SQLAlchemy: what else it does for each execution is time that a lone add
+    has no use for.
     """
 
     def __init__(self, dialect: Dialect) -> None:
@@ -179,7 +181,8 @@ class SQLAlchemyReplayStore(_Store):
 
     engine: yours; it stays open. The store opens connections as this engine does, in a pool of its own, for they
         are in AUTOCOMMIT and have limits. On PostgreSQL it uses one at a time, and one round trip serves all
-        threads that wait; on MariaDB and MySQL each thread that adds uses one.
+        threads that wait; on MariaDB and MySQL each thread that adds uses one. Limits last as long as a connection:
+        behind a pooler that hands one connection to many clients, pool sessions, not transactions (PgBouncer).
     table: the name of the table; a second one, for what has been forgotten, ends in ``_forgotten``. Make both
         with ``create_table()``, or out of ``metadata`` in a migration.
     timeout: seconds (0.01 to 60) for each statement, lock waits included; the server itself sees to it (MySQL, other
