@@ -395,6 +395,8 @@ def test_a_task_that_is_cancelled_takes_nobody_down(engine: Engine, cancelled: i
     results = asyncio.run(run())
     assert isinstance(results.pop(cancelled), asyncio.CancelledError)
     assert results == [2 * item for item in (1, 2, 3, 4) if item != cancelled + 1]
+    # Whoever left while it waited is not asked for any more.
+    assert cancelled == 0 or not any(cancelled + 1 in batch for batch in engine.batches)
 
 
 def test_a_task_that_is_cancelled_while_its_batch_is_under_way_takes_nobody_down(engine: Engine) -> None:
