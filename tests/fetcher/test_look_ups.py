@@ -293,6 +293,8 @@ def interrupted(within: float) -> Iterator[None]:
         signal.signal(signal.SIGUSR1, before)
 
 
+# Where one comes in a destructor or a callback of a weak reference, CPython ignores it, and says so.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_exception_out_of_a_signal_handler_leaves_no_place_taken(resolver: Resolver) -> None:
     before = threading.active_count()
     raised = 0
