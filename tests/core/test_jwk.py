@@ -11,7 +11,7 @@ from joserfc.jwk import RSAKey
 
 from private_key_jwt._core import jwk as jwk_module
 from private_key_jwt._core.algorithms import ALGORITHMS
-from private_key_jwt._core.jwk import PRIVATE_MEMBERS, Member, private_members, read_member
+from private_key_jwt._core.jwk import PRIVATE_MEMBERS, Member, holds_surrogate, private_members, read_member
 from support import b64, ec_jwk, ec_key, integer, jwk, okp_jwk, okp_key, private_key
 
 RSA_ALGS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
@@ -49,6 +49,7 @@ def test_a_key_fits_the_algorithms_of_its_type_and_curve_or_the_one_it_names(
     read = read_member(member)
     assert (read.algs, read.kind, read.fault, read.kid) == (algs, kind, None, "k1")
     assert all(read.fault_for(alg, [alg]) is None for alg in algs)
+    assert all(key.kid == read.kid for key in read.keys)
 
 
 @pytest.mark.parametrize(
@@ -183,6 +184,14 @@ def test_a_faulty_member_says_of_what_kind_it_calls_itself(member: object, kind:
 
 def test_every_private_member_is_named() -> None:
     assert fault(jwk(d="AA", p="AA", qi="")).startswith("it holds private members: d, p (")
+
+
+@pytest.mark.parametrize(
+    "value", ["\ud800", ["\ud800", {"a": 1}], [["\ud800"], 1], {"\ud800": 1}, {"a": "\ud800", "b": {}}]
+)
+def test_a_lone_surrogate_is_found_wherever_it_stands(value: object) -> None:
+    assert holds_surrogate(value)
+    assert not holds_surrogate([{"é": ["\U0001f600", 1, None, True]}])
 
 
 def test_what_must_be_refused_for_what_it_says_is_not_imported(monkeypatch: pytest.MonkeyPatch) -> None:
