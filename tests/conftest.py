@@ -68,7 +68,7 @@ def edge(request: pytest.FixtureRequest) -> Iterator[Edge]:
 
 @pytest.fixture
 def untraced() -> Iterator[None]:
-    """Trace nothing for coverage: thousands of examples, or hundreds of threads, take minutes and cover nothing more."""
+    """Trace nothing for coverage: thousands of examples, or hundreds of threads, would take minutes."""
     running = coverage.Coverage.current()
     if running is not None:
         running.stop()

@@ -27,7 +27,8 @@ class Scenario:
 
     def __init__(self, store: str, directory: Path, workers: int, scale: float) -> None:
         self.scale = scale
-        ttl, window = max(1.0, 4 * scale), max(1.0, 3 * scale)
+        # A fleet has two fetches a window, for new keys too: the ttl leaves time for a few windows.
+        ttl, window = max(3.0, 8 * scale), max(1.0, 2 * scale)
         self.record = Record(Limits(ttl=ttl, window=window, fetch_timeout=2, store_timeout=3))
         self.store = STORES[store](directory)
         self.jwks = JWKSServer(directory)

@@ -24,7 +24,7 @@ from private_key_jwt import (
     TemporarilyUnavailable,
 )
 from private_key_jwt.fetcher import _fetchers
-from private_key_jwt.fetcher._fetches import FetchSlots, fetch_slots
+from private_key_jwt.fetcher._fetches import DONE, Fetch, FetchSlots, RefreshRequest, fetch_slots
 from private_key_jwt.stores import JWKSDocument
 from support import jwk, registered
 
@@ -262,6 +262,19 @@ def test_a_fetch_that_hung_gives_back_no_claim_but_its_own(publisher: Publisher)
             with pytest.raises(InvalidClient):
                 fetcher.get_key(registered(publisher.uri()), "RS256", kid)
     assert publisher.count == 2
+
+
+def test_a_fetch_that_was_interrupted_ends_once_and_does_not_run() -> None:
+    async def run() -> None:
+        fetcher = AsyncJWKSFetcher(LOOPBACK)
+        request = RefreshRequest("https://publisher.example/", None, forced=False, known=None)
+        fetch = Fetch(request, 0.0, asyncio.get_running_loop().create_future())
+        assert not fetcher._is_running(fetch)
+        for _ in range(2):
+            fetcher._finish(fetch, DONE)
+        assert fetch.handle.done()
+
+    asyncio.run(run())
 
 
 # Threads

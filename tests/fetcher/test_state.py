@@ -15,7 +15,7 @@ from private_key_jwt._core.freshness import Entry, Instant, KeyQuery, new_entry
 from private_key_jwt._core.jwk_set import KeySet, key_set
 from private_key_jwt.events import log_events
 from private_key_jwt.fetcher import _flow
-from private_key_jwt.fetcher._fetches import DONE, Fetch, Outcome, RefreshRequest, Status, fetch_slots
+from private_key_jwt.fetcher._fetches import DONE, Ending, Fetch, Outcome, RefreshRequest, Status, fetch_slots
 from private_key_jwt.fetcher._state import FetcherState
 from private_key_jwt.stores import JWKSDocument
 from private_key_jwt.testing import Clock
@@ -215,3 +215,22 @@ def test_a_fetch_ends_once(state: FetcherState[None]) -> None:
     state.finish(fetch, Outcome(Status.FAILED, "again"))
     assert fetch.outcome is DONE
     assert len(fetch_slots) == taken
+
+
+def test_a_refresh_ahead_of_a_set_that_was_evicted_meanwhile_keeps_none(state: FetcherState[None]) -> None:
+    request = RefreshRequest(URI, QUERY, forced=False, known=None, ahead=True)
+    state.note_sent(Fetch(request, 0, None))
+    assert state.entry(URI) is None
+
+
+def test_the_end_of_a_fetch_calls_each_who_waits_once() -> None:
+    ending, called = Ending(), list[str]()
+    ending.add_callback("a", lambda: called.append("a"))
+    ending.add_callback("b", lambda: called.append("b"))
+    ending.remove_callback("b")
+    ending.wait(0)
+    ending.end()
+    ending._call("a")
+    ending.add_callback("c", lambda: called.append("c"))
+    ending.wait(-1)
+    assert called == ["a", "c"]

@@ -69,7 +69,7 @@ class Fetch(Generic[Handle]):
     handle: Handle
     number: int = 0
     started_at: float = 0.0
-    claimed_at: float | None = None
+    claimed_at: float = 0.0
     runner: Any = None
     outcome: Outcome | None = field(default=None)
 

@@ -38,8 +38,7 @@ class KeySets:
 
     def replace(self, jwks_uri: str, entry: Entry) -> None:
         """Change an entry that is kept; it leaves no later for that."""
-        if jwks_uri in self._entries:
-            self._entries[jwks_uri] = entry
+        self._entries[jwks_uri] = entry
 
     def copy(self) -> KeySets:
         """Return the same sets, in the order in which they were asked for.

@@ -172,8 +172,7 @@ class FetcherState(Generic[Handle]):
         with self._lock:
             spending = self._budgets.of(fetch.jwks_uri, now)
             spending.claim_from = now + LOOK_EVERY
-            if fetch.claimed_at is not None:
-                spending.fetches.give_back(fetch.claimed_at)
+            spending.fetches.give_back(fetch.claimed_at)
 
     def may_wait_for_others(self, jwks_uri: str) -> bool:
         """Report, once for each fetch that others can make, whether to wait for theirs."""
