@@ -60,7 +60,12 @@ def _import_lazy_names() -> None:
 
 def _configure_django() -> None:
     """Make the modules for Django importable: they define models."""
-    applications = ["django.contrib.auth", "django.contrib.contenttypes", "oauth2_provider"]
+    applications = [
+        "django.contrib.auth",
+        "django.contrib.contenttypes",
+        "oauth2_provider",
+        "private_key_jwt.stores.django",
+    ]
     settings.configure(INSTALLED_APPS=applications)
     django.setup()
 

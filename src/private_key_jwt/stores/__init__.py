@@ -2,73 +2,60 @@
 
 What needs an extra is imported when it is asked for.
 
-Which replay store
-==================
+## Which replay store
 
-Take the first line that is true of you:
+Take the first line that is true of you.
 
-=============================  ==========================  =====================================================
-you have                       take                        what a crash, or a failover, can lose
-=============================  ==========================  =====================================================
-one process                    MemoryReplayStore           all marks, with the process
-one host, several workers      SQLiteReplayStore           nothing when a process is killed; the last moments at a
-                                                           power failure, and with ``synchronous="FULL"`` nothing
-Django                         DjangoReplayStore           what its database loses: see SQL
-PostgreSQL, MariaDB, MySQL     SQLAlchemyReplayStore       nothing that was acknowledged, with
-                                                           ``synchronous_commit = on`` (PostgreSQL) or
-                                                           ``innodb_flush_log_at_trx_commit = 1``; in a failover,
-                                                           what the replica had not received, unless replication
-                                                           is synchronous
-Redis or Valkey                RedisReplayStore            with ``appendonly yes`` and ``appendfsync always`` nothing
-                                                           in a restart; with ``everysec`` a second of marks; in a
-                                                           failover, what the replica had not received
-Memcached, by Django's cache   DjangoCacheReplayStore      all marks, with the server
-=============================  ==========================  =====================================================
+| you have | take | what a crash, or a failover, can lose |
+|---|---|---|
+| one process | `MemoryReplayStore` | all marks, with the process |
+| one host, several workers | `SQLiteReplayStore` | the last moments before a power failure (`FULL`: nothing) |
+| Django | `DjangoReplayStore` | what its database loses: the next line |
+| PostgreSQL, MariaDB, MySQL | `SQLAlchemyReplayStore` | crash: nothing; failover: what the replica had not received |
+| Redis, Valkey | `RedisReplayStore` | crash: by `appendfsync`; failover: what the replica had not received |
+| Memcached, by Django's cache | `DjangoCacheReplayStore` | all marks, with the server |
+
+In the engines' own words: PostgreSQL keeps what it acknowledged with `synchronous_commit = on`, MariaDB and MySQL with
+`innodb_flush_log_at_trx_commit = 1`; Redis with `appendonly yes` and `appendfsync always`, and with `everysec` all but
+the last second. Only synchronous replication makes a failover lose nothing.
 
 A mark that is lost lets its assertion in a second time, until the assertion expires: minutes, and to whoever has it.
-A store that does not answer lets nobody in. Async servers take the store of the same name with ``Async`` in front, or
+A store that does not answer lets nobody in. Async servers take the store of the same name with `Async` in front, or
 any of the others: SQLite and Django serve all tasks that wait in one thread, and what is left is called in a thread.
 
-What a mark costs
-=================
+## What a mark costs
 
 A mark is a key of 32 bytes and its time. Measured with 50,000 of them, index included: 127 bytes in MemoryReplayStore,
 106 in SQLite, 141 in Redis, 186 in PostgreSQL, 210 in MariaDB. It is kept until no host can accept its assertion any
 more: with the defaults for at most 300 s of lifetime, 300 s for the longest leeway that a policy can have, and twice
 the leeway, say 630 s; clients whose assertions live for a minute leave it there for six and a half minutes. So the
-marks that live are the rate times 630 s at most:
+marks that live are the rate times 630 s at most.
 
-==================  ==============  =============================  ===========================================
-verifications/s     live marks      memory of the store            a store that serves that
-==================  ==============  =============================  ===========================================
-100                 0.06 million    10 MB                          any
-10,000              6.3 million     0.9 GB (Redis), 1.2 GB         one Redis, or one PostgreSQL
-                                    (PostgreSQL)
-100,000             63 million      9 GB (Redis)                   Redis Cluster of some nodes
-1,000,000           630 million     89 GB (Redis)                  Redis Cluster of ten nodes and more
-==================  ==============  =============================  ===========================================
+| verifications/s | live marks | memory of the store | a store that holds that |
+|---|---|---|---|
+| 100 | 0.06 million | 10 MB | any |
+| 10,000 | 6.3 million | 0.9 GB (Redis), 1.2 GB (PostgreSQL) | one Redis, or one PostgreSQL |
+| 100,000 | 63 million | 9 GB (Redis) | a Redis Cluster of some nodes |
+| 1,000,000 | 630 million | 89 GB (Redis) | a Redis Cluster of ten nodes and more |
 
-Keys are digests, so that a cluster spreads them evenly, and no add needs a second node. ``python
-benchmarks/replay_stores.py`` measures adds on your machine, beside the engine's bare operation; with ``--against SRC``,
+Keys are digests, so that a cluster spreads them evenly, and no add needs a second node. `python
+benchmarks/replay_stores.py` measures adds on your machine, beside the engine's bare operation; with `--against SRC`,
 beside another version's source. Over a network each add waits for a round trip (SQL: two) whatever the engine does, and
-those who wait share it. Adds a second beside version 0.1.0, as ratios that hold on a busy machine too (``--short
---against``, two cores under a load of 25 to 30, medians of 5 rounds of 800):
+those who wait share it. Adds a second beside version 0.1.0, as ratios, which hold on a busy machine too (`--short
+--against`; two cores under a load of 25 to 30; medians of 5 rounds of 800):
 
-==============================  =========  =====================
-store                           callers    adds, times 0.1.0's
-==============================  =========  =====================
-SQLAlchemy, PostgreSQL          1 thread   2.3
-SQLAlchemy, PostgreSQL          16         3.4
-AsyncSQLAlchemy, PostgreSQL     1 task     1.2
-AsyncSQLAlchemy, PostgreSQL     16         6.4
-AsyncSQLAlchemy, PostgreSQL     64         13
-SQLite, ``FULL``                16         2.5
-SQLite in an event loop         1 task     1.0
-SQLite in an event loop         32         1.6 (half the processor time)
-==============================  =========  =====================
+| store | callers | adds, times 0.1.0's |
+|---|---|---|
+| SQLAlchemy, PostgreSQL | 1 thread | 2.3 |
+| | 16 threads | 3.4 |
+| AsyncSQLAlchemy, PostgreSQL | 1 task | 1.2 |
+| | 16 tasks | 6.4 |
+| | 64 tasks | 13 |
+| SQLite, `FULL` | 16 threads | 2.5 |
+| SQLite in an event loop | 1 task | 1.0 |
+| | 32 tasks | 1.6, for half the processor time |
 
-What cannot keep the promise
-============================
+## What cannot keep the promise
 
 Several writable masters (circular replication, MySQL NDB, KeyDB's active replicas, Redis Enterprise's Active-Active,
 a client that fails over to another writable server): each would accept once. So would two files (a hard link, or a
@@ -76,12 +63,11 @@ file that is mounted into a container: mount its directory), and a file system t
 group replication decide at commit, on all nodes at once, and are sound. MySQL itself was not run in the tests of this
 library; MariaDB, PostgreSQL, SQLite, Redis and Valkey were.
 
-Caches of JWK Sets
-==================
+## Caches of JWK Sets
 
-A fetcher without one is right. Hosts that share one fetch each set once for all, and have one budget: RedisJWKSCache
-(any number of hosts; ages by the server's clock), SQLiteJWKSCache (one host), DjangoJWKSCache (what the project has).
-A loss, or an eviction, costs a fetch. Whoever can write to a shared cache can add keys to a client.
+A fetcher without one is right. Hosts that share one fetch each set once for all, and have one budget: `RedisJWKSCache`
+(any number of hosts; ages by the server's clock), `SQLiteJWKSCache` (one host), `DjangoJWKSCache` (what the project
+has). A loss, or an eviction, costs a fetch. Whoever can write to a shared cache can add keys to a client.
 """
 
 from __future__ import annotations
