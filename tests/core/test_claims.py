@@ -330,6 +330,32 @@ def test_a_time_may_be_that_of_the_expiry(name: str) -> None:
     assert times(**changes)[1] == NOW + 10
 
 
+@pytest.mark.parametrize(
+    "changes", [{}, {"iat": UNSET}, {"iat": NOW + 20}, {"nbf": NOW + 30}, {"iat": NOW - 200}, {"exp": NOW + 290.5}]
+)
+def test_the_window_of_an_assertion_is_when_its_times_are_taken(changes: dict[str, Any]) -> None:
+    found = step.window(claims(**changes), POLICY)
+    assert found is not None
+    first, last = found
+    for now in (first + 0.001, (first + last) / 2, last - 0.001):
+        step.check_times(claims(**changes), POLICY, now)
+    for now in (first - 0.001, last + 0.001):
+        with pytest.raises(InvalidClient):
+            step.check_times(claims(**changes), POLICY, now)
+
+
+def test_there_is_no_window_without_times_that_fit() -> None:
+    odd: list[dict[str, Any]] = [
+        {"exp": UNSET},
+        {"exp": "x"},
+        {"iat": None},
+        {"nbf": NOW + 999},
+        {"iat": NOW - 900},
+        {"iat": NOW + 65},
+    ]
+    assert [step.window(claims(**changes), POLICY) for changes in odd] == [None] * len(odd)
+
+
 # Which one
 
 

@@ -23,9 +23,12 @@ __all__ = [
     "check_not_expired",
     "check_times",
     "identify",
+    "window",
 ]
 
 MAX_JTI_BYTES = 256
+
+_TIME_CLAIMS: tuple[Check, Check, Check] = ("exp", "iat", "nbf")
 
 # Beyond this a double no longer tells one second from the next.
 _LAST_TIME = 2**53
@@ -202,6 +205,17 @@ def _ahead(check: Check, value: float, now: float, leeway: float) -> InvalidClie
 
 def _after_exp(check: Check, seconds: float) -> InvalidClient:
     return _invalid(check, f"expected {check} not after exp, and it is {seconds:.0f} s after it")
+
+
+def window(claims: Claims, policy: AssertionPolicy) -> tuple[float, float] | None:
+    """Return the first and the last instant at which ``check_times`` takes the times; None where there is none."""
+    try:
+        exp, *starts = (_time(claims, check) or 0 for check in _TIME_CLAIMS)
+        first, last = max(exp - policy.max_lifetime, *starts) - policy.leeway, exp + policy.leeway
+        check_times(claims, policy, (first + last) / 2)
+    except InvalidClient:
+        return None
+    return max(first, 0), last
 
 
 def check_jti(claims: Claims) -> str:

@@ -1,7 +1,7 @@
 """The recipe on one assertion, a check at a time: what `explain` shows.
 
-No rule stands here. ``_run`` calls the stages of the verifier in the verifier's order, and the names of
-their checks say how far an assertion came.
+No rule stands here: ``_run`` calls the stages of ``recipe.py`` in their order, and the check that a refusal names says
+how far an assertion came.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from .._core import claims
 from .._core.checks import Check
 from .._core.header import Header
 from .._core.jwk_set import VerificationKey
@@ -62,7 +63,6 @@ ROWS = (
 )
 
 
-_LAST_TIME = 2**53
 _PLACES: dict[str | None, int] = {row.check: place for place, row in enumerate(ROWS)}
 
 
@@ -151,7 +151,7 @@ def examine(question: Question) -> Report:
         _findings(question, work, failures, last),
         next(iter(failures.values()), None),
         attempt.now if times == ["exp"] and attempt.policy.max_lifetime == question.policy.max_lifetime else None,
-        _accepted(work, question.policy),
+        claims.window(dict(work.claims), question.policy) if hasattr(work, "client_id") else None,
         work.jti_hash,
     )
 
@@ -168,17 +168,6 @@ def _eased(question: Question, work: Verification, error: AuthenticationError) -
     if eased == question or error.check == "lifetime":
         eased = replace(question, policy=replace(question.policy, leeway=LONGEST_LEEWAY, max_lifetime=LONGEST_LIFETIME))
     return None if eased == question else eased
-
-
-def _accepted(work: Verification, policy: AssertionPolicy) -> tuple[float, float] | None:
-    """The instants between which a server takes the times of an assertion, by its own clock."""
-    try:
-        exp = float(work.claims["exp"])
-        starts = [float(work.claims[name]) for name in ("iat", "nbf") if name in work.claims]
-    except (AttributeError, LookupError, TypeError, ValueError, OverflowError):
-        return None
-    first = max([exp - policy.max_lifetime, *starts]) - policy.leeway
-    return (first, exp + policy.leeway) if 0 <= first < exp + policy.leeway <= _LAST_TIME else None
 
 
 def _findings(

@@ -275,4 +275,4 @@ def check_settings(verifier: object, kind: type, *, max_body: object, **flags: o
 
 
 def _invalid(detail: str) -> InvalidRequest:
-    return InvalidRequest(Reason.INVALID_REQUEST, detail)
+    return InvalidRequest(Reason.INVALID_REQUEST, detail, "request")

@@ -9,8 +9,10 @@ from ..policy import JWKSPolicy
 
 
 class ReplayStore(Protocol):
-    """Remembers keys until they expire. Every verifier that shares an audience must share one store, and have
-    the same leeway: a mark lives as long as the verifier that made it would accept.
+    """Remembers keys until they expire. Verifiers that share an audience share one store.
+
+    ``expires_at`` is not the assertion's ``exp``: it is so much later that each mark outlives what any policy and any
+    host could accept. ``private_key_jwt.testing.ReplayStoreContract`` tests a store of your own.
 
     ``add`` is one atomic step: of any number of callers, in any number of threads, processes and hosts that
     share the store, exactly one gets True for a key until ``expires_at``. It never forgets a live key to

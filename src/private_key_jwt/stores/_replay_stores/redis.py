@@ -59,7 +59,7 @@ import redis
 import redis.asyncio
 
 from ..._text import one_line
-from ..._validation import check_number
+from ..._validation import check_handler, check_number
 from ...events import OnEvent, StoreUnfit, emit, log_events
 from ...exceptions import ConfigurationError, PrivateKeyJWTError
 from .._redis_check import CONFIG_PATTERN, describe_servers
@@ -132,7 +132,7 @@ class RedisReplayStore:
     client: your ``redis.Redis`` (also ``sentinel.master_for(…)``) or ``redis.RedisCluster``, or one of a class
         derived from them; it is not closed. Give it timeouts, and a Cluster's no retries: redis-py sends a
         command again when the connection was lost before the answer, and an add that was done, sent again,
-        reads as ``replayed``. Nothing is accepted twice, but an honest client is told that it replayed.
+        reads as ``replayed``. Nothing is accepted twice, but an honest client is refused as ``replayed``.
         (To a single server nothing is sent twice, whatever the client's retries.)
     prefix: goes in front of each key. Stores with different prefixes know nothing of each other.
     margin: seconds (0 to 86,400) for which a mark outlives its expiry. Redis counts a mark's time to live
@@ -141,7 +141,7 @@ class RedisReplayStore:
         margin covers differences and steps, of hosts and of the server, up to itself; larger ones no
         engine can cover that expires by itself.
     timeout: seconds (0.01 to 60) that an add waits for those that were sent before it.
-    on_event: is told of a ``StoreUnfit``; unless given, it is logged.
+    on_event: a function to which a ``StoreUnfit`` is reported; unless given, it is logged.
 
     An add is one atomic ``SET … NX PX`` on one key. All adds that wait go in one round trip; what is no plain
     answer (a lost connection, a timeout, a full or read-only server) raises: the assertion is refused, and a
@@ -172,8 +172,7 @@ class RedisReplayStore:
         on_event: OnEvent | None = None,
     ) -> None:
         check_timeout(timeout)
-        if on_event is not None and not callable(on_event):
-            raise ConfigurationError("on_event must be a function that takes an event")
+        check_handler(on_event)
         self._on_event = on_event or log_events
         self._client = sync_client(client)
         self._marks = _Marks(prefix, margin)
@@ -268,8 +267,7 @@ class AsyncRedisReplayStore:
         on_event: OnEvent | None = None,
     ) -> None:
         check_timeout(timeout)
-        if on_event is not None and not callable(on_event):
-            raise ConfigurationError("on_event must be a function that takes an event")
+        check_handler(on_event)
         self._on_event = on_event or log_events
         self._client = async_client(client)
         self._marks = _Marks(prefix, margin)
