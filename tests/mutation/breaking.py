@@ -46,7 +46,13 @@ def _run(tree: Path, tests: Sequence[str]) -> tuple[int, str]:
     command = [sys.executable, "-m", "pytest", *settings, *tests]
     try:
         ended = subprocess.run(
-            command, cwd=tree, env=environment, capture_output=True, text=True, timeout=_TIMEOUT * len(tests), check=False
+            command,
+            cwd=tree,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT * len(tests),
+            check=False,
         )
     except subprocess.TimeoutExpired:
         return 1, "FAILED in time"

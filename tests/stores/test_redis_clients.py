@@ -170,7 +170,7 @@ def test_config_may_be_forbidden_and_info_too(
     assert store.add(fresh_key(), NOW + 100, NOW)
     (record,) = caplog.records
     assert record.message.startswith(
-        f"StoreUnfit: store={store_name(edge)} detail=\"nobody knows whether it is fit: replay_store_unavailable:"
+        f'StoreUnfit: store={store_name(edge)} detail="nobody knows whether it is fit: replay_store_unavailable:'
         f" {store_name(edge)}: NoPermissionError: "
     )
     assert "no permissions to run the 'info' command" in record.message
