@@ -10,6 +10,7 @@ import pytest
 
 from edges import AsyncEdge, Edge, SyncEdge
 from loopback import Publisher
+from private_key_jwt import events
 from private_key_jwt.testing import Clock
 
 START = 1_700_000_000
@@ -25,6 +26,7 @@ _SLOW = (
     "clients/test_node_clients.py",
     "integrations/test_authorization_servers.py",
     "integrations/test_dpop.py",
+    "integrations/test_production_example.py",
     "integrations/test_refusals.py",
     "integrations/test_workers.py",
     "stores/test_django.py",
@@ -56,6 +58,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     not_run = [reason.removeprefix("Skipped: ") for reason in reasons if "not run: " in reason]
     for reason in sorted(set(not_run)):
         terminalreporter.write_line(f"{not_run.count(reason)} tests {reason}", yellow=True)
+
+
+@pytest.fixture(autouse=True)
+def _lines_of_this_test() -> None:
+    """Count log lines from zero: what the test before wrote within this second leaves out none of this one's."""
+    for second in events._seconds.values():
+        second.end, second.lines = 0, 0
 
 
 @pytest.fixture(params=[SyncEdge, AsyncEdge], ids=["sync", "async"])
