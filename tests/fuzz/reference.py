@@ -174,7 +174,8 @@ ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 def token_request(pairs: list[tuple[str, str]], authorization: str | None) -> tuple[str, str | None] | None:
     """Assertion and ``client_id`` of a parsed form."""
-    found = {name: [value for each, value in pairs if each == name] for name, _ in pairs}
+    # A parameter without a value counts as omitted (RFC 6749 section 3.2).
+    found = {name: [value for each, value in pairs if each == name and value] for name, value in pairs if value}
     if not found.get("client_assertion") and not found.get("client_assertion_type"):
         return None
     names = ("client_assertion", "client_assertion_type", "client_id", "client_secret")
@@ -182,6 +183,6 @@ def token_request(pairs: list[tuple[str, str]], authorization: str | None) -> tu
         raise Refused("twice")
     if "client_secret" in found or authorization is not None:
         raise Refused("two ways")
-    if found.get("client_assertion_type") != [ASSERTION_TYPE] or found.get("client_assertion", [""]) == [""]:
+    if found.get("client_assertion_type") != [ASSERTION_TYPE] or "client_assertion" not in found:
         raise Refused("half")
-    return found["client_assertion"][0], found.get("client_id", [None])[0] or None
+    return found["client_assertion"][0], found.get("client_id", [None])[0]
