@@ -259,6 +259,33 @@ def test_an_interrupted_leader_answers_the_others_with_an_error(engine: Engine) 
     assert combiner.submit(4) == 8
 
 
+class InterruptedAnswers(list[int]):
+    """Answers, of which only some are handed out before a signal handler raises."""
+
+    def __iter__(self) -> Iterator[int]:
+        yield from self[:2]
+        raise KeyboardInterrupt
+
+
+def test_a_leader_that_is_interrupted_while_it_answers_takes_no_answer_back(engine: Engine) -> None:
+    combiner: Combiner[int, int] = Combiner(
+        lambda items: InterruptedAnswers(engine.run(items)) if len(items) > 1 else engine.run(items),  # type: ignore[arg-type]
+        timeout=WAIT,
+    )
+    calls = Calls(combiner)
+    engine.free.clear()
+    calls.start(1)
+    eventually(lambda: engine.batches == [[1]])
+    for item in (2, 3, 4):
+        calls.start(item)
+        queued(combiner, item - 1)
+    engine.free.set()
+    calls.finish()
+    assert isinstance(calls.results[2], KeyboardInterrupt)
+    assert calls.results[3] == 6
+    assert repr(calls.results[4]) == "RuntimeError('the thread of this batch was interrupted')"
+
+
 def test_exceptions_out_of_signal_handlers_leave_nothing_behind() -> None:
     """Wherever they come: the main thread calls, and is interrupted thousands of times."""
 

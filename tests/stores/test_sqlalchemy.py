@@ -19,6 +19,7 @@ from sqlalchemy.schema import CreateTable
 import children
 from private_key_jwt import ConfigurationError, Reason, TemporarilyUnavailable
 from private_key_jwt.stores import AsyncSQLAlchemyReplayStore, SQLAlchemyReplayStore
+from private_key_jwt.stores._replay_stores.sql import Add
 from stores import postgres
 from stores.places import MARIADB, NOW, POSTGRESQL, SQLITE, Place, Worker, accepted, make_place, new_key, refusal
 
@@ -230,6 +231,49 @@ def test_the_next_user_of_a_connection_has_no_limit(tmp_path: Path) -> None:
         assert connection.execute(text("SHOW statement_timeout")).scalar() == "0"
         assert connection.get_isolation_level() == "READ COMMITTED"
     place.close()
+
+
+def add_together(worker: Worker, *adds: Add) -> list[bool | str]:
+    """One batch: True, False, or what nobody can tell, in words."""
+    answers = worker.finish(worker.store._add_all(list(adds)))
+    return [answer if isinstance(answer, bool) else answer.detail for answer in answers]
+
+
+def test_each_add_of_a_batch_gets_the_answer_that_it_would_get_alone(pg: Place) -> None:
+    worker, keys = pg.worker(), [new_key() for _ in range(6)]
+    assert worker.add(keys[0], NOW + 10, NOW)
+    assert worker.add(keys[1], NOW + 60, NOW)
+    answers = add_together(
+        worker,
+        Add(keys[2], NOW + 60, NOW),  # new
+        Add(keys[0], NOW + 100, NOW + 20),  # expired by its own clock, and live by that of the first
+        Add(keys[1], NOW + 100, NOW + 20),  # live by both
+        Add(keys[3], NOW + 60, NOW),  # twice in one batch
+        Add(keys[3], NOW + 60, NOW),
+        Add(keys[4], NOW + 5, NOW),  # twice, and the second when the first has expired
+        Add(keys[4], NOW + 100, NOW + 6),
+    )
+    assert answers == [True, True, False, True, False, True, True]
+    assert [worker.add(key, NOW + 200, NOW + 50) for key in keys] == [False] * 5 + [True]
+
+
+def test_a_clock_set_back_refuses_its_own_add_and_no_other_of_the_batch(pg: Place) -> None:
+    worker, key = pg.worker(), new_key()
+    pg.execute(f"INSERT INTO {{t}}_forgotten VALUES (1, {NOW + 60})")
+    answers = add_together(
+        worker, Add(new_key(), NOW + 61, NOW), Add(key, NOW + 60, NOW), Add(new_key(), NOW + 90, NOW)
+    )
+    assert [answer is True for answer in answers] == [True, False, True]
+    assert "clock" in str(answers[1])
+    assert pg.count() == 2
+
+
+def test_batches_of_every_size_mark_each_key_once(pg: Place) -> None:
+    worker = pg.worker(timeout=20)
+    for size in (1, 2, 3, 5, 17, 100, 256):
+        adds = [Add(new_key(), NOW + 60, NOW) for _ in range(size)]
+        assert add_together(worker, *adds) == [True] * size
+        assert add_together(worker, *reversed(adds)) == [False] * size
 
 
 def test_a_missing_table_says_what_to_call(place: Place) -> None:
