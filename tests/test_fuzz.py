@@ -41,7 +41,7 @@ def outcome(assertion: Any) -> str:
     try:
         return verifier().verify(assertion).client_id
     except AuthenticationError as error:
-        assert len(error.detail) <= 200
+        assert len(error.detail) <= 300
         assert error.detail.isascii()
         assert error.detail.isprintable()
         assert error.to_response().body["error"] == "invalid_client"

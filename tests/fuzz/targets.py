@@ -67,7 +67,7 @@ def refused(call: Callable[[], Any]) -> AuthenticationError | None:
     try:
         call()
     except AuthenticationError as error:
-        assert len(error.detail) <= 200, error.detail
+        assert len(error.detail) <= 300, error.detail
         assert error.detail.isascii(), error.detail
         assert error.detail.isprintable(), error.detail
         return error
