@@ -240,21 +240,23 @@ def add_together(worker: Worker, *adds: Add) -> list[bool | str]:
 
 
 def test_each_add_of_a_batch_gets_the_answer_that_it_would_get_alone(pg: Place) -> None:
-    worker, keys = pg.worker(), [new_key() for _ in range(6)]
+    worker, keys = pg.worker(), [new_key() for _ in range(7)]
     assert worker.add(keys[0], NOW + 10, NOW)
+    assert worker.add(keys[5], NOW + 10, NOW)
     assert worker.add(keys[1], NOW + 60, NOW)
     answers = add_together(
         worker,
         Add(keys[2], NOW + 60, NOW),  # new
         Add(keys[0], NOW + 100, NOW + 20),  # expired by its own clock, and live by that of the first
         Add(keys[1], NOW + 100, NOW + 20),  # live by both
+        Add(keys[5], NOW + 100, NOW + 5),  # live by its own clock, and expired by that of others
         Add(keys[3], NOW + 60, NOW),  # twice in one batch
         Add(keys[3], NOW + 60, NOW),
         Add(keys[4], NOW + 5, NOW),  # twice, and the second when the first has expired
         Add(keys[4], NOW + 100, NOW + 6),
     )
-    assert answers == [True, True, False, True, False, True, True]
-    assert [worker.add(key, NOW + 200, NOW + 50) for key in keys] == [False] * 5 + [True]
+    assert answers == [True, True, False, False, True, False, True, True]
+    assert [worker.add(key, NOW + 200, NOW + 50) for key in keys] == [False] * 5 + [True, True]
 
 
 def test_a_clock_set_back_refuses_its_own_add_and_no_other_of_the_batch(pg: Place) -> None:
