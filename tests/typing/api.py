@@ -14,12 +14,16 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from private_key_jwt import (
     AssertionPolicy,
     AsyncClientAssertionVerifier,
+    AsyncClients,
     AsyncJWKSCache,
     AsyncJWKSFetcher,
+    AsyncKeySource,
     AsyncPendingAssertion,
     AsyncReplayStore,
     AuthenticationError,
+    Check,
     ClientAssertionVerifier,
+    Clients,
     ConfigurationError,
     ErrorResponse,
     InvalidClient,
@@ -29,6 +33,7 @@ from private_key_jwt import (
     JWKSFetcher,
     JWKSPolicy,
     KeySet,
+    KeySource,
     MemoryJWKSCache,
     MemoryReplayStore,
     PendingAssertion,
@@ -64,6 +69,7 @@ from private_key_jwt.events import (
     emit,
     log_events,
 )
+from private_key_jwt.fetcher import fetch_document
 from private_key_jwt.ledgerbee import AsyncPortalSSO, Handoff, Membership, PortalSSO, PortalSSOError, Provisioned, Role
 from private_key_jwt.stores import (
     AsyncRedisJWKSCache,
@@ -144,6 +150,22 @@ class OwnCache:
 class OwnKeySource:
     def get_key(self, client: RegisteredClient, alg: str, kid: str | None) -> VerificationKey:
         raise TemporarilyUnavailable(Reason.JWKS_UNAVAILABLE, f"{client.client_id}: no {alg} key {kid}")
+
+
+class OwnAsyncKeySource:
+    async def get_key(self, client: RegisteredClient, alg: str, kid: str | None) -> VerificationKey:
+        return OwnKeySource().get_key(client, alg, kid)
+
+
+key_source: KeySource = OwnKeySource()
+async_key_source: AsyncKeySource = OwnAsyncKeySource()
+clients: Clients = {}
+async_clients: AsyncClients = clients
+first_check: Check = "size"
+
+
+def document() -> object:
+    return fetch_document("https://acme.example/jwks.json", JWKSPolicy())
 
 
 def stores(connection: redis.Redis) -> list[ReplayStore]:

@@ -18,8 +18,10 @@ from private_key_jwt import (
     AuthenticationError,
     ClientAssertionVerifier,
     InvalidClient,
+    JWKSCache,
     PendingAssertion,
     Reason,
+    ReplayStore,
     VerifiedAssertion,
 )
 from private_key_jwt.events import OnEvent
@@ -37,6 +39,7 @@ from private_key_jwt.integrations import (
 from private_key_jwt.integrations import django as in_django
 from private_key_jwt.integrations import flask as in_flask
 from private_key_jwt.integrations import starlette as in_starlette
+from private_key_jwt.stores import DjangoCacheReplayStore, DjangoJWKSCache, DjangoReplayStore
 
 
 def wsgi(verifier: ClientAssertionVerifier, environ: Mapping[str, Any]) -> Answer | str:
@@ -138,5 +141,8 @@ django_settings = (
     oauth_toolkit.check_issuer,
     oauth_toolkit.registered_applications(signing_algs=["RS256"]),
 )
+
+django_stores: list[ReplayStore] = [DjangoReplayStore(), DjangoCacheReplayStore("default")]
+django_cache: JWKSCache = DjangoJWKSCache("default")
 
 metrics: OnEvent = otel.OpenTelemetryEvents(meter_provider=MeterProvider(), by_client=True)

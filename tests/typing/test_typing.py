@@ -13,8 +13,8 @@ import private_key_jwt
 _SOURCE = Path(private_key_jwt.__file__).parent
 _PROJECTS = [Path(__file__).with_name(name) for name in ("api.py", "frameworks.py")]
 # The command line is run; what Django imports by its dotted name stands in a project's settings; the recipe is for who
-# writes a verifier, and its VerifiedAssertion is the package's.
-_NOT_IMPORTED = {"cli", "__main__", "integrations.apps", "recipe"}
+# writes a verifier, and its VerifiedAssertion is the package's; the runbook is read.
+_NOT_IMPORTED = ("cli.", "__main__", "integrations.apps", "stores.django", "recipe", "runbook")
 
 
 def public_modules() -> dict[str, Path]:
@@ -23,7 +23,11 @@ def public_modules() -> dict[str, Path]:
     for path in _SOURCE.rglob("*.py"):
         parts = path.relative_to(_SOURCE).with_suffix("").parts
         name = ".".join(parts).removesuffix("__init__").removesuffix(".")
-        if not any(part.startswith("_") for part in name.split(".")) and name not in _NOT_IMPORTED:
+        if (
+            not any(part.startswith("_") for part in name.split("."))
+            and name != "cli"
+            and not name.startswith(_NOT_IMPORTED)
+        ):
             found[name] = path
     return dict(sorted(found.items()))
 
