@@ -40,19 +40,20 @@ for assertions that live for one. So the marks that live are the rate times 630 
 Keys are digests, so that a cluster spreads them evenly, and no add needs a second node. `python
 benchmarks/replay_stores.py` measures adds on your machine, beside the engine's bare operation; with `--against SRC`,
 beside another version's source. Over a network each add waits for a round trip (SQL: two) whatever the engine does, and
-those who wait share it. Adds a second beside version 0.1.0, as ratios, which hold on a busy machine too (`--short
---against`; two cores under a load of 25 to 30; medians of 5 rounds of 800):
+those who wait share it. Beside version 0.1.0 (`--short --against`; two cores that had other work: processor time
+says more than the clock there; medians of 5 rounds of 800):
 
-| store | callers | adds, times 0.1.0's |
-|---|---|---|
-| SQLAlchemy, PostgreSQL | 1 thread | 2.3 |
-| | 16 threads | 3.4 |
-| AsyncSQLAlchemy, PostgreSQL | 1 task | 1.2 |
-| | 16 tasks | 6.4 |
-| | 64 tasks | 13 |
-| SQLite, `FULL` | 16 threads | 2.5 |
-| SQLite in an event loop | 1 task | 1.0 |
-| | 32 tasks | 1.6, for half the processor time |
+| store | callers | adds a second, times 0.1.0's | processor time of an add, here and there |
+|---|---|---|---|
+| SQLAlchemy, PostgreSQL | 1 thread | 2.0 | 224 µs, 449 µs |
+| | 16 threads | 6.4 | 68 µs, 554 µs |
+| AsyncSQLAlchemy, PostgreSQL | 1 task | 1.1 | 393 µs, 527 µs |
+| | 16 tasks | 5.8 | 56 µs, 568 µs |
+| | 64 tasks | 21 | 37 µs, 827 µs |
+| SQLite, `NORMAL` | 1 thread | 1.1 | 35 µs, 33 µs |
+| SQLite, `FULL` | 16 threads | 3.2 | 59 µs, 166 µs |
+| SQLite in an event loop | 1 task | 0.9 | 113 µs, 109 µs |
+| | 32 tasks | 1.5 | 31 µs, 64 µs |
 
 ## What cannot keep the promise
 
