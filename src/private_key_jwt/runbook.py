@@ -4,8 +4,10 @@ Each refusal is one ``AssertionRefused`` event, or log line, with ``reason``, ``
 what came, what was expected, and often the cause. A ``StoreFailed`` or a ``RegistrationRefused`` stands before it where
 that is the cause. With the assertion at hand (from the client: no log has it), ask::
 
-    private-key-jwt explain --audience ISSUER --client-id CLIENT --jwks-uri URL ASSERTION
+    private-key-jwt explain --audience ISSUER --client-id CLIENT --jwks-uri URL --alg ALG ASSERTION
 
+ALG is what the client is registered for, and ``alg`` in the log line; other options say the rest of your policy. What
+comes on standard input loses one line break at its end: to look for that fault, give the assertion as an argument.
 It does not stop at an expired assertion; it shows the later checks, too. ``--now`` takes the instant of the log line.
 The ``jti_hash`` that it prints is the one in the log. With the client at hand, ask for its keys::
 
@@ -51,10 +53,13 @@ The client must act (401 ``invalid_client``)
     The key is not in the client's key set. The detail has the age of the set, when it is asked for again, and the kids
     that are there. Run ``jwks``: is the key published, at the URL that is registered? "Nobody may ask before" means
     that the fetch budget is spent, mostly by a flood of made-up kids: a new key then works within 30 s.
+    A ``KeyRemoved`` line (INFO) with this ``kid`` before it: the key was rotated out, and the client must sign with the
+    new one. None: the key was never published here, or the client is of another environment.
 ``no_keys``
     The client's key set is empty: the slug is wrong, or the client has no signing key yet. Run ``jwks``.
 ``unusable_key``
     The named key is there, and cannot be used; the detail has its fault. Run ``jwks``: its publisher must correct it.
+    Private members: that key is burnt. The client needs a new one under a new ``kid``; tell its security contact.
 ``ambiguous_key``
     Several keys fit. The publisher must give each its own ``kid``, and the client must send it.
 ``bad_signature``

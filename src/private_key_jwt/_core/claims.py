@@ -119,8 +119,7 @@ def check_audience(claims: Claims, policy: AssertionPolicy) -> str:
     if rule == "string" and type(aud) is list:
         raise _audience_mismatch(aud, "expected a string, not a list")
     if rule == "sole" and len(values) != 1:
-        hint = "; audience_rule='all' takes lists of accepted values" * (len(accepted) == len(values))
-        raise _audience_mismatch(aud, f"expected a single audience{hint}")
+        raise _audience_mismatch(aud, describe.several_audiences(len(values), accepted))
     if rule == "all" and accepted and len(accepted) != len(values):
         foreign = next(value for value in values if value not in policy.audiences)
         raise _audience_mismatch(aud, f"{quote(foreign)} is not accepted, and all must be")
@@ -159,7 +158,7 @@ def check_times(claims: Claims, policy: AssertionPolicy, now: float) -> tuple[fl
         raise _missing("exp")
     check_not_expired(exp, leeway, now)
     if exp > now + longest:
-        raise _too_far(exp, now, policy)
+        raise _too_far(exp, claims.get("iat"), now, policy)
     iat = _past_time(claims, "iat", exp, leeway, now)
     if iat is None and policy.require_iat:
         raise _missing("iat")
@@ -189,8 +188,8 @@ def check_not_expired(exp: float, leeway: float, now: float) -> None:
         raise InvalidClient(Reason.EXPIRED, lambda: describe.expired(exp, leeway, now), "exp")
 
 
-def _too_far(exp: float, now: float, policy: AssertionPolicy) -> InvalidClient:
-    detail = partial(describe.too_far, exp, policy.max_lifetime, policy.leeway, now)
+def _too_far(exp: float, iat: object, now: float, policy: AssertionPolicy) -> InvalidClient:
+    detail = partial(describe.too_far, exp, iat, policy.max_lifetime, policy.leeway, now)
     return InvalidClient(Reason.LIFETIME_TOO_LONG, detail, "exp")
 
 

@@ -17,6 +17,7 @@ __all__ = [
     "audience_mismatch",
     "expired",
     "foreign_character",
+    "several_audiences",
     "time_hint",
     "too_far",
     "too_long",
@@ -97,7 +98,8 @@ def time_hint(value: float, now: float, longest: float) -> str:
     for each in (shift, shift - _HALF_HOUR):
         rest = value - now - each
         if each and abs(each) <= _LARGEST_ZONE and -_ZONE_TOLERANCE / 10 <= rest <= min(longest, _ZONE_TOLERANCE):
-            return f"it is off by {abs(each) / 3_600:g} h: is a time zone the cause, or was it sent again?"
+            sent_again = ", or was it sent again" * (each < 0)
+            return f"it is off by {abs(each) / 3_600:g} h: is a time zone the cause{sent_again}?"
     return ""
 
 
@@ -107,11 +109,15 @@ def expired(exp: float, leeway: float, now: float) -> str:
     return f"expired {now - exp:.0f} s ago, leeway {leeway:g} s: {_times('exp', exp, now)}; {hint}"
 
 
-def too_far(exp: float, max_lifetime: float, leeway: float, now: float) -> str:
-    """Describe an ``exp`` that is further ahead than an assertion may live."""
+def too_far(exp: float, iat: object, max_lifetime: float, leeway: float, now: float) -> str:
+    """Describe an ``exp`` that is further ahead than an assertion may live. ``iat``: the claim, whatever it is."""
     hint = time_hint(exp, now, max_lifetime)
-    if not hint or "time zone" in hint:  # an hour is a lifetime that libraries default to, and a zone, too
-        hint = f"{_LIFETIME_HINT}{'; ' * bool(hint)}{hint}"
+    is_issued_now = isinstance(iat, int | float) and abs(iat - now) <= _LATE
+    # An hour is a lifetime that libraries default to, and a zone, too: `iat` tells them apart.
+    if not hint or ("time zone" in hint and is_issued_now):
+        hint = _LIFETIME_HINT
+    elif "time zone" in hint and iat is None:
+        hint = f"{hint} Or {_LIFETIME_HINT}"
     expected = f"expected exp at most {max_lifetime:g} s ahead (leeway {leeway:g} s), got {exp - now:.0f} s"
     return f"{expected}: {_times('exp', exp, now)}; {hint}"
 
@@ -139,6 +145,14 @@ def audience_mismatch(aud: object, values: Sequence[str], accepted: Collection[s
     difference = audience_difference(values, accepted)
     expected = " or ".join(names[:_AUDIENCES_SHOWN] + more)
     return f"got aud {quote(aud)}, expected {expected}{'; ' * bool(difference)}{difference}"
+
+
+def several_audiences(count: int, accepted: Sequence[str]) -> str:
+    """Describe a list of several values where one is expected."""
+    fault = f"expected a single audience, got {count}"
+    if len(accepted) == count:
+        return f"{fault}, all accepted: audience_rule='all' takes such lists, or send {quote(accepted[0])} alone"
+    return f"{fault}, {len(accepted)} accepted: send {quote(accepted[0])} alone" if accepted else fault
 
 
 def audience_difference(got: Sequence[str], accepted: Collection[str]) -> str:

@@ -115,6 +115,13 @@ def _print_verdict(out: Console, answer: Report, question: Question) -> None:
     if failed is None or error is None:
         unchecked = [each.row.title for each in answer.findings if each.state is State.NOT_CHECKED]
         out.print(Text(f"Nothing failed. Not checked: {', '.join(unchecked)}.", "bold green"))
+        out.print(
+            Text(
+                "If your server refused it: it may have held an older key set, have another policy, or have seen"
+                " the jti. Its log line says which: help('private_key_jwt.runbook').",
+                "dim",
+            )
+        )
     else:
         out.print(Text(f"Step {failed.row.step}, {failed.row.title}: {error.reason}.", "bold red"))
         out.print(Text(printable(error.detail)))

@@ -150,7 +150,7 @@ def examine(question: Question) -> Report:
     return Report(
         _findings(question, work, failures, last),
         next(iter(failures.values()), None),
-        attempt.now if times == ["exp"] and attempt.policy.max_lifetime == question.policy.max_lifetime else None,
+        attempt.now if times == ["exp"] and attempt.now < question.now else None,
         claims.window(dict(work.claims), question.policy) if hasattr(work, "client_id") else None,
         work.jti_hash,
     )
@@ -216,8 +216,10 @@ def _run(question: Question, work: Verification) -> None:
     client = question.source.client(work.client_id if question.client_id is None else question.client_id)
     if client.client_id != work.client_id:
         raise not_found(None, work.client_id)
-    if not question.audience:
+    if question.audience is None:
         work.policy = _own_audience(work.claims, work.policy)
+    elif not question.audience:  # its fault is found: look for the next
+        work.policy = replace(_own_audience(work.claims, work.policy), audience_rule="member")
     work.check_claims(client, question.now)
     if question.source.is_given:
         work.check_signature(_find_key(question.source, client, work.header))
