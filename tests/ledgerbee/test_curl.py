@@ -78,7 +78,7 @@ def test_what_a_running_simulator_prints_works_until_it_ends() -> None:
             if line.startswith("Serving"):
                 break
         try:
-            provision, mint, revoke = (line for line in lines if line.startswith("curl "))
+            provision, mint, revoke = (line for line in lines if line.startswith("curl -s "))
             [redeem] = [line for line in lines if line.endswith("/redeem?ref=")]
             for ref in (json.loads(shell(provision))["handoffRef"], json.loads(shell(mint))["ref"]):
                 assert shell(f"curl -si '{redeem}{ref}'").startswith("HTTP/1.0 302 Found")

@@ -185,7 +185,8 @@ class Deadlocks:
 
 @pytest.mark.parametrize(("number", "accepted"), [(3, True), (4, False)])
 def test_sqlalchemy_repeats_a_statement_that_was_rolled_back(tmp_path: Path, number: int, accepted: bool) -> None:
-    store = SQLAlchemyReplayStore(create_engine(f"sqlite:///{tmp_path}/replay.db"), table="replay")
+    engine = create_engine(f"sqlite:///{tmp_path}/replay.db")
+    store = SQLAlchemyReplayStore(engine, table="replay")
     store.create_table()
     store._sql = MySQL("replay", "replay_forgotten")
     deadlocks = Deadlocks(number)
@@ -196,6 +197,7 @@ def test_sqlalchemy_repeats_a_statement_that_was_rolled_back(tmp_path: Path, num
 
     event.listen(store._engine, "before_cursor_execute", interfere)
     check_deadlocks(store, accepted)
+    engine.dispose()
 
 
 @pytest.mark.parametrize(("number", "accepted"), [(3, True), (4, False)])
