@@ -103,6 +103,10 @@ def test_it_is_read_in_five_minutes() -> None:
     assert len(README.splitlines()) <= 200
 
 
+def test_nothing_is_left_to_be_filled_in() -> None:
+    assert not re.search(r"^(TODO|TBD|[A-Z]{4,})$", README, re.MULTILINE)
+
+
 def test_every_name_of_the_package_in_it_exists() -> None:
     for module, name in re.findall(r"`private_key_jwt\.(\w+)`|help\(\"private_key_jwt\.(\w+)\"\)", README):
         import_module(f"private_key_jwt.{module or name}")

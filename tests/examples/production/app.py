@@ -1,7 +1,4 @@
-"""A token endpoint for production: several workers, marks and key sets in Redis. Run it:
-
-REDIS_URL=redis://localhost uvicorn app:app --workers 2
-"""
+"""A token endpoint for production. Run it: REDIS_URL=redis://localhost uvicorn app:app --workers 2"""
 
 import logging
 import os
@@ -41,7 +38,7 @@ authenticate = ClientAuthentication(verifier)
 
 @asynccontextmanager
 async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-    await marks.check()  # refuses a Redis that could forget a mark
+    logging.info("Redis: %s", await marks.check())  # refuses one that evicts, is a replica, or is too old
     yield
     for each in (verifier, fetcher, key_sets, marks):  # what you made is yours to close
         await each.aclose()
