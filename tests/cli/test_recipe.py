@@ -133,6 +133,7 @@ def test_without_options_the_assertion_is_taken_at_its_word(world: World) -> Non
         (["a", "b"], State.FAILED),
         ([], State.FAILED),
         ([1, ""], State.FAILED),
+        ("a b", State.FAILED),
         (REMOVED, State.FAILED),
     ],
 )

@@ -6,6 +6,7 @@ import pytest
 
 from private_key_jwt import AssertionPolicy, InvalidClient, Reason
 from private_key_jwt._core import claims as step
+from private_key_jwt._core import describe
 from private_key_jwt._core.header import Header
 
 NOW = 1_700_000_000
@@ -380,3 +381,7 @@ def test_jti_is_a_string_of_at_most_256_bytes() -> None:
     for value in odd:
         assert refusal(step.check_jti, claims(jti=value)) == (Reason.INVALID_CLAIM, "jti")
     assert refusal(step.check_jti, claims(jti=UNSET)) == (Reason.MISSING_CLAIM, "jti")
+
+
+def test_a_clock_that_tells_no_time_gives_no_hint() -> None:
+    assert describe.time_hint(NOW, float("inf"), 300) == ""

@@ -15,6 +15,7 @@ from authlib.oauth2.rfc6749.grants import ClientCredentialsGrant
 from authlib.oauth2.rfc7009 import RevocationEndpoint
 from flask import Flask
 from flask import request as flask_request
+from werkzeug.datastructures import MultiDict
 
 from integrations import werkzeug_server
 from integrations.scenarios import (
@@ -30,12 +31,14 @@ from private_key_jwt import (
     AsyncClientAssertionVerifier,
     ClientAssertionVerifier,
     ConfigurationError,
+    InvalidRequest,
     MemoryReplayStore,
     Reason,
     RegisteredClient,
     TemporarilyUnavailable,
 )
 from private_key_jwt.events import AssertionRefused, Event, RegistrationRefused
+from private_key_jwt.integrations import authlib as authlib_integration
 from private_key_jwt.integrations.authlib import refusal, register_private_key_jwt, registered_clients
 from private_key_jwt.testing import RelyingParty, Tenant
 
@@ -392,3 +395,16 @@ def test_the_reason_stays_with_the_error_for_hooks_of_the_server(
     [error] = seen
     assert isinstance(error, TemporarilyUnavailable)
     assert error.reason is Reason.CLIENT_LOOKUP_FAILED
+
+
+@pytest.mark.parametrize("form", [MultiDict, dict])
+def test_an_empty_value_in_front_hides_no_assertion_from_the_check_of_the_content_type(form: Any) -> None:
+    pairs = [("client_assertion", "x")] if form is dict else [("client_assertion", ""), ("client_assertion", "x")]
+    request = SimpleNamespace(
+        uri="https://op.example.com/token",
+        method="POST",
+        headers={"Content-Type": "multipart/form-data; boundary=x"},
+        form=form(pairs),
+    )
+    with pytest.raises(InvalidRequest, match="multipart"):
+        authlib_integration._read(request)

@@ -35,8 +35,8 @@ from private_key_jwt import (
     VerifiedAssertion,
 )
 from private_key_jwt.events import AssertionAccepted
+from private_key_jwt.integrations import _outcome, fastapi, starlette
 from private_key_jwt.integrations import django as in_django
-from private_key_jwt.integrations import fastapi, starlette
 from private_key_jwt.integrations import flask as in_flask
 from private_key_jwt.testing import Tenant
 
@@ -338,3 +338,31 @@ def test_django_hands_out_a_pending_assertion(
     assert error is not None
     assert error.reason is Reason.REPLAYED
     assert len(provider.refusals()) == 1
+
+
+# What is common to them
+
+
+@pytest.mark.parametrize("refusal", [None, InvalidClient(Reason.BAD_SIGNATURE, "a proof is missing")])
+def test_a_check_is_made_once_though_the_request_was_authenticated_before(
+    provider: Provider, tenant: Tenant, refusal: AuthenticationError | None
+) -> None:
+    checked: list[PendingAssertion] = []
+
+    def check(pending: PendingAssertion) -> None:
+        checked.append(pending)
+        if refusal is not None:
+            raise refusal
+
+    def read() -> tuple[dict[str, str], None]:
+        return token_request(tenant.assertion()), None
+
+    verifier, outcomes = provider.verifier(), _outcome.Outcomes()
+    before = _outcome.authenticate(verifier, outcomes, read, optional=False)
+    for _ in range(2):
+        if refusal is None:
+            assert _outcome.authenticate(verifier, outcomes, read, optional=False, check=check) is before
+        else:
+            with pytest.raises(InvalidClient, match="a proof is missing"):
+                _outcome.authenticate(verifier, outcomes, read, optional=False, check=check)
+    assert len(checked) == 1

@@ -52,6 +52,6 @@ def test_two_workers_accept_an_assertion_once_and_close_what_they_made() -> None
             _, log = process.communicate(timeout=60)
         fetches = [path for path in keys.paths if path.endswith("jwks.json")]
     assert found == [issued_to(tenant.client_id), *[INVALID_CLIENT] * 11]
-    assert log.count("AssertionRefused: reason=replayed check=replay detail=this client has used this jti") == 11
+    assert log.count("AssertionRefused: reason=replayed check=replay ") == 11
     assert len(fetches) == 1  # for the whole fleet
     assert "Traceback" not in log

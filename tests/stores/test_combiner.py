@@ -242,6 +242,32 @@ def test_a_turn_that_nobody_takes_any_more_is_handed_on(engine: Engine, monkeypa
     assert engine.batches == [[1], [3]]
 
 
+def test_a_turn_that_another_has_taken_is_answered_by_no_guess(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call is woken for its turn, and does not run before its time is over and another has come."""
+    combiner = Combiner(engine.run, timeout=WAIT)
+    calls = Calls(combiner)
+    engine.free.clear()
+    calls.start(1)
+    eventually(lambda: engine.batches == [[1]])
+    original = _combiner._Call.wait
+    others: list[int] = []
+
+    def wait_and_be_late(self: Any, timeout: float) -> bool:
+        answered = original(self, timeout)
+        if self.item == 2:
+            combiner._overdue_at = 0.0
+            others.append(combiner.submit(4))
+        return answered
+
+    monkeypatch.setattr(_combiner._Call, "wait", wait_and_be_late)
+    calls.start(2)
+    queued(combiner, 1)
+    engine.free.set()
+    calls.finish()
+    assert others == [8]
+    assert isinstance(calls.results[2], TimeoutError)
+
+
 def test_an_interrupted_leader_answers_the_others_with_an_error(engine: Engine) -> None:
     combiner = Combiner(engine.run, timeout=WAIT)
     calls = Calls(combiner)

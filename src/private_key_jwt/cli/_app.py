@@ -11,7 +11,7 @@ from ._demo import demo
 from ._explain import explain
 from ._jwks import jwks
 from ._ledgerbee import app as ledgerbee
-from ._output import silence_log
+from ._output import echo, silence_log
 from ._simulate import simulate
 from ._verify import verify
 
@@ -27,7 +27,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - called so by typer
     if wanted:
-        typer.echo(f"private-key-jwt {version('private-key-jwt')}")
+        echo(f"private-key-jwt {version('private-key-jwt')}")
         raise typer.Exit
 
 

@@ -159,7 +159,7 @@ def examine(question: Question) -> Report:
 def _eased(question: Question, work: Verification, error: AuthenticationError) -> Question | None:
     """Return the question with which the check that failed passes; None when it decides everything behind it."""
     if error.reason is Reason.AUDIENCE_MISMATCH and question.audience:
-        return replace(question, audience=None)
+        return replace(question, audience=())
     if error.check not in _TIMES or error.reason in _NOT_OF_NOW:
         return None
     exp, iat = work.claims["exp"], work.claims.get("iat")
@@ -218,7 +218,7 @@ def _run(question: Question, work: Verification) -> None:
         raise not_found(None, work.client_id)
     if question.audience is None:
         work.policy = _own_audience(work.claims, work.policy)
-    elif not question.audience:  # its fault is found: look for the next
+    elif not question.audience:  # by ``_eased``: its fault is found, look for the next
         work.policy = replace(_own_audience(work.claims, work.policy), audience_rule="member")
     work.check_claims(client, question.now)
     if question.source.is_given:

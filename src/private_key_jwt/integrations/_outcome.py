@@ -31,10 +31,11 @@ Parts = tuple[Form, str | None]
 class _Outcome:
     """What one verifier found out about one request."""
 
-    __slots__ = ("authorization", "error", "is_begun", "lock", "pending", "verified")
+    __slots__ = ("authorization", "error", "is_begun", "is_checked", "lock", "pending", "verified")
 
     def __init__(self) -> None:
         self.is_begun = False
+        self.is_checked = False
         self.authorization: str | None = None
         self.pending: Any = None
         self.verified: VerifiedAssertion | None = None
@@ -110,11 +111,14 @@ def authenticate(
     """
     pending = begin(verifier, outcomes, read, optional=optional)
     outcome = outcomes.of(verifier)
-    if pending is not None and outcome.verified is None:
+    if pending is not None:
         try:
-            if check is not None:
+            # Also behind a middleware that has authenticated the request: its check was another, or none.
+            if check is not None and not outcome.is_checked:
                 check(pending)
-            outcome.verified = pending.consume()
+                outcome.is_checked = True
+            if outcome.verified is None:
+                outcome.verified = pending.consume()
         except AuthenticationError as error:
             outcome.error = outcomes.refuse(verifier, error)
             raise

@@ -222,7 +222,7 @@ def _may_use_assertion(client: Any, endpoint: str) -> bool:
 
 def _read(request: Any) -> Parts:
     query, headers = urlsplit(request.uri).query, request.headers
-    if not any(request.form.get(name) for name in ASSERTION_PARAMETERS):
+    if not any(any(_values(request.form, name)) for name in ASSERTION_PARAMETERS):
         check_query(query)
         return request.form, headers.get("Authorization")
     token_request = TokenRequest(
@@ -233,6 +233,12 @@ def _read(request: Any) -> Parts:
         authorization=headers.get("Authorization"),
     )
     return token_request.parsed(request.form), token_request.authorization
+
+
+def _values(form: Any, name: str) -> Sequence[Any]:
+    """Return all values of a parameter: a first that is empty hides none behind it."""
+    values: Sequence[Any] = form.getlist(name) if hasattr(form, "getlist") else [form.get(name)]
+    return values
 
 
 def _without_assertion(_query_client: object, _request: object) -> None:

@@ -117,6 +117,8 @@ class Combiner(Generic[Item, Answer]):
                     self._waiting.remove(call)
         if isinstance(call.answer, Exception):
             raise call.answer
+        if call.answer is _NONE:  # woken to lead, and not run before the turn was taken from it
+            raise _busy(self._timeout)
         return call.answer
 
     def _take_turn(self, call: _Call[Item, Answer]) -> bool:

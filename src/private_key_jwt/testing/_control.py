@@ -69,7 +69,10 @@ class Control:
                 self._service.outage, self._delay = None, 0.0
                 return answer_json(HTTPStatus.OK, {"failing": None, "delay": 0})
             case ["delay"]:
-                self._delay = min(max(float(query.get("seconds", "2")), 0.0), _LONGEST_DELAY)
+                seconds = float(query.get("seconds", "2"))
+                if not 0 <= seconds <= _LONGEST_DELAY:  # false for nan, too
+                    raise ValueError(f"seconds must be from 0 to {_LONGEST_DELAY:g}")
+                self._delay = seconds
                 return answer_json(HTTPStatus.OK, {"delay": self._delay})
             case ["lose-answers"]:
                 self._back_channel.lose_answers(int(query.get("number", "1")))
