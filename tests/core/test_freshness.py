@@ -121,6 +121,18 @@ def test_refresh_ahead_of_a_shared_set_counts_in_what_remains_of_it() -> None:
     assert made.fresh_until == pytest.approx(EPOCH + 290)
 
 
+def test_a_fetched_set_is_no_older_than_a_shared_one_for_its_age() -> None:
+    fetched = entry(FULL, EPOCH + 5, age=25)
+    assert not fetched.is_older(new_entry(FULL, at(EPOCH), POLICY))
+    assert fetched.is_older(new_entry(FULL, at(EPOCH + 6), POLICY))
+
+
+def test_a_shared_set_is_known_by_its_age() -> None:
+    fetched = entry(FULL, EPOCH + 5, age=25)
+    assert new_entry(FULL, at(EPOCH - 21), POLICY).is_older(fetched)
+    assert not new_entry(FULL, at(EPOCH - 19), POLICY).is_older(fetched)
+
+
 @pytest.mark.parametrize(("wall", "action"), [(299.9, Action.USE), (300, Action.REFRESH), (-1e6, Action.USE)])
 def test_the_wall_clock_ends_a_set_and_prolongs_none(wall: float, action: Action) -> None:
     known = entry(FULL, EPOCH)

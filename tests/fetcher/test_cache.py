@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from edges import Edge
-from loopback import Publisher
+from loopback import Publisher, http
 from private_key_jwt import (
     ConfigurationError,
     InvalidClient,
@@ -187,6 +187,39 @@ def test_an_older_shared_document_changes_nothing(case: Case) -> None:
 def impatient(request: pytest.FixtureRequest, edge: Edge, publisher: Publisher, clock: Clock) -> Case:
     publisher.keys = [OLD]
     return Case(edge, publisher, clock, awaited=edge.name == "async", timeout=0.35, stale_if_error=3_600)
+
+
+def aged(age: int, *keys: Any) -> bytes:
+    return http(json.dumps({"keys": keys}).encode(), headers=f"Age: {age}\r\n")
+
+
+def test_a_fetched_new_key_works_whatever_its_age(case: Case) -> None:
+    """Two caches of the publisher: the one asked by another worker has a younger copy of a replica that lags."""
+    case.shared.documents[case.uri] = document(case.clock() - 5, OLD)
+    case.publisher.answer = aged(25, OLD, NEW)
+    assert case.ask("new") == "new"
+    assert case.publisher.count == 1
+
+
+def test_a_made_up_kid_brings_back_no_set_that_the_last_answer_replaced(impatient: Case) -> None:
+    case = impatient
+    case.publisher.answer = aged(20, NEW)
+    assert case.ask("new") == "new"
+    case.shared.documents[case.uri] = document(case.clock() - 5, OLD)
+    case.shared.grants = False
+    case.clock.advance(1)
+    assert case.ask("made-up") is Reason.UNKNOWN_KID
+    assert case.ask("new") == "new"
+
+
+def test_a_set_whose_time_is_up_is_renewed_by_a_younger_shared_one(case: Case) -> None:
+    """Both come out of a cache that tells an Age: each worker would fetch for itself otherwise."""
+    case.publisher.answer = aged(200, OLD)
+    assert case.ask("old") == "old"
+    case.clock.advance(100)
+    case.shared.documents[case.uri] = document(case.clock() - 150, OLD)
+    assert case.ask("old") == "old"
+    assert case.publisher.count == 1
 
 
 def test_a_spent_shared_budget_refuses(impatient: Case) -> None:

@@ -73,8 +73,12 @@ class Entry:
     digest: int = 0
 
     def is_older(self, other: Entry) -> bool:
-        """Report whether this set was asked for before another; those out of a shared cache are known by their age."""
-        if self.number and other.number:
+        """Report whether this set was asked for before another; one out of a shared cache is known by its age alone.
+
+        A fetched one is not judged by its age: two caches of a publisher may differ in theirs, and its own answer is
+        what the request that waits for it gets.
+        """
+        if self.number:
             return (self.asked_at, self.number) < (other.asked_at, other.number)
         return (self.fetched_at, self.number) < (other.fetched_at, other.number)
 

@@ -239,8 +239,12 @@ def _look(state: FetcherState[Any], fetch: Fetch[Any]) -> Generator[RefreshStep,
     asked = Instant(now.clock - age, now.wall - age)
     digest = hash(document.body)
     known = state.entry(jwks_uri)
-    if known is not None and asked.clock <= known.fetched_at + (known.digest == digest) * _NEWER:
-        return None
+    if known is not None:
+        # A kid that anybody can make up must not bring back a set that is older than the last answer; a set whose time
+        # is up is renewed by any younger one, or each worker behind a cache that tells an Age would fetch for itself.
+        since = known.asked_at if request.forced else known.fetched_at
+        if asked.clock <= since + (known.digest == digest) * _NEWER:
+            return None
     try:
         keys: KeySet = yield ParseKeys(document.body)
     except ValueError as error:
