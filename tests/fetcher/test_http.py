@@ -89,6 +89,7 @@ def test_a_publisher_that_never_accepts_is_given_up(edge: Edge) -> None:
             one.close()
 
 
+@pytest.mark.usefixtures("untraced")
 def test_nothing_that_a_publisher_or_a_name_server_answers_holds_up_the_event_loop(
     publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
