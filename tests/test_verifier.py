@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import private_key_jwt.verifier as verifier_module
 from edges import Edge
 from private_key_jwt import (
     AssertionPolicy,
@@ -805,6 +806,87 @@ def test_a_pending_assertion_of_a_key_in_use_is_consumed_later(op: OpenIDProvide
     pending = op.verifier.begin(op.tenant.assertion())
     op.clock.advance(30)
     assert pending.consume().client_id == pending.client_id
+
+
+def pending_by_value(op: OpenIDProvider, **settings: Any) -> tuple[Any, dict[str, RegisteredClient], list[Any]]:
+    """A pending assertion of a client by value, the clients, which can be changed, and the events."""
+    clients = {"c": by_value(**settings)}
+    now, seen = int(op.clock()), list[Any]()
+    claims = {"iss": "c", "sub": "c", "aud": OP, "exp": now + 60, "iat": now, "jti": "j"}
+    verifier = op.make(clients=clients, on_event=seen.append)
+    return verifier.begin(sign_json({"alg": "RS256", "kid": "k1"}, claims)), clients, seen
+
+
+def by_value(**settings: Any) -> RegisteredClient:
+    return RegisteredClient("c", jwks={"keys": [jwk(alg=...)]}, **settings)
+
+
+@pytest.mark.parametrize("step", [-0.5, -5])
+def test_a_pending_assertion_is_checked_anew_when_the_clock_was_set_back(op: OpenIDProvider, step: float) -> None:
+    pending, clients, _ = pending_by_value(op)
+    del clients["c"]
+    op.clock.advance(step)
+    with pytest.raises(InvalidClient, match="no client is registered"):
+        pending.consume()
+
+
+def test_a_pending_assertion_is_checked_anew_after_a_wait_that_the_wall_clock_hides(
+    op: OpenIDProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pending, clients, _ = pending_by_value(op)
+    del clients["c"]
+    later = verifier_module.perf_counter() + 2.5
+    monkeypatch.setattr(verifier_module, "perf_counter", lambda: later)
+    op.clock.advance(0.5)
+    with pytest.raises(InvalidClient, match="no client is registered"):
+        pending.consume()
+
+
+OTHER = AssertionPolicy(audience="https://other.example")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "check"),
+    [
+        ({}, {"signing_algs": ("PS256",)}, "signing_algs"),
+        ({}, {"policy": OTHER}, "aud"),
+        ({"policy": AssertionPolicy(audience=OP)}, {"policy": OTHER}, "aud"),
+    ],
+)
+def test_a_pending_assertion_is_refused_when_its_client_may_not_send_it_any_more(
+    op: OpenIDProvider, before: dict[str, Any], after: dict[str, Any], check: str
+) -> None:
+    pending, clients, seen = pending_by_value(op, **before)
+    clients["c"] = by_value(**after)
+    op.clock.advance(2)
+    for _ in range(2):  # a refusal does not make the checks recent
+        with pytest.raises(InvalidClient) as caught:
+            pending.consume()
+        assert caught.value.check == check
+    assert [(type(event), event.check) for event in seen] == [(events.AssertionRefused, check)] * 2
+    clients["c"] = by_value(**before)
+    assert pending.consume().client_id == "c"
+    assert [type(event) for event in seen[2:]] == [events.AssertionAccepted]
+
+
+def test_a_pending_assertion_is_held_to_the_verifier_s_policy_when_its_client_lost_its_own(op: OpenIDProvider) -> None:
+    clients = {"c": by_value(policy=OTHER)}
+    claims = {"iss": "c", "sub": "c", "aud": "https://other.example", "exp": int(op.clock()) + 60, "jti": "j"}
+    pending = op.make(clients=clients).begin(sign_json({"alg": "RS256", "kid": "k1"}, claims))
+    clients["c"] = by_value()
+    op.clock.advance(2)
+    with pytest.raises(InvalidClient) as caught:
+        pending.consume()
+    assert caught.value.check == "aud"
+
+
+def test_a_pending_assertion_whose_key_was_replaced_stays_refused(op: OpenIDProvider) -> None:
+    pending, clients, _ = pending_by_value(op)
+    clients["c"] = RegisteredClient("c", jwks={"keys": [jwk(private_key(1))]})
+    op.clock.advance(2)
+    for _ in range(2):
+        with pytest.raises(InvalidClient, match="was replaced"):
+            pending.consume()
 
 
 def test_a_bad_signature_under_a_known_kid_says_how_old_the_keys_are(op: OpenIDProvider) -> None:

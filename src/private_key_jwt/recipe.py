@@ -90,6 +90,7 @@ class Verification:
 
     __slots__ = (
         "_claims",
+        "_leeway",
         "_signature",
         "_signing_input",
         "audience",
@@ -116,6 +117,7 @@ class Verification:
     checked_at: float
     key: VerificationKey
     _claims: dict[str, Any]
+    _leeway: float
     _signature: bytes
     _signing_input: bytes
 
@@ -141,11 +143,14 @@ class Verification:
         self.client_id = claims_step.identify(self._claims, client_id)
 
     def check_claims(self, client: RegisteredClient, now: float) -> None:
-        """The rest of step 3, which depends on the client. ``now``: seconds since the epoch."""
+        """The rest of step 3, which depends on the client. ``now``: seconds since the epoch.
+
+        May be called again with the client as it is by then, whose policy of its own may have come or gone.
+        """
         self.client = client
-        if client.policy is not None:
-            self.policy = client.policy
-        policy, claims = self.policy, self._claims
+        policy = self.policy if client.policy is None else client.policy
+        claims = self._claims
+        self._leeway = policy.leeway
         self.checked_at = now
         claims_step.check_client_rules(self.header, policy, client.signing_algs, require_kid=client.require_kid)
         self.audience = claims_step.check_audience(claims, policy)
@@ -185,14 +190,14 @@ class Verification:
 
     def replay_mark(self, now: float) -> tuple[bytes, float, float]:
         """Step 6, before the mark: what to hand to ``ReplayStore.add``. Raises InvalidClient: expired by now."""
-        claims_step.check_not_expired(self.expires_at, self.policy.leeway, now)
+        claims_step.check_not_expired(self.expires_at, self._leeway, now)
         key = replay.replay_key(self.client_id, self.jti)
-        return key, replay.retain_until(self.expires_at, self.policy.leeway), now
+        return key, replay.retain_until(self.expires_at, self._leeway), now
 
     def finish(self, now: float) -> VerifiedAssertion:
         """Step 6, after the mark. Raises InvalidClient: expired by now."""
         # A store that took longer than the mark lives may have forgotten the first use and said True again.
-        claims_step.check_not_expired(self.expires_at, self.policy.leeway, now)
+        claims_step.check_not_expired(self.expires_at, self._leeway, now)
         header = self.header
         return VerifiedAssertion(
             self.client_id,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from time import perf_counter
-from typing import Literal, Self, overload
+from typing import Literal, NamedTuple, Self, overload
 
 from . import _sources as sources
 from ._core import token_request
@@ -34,11 +34,21 @@ __all__ = [
     "VerifiedAssertion",
 ]
 
-Consume = Callable[[Verification, float], VerifiedAssertion]
-AsyncConsume = Callable[[Verification, float], Awaitable[VerifiedAssertion]]
 
-# A pending assertion that is consumed after more than so many seconds must still be signed by a key in use.
-_KEY_GOOD_FOR = 1
+class Begun(NamedTuple):
+    """When an assertion became pending: ``checked_at`` by the verifier's clock, the others by ``perf_counter``."""
+
+    checked_at: float
+    started: float
+    duration: float
+
+
+Consume = Callable[[Verification, Begun], VerifiedAssertion]
+AsyncConsume = Callable[[Verification, Begun], Awaitable[VerifiedAssertion]]
+
+# A pending assertion that is consumed after more than so many seconds must still be what its client may send, signed by
+# a key in use.
+_CHECKS_GOOD_FOR = 1
 
 
 class _Verifier:
@@ -69,6 +79,11 @@ class _Verifier:
     def _describe_keys(self, client: RegisteredClient) -> str | None:
         """Say how old the published keys of a client are: a new key under an old kid is seen in a newer set only."""
         return sources.describe_keys(self._fetcher, client)
+
+    def _is_recent(self, begun: Begun) -> bool:
+        """Whether the checks still count. By both clocks: the wall clock can be set back, the other stops in sleep."""
+        waited = perf_counter() - begun.started
+        return 0 <= self._clock() - begun.checked_at <= _CHECKS_GOOD_FOR and waited <= _CHECKS_GOOD_FOR
 
     def _read(self, form: Form, authorization: str | None, *, optional: bool) -> ClientAssertion | None:
         try:
@@ -176,7 +191,7 @@ class ClientAssertionVerifier(_Verifier):
         except AuthenticationError as error:
             self._reporter.refused(error, work, started)
             raise
-        return PendingAssertion(self._consume_pending, work, perf_counter() - started)
+        return PendingAssertion(self._consume_pending, work, Begun(work.checked_at, started, perf_counter() - started))
 
     @overload
     def begin_authentication(
@@ -223,13 +238,13 @@ class ClientAssertionVerifier(_Verifier):
         self._mark(*work.replay_mark(self._clock()))
         return work.finish(self._clock())
 
-    def _consume_pending(self, work: Verification, duration: float) -> VerifiedAssertion:
-        """Step 6 for an assertion that was pending; ``duration``: seconds that steps 1 to 5 took."""
-        started = perf_counter() - duration
+    def _consume_pending(self, work: Verification, begun: Begun) -> VerifiedAssertion:
+        """Step 6 for an assertion that was pending, after steps 3 and 4 anew where they were made too long ago."""
+        started = perf_counter() - begun.duration
         try:
-            if self._clock() - work.checked_at > _KEY_GOOD_FOR:
-                client = self._find_client(work.client_id)
-                work.check_same_key(self._find_key(client, work.header))
+            if not self._is_recent(begun):
+                work.check_claims(self._find_client(work.client_id), self._clock())
+                work.check_same_key(self._find_key(work.client, work.header))
             verified = self._consume(work)
         except AuthenticationError as error:
             self._reporter.refused(error, work, started)
@@ -258,12 +273,12 @@ class PendingAssertion:
     verified = pending.consume()
     """
 
-    __slots__ = ("_consume", "_duration", "_work")
+    __slots__ = ("_begun", "_consume", "_work")
 
-    def __init__(self, consume: Consume, work: Verification, duration: float) -> None:
+    def __init__(self, consume: Consume, work: Verification, begun: Begun) -> None:
         self._consume = consume
         self._work = work
-        self._duration = duration
+        self._begun = begun
 
     @property
     def client_id(self) -> str:
@@ -273,10 +288,10 @@ class PendingAssertion:
     def consume(self) -> VerifiedAssertion:
         """Mark the assertion as used; once only, whoever else holds it.
 
-        Raises InvalidClient (``replayed``, ``expired`` by now, or signed by a key that has gone since) or
-        TemporarilyUnavailable.
+        Raises InvalidClient (``replayed``, ``expired`` by now, or what the client's registration or keys have come to
+        refuse since) or TemporarilyUnavailable.
         """
-        return self._consume(self._work, self._duration)
+        return self._consume(self._work, self._begun)
 
 
 class AsyncClientAssertionVerifier(_Verifier):
@@ -348,7 +363,9 @@ class AsyncClientAssertionVerifier(_Verifier):
         except AuthenticationError as error:
             self._reporter.refused(error, work, started)
             raise
-        return AsyncPendingAssertion(self._consume_pending, work, perf_counter() - started)
+        return AsyncPendingAssertion(
+            self._consume_pending, work, Begun(work.checked_at, started, perf_counter() - started)
+        )
 
     @overload
     async def begin_authentication(
@@ -392,13 +409,13 @@ class AsyncClientAssertionVerifier(_Verifier):
         await self._mark(*work.replay_mark(self._clock()))
         return work.finish(self._clock())
 
-    async def _consume_pending(self, work: Verification, duration: float) -> VerifiedAssertion:
+    async def _consume_pending(self, work: Verification, begun: Begun) -> VerifiedAssertion:
         """See ClientAssertionVerifier._consume_pending."""
-        started = perf_counter() - duration
+        started = perf_counter() - begun.duration
         try:
-            if self._clock() - work.checked_at > _KEY_GOOD_FOR:
-                client = await self._find_client(work.client_id)
-                work.check_same_key(await self._find_key(client, work.header))
+            if not self._is_recent(begun):
+                work.check_claims(await self._find_client(work.client_id), self._clock())
+                work.check_same_key(await self._find_key(work.client, work.header))
             verified = await self._consume(work)
         except AuthenticationError as error:
             self._reporter.refused(error, work, started)
@@ -422,12 +439,12 @@ class AsyncClientAssertionVerifier(_Verifier):
 class AsyncPendingAssertion:
     """PendingAssertion, awaited: not used up yet, and authenticates nobody yet."""
 
-    __slots__ = ("_consume", "_duration", "_work")
+    __slots__ = ("_begun", "_consume", "_work")
 
-    def __init__(self, consume: AsyncConsume, work: Verification, duration: float) -> None:
+    def __init__(self, consume: AsyncConsume, work: Verification, begun: Begun) -> None:
         self._consume = consume
         self._work = work
-        self._duration = duration
+        self._begun = begun
 
     @property
     def client_id(self) -> str:
@@ -436,4 +453,4 @@ class AsyncPendingAssertion:
 
     async def consume(self) -> VerifiedAssertion:
         """See PendingAssertion.consume."""
-        return await self._consume(self._work, self._duration)
+        return await self._consume(self._work, self._begun)
