@@ -260,6 +260,7 @@ LAWS = [
         r"^work\.check_claims\(self\._find_client\(",
         put_before("self._find_key(self._find_client(work.client_id), work.header)"),
         "test_no_fetch_and_no_rsa_before_the_claims_hold",
+        number=2,
     ),
     Breach(
         2,
