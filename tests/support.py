@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import re
+import time
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -17,6 +19,15 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from private_key_jwt import RegisteredClient
 
 OP = "https://as.example"
+
+
+def until(condition: Callable[[], object], what: str, seconds: float = 20) -> Any:
+    """Wait for something outside of the test's hands (a server, a thread) to become what the test needs."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, what
+        time.sleep(0.005)
+    return found
 
 
 def registered(jwks_uri: str, **settings: Any) -> RegisteredClient:

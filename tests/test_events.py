@@ -36,6 +36,7 @@ from private_key_jwt.events import (
     KeyAdded,
     KeyRemoved,
     KeysFetched,
+    OnEvent,
     StaleKeysServed,
     StoreFailed,
     log_events,
@@ -437,15 +438,43 @@ def test_a_flood_of_refusals_is_counted_and_hides_no_error(
     verifier = logging_verifier(setup)
     refuse(setup, verifier, MAX_LINES + 7)
     assert len(caplog.records) == MAX_LINES + 1
-    assert caplog.records[-1].getMessage() == f"{MAX_LINES} lines in a second: the rest is counted"
+    assert caplog.records[-1].getMessage() == f"{MAX_LINES} lines of AssertionRefused in a second: the rest is counted"
     log_events(StoreFailed(store="replay_store", error="gone"))
     assert caplog.records[-1].getMessage() == "StoreFailed: store=replay_store error=gone"
     seconds.append(seconds[-1] + 1)
     caplog.clear()
     refuse(setup, verifier)
-    assert [record.getMessage()[:40] for record in caplog.records] == [
-        "7 lines of this level were left out",
-        "AssertionRefused: reason=expired check=e",
+    assert [record.getMessage()[:41] for record in caplog.records] == [
+        "7 lines of AssertionRefused were left out",
+        "AssertionRefused: reason=expired check=ex",
+    ]
+
+
+@pytest.mark.parametrize("handler", [None, log_events])
+def test_a_flood_of_one_failure_of_ours_hides_no_other(
+    edge: Edge, caplog: pytest.LogCaptureFixture, seconds: list[float], handler: OnEvent | None
+) -> None:
+    client = RelyingParty(audience=AUDIENCE).tenant("acme", "client-1")
+
+    def fail(*_arguments: object) -> None:
+        raise ConnectionError("the database is away")
+
+    class Store:
+        add = staticmethod(fail)
+
+    def refuse_by(clients: Any, count: int) -> None:
+        policy = AssertionPolicy(audience=AUDIENCE)
+        verifier = edge.verifier(policy=policy, clients=clients, replay_store=Store(), on_event=handler)
+        for _ in range(count):
+            with pytest.raises(TemporarilyUnavailable):
+                verifier.verify(client.assertion())
+
+    refuse_by(fail, MAX_LINES + 7)
+    caplog.clear()
+    refuse_by([RegisteredClient("client-1", jwks=client.document())], 1)
+    assert [(record.levelno, record.getMessage()[:52]) for record in caplog.records] == [
+        (logging.ERROR, 'StoreFailed: store=replay_store error="ConnectionErr'),
+        (logging.ERROR, "AssertionRefused: reason=replay_store_unavailable ch"),
     ]
 
 

@@ -142,7 +142,7 @@ def body_headers(response: httpx.Response) -> httpx.Headers:
 def is_tls_verified(stream: Any, host: str) -> bool:
     """Report whether a connection is TLS, and its certificate was verified to be the host's.
 
-    stream: httpcore's network stream. A client of the user's may have been told to verify nothing, or another name.
+    stream: httpcore's network stream. A client of the user's may verify nothing, or another name.
     host: in ASCII, as the URL has it.
     """
     tls = stream.get_extra_info("ssl_object")

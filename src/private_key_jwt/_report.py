@@ -58,8 +58,7 @@ class Reporter:
             return
         error.is_reported = True
         # Asked before the event is made: under a flood a refusal that is not logged costs next to nothing.
-        level = logging.ERROR if isinstance(error, TemporarilyUnavailable) else logging.WARNING
-        if not self.reports_accepted and not admits_line(level):
+        if not self.reports_accepted and not _admits(error):
             return
         duration = perf_counter() - started
         if error.reason in _STORE_REASONS:
@@ -83,3 +82,9 @@ class Reporter:
 
 def _cause(error: AuthenticationError) -> str:
     return error.detail if error.__cause__ is None else describe_error(error.__cause__)
+
+
+def _admits(error: AuthenticationError) -> bool:
+    if isinstance(error, TemporarilyUnavailable):
+        return admits_line(error.reason, logging.ERROR)
+    return admits_line(AssertionRefused.__name__, logging.WARNING)

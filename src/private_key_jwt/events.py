@@ -12,8 +12,8 @@ Durations are in seconds. The function is called where things happen, in a reque
 it should be quick. Whatever it raises is logged and harms nothing.
 
 Without ``on_event`` what went wrong is logged, as ``log_events`` would: refusals as WARNING, what is ours as ERROR. At
-most 100 lines a second are written for each level, and then one that counts the rest. An accepted assertion is not
-reported then, and costs nothing.
+most 100 lines a second are written for each kind of event (of refusals that are ours, for each reason), and then one
+that counts the rest. An accepted assertion is not reported then, and costs nothing.
 """
 
 from __future__ import annotations
@@ -221,10 +221,16 @@ def log_events(event: Event) -> None:
     """Log an event to ``private_key_jwt``: ``extra`` has its name as ``event``, and its fields.
 
     What went well is DEBUG, keys that come and go are INFO, refusals and failed fetches WARNING, what is ours ERROR.
-    At most 100 lines a second are written for each level; the next line after that second counts those left out.
+    At most 100 lines of a kind are written in a second; the next one after that second counts those left out.
     """
-    if admits_line(level_of(event)):
+    if admits_line(_kind_of(event), level_of(event)):
         write_line(event)
+
+
+def _kind_of(event: Event) -> str:
+    if isinstance(event, AssertionRefused) and event.reason in UNDECIDED:
+        return event.reason
+    return type(event).__name__
 
 
 def level_of(event: Event) -> int:
@@ -257,27 +263,28 @@ def _shown(value: object) -> str:
 
 
 MAX_LINES = 100
-"""Lines that are logged in a second at most, for each level."""
+"""Lines of one kind that are logged in a second at most. Of what is ours, each reason is a kind of its own."""
 
 
 @dataclass(slots=True)
 class _Second:
-    """The lines of one level in the second that ends at ``end`` (monotonic)."""
+    """The lines of one kind in the second that ends at ``end`` (monotonic)."""
 
     end: float = 0
     lines: int = 0
 
 
-_seconds = {level: _Second() for level in set(_LEVELS.values())}
+_seconds: dict[str, _Second] = {kind: _Second() for kind in (*(each.__name__ for each in _LEVELS), *UNDECIDED)}
 
 
-def admits_line(level: int) -> bool:
-    """Count a line of a level, and report whether it may be written: a flood of refusals must not fill the disk.
+def admits_line(kind: str, level: int) -> bool:
+    """Count a line of a kind, and report whether it may be written: a flood of refusals must not fill the disk.
 
-    Each level has a count of its own, so that a flood of WARNINGs hides no ERROR.
+    kind: the reason of a refusal that is ours, or else the name of the event. Each has a count of its own, so that a
+        flood of what strangers can cause hides nothing else.
     """
     # Without a lock: threads that meet here may write a line more or less, and nothing worse.
-    second, now = _seconds[level], monotonic()
+    second, now = _seconds[kind], monotonic()
     if second.lines > MAX_LINES and now < second.end:  # first of all: a flood must cost next to nothing
         second.lines += 1
         return False
@@ -286,11 +293,15 @@ def admits_line(level: int) -> bool:
     if now >= second.end:
         left_out, second.end, second.lines = second.lines - MAX_LINES, now + 1, 0
         if left_out > 0:
-            logger.log(level, "%d lines of this level were left out", left_out, extra={"event": "LinesLeftOut"})
+            _write_left_out(level, "%d lines of %s were left out", left_out, kind)
     second.lines += 1
     if second.lines > MAX_LINES:
-        logger.log(level, "%d lines in a second: the rest is counted", MAX_LINES, extra={"event": "LinesLeftOut"})
+        _write_left_out(level, "%d lines of %s in a second: the rest is counted", MAX_LINES, kind)
     return second.lines <= MAX_LINES
+
+
+def _write_left_out(level: int, message: str, number: int, kind: str) -> None:
+    logger.log(level, message, number, kind, extra={"event": "LinesLeftOut"})
 
 
 def emit(on_event: OnEvent, event: Event) -> None:

@@ -19,7 +19,7 @@ import private_key_jwt
 from edges import SyncEdge
 from private_key_jwt import AsyncJWKSFetcher, JWKSFetcher, JWKSPolicy, TemporarilyUnavailable
 from private_key_jwt.fetcher._fetches import fetch_slots
-from support import jwk, registered
+from support import jwk, registered, until
 
 # One may come where Python can only report it: in a weakref's callback, or a finalizer.
 pytestmark = pytest.mark.filterwarnings(
@@ -140,9 +140,6 @@ def test_a_storm_of_signals_leaks_no_slot() -> None:
                     interrupted += 1
             assert interrupted > 50
             assert fetcher.get_key(registered("https://publisher.example/last"), "RS256", "k1").kid == "k1"
-            deadline = time.monotonic() + 2 * POLICY.timeout
-            while len(fetch_slots) and time.monotonic() < deadline:
-                time.sleep(0.01)
-            assert len(fetch_slots) == 0
+            until(lambda: len(fetch_slots) == 0, "a slot is left", 2 * POLICY.timeout)
     finally:
         signal.signal(signal.SIGALRM, before)

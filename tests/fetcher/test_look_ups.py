@@ -24,7 +24,7 @@ from private_key_jwt import AsyncJWKSFetcher, JWKSFetcher, JWKSPolicy, Reason, T
 from private_key_jwt._core.addresses import kind_of
 from private_key_jwt._core.response import FetchFailed
 from private_key_jwt.fetcher import _http
-from support import jwk, registered
+from support import jwk, registered, until
 
 SHORT = JWKSPolicy(allow_http_loopback=True, timeout=0.3)
 HUNG = [f"https://hung-{number}.example/jwks.json" for number in range(40)]
@@ -104,9 +104,7 @@ def test_name_servers_that_hang_delay_no_other_tenant(
     settings = {} if whose == "our client" else {"http_client": edge.http_client()}
     fetcher = edge.fetcher(JWKSPolicy(allow_http_loopback=True, timeout=4), **settings)
     waiting = edge.begin([lambda uri=uri: outcome(fetcher, uri) for uri in HUNG])  # type: ignore[misc]
-    patience = time.monotonic() + 3
-    while len(resolver.asked) < len(HUNG) and time.monotonic() < patience:
-        time.sleep(0.01)
+    until(lambda: len(resolver.asked) >= len(HUNG), "not all names were asked for", 3)
     started = time.monotonic()
     assert outcome(fetcher, publisher.uri(host="localhost")) == "k1"
     assert time.monotonic() - started < 2
@@ -152,12 +150,21 @@ def test_who_joins_a_look_up_gets_its_answer(edge: Edge, publisher: Publisher, m
         return answer(*args, **kwargs)
 
     monkeypatch.setattr(socket, "getaddrinfo", slow)
+    joined: list[str] = []
+    join_or_start = _look_ups._look_ups.join_or_start
+
+    def join(host: str, deadline: float) -> Any:
+        look_up = join_or_start(host, deadline)
+        joined.append(host)
+        return look_up
+
+    monkeypatch.setattr(_look_ups._look_ups, "join_or_start", join)
     fetchers = [edge.fetcher() for _ in range(8)]
     waiting = edge.begin(
         [lambda f=f: outcome(f, publisher.uri(host="localhost")) for f in fetchers]  # type: ignore[misc]
     )
     assert entered.wait(10)
-    time.sleep(0.2)
+    until(lambda: len(joined) == len(fetchers), "not all of them joined", 10)
     free.set()
     assert waiting() == ["k1"] * 8
     assert names.asked == ["localhost"]
@@ -342,10 +349,8 @@ def test_an_exception_out_of_a_signal_handler_leaves_no_socket_open(publisher: P
                 fetch()
             loop.run_until_complete(settle())
         gc.collect()
-        patience = time.monotonic() + 10  # the publisher is in this process, and closes its ends as it finds out
-        while open_files() > before and time.monotonic() < patience:
-            time.sleep(0.02)
-        assert open_files() <= before
+        # The publisher is in this process, and closes its ends as it finds out.
+        until(lambda: open_files() <= before, "files are left open", 10)
         fetch()
     assert _look_ups._look_ups._under_way == {}
 

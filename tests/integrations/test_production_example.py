@@ -13,7 +13,8 @@ import httpx
 
 from integrations.scenarios import INVALID_CLIENT, issued_to, token_request, wire
 from private_key_jwt.testing import RelyingParty
-from stores.redis_server import RedisServer, free_port, until
+from stores.redis_server import RedisServer, free_port
+from support import until
 
 FOLDER = Path(__file__).parent.parent / "examples" / "production"
 

@@ -141,5 +141,53 @@ def refusal(call: Callable[[], object]) -> str:
 def accepted(worker: Worker, key: bytes) -> bool:
     try:
         return bool(worker.add(key))
-    except TemporarilyUnavailable:
+    except TemporarilyUnavailable as error:
+        assert error.reason is Reason.REPLAY_STORE_UNAVAILABLE
         return False
+
+
+def check_a_restart_loses_no_mark(server: Any, drivers: list[str]) -> None:
+    """Kill the server and start it again, under load, and remove it in the end."""
+    try:
+        for driver in drivers:
+            place = Place(server.url, driver)
+            _restart_under_load(server, place)
+            place.admin.dispose()
+            place.close()
+    finally:
+        server.remove()
+
+
+def _restart_under_load(server: Any, place: Place) -> None:
+    stop = threading.Event()
+    answers: list[list[bool]] = []
+
+    def load(worker: Worker) -> None:
+        while not stop.is_set():
+            key = new_key()
+            answers.append([accepted(worker, key) for _ in range(2)])
+
+    threads = [threading.Thread(target=load, args=(place.worker(),)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    before = [new_key() for _ in range(20)]
+    probe = place.worker()
+    assert all(probe.add(key) for key in before)
+    server.stop()
+    refusal(lambda: probe.add(new_key()))
+    server.start()
+    assert not any(accepted(probe, key) for key in before)
+    assert accepted(probe, new_key())
+    stop.set()
+    for thread in threads:
+        thread.join(30)
+    assert [True, True] not in answers
+    assert [True, False] in answers
+
+
+def check_absence_refuses(url: URL, drivers: list[str]) -> None:
+    """Ask a server that is not there."""
+    for driver in drivers:
+        worker = Worker(url.set(host="127.0.0.1", port=1), driver, "replay")
+        refusal(lambda: worker.add(new_key()))  # noqa: B023
+        worker.close()

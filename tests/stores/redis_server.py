@@ -27,6 +27,8 @@ from typing import Any
 import redis
 import redis.asyncio
 
+from support import until
+
 ENGINES = ("redis", "valkey")
 
 
@@ -71,15 +73,6 @@ def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
-
-
-def until(condition: Callable[[], object], what: str, seconds: float = 20) -> Any:
-    """Wait for a server to become what the test needs."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
-    return found
 
 
 class RedisServer:

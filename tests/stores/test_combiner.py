@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ import children
 from interrupts import interrupt_often
 from private_key_jwt.stores import _combiner
 from private_key_jwt.stores._combiner import AsyncCombiner, Combiner
+from support import until
 
 WAIT = 10  # seconds after which a test has failed; nothing waits for so long
 
@@ -85,13 +86,6 @@ class Calls:
             assert not self.threads[item].is_alive()
 
 
-def eventually(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WAIT
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-
-
 @pytest.fixture
 def engine() -> Iterator[Engine]:
     engine = Engine()
@@ -99,8 +93,18 @@ def engine() -> Iterator[Engine]:
     engine.free.set()
 
 
+def busy(engine: Engine, **settings: Any) -> tuple[Combiner[int, int], Calls]:
+    """A combiner with a batch of one call, 1, under way until ``engine.free`` is set, and its calls."""
+    combiner = Combiner(engine.run, **{"timeout": WAIT, **settings})
+    calls = Calls(combiner)
+    engine.free.clear()
+    calls.start(1)
+    until(lambda: engine.batches == [[1]], "it did not begin", WAIT)
+    return combiner, calls
+
+
 def queued(combiner: Combiner[int, int], number: int) -> None:
-    eventually(lambda: len(combiner._waiting) == number)
+    until(lambda: len(combiner._waiting) == number, "they do not wait", WAIT)
 
 
 def test_a_lone_call_runs_at_once_and_alone(engine: Engine) -> None:
@@ -110,11 +114,7 @@ def test_a_lone_call_runs_at_once_and_alone(engine: Engine) -> None:
 
 
 def test_calls_that_come_while_a_batch_is_under_way_are_the_next(engine: Engine) -> None:
-    combiner = Combiner(engine.run, timeout=WAIT)
-    calls = Calls(combiner)
-    engine.free.clear()
-    calls.start(1)
-    eventually(lambda: engine.batches == [[1]])
+    combiner, calls = busy(engine)
     for item in (2, 3, 4):
         calls.start(item)
         queued(combiner, item - 1)
@@ -126,11 +126,7 @@ def test_calls_that_come_while_a_batch_is_under_way_are_the_next(engine: Engine)
 
 
 def test_a_batch_holds_no_more_than_it_may(engine: Engine) -> None:
-    combiner = Combiner(engine.run, timeout=WAIT, max_batch=2)
-    calls = Calls(combiner)
-    engine.free.clear()
-    calls.start(1)
-    eventually(lambda: engine.batches == [[1]])
+    combiner, calls = busy(engine, max_batch=2)
     for item in range(2, 7):
         calls.start(item)
         queued(combiner, item - 1)
@@ -146,7 +142,7 @@ def test_an_error_refuses_the_whole_batch_and_no_other(engine: Engine) -> None:
     engine.failures[3] = OSError("down")
     engine.free.clear()
     calls.start(1)
-    eventually(lambda: engine.batches == [[1]])
+    until(lambda: engine.batches == [[1]], "the batches are others", WAIT)
     for item in (2, 3, 4):
         calls.start(item)
         queued(combiner, item - 1)
@@ -158,11 +154,7 @@ def test_an_error_refuses_the_whole_batch_and_no_other(engine: Engine) -> None:
 
 
 def test_an_answer_that_is_an_error_refuses_one_call(engine: Engine) -> None:
-    combiner = Combiner(engine.run, timeout=WAIT)
-    calls = Calls(combiner)
-    engine.free.clear()
-    calls.start(1)
-    eventually(lambda: engine.batches == [[1]])
+    combiner, calls = busy(engine)
     for item in (-2, 3):
         calls.start(item)
         queued(combiner, 1 if item < 0 else 2)
@@ -179,11 +171,7 @@ def test_too_few_or_too_many_answers_answer_nobody(answers: list[int]) -> None:
 
 
 def test_a_call_that_gives_up_takes_nobody_down(engine: Engine) -> None:
-    combiner = Combiner(engine.run, timeout=0.2)
-    calls = Calls(combiner)
-    engine.free.clear()
-    calls.start(1)
-    eventually(lambda: engine.batches == [[1]])
+    combiner, calls = busy(engine, timeout=0.2)
     calls.start(2)
     calls.finish(2)
     assert isinstance(calls.results[2], TimeoutError)
@@ -198,14 +186,10 @@ def test_a_call_that_gives_up_takes_nobody_down(engine: Engine) -> None:
 
 
 def test_a_batch_that_hangs_holds_up_nobody_who_comes_after_its_time(engine: Engine) -> None:
-    combiner = Combiner(engine.run, timeout=0.2)
-    calls = Calls(combiner)
-    engine.free.clear()
-    calls.start(1)
-    eventually(lambda: engine.batches == [[1]])
+    combiner, calls = busy(engine, timeout=0.2)
     time.sleep(0.25)
     calls.start(2)
-    eventually(lambda: engine.batches == [[1], [2]])
+    until(lambda: engine.batches == [[1], [2]], "2 waits for 1", WAIT)
     engine.free.set()
     calls.finish()
     assert calls.results == {1: 2, 2: 4}
@@ -215,11 +199,7 @@ def test_a_batch_that_hangs_holds_up_nobody_who_comes_after_its_time(engine: Eng
 
 def test_a_turn_that_nobody_takes_any_more_is_handed_on(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """A call gives up in the moment in which its turn has come."""
-    combiner = Combiner(engine.run, timeout=WAIT)
-    calls = Calls(combiner)
-    engine.free.clear()
-    calls.start(1)
-    eventually(lambda: engine.batches == [[1]])
+    combiner, calls = busy(engine)
     gave_up = threading.Event()
     original = _combiner._Call.wait
 
@@ -244,11 +224,7 @@ def test_a_turn_that_nobody_takes_any_more_is_handed_on(engine: Engine, monkeypa
 
 def test_a_turn_that_another_has_taken_is_answered_by_no_guess(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """A call is woken for its turn, and does not run before its time is over and another has come."""
-    combiner = Combiner(engine.run, timeout=WAIT)
-    calls = Calls(combiner)
-    engine.free.clear()
-    calls.start(1)
-    eventually(lambda: engine.batches == [[1]])
+    combiner, calls = busy(engine)
     original = _combiner._Call.wait
     others: list[int] = []
 
@@ -274,7 +250,7 @@ def test_an_interrupted_leader_answers_the_others_with_an_error(engine: Engine) 
     engine.failures[2] = KeyboardInterrupt()
     engine.free.clear()
     calls.start(1)
-    eventually(lambda: engine.batches == [[1]])
+    until(lambda: engine.batches == [[1]], "the batches are others", WAIT)
     for item in (2, 3):
         calls.start(item)
         queued(combiner, item - 1)
@@ -301,7 +277,7 @@ def test_a_leader_that_is_interrupted_while_it_answers_takes_no_answer_back(engi
     calls = Calls(combiner)
     engine.free.clear()
     calls.start(1)
-    eventually(lambda: engine.batches == [[1]])
+    until(lambda: engine.batches == [[1]], "the batches are others", WAIT)
     for item in (2, 3, 4):
         calls.start(item)
         queued(combiner, item - 1)
@@ -346,11 +322,7 @@ def test_exceptions_out_of_signal_handlers_leave_nothing_behind() -> None:
 
 
 def test_a_child_of_a_fork_is_not_held_up_by_a_batch_of_its_parent(engine: Engine) -> None:
-    combiner = Combiner(engine.run, timeout=WAIT)
-    calls = Calls(combiner)
-    engine.free.clear()
-    calls.start(1)
-    eventually(lambda: engine.batches == [[1]])
+    combiner, calls = busy(engine)
     calls.start(2)
     queued(combiner, 1)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +12,18 @@ from sqlalchemy import URL, create_engine, event, text
 
 from private_key_jwt.stores import SQLAlchemyReplayStore
 from stores import mariadb, postgres
-from stores.places import MARIADB, NOW, Place, Worker, accepted, make_place, new_key, refusal
+from stores.places import (
+    MARIADB,
+    NOW,
+    Place,
+    Worker,
+    accepted,
+    check_a_restart_loses_no_mark,
+    check_absence_refuses,
+    make_place,
+    new_key,
+    refusal,
+)
 
 
 @pytest.fixture(params=MARIADB)
@@ -158,45 +168,11 @@ def test_an_answer_that_is_lost_lets_nobody_in_twice(place: Place) -> None:
 
 
 def test_a_server_that_is_killed_and_restarted_loses_no_mark() -> None:
-    server = mariadb.server()
-    try:
-        for driver in MARIADB:
-            place = Place(server.url, driver)
-            workers = [place.worker() for _ in range(4)]
-            stop, answers = threading.Event(), []
-
-            def load(worker: Worker) -> None:
-                while not stop.is_set():  # noqa: B023
-                    key = new_key()
-                    answers.append([accepted(worker, key) for _ in range(2)])  # noqa: B023
-
-            threads = [threading.Thread(target=load, args=(worker,)) for worker in workers]
-            for thread in threads:
-                thread.start()
-            before = [new_key() for _ in range(20)]
-            probe = place.worker()
-            assert all(probe.add(key) for key in before)
-            server.stop()
-            refusal(lambda: probe.add(new_key()))  # noqa: B023
-            server.start()
-            assert not any(accepted(probe, key) for key in before)
-            assert accepted(probe, new_key())
-            stop.set()
-            for thread in threads:
-                thread.join(30)
-            assert [True, True] not in answers
-            assert [True, False] in answers
-            place.admin.dispose()
-            place.close()
-    finally:
-        server.remove()
+    check_a_restart_loses_no_mark(mariadb.server(), MARIADB)
 
 
 def test_a_server_that_is_not_there_refuses() -> None:
-    for driver in MARIADB:
-        worker = Worker(URL.create("mysql", "x", host="127.0.0.1", port=1, database="x"), driver, "replay")
-        refusal(lambda: worker.add(new_key()))  # noqa: B023
-        worker.close()
+    check_absence_refuses(URL.create("mysql", "x", database="x"), MARIADB)
 
 
 def test_mariadb_knows_the_limits_of_mysql_too() -> None:

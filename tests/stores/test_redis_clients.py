@@ -18,8 +18,9 @@ from private_key_jwt.events import Event, StoreUnfit
 from private_key_jwt.stores import AsyncRedisJWKSCache, AsyncRedisReplayStore, RedisJWKSCache, RedisReplayStore
 from private_key_jwt.stores._redis_check import describe_servers
 from private_key_jwt.stores._replay_stores.redis import _Marks
-from stores.redis_server import RedisServer, until
+from stores.redis_server import RedisServer
 from stores.redis_support import NOW, fresh_key, refused, replay_store
+from support import until
 
 KINDS: list[tuple[Any, Any]] = [
     (RedisReplayStore, redis.Redis),

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,11 +16,24 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.schema import CreateTable
 
 import children
-from private_key_jwt import ConfigurationError, Reason, TemporarilyUnavailable
+from private_key_jwt import ConfigurationError
 from private_key_jwt.stores import AsyncSQLAlchemyReplayStore, SQLAlchemyReplayStore
 from private_key_jwt.stores._replay_stores.sql import Add
 from stores import postgres
-from stores.places import MARIADB, NOW, POSTGRESQL, SQLITE, Place, Worker, accepted, make_place, new_key, refusal
+from stores.places import (
+    MARIADB,
+    NOW,
+    POSTGRESQL,
+    SQLITE,
+    Place,
+    Worker,
+    accepted,
+    check_a_restart_loses_no_mark,
+    check_absence_refuses,
+    make_place,
+    new_key,
+    refusal,
+)
 
 
 @pytest.fixture(params=POSTGRESQL + MARIADB + SQLITE)
@@ -339,7 +351,7 @@ def test_an_answer_that_is_lost_lets_nobody_in_twice(pg: Place) -> None:
         for _ in range(8):  # so that statements are prepared
             assert worker.add(new_key())
         proxy.cut_after(answers)
-        if proxy_is_spared(worker, key):
+        if accepted(worker, key):
             worker.close()
             proxy.close()
             break
@@ -396,54 +408,12 @@ def test_an_add_that_is_cancelled_leaves_nothing_behind(tmp_path: Path) -> None:
     pg.close()
 
 
-def proxy_is_spared(worker: Worker, key: bytes) -> bool:
-    try:
-        return bool(worker.add(key))
-    except TemporarilyUnavailable as error:
-        assert error.reason is Reason.REPLAY_STORE_UNAVAILABLE
-        return False
-
-
-def test_a_server_that_is_killed_and_restarted_loses_no_mark(tmp_path: Path) -> None:
-    server = postgres.Server()
-    try:
-        for driver in POSTGRESQL:
-            place = Place(server.url, driver)
-            workers = [place.worker() for _ in range(4)]
-            stop, answers = threading.Event(), []
-
-            def load(worker: Worker) -> None:
-                while not stop.is_set():  # noqa: B023
-                    key = new_key()
-                    answers.append([accepted(worker, key) for _ in range(2)])  # noqa: B023
-
-            threads = [threading.Thread(target=load, args=(worker,)) for worker in workers]
-            for thread in threads:
-                thread.start()
-            before = [new_key() for _ in range(20)]
-            probe = place.worker()
-            assert all(probe.add(key) for key in before)
-            server.stop()
-            refusal(lambda: probe.add(new_key()))  # noqa: B023
-            server.start()
-            assert not any(accepted(probe, key) for key in before)
-            assert accepted(probe, new_key())
-            stop.set()
-            for thread in threads:
-                thread.join(30)
-            assert [True, True] not in answers
-            assert [True, False] in answers
-            place.admin.dispose()
-            place.close()
-    finally:
-        server.remove()
+def test_a_server_that_is_killed_and_restarted_loses_no_mark() -> None:
+    check_a_restart_loses_no_mark(postgres.Server(), POSTGRESQL)
 
 
 def test_a_server_that_is_not_there_refuses() -> None:
-    for driver in POSTGRESQL:
-        worker = Worker(URL.create("postgresql", "x", host="127.0.0.1", port=1), driver, "replay")
-        refusal(lambda: worker.add(new_key()))  # noqa: B023
-        worker.close()
+    check_absence_refuses(URL.create("postgresql", "x"), POSTGRESQL)
 
 
 def test_the_metadata_is_what_a_migration_needs() -> None:

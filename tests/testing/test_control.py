@@ -106,6 +106,25 @@ def test_only_a_post_drives(driven: Driven) -> None:
     assert httpx.get(f"{driven.root}/_control/acme/rotate", trust_env=False).status_code == 405
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Host": "LOCALHOST:8000"}, 200),
+        ({"Host": "evil.example"}, 403),
+        ({"Host": "127.0.0.1.evil.example"}, 403),
+        ({"Host": "localhost.evil.example:80"}, 403),
+        ({"Host": ""}, 403),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+    ],
+)
+def test_no_web_page_drives_it(driven: Driven, headers: dict[str, str], status: int) -> None:
+    for method, path in (("POST", "/acme/assertion"), ("GET", "")):
+        url = f"{driven.root}/_control{path}"
+        assert httpx.request(method, url, headers=headers, trust_env=False).status_code == status
+
+
 def test_without_its_controls_it_has_none() -> None:
     party = RelyingParty()
     party.tenant()

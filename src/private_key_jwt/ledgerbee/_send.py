@@ -2,7 +2,7 @@
 
 The key goes out only over a connection that was seen to be verified TLS, or, for plain http, to end on the loopback
 interface. That is asked of the connection itself, before the request is written: a client of the user's may have
-been told not to verify, and may hold connections that were opened before.
+been made without verification, and may hold connections that were opened before.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ._attempts import Answered, Failed, Outcome
 
 MAX_ANSWER = 65_536  # bytes
 
-# Each try closes one idle connection of the user's client; httpx keeps 20 unless told otherwise.
+# Each try closes one idle connection of the user's client; httpx keeps 20 by default.
 _TRIES = 128
 _ONLY_POOLED = "the key was not sent: the HTTP client opens no connection of its own for it (is it one with http2?)"
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)

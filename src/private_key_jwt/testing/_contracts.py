@@ -216,7 +216,7 @@ class ReplayStoreContract(_Contract):
             call = add_async if inspect.iscoroutinefunction(store.add) else add
             answers = self._together([call] * THREADS)
             _expect(answers.count(True) == 1, f"one must win, {answers.count(True)} did")
-            _expect(answers.count(False) == THREADS - 1, "and all others must be told")
+            _expect(answers.count(False) == THREADS - 1, "and all others must get False")
 
     def test_one_of_8_processes_wins(self) -> None:
         """Law 1, over processes."""
@@ -226,7 +226,7 @@ class ReplayStoreContract(_Contract):
         self.finish(self._keep(self.open_store()).add(secrets.token_bytes(32), NOW + 60, NOW))
         codes = self._in_processes(PROCESSES, lambda: self.add(self.open_store(), key, NOW + 60, NOW) is True)
         _expect(codes.count(1) == 1, f"one must win; 1 is a win, 0 a loss, 2 an error: {codes}")
-        _expect(codes.count(0) == PROCESSES - 1, f"and all others must be told: {codes}")
+        _expect(codes.count(0) == PROCESSES - 1, f"and all others must get False: {codes}")
 
     def test_one_of_8_processes_with_16_callers_each_wins_each_round(self) -> None:
         """Law 1, over threads (or tasks) and processes at once, ``rounds`` times."""

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -24,6 +25,8 @@ __all__ = ["PATH", "Control", "lines"]
 
 PATH = "/_control"
 _LONGEST_DELAY = 60.0
+# A page in a browser could mint assertions here, by a name that it has made to stand for this machine.
+_HOST = re.compile(r"(127\.0\.0\.1|localhost)(:\d+)?")
 
 Query = Mapping[str, str]
 
@@ -45,6 +48,8 @@ class Control:
         if request.path != PATH and not request.path.startswith(f"{PATH}/"):
             time.sleep(self._delay)
             return self._service.answer(request)
+        if "origin" in request.headers or _HOST.fullmatch(request.host) is None:
+            return _fault(HTTPStatus.FORBIDDEN, "no web page drives it: expected no Origin, and a Host of this machine")
         if request.method == "GET" and request.path == PATH:
             return answer_json(HTTPStatus.OK, {"actions": lines("", "SLUG"), "defects": sorted(DEFECTS)})
         if request.method != "POST":
