@@ -160,7 +160,8 @@ class _Fetcher(ABC, Generic[Handle]):
                 outcome = await self._wait_async(fetch, deadline) if isinstance(step, Refresh) else _STARTED
                 step = flow.send(outcome)
         except StopIteration as found:
-            return found.value  # type: ignore[no-any-return]
+            result: Found = found.value
+            return result
 
     def _deadline(self) -> float:
         return time.monotonic() + self.policy.timeout
@@ -295,7 +296,8 @@ class JWKSFetcher(_Fetcher[Ending]):
                 outcome = self._wait(fetch, deadline) if isinstance(step, Refresh) else _STARTED
                 step = flow.send(outcome)
         except StopIteration as found:
-            return found.value  # type: ignore[no-any-return]
+            result: Found = found.value
+            return result
 
     def _join_or_start(self, request: RefreshRequest) -> Fetch[Ending] | Outcome:
         if self._closed:
