@@ -1,5 +1,6 @@
 """Which Ed25519 keys are usable."""
 
+import math
 from typing import Any
 
 import pytest
@@ -79,6 +80,40 @@ def test_without_the_check_anybody_could_sign_for_a_point_of_small_order() -> No
     """The identity as the key: R is the identity, S zero, whatever the message."""
     key = Ed25519PublicKey.from_public_bytes((1).to_bytes(32, "little"))
     key.verify((1).to_bytes(32, "little") + bytes(32), b"whatever")
+
+
+def has_point(y: int) -> bool:
+    try:
+        x_of(y)
+    except AssertionError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("sign", [0, 1])
+def test_a_y_of_no_point_is_refused(sign: int) -> None:
+    small = {y for _, y in small_order_points()}
+    values = [y for each in range(2, 100) for y in (each, P - each, each << 248) if y not in small]
+    on = [y for y in values if has_point(y)]
+    assert len(values) / 3 < len(on) < len(values) * 2 / 3  # about half of all
+    for y in values:
+        jwk = okp_jwk(okp_key(), x=octets(y, sign))
+        if y in on:
+            assert okp.import_okp(jwk)[0].public_bytes_raw() == (y | sign << 255).to_bytes(32, "little")
+        else:
+            refused("^x is no point of Ed25519$", jwk)
+
+
+@pytest.mark.parametrize("n", [1, 3, 5, 7, 9, 15, 21, 25, 101, 105, 9_907])
+def test_the_jacobi_symbol_is_the_product_of_those_of_legendre(n: int) -> None:
+    factors, left = [], n
+    for prime in range(3, n + 1, 2):
+        while left % prime == 0:
+            factors.append(prime)
+            left //= prime
+    for a in range(min(n, 500)):
+        legendre = [(pow(a, (prime - 1) // 2, prime) + 1) % prime - 1 for prime in factors]
+        assert okp._jacobi(a, n) == math.prod(legendre)
 
 
 @pytest.mark.parametrize("y", [P, P + 1, P + 18, 2**255 - 1])

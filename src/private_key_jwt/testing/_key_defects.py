@@ -71,6 +71,7 @@ _EC = (
 _OKP = (
     KeyDefect("key_wrong_curve", "crv names another curve", _to(crv="Ed448")),
     KeyDefect("key_small_order", "the point of order 1: anybody can sign", _to(x=compact(b"\1" + bytes(31)))),
+    KeyDefect("key_off_curve", "x is no point of the curve", _to(x=compact(b"\2" + bytes(31)))),
     KeyDefect("key_above_p", "y is the prime of the curve", _to(x=compact((2**255 - 19).to_bytes(32, "little")))),
 )
 _FAMILIES = {"RS": _RSA, "PS": _RSA, "ES": _EC, "Ed": _OKP}
