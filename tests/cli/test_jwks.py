@@ -168,6 +168,20 @@ def test_what_others_may_mind_is_a_warning(tmp_path: Path, changes: dict[str, An
     assert "Warning: key k1: " in answer.out
 
 
+def test_one_key_for_several_algorithms_is_a_warning() -> None:
+    named = [jwk(), jwk(kid="k2", alg="PS256"), jwk(kid="k3", alg="PS512"), jwk(private_key(1), kid="k4", alg="PS256")]
+    again = jwk(kid="k5")
+    *reports, other, same = report({"keys": [*named, again]})
+    text = "it is also listed for {}: a key is for one algorithm (RFC 8725 section 3.1)"
+    for each, others in zip(
+        [*reports, same], ("PS256, PS512", "PS512, RS256", "PS256, RS256", "PS256, PS512"), strict=True
+    ):
+        assert (each.fault, each.warnings) == (None, (text.format(others),))
+    assert other.warnings == ()
+    # What names no algorithm has a warning of its own, and serves one at most.
+    assert not any("also listed" in text for each in report({"keys": [jwk(), jwk(alg=...)]}) for text in each.warnings)
+
+
 def test_a_certificate_of_the_key_is_no_warning() -> None:
     now = datetime.now(UTC)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "client")])

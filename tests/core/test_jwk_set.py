@@ -212,6 +212,17 @@ def test_keys_of_one_kid_for_different_algorithms_are_no_duplicates() -> None:
     assert [found(key_set, None, alg, signing_algs) for alg in signing_algs] == chosen
 
 
+def test_one_key_that_is_listed_for_two_algorithms_serves_those_its_client_is_registered_for() -> None:
+    """Each member names one: that both are one key is the publisher's word. Who registers one algorithm pins the key."""
+    key_set = keys(jwk(alg="RS256"), jwk(alg="PS256", kid="k2"))
+    for signing_algs in (BOTH, ("PS256",)):
+        key = found(key_set, "k2", "PS256", signing_algs)
+        assert isinstance(key, VerificationKey)
+        assert key.alg == "PS256"
+        # By the name of the one the other algorithm is not to be had.
+        assert found(key_set, "k2", "RS256", signing_algs) is Reason.UNUSABLE_KEY
+
+
 def test_a_key_without_alg_does_not_stand_beside_one_that_names_it() -> None:
     """Where the client may use several, the unpinned key serves none of them, so the pinned one is alone."""
     key_set = keys(jwk(alg="RS256"), jwk(private_key(1), alg=...))

@@ -20,7 +20,7 @@ from ..exceptions import Reason
 from ..fetcher import fetch_document
 from ..policy import JWKSPolicy
 from . import _options as options
-from ._lint import lint_document, lint_key
+from ._lint import lint_document, lint_key, lint_reuse
 from ._options import KeySource
 from ._output import ExitCode, console, echo, printable
 
@@ -121,7 +121,7 @@ def report(document: Mapping[str, Any], *, needs_kid: bool = False) -> Iterator[
             use=_value(members, "use"),
             serves=", ".join(member.algs) or _ABSENT,
             fault=_fault(keys, member, needs_kid=needs_kid),
-            warnings=tuple(lint_key(jwk, member)),
+            warnings=(*lint_key(jwk, member), *lint_reuse(member, keys.members)),
         )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -16,7 +16,7 @@ from cryptography.x509 import load_der_x509_certificate
 from .._core.jwk import Member
 from .._text import quote
 
-__all__ = ["lint_document", "lint_key"]
+__all__ = ["lint_document", "lint_key", "lint_reuse"]
 
 _MEDIA_TYPES = ("application/json", "application/jwk-set+json")
 
@@ -47,6 +47,19 @@ def lint_key(jwk: object, member: Member) -> Iterator[str]:
         yield "key_ops holds a value twice (RFC 7517 section 4.3)"
     if jwk.get("x5c") and not _is_of(jwk["x5c"], member):
         yield "the first certificate of x5c is not of this key; n, e, x and y are what counts (RFC 7517 section 4.7)"
+
+
+def lint_reuse(member: Member, members: Sequence[Member]) -> Iterator[str]:
+    """Say whether a key is listed for another algorithm, too. ``members``: all of its set."""
+    thumbprints = {key.thumbprint for key in member.keys}
+    others = {
+        key.alg
+        for other in members
+        for key in other.keys
+        if member.alg and other.alg not in (None, member.alg) and key.thumbprint in thumbprints
+    }
+    if others:
+        yield f"it is also listed for {', '.join(sorted(others))}: a key is for one algorithm (RFC 8725 section 3.1)"
 
 
 def _is_of(x5c: Any, member: Member) -> bool:
