@@ -213,7 +213,7 @@ def test_keys_of_one_kid_for_different_algorithms_are_no_duplicates() -> None:
 
 
 def test_one_key_that_is_listed_for_two_algorithms_serves_those_its_client_is_registered_for() -> None:
-    """Each member names one: that both are one key is the publisher's word. Who registers one algorithm pins the key."""
+    """Each member names one, and that both are one key is the publisher's word: a registration for one pins the key."""
     key_set = keys(jwk(alg="RS256"), jwk(alg="PS256", kid="k2"))
     for signing_algs in (BOTH, ("PS256",)):
         key = found(key_set, "k2", "PS256", signing_algs)
