@@ -53,7 +53,8 @@ def test_missing_packages_are_named_without_a_traceback(package: str) -> None:
     ended = process(before=WITHOUT.format(package))
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr.splitlines() == [
-        "private-key-jwt: the command line needs more packages: pip install 'private-key-jwt[cli]'"
+        "private-key-jwt: the command line needs an extra: pip install 'private-key-jwt[cli]', or in a clone"
+        " pip install '.[cli]'"
     ]
 
 

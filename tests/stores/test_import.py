@@ -24,8 +24,9 @@ def test_every_store_can_be_imported(name: str) -> None:
 )
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, name: str, module: str, need: str) -> None:
     monkeypatch.setitem(sys.modules, f"{stores.__name__}.{module}", None)  # what the import system takes for absent
-    with pytest.raises(ConfigurationError, match=need):
+    with pytest.raises(ConfigurationError, match=need) as raised:
         getattr(stores, name)
+    assert isinstance(raised.value, ImportError)  # `help()` shows no traceback of one
 
 
 def test_what_is_no_store_is_no_attribute() -> None:

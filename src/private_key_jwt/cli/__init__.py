@@ -7,8 +7,10 @@ import sys
 from collections.abc import Callable
 from typing import TextIO
 
+from .._extra import how_to_install
+
 _EXTRA = ("rich", "typer")
-_HOW_TO_INSTALL = "private-key-jwt: the command line needs more packages: pip install 'private-key-jwt[cli]'\n"
+_HOW_TO_INSTALL = f"private-key-jwt: the command line needs {how_to_install('cli')}\n"
 
 _BROKEN_PIPE = 141  # 128 + SIGPIPE, as a shell counts
 _INTERRUPTED = 130  # 128 + SIGINT

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from .._extra import needs
 from ..exceptions import AuthenticationError
-from ._extra import needs
 from ._outcome import Parts
 from ._request import TokenRequest, unreadable
 
-with needs("django"):
+with needs(__name__, "django"):
     from django.conf import settings
     from django.core.exceptions import TooManyFieldsSent
     from django.http import HttpRequest, QueryDict

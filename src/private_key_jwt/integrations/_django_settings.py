@@ -8,15 +8,15 @@ from threading import RLock
 from typing import Any, TypeVar
 
 from .._coroutines import is_in_process
+from .._extra import needs
 from .._fork import renew_after_fork
 from .._text import quote
 from ..exceptions import ConfigurationError
 from ..fetcher import JWKSFetcher
 from ..policy import AssertionPolicy, JWKSPolicy
 from ..verifier import AsyncClientAssertionVerifier, ClientAssertionVerifier
-from ._extra import needs
 
-with needs("django"):
+with needs(__name__, "django"):
     from django.conf import settings
     from django.core.signals import setting_changed
     from django.utils.module_loading import import_string

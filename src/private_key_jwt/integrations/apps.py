@@ -7,9 +7,9 @@ It has no models, and nothing else needs it.
 
 from __future__ import annotations
 
-from ._extra import needs
+from .._extra import needs
 
-with needs("django"):
+with needs(__name__, "django"):
     from django.apps import AppConfig, apps
     from django.core import checks
 

@@ -29,6 +29,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .._core.token_request import missing_assertion
+from .._extra import needs
 from .._registration import METHOD
 from .._sources import lookup_failed
 from .._text import quote
@@ -36,12 +37,11 @@ from ..clients import RegisteredClient
 from ..exceptions import AuthenticationError, ConfigurationError, InvalidClient, Reason
 from ..verifier import ClientAssertionVerifier, PendingAssertion
 from . import _outcome
-from ._extra import needs
 from ._models import registered_client
 from ._outcome import Outcomes, Parts, outcomes_of
 from ._request import ASSERTION_PARAMETERS, TokenRequest, answer, check_query, use_utf_8
 
-with needs("authlib"):
+with needs(__name__, "authlib"):
     from authlib.oauth2 import AuthorizationServer, OAuth2Error
     from authlib.oauth2.rfc6749 import InvalidClientError
     from authlib.oauth2.rfc6749.util import extract_basic_authorization

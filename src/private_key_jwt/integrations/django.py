@@ -39,6 +39,7 @@ from functools import wraps
 from inspect import iscoroutinefunction
 from typing import Any, Literal, overload
 
+from .._extra import needs
 from ..exceptions import AuthenticationError
 from ..verifier import (
     AsyncClientAssertionVerifier,
@@ -47,17 +48,17 @@ from ..verifier import (
     PendingAssertion,
     VerifiedAssertion,
 )
-from . import _django_settings as project
 from . import _outcome
-from ._django_request import read
-from ._extra import needs
 from ._outcome import Parts, outcomes_of
 from ._request import MAX_BODY, answer, check_settings
 
-with needs("django"):
+with needs(__name__, "django"):
     from django.http import HttpRequest, HttpResponse
     from django.views.decorators.csrf import csrf_exempt
     from django.views.decorators.debug import sensitive_post_parameters
+
+    from . import _django_settings as project
+    from ._django_request import read
 
 __all__ = [
     "aauthenticate",

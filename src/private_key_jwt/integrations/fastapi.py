@@ -19,15 +19,16 @@ assertion: see ``.starlette``.
 from typing import Any, Literal, overload
 
 from .._core.token_request import ASSERTION_TYPE
+from .._extra import needs
 from ..verifier import AsyncClientAssertionVerifier, AsyncPendingAssertion, VerifiedAssertion
-from . import starlette
-from ._extra import needs
 from ._request import MAX_BODY
-from .starlette import Client, authenticate, begin_authentication, error_response, refusal
 
-with needs("fastapi"):
+with needs(__name__, "fastapi"):
     from fastapi.openapi.models import HTTPBase
     from fastapi.security.base import SecurityBase
+
+    from . import starlette
+    from .starlette import Client, authenticate, begin_authentication, error_response, refusal
 
 __all__ = ["ClientAuthentication", "authenticate", "begin_authentication", "error_response", "refusal"]
 

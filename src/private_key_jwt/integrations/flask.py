@@ -30,14 +30,14 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Literal, overload
 
+from .._extra import needs
 from ..exceptions import AuthenticationError
 from ..verifier import ClientAssertionVerifier, PendingAssertion, VerifiedAssertion
 from . import _outcome
-from ._extra import needs
 from ._outcome import Parts, outcomes_of
 from ._request import MAX_BODY, TokenRequest, answer, check_settings, unreadable
 
-with needs("flask"):
+with needs(__name__, "flask"):
     from flask import Request, Response, current_app, request
 
 __all__ = ["authenticate", "begin_authentication", "client_authentication", "error_response", "refusal"]

@@ -40,18 +40,18 @@ from http import HTTPStatus
 from typing import Any, cast
 
 from .._core.token_request import missing_assertion
+from .._extra import needs
 from .._registration import METHOD
 from .._text import quote
 from ..clients import RegisteredClient
 from ..discovery import client_authentication_metadata
 from ..exceptions import AuthenticationError, ConfigurationError, InvalidClient, InvalidRequest, Reason
 from ..verifier import ClientAssertionVerifier, PendingAssertion, VerifiedAssertion
-from . import _django_request, _models, _outcome
-from ._extra import needs
+from . import _models, _outcome
 from ._outcome import Outcomes, Parts, outcomes_of
 from ._request import ASSERTION_PARAMETERS, FORM, MAX_BODY, answer, check_content_type, check_query, use_utf_8
 
-with needs("django-oauth-toolkit"):
+with needs(__name__, "django-oauth-toolkit"):
     from django.conf import settings
     from django.core import checks
     from django.http import HttpResponse
@@ -61,6 +61,8 @@ with needs("django-oauth-toolkit"):
     from oauth2_provider.models import get_application_model
     from oauth2_provider.settings import oauth2_settings
     from oauthlib.oauth2 import OAuth2Error
+
+    from . import _django_request
 
 __all__ = [
     "ClientAssertionMiddleware",

@@ -35,6 +35,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from .._extra import needs
 from .._validation import check_flag, check_integer
 from ..events import (
     AssertionAccepted,
@@ -53,9 +54,8 @@ from ..events import (
     StoreUnfit,
 )
 from ..exceptions import UNDECIDED, ConfigurationError, Reason
-from ._extra import needs
 
-with needs("otel"):
+with needs(__name__, "otel"):
     from opentelemetry.metrics import MeterProvider, get_meter
     from opentelemetry.trace import SpanKind, Status, StatusCode, TracerProvider, get_current_span, get_tracer
 

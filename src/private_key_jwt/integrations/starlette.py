@@ -32,14 +32,14 @@ from contextlib import asynccontextmanager
 from typing import Any, Generic, Literal, TypeVar, cast, overload
 
 from .._core.token_request import Form
+from .._extra import needs
 from ..exceptions import AuthenticationError
 from ..verifier import AsyncClientAssertionVerifier, AsyncPendingAssertion, VerifiedAssertion
 from . import _outcome
-from ._extra import needs
 from ._outcome import Outcomes, Parts
 from ._request import MAX_BODY, TokenRequest, answer, check_settings, unreadable
 
-with needs("starlette"):
+with needs(__name__, "starlette"):
     from starlette.datastructures import FormData
     from starlette.requests import Request
     from starlette.responses import Response

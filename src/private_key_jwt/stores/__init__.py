@@ -75,7 +75,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from ..exceptions import ConfigurationError
+from .._extra import how_to_install, missing
 from ._jwks_caches.memory import MemoryJWKSCache
 from ._protocols import AsyncJWKSCache, AsyncReplayStore, JWKSCache, JWKSDocument, ReplayStore
 from ._replay_stores.memory import MemoryReplayStore
@@ -90,9 +90,7 @@ if TYPE_CHECKING:
     from ._replay_stores.sqlite import SQLiteReplayStore
 
 _SQLITE = "Python's module sqlite3, which this Python was built without"
-_REDIS = "an extra: pip install 'private-key-jwt[redis]'"
-_DJANGO = "an extra: pip install 'private-key-jwt[django]'"
-_SQLALCHEMY = "an extra: pip install 'private-key-jwt[sqlalchemy]'"
+_REDIS, _DJANGO, _SQLALCHEMY = map(how_to_install, ("redis", "django", "sqlalchemy"))
 
 # Where each store is that is not imported at once, and what it needs.
 _LAZY = {
@@ -138,4 +136,4 @@ def __getattr__(name: str) -> object:
     try:
         return getattr(import_module(f".{module}", __name__), name)
     except ImportError as error:
-        raise ConfigurationError(f"{name} needs {need}") from error
+        raise missing(f"{__name__}.{name}", need, error) from error
