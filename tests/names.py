@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-_look_up = socket.getaddrinfo
+_getaddrinfo = socket.getaddrinfo
 
 
 class Names:
@@ -31,7 +31,7 @@ class Names:
         name = host.decode() if isinstance(host, bytes) else host
         if name not in self.addresses:
             # Whatever the platform takes for an address, and nothing that would ask a real name server.
-            return list(_look_up(host, port, family, type, proto, flags | socket.AI_NUMERICHOST))
+            return list(_getaddrinfo(host, port, family, type, proto, flags | socket.AI_NUMERICHOST))
         self.asked.append(name)
         answer: Any = self.addresses[name]
         if answer and not isinstance(answer[0], str):

@@ -429,7 +429,7 @@ def test_what_is_ours_is_logged_as_an_error_with_its_cause(
         verifier.verify(party.tenant("acme", "client-1").assertion())
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
-    assert "the look-up of client 'client-1' raised ConnectionError: 'the database is away'" in record.getMessage()
+    assert "finding client 'client-1' raised ConnectionError: 'the database is away'" in record.getMessage()
 
 
 def test_a_flood_of_refusals_is_counted_and_hides_no_error(

@@ -38,8 +38,8 @@ __all__ = [
     "async_store",
     "check_settings",
     "check_workers",
+    "client_lookup_failed",
     "describe_keys",
-    "lookup_failed",
     "not_found",
     "sync_clients",
     "sync_keys",
@@ -123,8 +123,8 @@ def _check_key_source(fetcher: object) -> None:
         raise ConfigurationError(f"fetcher must be a JWKSFetcher, or an object with a method get_key, not {name}")
 
 
-def _look_up_in(clients: object, fetcher: object) -> Callable[[str], Any]:
-    """Return the look-up that ``clients`` is, or that is made of it. Raises ConfigurationError."""
+def _client_finder(clients: object, fetcher: object) -> Callable[[str], Any]:
+    """Return the function that ``clients`` is, or one that finds a client in it. Raises ConfigurationError."""
     if isinstance(clients, Mapping):
         _check_known(_read(clients.items), fetcher)
         # Not copied: a client that leaves the mapping is unknown at once.
@@ -171,11 +171,11 @@ def _check_known(known: list[tuple[str, Any]], fetcher: object) -> None:
 
 
 def not_found(client: object, client_id: str) -> AuthenticationError:
-    """Say why a look-up has not answered with the client: unknown_client (its fault) or client_lookup_failed (ours)."""
+    """Say why the client was not found: unknown_client (its fault) or client_lookup_failed (ours)."""
     if client is None:
         return _unknown(lambda: f"no client is registered as {quote(client_id)}")
     if isinstance(client, RegisteredClient):
-        # A database that compares without case answers with another client than it was asked for.
+        # A database that compares without case finds another client than the one that was asked for.
         return _unknown(f"no client is registered as {quote(client_id)}; there is one as {quote(client.client_id)}")
     return TemporarilyUnavailable(
         Reason.CLIENT_LOOKUP_FAILED,
@@ -187,10 +187,10 @@ def _unknown(detail: Detail) -> InvalidClient:
     return InvalidClient(Reason.UNKNOWN_CLIENT, detail, "client")
 
 
-def lookup_failed(error: Exception, client_id: str) -> TemporarilyUnavailable:
-    """Say that a look-up of a client raised: client_lookup_failed."""
+def client_lookup_failed(error: Exception, client_id: str) -> TemporarilyUnavailable:
+    """Say that finding a client raised: client_lookup_failed."""
     return TemporarilyUnavailable(
-        Reason.CLIENT_LOOKUP_FAILED, f"the look-up of client {quote(client_id)} raised {describe_error(error)}"
+        Reason.CLIENT_LOOKUP_FAILED, f"finding client {quote(client_id)} raised {describe_error(error)}"
     )
 
 
@@ -240,15 +240,15 @@ def describe_keys(fetcher: object, client: RegisteredClient) -> str | None:
 
 def sync_clients(clients: Clients, fetcher: KeySource) -> Callable[[str], RegisteredClient]:
     """Return a function that finds a client. Raises ConfigurationError."""
-    look_up = _look_up_in(clients, fetcher)
-    if inspect.iscoroutinefunction(look_up):
+    find = _client_finder(clients, fetcher)
+    if inspect.iscoroutinefunction(find):
         raise ConfigurationError("clients is a coroutine function: take AsyncClientAssertionVerifier")
 
     def find_client(client_id: str) -> RegisteredClient:
         try:
-            client = look_up(client_id)
+            client = find(client_id)
         except Exception as error:  # the user's code: whatever it raises, nobody is let in
-            raise lookup_failed(error, client_id) from error
+            raise client_lookup_failed(error, client_id) from error
         if isinstance(client, RegisteredClient) and client.client_id == client_id:
             return client
         raise not_found(client, client_id)
@@ -303,14 +303,14 @@ def async_clients(
     clients: AsyncClients, fetcher: AsyncKeySource | KeySource
 ) -> Callable[[str], Awaitable[RegisteredClient]]:
     """Return a coroutine function that finds a client. A function that may block is called in a thread."""
-    known = _look_up_in(clients, fetcher)
-    look_up = as_coroutine_function(known, in_process=known is not clients)
+    known = _client_finder(clients, fetcher)
+    find = as_coroutine_function(known, in_process=known is not clients)
 
     async def find_client(client_id: str) -> RegisteredClient:
         try:
-            client = await look_up(client_id)
+            client = await find(client_id)
         except Exception as error:  # the user's code: whatever it raises, nobody is let in
-            raise lookup_failed(error, client_id) from error
+            raise client_lookup_failed(error, client_id) from error
         if isinstance(client, RegisteredClient) and client.client_id == client_id:
             return client
         raise not_found(client, client_id)

@@ -106,7 +106,7 @@ class JWKSPolicy:
         background; 1 turns it off.
     stale_if_error: how long after ``ttl`` (0 to 3,600) keys may still be used when a fetch was tried and
         failed. It prolongs the life of a key that was removed: 0, off, unless you know why.
-    timeout: the whole of one fetch (over 0, to 60): name look-up, connect, headers and body.
+    timeout: the whole of one fetch (over 0, to 60): host name resolution, connect, headers and body.
     max_bytes: the most that a document may hold (256 to 16,777,216 bytes, after decompression).
     max_keys: the most members that a JWK Set may have (1 to 1,024).
     allow_http_loopback: take plain ``http``, and any port, for a literal loopback address or ``localhost``. For

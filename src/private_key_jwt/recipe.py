@@ -130,7 +130,7 @@ class Verification:
         return MappingProxyType(self._claims)
 
     def read(self, assertion: str | bytes, client_id: str | None) -> None:
-        """Steps 1 and 2, and who sent it: ``client_id`` names the client to look up.
+        """Steps 1 and 2, and who sent it: ``client_id`` names the client to find.
 
         client_id: that of the request, when it was given: it must be the same.
         """

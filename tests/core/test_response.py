@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from private_key_jwt._core.response import Answer, FetchFailed, ResponseReader
+from private_key_jwt._core.response import FetchError, JWKSResponse, ResponseReader
 
 JSON: Any = {"content-type": "application/json"}
 GZIP: Any = {**JSON, "content-encoding": "gzip"}
 BODY = b'{"keys": []}'
 
 
-def answer(*chunks: bytes, status: int = 200, **headers: str) -> Answer:
+def answer(*chunks: bytes, status: int = 200, **headers: str) -> JWKSResponse:
     reader = ResponseReader(status, {name.replace("_", "-"): value for name, value in headers.items()}, 1_000)
     for chunk in chunks:
         reader.feed(chunk)
@@ -40,12 +40,12 @@ def read(*chunks: bytes, status: int = 200, **headers: str) -> bytes:
 )
 def test_the_bytes_count_and_not_what_the_publisher_calls_them(content_type: str) -> None:
     found = answer(BODY[:5], BODY[5:], content_type=content_type)
-    assert found == Answer(BODY, 0, content_type)
+    assert found == JWKSResponse(BODY, 0, content_type)
     assert type(found.body) is bytes  # its hash tells one document from another
 
 
 def test_a_document_needs_no_content_type() -> None:
-    assert answer(BODY) == Answer(BODY, 0, None)
+    assert answer(BODY) == JWKSResponse(BODY, 0, None)
 
 
 @pytest.mark.parametrize(
@@ -59,14 +59,14 @@ def test_a_document_needs_no_content_type() -> None:
 )
 @pytest.mark.parametrize("content_type", ["application/json", "text/html; charset=utf-8"])
 def test_a_page_is_no_document_whatever_it_is_called(body: bytes, content_type: str) -> None:
-    with pytest.raises(FetchFailed, match=f"^expected JSON, got HTML or XML, sent as '{content_type}'$"):
+    with pytest.raises(FetchError, match=f"^expected JSON, got HTML or XML, sent as '{content_type}'$"):
         read(body, content_type=content_type)
 
 
 def test_what_was_sent_without_a_type_is_described_so() -> None:
-    with pytest.raises(FetchFailed, match="^expected JSON, got HTML or XML, sent without a Content-Type$"):
+    with pytest.raises(FetchError, match="^expected JSON, got HTML or XML, sent without a Content-Type$"):
         read(b"<html>")
-    with pytest.raises(FetchFailed, match="^expected JSON, got gzip data that no Content-Encoding announces, sent"):
+    with pytest.raises(FetchError, match="^expected JSON, got gzip data that no Content-Encoding announces, sent"):
         read(gzip.compress(BODY))
 
 
@@ -90,7 +90,7 @@ def test_what_was_sent_without_a_type_is_described_so() -> None:
 def test_a_status_is_described_with_what_came_and_what_to_do(
     status: int, headers: dict[str, str], words: list[str]
 ) -> None:
-    with pytest.raises(FetchFailed) as caught:
+    with pytest.raises(FetchError) as caught:
         ResponseReader(status, headers, 1_000)
     text = str(caught.value)
     assert text.startswith("expected HTTP status 200, got ")
@@ -122,13 +122,13 @@ def test_age_is_a_non_negative_integer_of_at_most_two_to_the_31_or_counts_as_zer
 
 @pytest.mark.parametrize("status", [201, 204, 206, 301, 302, 304, 404, 500, 503])
 def test_only_status_200_is_an_answer(status: int) -> None:
-    with pytest.raises(FetchFailed, match=str(status)):
+    with pytest.raises(FetchError, match=str(status)):
         read(BODY, status=status, **JSON)
 
 
 def test_the_cap_is_a_byte_exact() -> None:
     assert read(b"x" * 1_000, **JSON) == b"x" * 1_000
-    with pytest.raises(FetchFailed, match="at most 1000 bytes"):
+    with pytest.raises(FetchError, match="at most 1000 bytes"):
         read(b"x" * 1_000, b"x", **JSON)
 
 
@@ -156,14 +156,14 @@ def test_gzip_may_look_back_as_far_as_it_can() -> None:
 
 def test_a_gzip_bomb_costs_no_more_than_the_cap() -> None:
     reader = ResponseReader(200, GZIP, 1_000)
-    with pytest.raises(FetchFailed, match="at most 1000 bytes"):
+    with pytest.raises(FetchError, match="at most 1000 bytes"):
         reader.feed(gzip.compress(b"\0" * 10_000_000)[:900])
     assert len(reader._body) == 1_001
 
 
 def test_packed_bytes_count_too() -> None:
     empty_blocks = gzip.compress(b"")[:10] + b"\x00\x00\x00\xff\xff" * 1_000
-    with pytest.raises(FetchFailed, match="at most 1000 bytes"):
+    with pytest.raises(FetchError, match="at most 1000 bytes"):
         read(empty_blocks, **GZIP)
 
 
@@ -180,7 +180,7 @@ def test_packed_bytes_count_too() -> None:
     ],
 )
 def test_broken_gzip_is_refused(chunks: tuple[bytes, ...]) -> None:
-    with pytest.raises(FetchFailed, match="gzip"):
+    with pytest.raises(FetchError, match="gzip"):
         read(*chunks, **GZIP)
 
 
@@ -201,7 +201,7 @@ def test_broken_gzip_is_refused(chunks: tuple[bytes, ...]) -> None:
     ],
 )
 def test_another_encoding_is_refused(encoding: str) -> None:
-    with pytest.raises(FetchFailed, match="^expected Content-Encoding identity, gzip or none, got "):
+    with pytest.raises(FetchError, match="^expected Content-Encoding identity, gzip or none, got "):
         read(BODY, content_encoding=encoding, content_type="application/json")
 
 
@@ -215,7 +215,7 @@ def test_the_cap_of_packed_bytes_is_a_byte_exact() -> None:
             reader.feed(packed)
             assert reader.finish().body == body
         else:
-            with pytest.raises(FetchFailed, match="at most"):
+            with pytest.raises(FetchError, match="at most"):
                 reader.feed(packed)
 
 
@@ -224,7 +224,7 @@ def test_a_bomb_in_a_later_chunk_is_not_unpacked_past_the_cap_either() -> None:
     first = pack.compress(b"x" * 900) + pack.flush(zlib.Z_SYNC_FLUSH)
     reader = ResponseReader(200, GZIP, 1_000)
     reader.feed(first)
-    with pytest.raises(FetchFailed, match="at most 1000 bytes"):
+    with pytest.raises(FetchError, match="at most 1000 bytes"):
         reader.feed(pack.compress(b"x" * 1_000_000) + pack.flush())
     assert len(reader._body) == 1_001
 

@@ -28,8 +28,8 @@ from private_key_jwt import (
     ledgerbee,
 )
 from private_key_jwt._core.addresses import KINDS, kind_of
-from private_key_jwt._core.response import FetchFailed
-from private_key_jwt._look_ups import Located
+from private_key_jwt._core.response import FetchError
+from private_key_jwt._resolver import Located
 from private_key_jwt.fetcher._destination import Destination
 from support import jwk, registered
 
@@ -67,7 +67,7 @@ def publisher_policy(publisher: Publisher, **settings: Any) -> JWKSPolicy:
 def test_what_is_not_on_the_internet_is_refused_with_the_setting_where_there_is_one(kind: Any) -> None:
     network = kind.networks[-1]
     address = network[0]
-    with pytest.raises(FetchFailed) as caught:
+    with pytest.raises(FetchError) as caught:
         destination("https://op.example/")._choose([Located(address, kind)])
     setting = ", and not in JWKSPolicy(allow_private_hosts=...)"
     assert str(caught.value) == f"refused to connect to {address}: it is {kind.name}{setting * kind.allowable}"
@@ -92,10 +92,8 @@ def test_no_spelling_of_a_host_leads_inward(
     publisher.keys = [jwk()]
     for spelled in (host, f"[{host}]"):
         detail = outcome(edge.fetcher(publisher_policy(publisher)), f"https://{spelled}:{publisher_port(publisher)}/")
-        # Some letters are another spelling of ASCII (RFC 5895), and ASCII is what is looked up then.
-        assert (
-            "expected a" in detail or "is no URL" in detail or detail.startswith("the look-up of 'op.example' failed")
-        )
+        # Some letters are another spelling of ASCII (RFC 5895), and ASCII is what is resolved then.
+        assert "expected a" in detail or "is no URL" in detail or detail.startswith("'op.example' was not resolved")
     assert names.asked == []
     assert publisher.count == 0
 
@@ -164,7 +162,7 @@ def allowed(host: str, address: str, *hosts: str) -> bool:
     subject = destination(f"https://{host}/", policy)
     try:
         subject._choose([Located(ipaddress.ip_address(address), kind_of(ipaddress.ip_address(address)))])
-    except FetchFailed:
+    except FetchError:
         return False
     return True
 
@@ -247,7 +245,7 @@ def test_a_name_without_an_address(edge: Edge, monkeypatch: pytest.MonkeyPatch) 
     Names(monkeypatch, **{HOST: []})
     assert outcome(edge.fetcher(), f"https://{HOST}/") == "'idp.example' has no address"
     assert outcome(edge.fetcher(), "https://nowhere.example/").startswith(
-        "the look-up of 'nowhere.example' failed: gaierror: "
+        "'nowhere.example' was not resolved: gaierror: "
     )
 
 
@@ -327,7 +325,7 @@ def test_a_name_that_leads_inward_gets_no_byte(
     assert server.publisher.count == 0
 
 
-def test_a_name_that_changes_between_look_ups_gains_nothing(
+def test_a_name_that_changes_between_resolutions_gains_nothing(
     edge: Edge, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rebinding: the address that was checked is the one that is connected to."""

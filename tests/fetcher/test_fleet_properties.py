@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from private_key_jwt import AuthenticationError, JWKSDocument, JWKSFetcher, JWKSPolicy, Reason
 from private_key_jwt._core.freshness import Budget
 from private_key_jwt.fetcher import _flow
-from private_key_jwt.fetcher._budgets import LOOK_EVERY
+from private_key_jwt.fetcher._budgets import CACHE_INTERVAL
 from support import jwk, private_key, registered
 
 URI = "https://publisher.example/jwks.json"
@@ -141,7 +141,7 @@ class Fleet(RuleBasedStateMachine):
                 "a key outlived its ttl"
             )
         # Law 4: whatever strangers ask for, on whichever host.
-        bound = self.policy.fetch_window + LOOK_EVERY
+        bound = self.policy.fetch_window + CACHE_INTERVAL
         if self.is_well and max(self.published_since(kid), self.well_since) <= now - bound:
             assert told == kid, f"host {host} does not know a key that was published {bound} s ago: {told}"
 
@@ -176,7 +176,7 @@ class Fleet(RuleBasedStateMachine):
         for number in range(before):
             self.flood(number, 3)
         self.publish(frozenset("ab"))
-        began, bound = self.time, self.policy.fetch_window + LOOK_EVERY
+        began, bound = self.time, self.policy.fetch_window + CACHE_INTERVAL
         while self.time < began + bound:
             for host, part in enumerate(parts):
                 if self.time >= began + part * bound:

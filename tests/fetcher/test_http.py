@@ -27,7 +27,7 @@ from private_key_jwt import (
     __version__,
     _http_client,
 )
-from private_key_jwt._core.response import Answer, FetchFailed
+from private_key_jwt._core.response import FetchError, JWKSResponse
 from private_key_jwt._http_client import Watchdog
 from private_key_jwt.fetcher import _http
 from support import jwk, registered
@@ -112,7 +112,7 @@ def test_nothing_that_a_publisher_or_a_name_server_answers_holds_up_the_event_lo
         run(handle)
         steps.append(time.thread_time() - started)
 
-    async def fetch() -> Answer:
+    async def fetch() -> JWKSResponse:
         with monkeypatch.context() as patch:
             patch.setattr(asyncio.Handle, "_run", measured)
             return await _http.aget(None, publisher.uri(host="localhost"), policy, forced=False)
@@ -152,7 +152,7 @@ def test_a_broken_answer_is_an_error_of_ours(edge: Edge, publisher: Publisher, n
 
 def test_an_answer_brings_its_age_and_its_media_type(publisher: Publisher) -> None:
     publisher.answer = http(KEYS, content_type="text/plain; charset=x", headers="Age: 299\r\nAge: 7\r\n")
-    expected = Answer(KEYS, 299, "text/plain; charset=x")
+    expected = JWKSResponse(KEYS, 299, "text/plain; charset=x")
     assert _http.get(None, publisher.uri(), SHORT, forced=False) == expected
     assert asyncio.run(_http.aget(None, publisher.uri(), SHORT, forced=False)) == expected
 
@@ -387,7 +387,7 @@ def test_a_fetch_whose_deadline_cannot_be_kept_is_not_begun(
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    with pytest.raises(FetchFailed, match="^RuntimeError: can't start new thread$"):
+    with pytest.raises(FetchError, match="^RuntimeError: can't start new thread$"):
         _http.get(None, publisher.uri(), SHORT, forced=False)
     monkeypatch.undo()
     assert publisher.count == 0
@@ -413,7 +413,7 @@ def test_an_answer_that_fails_when_its_time_is_over_is_late(publisher: Publisher
         return httpx.Response(500)
 
     with httpx.Client(transport=httpx.MockTransport(handle), trust_env=False) as users:
-        with pytest.raises(FetchFailed, match="^no complete answer within 0.3 s"):
+        with pytest.raises(FetchError, match="^no complete answer within 0.3 s"):
             _http.get(users, "https://op.example/", SHORT, forced=False)
 
 
@@ -431,7 +431,7 @@ def test_a_transport_that_is_slow_between_chunks_is_given_up(publisher: Publishe
             return httpx.Response(200, headers={"Content-Type": "application/json"}, stream=Slow())
 
     with httpx.Client(transport=Transport(), trust_env=False) as users:
-        with pytest.raises(FetchFailed, match="within 0.3 s"):
+        with pytest.raises(FetchError, match="within 0.3 s"):
             _http.get(users, "https://op.example/", SHORT, forced=False)
 
 
@@ -475,7 +475,7 @@ def test_a_slow_tls_publisher_is_given_up(publisher: Publisher, tmp_path: Path) 
     try:
         with httpx.Client(verify=ssl.create_default_context(cafile=str(trusted)), trust_env=False) as users:
             started = time.monotonic()
-            with pytest.raises(FetchFailed, match="within 0.3 s"):
+            with pytest.raises(FetchError, match="within 0.3 s"):
                 _http.get(users, slow.uri(), SHORT, forced=False)
             assert time.monotonic() - started < 2
     finally:

@@ -35,13 +35,13 @@ class Hostile:
         self.tarpit.answer = self._wait
         self.slow.answer = self._trickle
         self.reset.answer = b""
-        look_up = socket.getaddrinfo
+        getaddrinfo = socket.getaddrinfo
 
         def hang(host: Any, *args: Any, **settings: Any) -> Any:
             if str(host).startswith("hangs-"):
                 self._free.wait(20)
                 raise socket.gaierror("no such name")
-            return look_up(host, *args, **settings)
+            return getaddrinfo(host, *args, **settings)
 
         monkeypatch.setattr(socket, "getaddrinfo", hang)
 

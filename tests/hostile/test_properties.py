@@ -33,7 +33,7 @@ from private_key_jwt import (
     RegisteredClient,
 )
 from private_key_jwt._core import jwk_set
-from private_key_jwt._core.response import FetchFailed, ResponseReader
+from private_key_jwt._core.response import FetchError, ResponseReader
 from private_key_jwt.clients import check_jwks_uri
 from private_key_jwt.fetcher._destination import Destination
 from private_key_jwt.testing import Clock
@@ -482,7 +482,7 @@ def test_any_text_is_a_jwks_uri_or_a_configuration_error(text: str) -> None:
     assert "#" not in text
     assert " " not in text
     # And what passed is refused, or looked up as a host; never another error.
-    with contextlib.suppress(FetchFailed):
+    with contextlib.suppress(FetchError):
         assert Destination(httpx.URL(text), JWKSPolicy()).host
 
 
@@ -499,7 +499,7 @@ def test_no_address_outside_of_the_internet_is_connected_to(address: Any) -> Non
     host = f"[{address}]" if address.version == 6 else str(address)
     try:
         Destination(httpx.URL(f"https://{host}/"), JWKSPolicy())
-    except FetchFailed:
+    except FetchError:
         return
     assert inner.is_global
     assert not inner.is_multicast
@@ -522,5 +522,5 @@ def test_any_answer_is_read_or_a_failed_fetch(status: int, kind: str, encoding: 
         for chunk in chunks:
             reader.feed(chunk)
         assert len(reader.finish().body) <= 64
-    except FetchFailed as error:
+    except FetchError as error:
         assert str(error).isprintable()

@@ -219,12 +219,12 @@ def test_an_answer_that_the_deadline_cut_off_is_not_read_as_a_whole_one(publishe
 def hang(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], str]]:
     """Let no name server answer for a host, until the test ends. It gives the root of an API there."""
     release = threading.Event()
-    look_up = socket.getaddrinfo
+    original = socket.getaddrinfo
     hung: set[object] = set()
 
     def getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
         if host not in hung:
-            return look_up(host, *args, **kwargs)
+            return original(host, *args, **kwargs)
         release.wait(10)
         raise socket.gaierror(socket.EAI_AGAIN, "no answer")
 
@@ -236,7 +236,7 @@ def hang(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], str]]:
     yield hang
     release.set()
     for thread in threading.enumerate():
-        if thread.name in ("portal-sso", "jwks-look-up"):
+        if thread.name in ("portal-sso", "resolve-host-name"):
             thread.join(5)
 
 
@@ -277,13 +277,13 @@ def test_a_name_that_nobody_has_is_no_connection(edge: Edge, monkeypatch: pytest
 def test_what_was_said_not_to_be_sent_is_not_sent_afterwards(
     publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The look-up ends after the call has: no connection that opens then gets the request."""
+    """The resolution ends after the call has: no connection that opens then gets the request."""
     release = threading.Event()
-    look_up = socket.getaddrinfo
+    original = socket.getaddrinfo
 
     def be_late(*args: Any, **kwargs: Any) -> Any:
         release.wait(10)
-        return look_up(*args, **kwargs)
+        return original(*args, **kwargs)
 
     monkeypatch.setattr(socket, "getaddrinfo", be_late)
     monkeypatch.setattr(Watchdog, "expire", lambda _self: None)  # the other guard against it

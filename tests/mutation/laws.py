@@ -249,7 +249,7 @@ LAWS = [
         3,
         "an empty set is taken for a failure",
         "fetcher",
-        r"^keys: KeySet = \(yield ParseKeys\(answer\.body\)",
+        r"^keys: KeySet = \(yield ParseKeys\(response\.body\)",
         replace(r"$", "\nif not keys.members:\n    raise ValueError('empty')\npass"),
         "test_an_empty_set_revokes_every_key",
     ),

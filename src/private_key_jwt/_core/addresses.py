@@ -1,4 +1,4 @@
-"""Which hosts a URL may name, and which addresses are not on the Internet. Pure: no name is looked up here."""
+"""Which hosts a URL may name, and which addresses are not on the Internet. Pure: no name is resolved here."""
 
 from __future__ import annotations
 

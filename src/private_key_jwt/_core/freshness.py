@@ -27,8 +27,8 @@ __all__ = [
     "KeyQuery",
     "decide",
     "lifetime",
-    "look_up",
     "new_entry",
+    "select_key",
     "stale_allowed",
 ]
 
@@ -130,7 +130,7 @@ def new_entry(
 
 
 class Action(Enum):
-    """What to do for one look-up."""
+    """What to do for one query."""
 
     USE = auto()
     USE_AND_REFRESH = auto()
@@ -148,13 +148,13 @@ class Decision(NamedTuple):
 _NO_SET = Decision(Action.REFRESH, NoKey(Reason.JWKS_UNAVAILABLE))
 
 
-def look_up(keys: KeySet, query: KeyQuery) -> Decision:
-    """Decide within a set that may be used."""
+def select_key(keys: KeySet, query: KeyQuery) -> Decision:
+    """Decide by the keys of a set that may be used."""
     found = keys.find(query.alg, query.kid, query.signing_algs)
     if isinstance(found, VerificationKey):
         return Decision(Action.USE, found)
     # Two keys that fit are the publisher's fault, and stay so until its next periodic answer; a key that only the
-    # client's registration stands against is nobody's whom a fetch could ask.
+    # client's registration rules out is no fault that a fetch could mend.
     return Decision(Action.REFUSE if found.is_final else Action.REFRESH, found)
 
 
@@ -173,7 +173,7 @@ def decide(entry: Entry | None, query: KeyQuery, now: Instant) -> Decision:
     """
     if entry is None or entry.has_expired(now):
         return _NO_SET
-    decision = look_up(entry.keys, query)
+    decision = select_key(entry.keys, query)
     if isinstance(decision.found, VerificationKey) and now.clock >= entry.fresh_until:
         return decision._replace(action=Action.USE_AND_REFRESH)
     return decision

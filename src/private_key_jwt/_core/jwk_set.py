@@ -71,7 +71,7 @@ class _Choice(NamedTuple):
 
 
 class KeySet:
-    """The keys of one document, ready for look-up. Immutable.
+    """The keys of one document, ready to be found by kid. Immutable.
 
     keys = loads_key_set(body, max_keys=64)
     found = keys.find("RS256", kid, client.signing_algs)    # a VerificationKey, or a NoKey that says why

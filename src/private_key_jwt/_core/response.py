@@ -1,4 +1,4 @@
-"""What a publisher's HTTP answer must be to replace keys. Sans I/O: it is fed status, headers and chunks.
+"""What a publisher's HTTP response must be to replace keys. Sans I/O: it is fed status, headers and chunks.
 
 What the publisher says of the bytes is not asked (object stores call a JWK Set ``text/plain``, or nothing at all): the
 bytes must be UTF-8 and one JSON object, which a page of HTML is not. Nobody gains by that: whoever can choose the bytes
@@ -15,7 +15,7 @@ from typing import Any
 
 from .._text import quote
 
-__all__ = ["Answer", "BodyReader", "FetchFailed", "ResponseReader"]
+__all__ = ["BodyReader", "FetchError", "JWKSResponse", "ResponseReader"]
 
 _GZIP = 16 + zlib.MAX_WBITS
 _CODINGS: Mapping[str, int | None] = {"": None, "identity": None, "gzip": _GZIP, "x-gzip": _GZIP}  # RFC 9110 §8.4.1.3
@@ -35,13 +35,13 @@ _ADVICE: Mapping[int, str] = {
 }
 
 
-class FetchFailed(Exception):  # it says what happened, and never leaves this library
+class FetchError(Exception):  # it says what happened, and never leaves this library
     """A fetch brought no JWK Set. The text says why, for the log."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A document that a publisher answered with.
+class JWKSResponse:
+    """The response of a publisher whose document was received whole.
 
     body: its bytes, decoded.
     age: seconds that a cache in between had kept it for (RFC 9111 §5.1): 0 where none says so.
@@ -79,19 +79,19 @@ def _describe_status(status: int, headers: Mapping[str, str]) -> str:
 
 
 class BodyReader:
-    """Collect the body of one answer, never more than ``max_bytes`` of it, before and after decompression.
+    """Collect the body of one response, never more than ``max_bytes`` of it, before and after decompression.
 
-    headers: the fields of the answer, with names in lower case.
+    headers: the fields of the response, with names in lower case.
     setting: what of ours sets ``max_bytes``, for the text of an error.
 
     The decompressor is asked for no more than what is still allowed, so a bomb costs its cap and no more.
-    Raises FetchFailed.
+    Raises FetchError.
     """
 
     def __init__(self, headers: Mapping[str, str], max_bytes: int, setting: str | None = None) -> None:
         coding = headers.get("content-encoding", "").strip(" \t").lower()
         if coding not in _CODINGS:
-            raise FetchFailed(f"expected Content-Encoding identity, gzip or none, got {quote(coding)}")
+            raise FetchError(f"expected Content-Encoding identity, gzip or none, got {quote(coding)}")
         window = _CODINGS[coding]
         self._gzip = None if window is None else zlib.decompressobj(window)
         self._max_bytes = max_bytes
@@ -100,7 +100,7 @@ class BodyReader:
         self._body = bytearray()
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next bytes off the wire. Raises FetchFailed."""
+        """Take the next bytes off the wire. Raises FetchError."""
         for _ in self.steps(chunk):
             pass
 
@@ -111,7 +111,7 @@ class BodyReader:
         for piece in unpacked:
             self._body += piece
             if max(self._received, len(self._body)) > self._max_bytes:
-                raise FetchFailed(f"expected at most {self._max_bytes} bytes{self._setting}, got more")
+                raise FetchError(f"expected at most {self._max_bytes} bytes{self._setting}, got more")
             yield
 
     def _unpacked(self, chunk: bytes) -> Iterator[bytes]:
@@ -122,30 +122,30 @@ class BodyReader:
             yield piece
 
     def body(self) -> bytes:
-        """Return the whole body, decoded. Raises FetchFailed when it is cut short."""
+        """Return the whole body, decoded. Raises FetchError when it is cut short."""
         if self._gzip and (not self._gzip.eof or self._gzip.unused_data):
-            raise FetchFailed("the gzip data is cut short, or something follows it")
+            raise FetchError("the gzip data is cut short, or something follows it")
         return bytes(self._body)
 
 
 class ResponseReader(BodyReader):
-    """Collect the document that a publisher answers with. Raises FetchFailed."""
+    """Collect the document that a publisher responds with. Raises FetchError."""
 
     def __init__(self, status: int, headers: Mapping[str, str], max_bytes: int) -> None:
         if status != 200:
-            raise FetchFailed(_describe_status(status, headers))
+            raise FetchError(_describe_status(status, headers))
         super().__init__(headers, max_bytes, "JWKSPolicy(max_bytes=...)")
         self._age = _read_age(headers.get("age", ""))
         self._media_type = headers.get("content-type")
 
-    def finish(self) -> Answer:
-        """Return the whole answer. Raises FetchFailed when it is cut short, or can be seen to be something else."""
+    def finish(self) -> JWKSResponse:
+        """Return the whole response. Raises FetchError when it is cut short, or can be seen to be something else."""
         body = self.body()
         found = _recognize(body)
         if found:
             named = "without a Content-Type" if self._media_type is None else f"as {quote(self._media_type)}"
-            raise FetchFailed(f"expected JSON, got {found}, sent {named}")
-        return Answer(body, self._age, self._media_type)
+            raise FetchError(f"expected JSON, got {found}, sent {named}")
+        return JWKSResponse(body, self._age, self._media_type)
 
 
 def _recognize(body: bytes) -> str | None:
@@ -159,9 +159,9 @@ def _decompress(gzip: Any, chunk: bytes, at_most: int) -> tuple[bytes, bytes]:
     """Unpack at most so many bytes; return them, and what of the chunk is left."""
     if gzip.eof:
         if chunk:
-            raise FetchFailed("something follows the gzip data")
+            raise FetchError("something follows the gzip data")
         return b"", b""
     try:
         return gzip.decompress(chunk, at_most), gzip.unconsumed_tail
     except zlib.error:
-        raise FetchFailed("the gzip data is broken") from None
+        raise FetchError("the gzip data is broken") from None

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from .._core import jwk_set
 from .._core.jwk_set import KeySet, Member, NoKey
-from .._core.response import FetchFailed
+from .._core.response import FetchError
 from .._text import one_line, quote
 from ..exceptions import Reason
 from ..fetcher import fetch_document
@@ -98,7 +98,7 @@ def _load(source: KeySource) -> Published:
         answer = fetch_document(uri, source.policy())
         document = jwk_set.loads_document(answer.body)
         jwk_set.key_set(document, source.policy().max_keys)
-    except (FetchFailed, ValueError) as error:
+    except (FetchError, ValueError) as error:
         typer.echo(f"{uri}: cannot be fetched: {printable(one_line(str(error)))}", err=True)
         raise typer.Exit(ExitCode.UNAVAILABLE) from None
     return Published(document, tuple(lint_document(answer.media_type, answer.body)))

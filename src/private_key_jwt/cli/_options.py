@@ -175,7 +175,7 @@ class KeySource:
         return self.uri or printable(str(self.file))
 
     def client(self, client_id: str) -> RegisteredClient:
-        """The client that has these keys; without any, one that no key look-up may be made for."""
+        """The client that has these keys; without any, one whose key must not be asked for."""
         with usage_errors():
             algs = tuple(self.algs or ("RS256",))
             if self.slug is not None:

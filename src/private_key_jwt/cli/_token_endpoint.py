@@ -33,7 +33,7 @@ class LogLine(NamedTuple):
 class TokenEndpoint(ThreadingTCPServer):
     """A running endpoint: ``url`` is where token requests go, ``log`` gets one line for each.
 
-    Not http.server's own server: that looks up the full name of the host, and may hang there.
+    Not http.server's own server: that resolves the full name of the host, and may hang there.
     """
 
     daemon_threads = True

@@ -1,6 +1,6 @@
-"""JWK Sets: fetched from their publishers, kept for a while, and looked up for each assertion."""
+"""JWK Sets: fetched from their publishers, kept for a while, and searched for the key of each assertion."""
 
-from .._core.response import Answer
+from .._core.response import JWKSResponse
 from ..policy import JWKSPolicy
 from . import _http
 from ._fetchers import AsyncJWKSFetcher, JWKSFetcher
@@ -8,6 +8,6 @@ from ._fetchers import AsyncJWKSFetcher, JWKSFetcher
 __all__ = ["AsyncJWKSFetcher", "JWKSFetcher", "fetch_document"]
 
 
-def fetch_document(jwks_uri: str, policy: JWKSPolicy) -> Answer:
-    """Fetch a document once, as a fetcher does: for whoever looks at what was published. Raises FetchFailed."""
+def fetch_document(jwks_uri: str, policy: JWKSPolicy) -> JWKSResponse:
+    """Fetch a document once, as a fetcher does: for whoever looks at what was published. Raises FetchError."""
     return _http.get(None, jwks_uri, policy, forced=True)

@@ -11,8 +11,8 @@ from ..policy import JWKSPolicy
 
 __all__ = ["Budgets", "Failure", "Spending"]
 
-LOOK_EVERY = 1.0
-"""Seconds from a look into the shared cache that brought nothing, or a claim that it refused, to the next."""
+CACHE_INTERVAL = 1.0
+"""Seconds until the shared cache is read again after it held nothing newer, or asked again after a refused claim."""
 
 _MIN_SWEPT = 1_024
 
@@ -30,13 +30,13 @@ class Spending:
 
     fetches: the claims of this fetcher.
     waits: how often it waited for a fetch of another who shares the cache: they have as many fetches as we.
-    look_from, claim_from: when the shared cache is looked into, and a claim tried there, the next time.
+    read_cache_from, claim_from: from when on the shared cache is read again, and asked again for a claim.
     failure: how the last fetch failed, unless another has brought a key set since.
     """
 
     fetches: Budget = field(default_factory=Budget)
     waits: Budget = field(default_factory=Budget)
-    look_from: float = -math.inf
+    read_cache_from: float = -math.inf
     claim_from: float = -math.inf
     failure: Failure | None = None
 
@@ -53,7 +53,7 @@ class Spending:
         return (
             self.fetches.is_idle(now, policy)
             and self.waits.is_idle(now, policy)
-            and now >= max(self.look_from, self.claim_from)
+            and now >= max(self.read_cache_from, self.claim_from)
             and (self.failure is None or now - self.failure.at.clock >= policy.fetch_window)
         )
 

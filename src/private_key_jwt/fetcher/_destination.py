@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 
 import httpx
 
+from .. import _resolver
 from .._core.addresses import Address, Kind, check_host, kind_of, read_address
-from .._core.response import FetchFailed
-from .._look_ups import Located, look_up, look_up_async
+from .._core.response import FetchError
+from .._resolver import Located
 from .._text import quote
 from ..clients import is_loopback
 from ..policy import JWKSPolicy, read_private_host
@@ -37,7 +38,7 @@ class _Allowed(NamedTuple):
     firsts: dict[int, list[int]]
     lasts: dict[int, list[int]]
 
-    def holds(self, host: str, address: Address) -> bool:
+    def allows(self, host: str, address: Address) -> bool:
         """Report whether a host is allowed by its name, or by its address."""
         place = bisect_right(self.firsts[address.version], int(address)) - 1
         return host in self.names or (place >= 0 and int(address) <= self.lasts[address.version][place])
@@ -64,7 +65,7 @@ class Destination:
     url: checked here: scheme, port, and the host as far as it goes.
     way: how the client gets there.
 
-    Raises FetchFailed, here and in each method, for what the policy does not allow.
+    Raises FetchError, here and in each method, for what the policy does not allow.
     """
 
     def __init__(self, url: httpx.URL, policy: JWKSPolicy, way: Way = DIRECT) -> None:
@@ -77,17 +78,17 @@ class Destination:
         """Whether a connection was opened for this fetch; it was then checked, or is a proxy's or a local socket's."""
         self._policy = policy
         self._allowed = _read_allowed(tuple(policy.allow_private_hosts))
-        self._is_located = False
+        self._is_resolved = False
         self._is_proxy = False
         self._loopback = policy.allow_http_loopback and is_loopback(self.host)
         try:
             check_host(self.host)
         except ValueError as error:
-            raise FetchFailed(str(error)) from None
+            raise FetchError(str(error)) from None
         if url.scheme != "https" and not (url.scheme == "http" and self._loopback):
-            raise FetchFailed("plain http needs JWKSPolicy(allow_http_loopback=True), and a loopback host")
+            raise FetchError("plain http needs JWKSPolicy(allow_http_loopback=True), and a loopback host")
         if self.port not in policy.allow_ports and not self._loopback:
-            raise FetchFailed(f"port {self.port} is not one of JWKSPolicy(allow_ports={quote(policy.allow_ports)})")
+            raise FetchError(f"port {self.port} is not one of JWKSPolicy(allow_ports={quote(policy.allow_ports)})")
         self._literal = read_address(self.host)
         if self._literal is not None:
             self._check(self._literal, kind_of(self._literal))
@@ -95,18 +96,18 @@ class Destination:
     def _check(self, address: Address, kind: Kind | None) -> None:
         if self._loopback:
             if not address.is_loopback:
-                raise FetchFailed(f"{quote(self.host)} is at {address}, and not on the loopback interface")
+                raise FetchError(f"{quote(self.host)} is at {address}, and not on the loopback interface")
             return
-        if kind is None or (kind.allowable and self._allowed.holds(self.host, address)):
+        if kind is None or (kind.allowable and self._allowed.allows(self.host, address)):
             return
         setting = ", and not in JWKSPolicy(allow_private_hosts=...)" if kind.allowable else ""
-        raise FetchFailed(f"refused to connect to {address}: it is {kind.name}{setting}")
+        raise FetchError(f"refused to connect to {address}: it is {kind.name}{setting}")
 
     def describe_delay(self) -> str:
         """Say how far a fetch came that did not end in time, with the bound and its setting."""
         if self.way.route is not Route.DIRECT or self.is_connected:
             what = "complete answer"
-        elif self._is_located:
+        elif self._is_resolved:
             what = f"connection to {quote(self.host)}"
         else:
             what = f"answer of a name server for {quote(self.host)}"
@@ -116,17 +117,17 @@ class Destination:
 
     def resolve(self) -> list[str]:
         """List the addresses to try, in order. Every address of the host must be allowed, tried or not."""
-        return self._choose(self._known() or look_up(self.host, self.deadline))
+        return self._choose(self._known() or _resolver.resolve(self.host, self.deadline))
 
     async def resolve_async(self) -> list[str]:
         """``resolve``, off the event loop."""
-        return self._choose(self._known() or await look_up_async(self.host, self.deadline))
+        return self._choose(self._known() or await _resolver.resolve_async(self.host, self.deadline))
 
     def _known(self) -> tuple[Located, ...]:
         return () if self._literal is None else (Located(self._literal, kind_of(self._literal)),)
 
     def _choose(self, found: Iterable[Located]) -> list[str]:
-        self._is_located = True
+        self._is_resolved = True
         chosen: dict[int, list[str]] = {4: [], 6: []}
         tried = []
         for address, kind in found:
@@ -135,12 +136,12 @@ class Destination:
                 chosen[address.version].append(str(address))
                 tried.append(str(address))
         if not tried:
-            raise FetchFailed(f"{quote(self.host)} has no address")
+            raise FetchError(f"{quote(self.host)} has no address")
         return tried
 
     # During: the address that is connected to, whoever chose it.
 
-    def refusal(self, event: str, info: dict[str, Any]) -> FetchFailed | None:
+    def refusal(self, event: str, info: dict[str, Any]) -> FetchError | None:
         """Say why the connection that httpx's trace extension reports must be closed again, unused."""
         if event.endswith(".connect_tcp.started"):
             # The user chose the proxy, and where it connects to, it must decide.
@@ -154,23 +155,23 @@ class Destination:
             return None
         try:
             self._check_peer(info["return_value"])
-        except FetchFailed as error:
+        except FetchError as error:
             return error
         return None
 
-    # After: where the answer came from, whatever was reported before.
+    # After: where the response came from, whatever was reported before.
 
-    def check_answer(self, stream: Any) -> None:
-        """Refuse an answer from a peer that is not allowed, or that nobody names.
+    def check_response(self, stream: Any) -> None:
+        """Refuse a response from a peer that is not allowed, or that nobody names.
 
-        stream: httpcore's network stream, which a transport gives along with an answer; None where it gives none.
+        stream: httpcore's network stream, which a transport gives along with a response; None where it gives none.
         """
         if self.way.route is Route.PROXY or (self.way.route is Route.DIRECT and self.is_connected):
             return  # it was checked when it was connected to: a peer that has hung up since has no name any more
         if stream is not None:
             self._check_peer(stream)
         elif self.way.route is not Route.MEMORY:
-            raise FetchFailed(
+            raise FetchError(
                 "the transport of http_client does not say which address it connected to (network_stream); one that"
                 " answers from memory says so by in_process = True"
             )
@@ -184,7 +185,7 @@ class Destination:
         except Exception:  # a socket that is closed, or a stream of somebody else's
             address = None
         if address is None:
-            raise FetchFailed("the address that was connected to is not known")
+            raise FetchError("the address that was connected to is not known")
         self._check(address, kind_of(address))
 
 

@@ -19,7 +19,7 @@ import httpx
 from .._core import jwk_set
 from .._core.freshness import KeyQuery
 from .._core.jwk_set import KeySet, VerificationKey
-from .._core.response import FetchFailed
+from .._core.response import FetchError
 from .._coroutines import as_coroutine_function, is_in_process
 from .._http_client import check_client, check_headers
 from .._text import describe_error, quote
@@ -103,7 +103,7 @@ class _Fetcher(ABC, Generic[Handle]):
         return self._state.cache_failures
 
     def check_client(self, client: RegisteredClient) -> None:
-        """Refuse a client whose ``jwks_uri`` the policy forbids, as far as that can be seen without a look-up.
+        """Refuse a client whose ``jwks_uri`` the policy forbids, as far as that can be seen without resolving the host.
 
         Raises ConfigurationError.
         """
@@ -111,7 +111,7 @@ class _Fetcher(ABC, Generic[Handle]):
             return
         try:
             Destination(httpx.URL(client.jwks_uri), self.policy)
-        except FetchFailed as error:
+        except FetchError as error:
             raise ConfigurationError(
                 f"jwks_uri of client {quote(client.client_id)}, {quote(client.jwks_uri)}, cannot be fetched: {error}"
             ) from None
@@ -246,9 +246,9 @@ class JWKSFetcher(_Fetcher[Ending]):
         return self._drive(self._find(client, alg, kid)) if key is None else key
 
     def refresh(self, jwks_uri: str) -> KeySet:
-        """Ask the publisher now, within the budget, and use what it says from now on.
+        """Fetch the set now, within the budget, and use it from now on.
 
-        Raises ConfigurationError for what is no URL to fetch, TemporarilyUnavailable when there is no answer.
+        Raises ConfigurationError for what is no URL to fetch, TemporarilyUnavailable when it brings no key set.
         """
         return self._drive(_flow.fetch_now(self._state, jwks_uri))
 
@@ -333,11 +333,11 @@ class JWKSFetcher(_Fetcher[Ending]):
             step = next(flow)
             while True:
                 try:
-                    answer = self._perform(fetch, step)
-                except (FetchFailed, ValueError) as error:
+                    result = self._perform(fetch, step)
+                except (FetchError, ValueError) as error:
                     step = flow.throw(error)
                 else:
-                    step = flow.send(answer)
+                    step = flow.send(result)
         except StopIteration as end:
             self._finish(fetch, end.value)
         except BaseException as error:  # whatever it is, those who wait are to know
@@ -412,9 +412,9 @@ class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
         return await self._drive_async(self._find(client, alg, kid)) if key is None else key
 
     async def refresh(self, jwks_uri: str) -> KeySet:
-        """Ask the publisher now, within the budget, and use what it says from now on.
+        """Fetch the set now, within the budget, and use it from now on.
 
-        Raises ConfigurationError for what is no URL to fetch, TemporarilyUnavailable when there is no answer.
+        Raises ConfigurationError for what is no URL to fetch, TemporarilyUnavailable when it brings no key set.
         """
         return await self._drive_async(_flow.fetch_now(self._state, jwks_uri))
 
@@ -467,11 +467,11 @@ class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
             step = next(flow)
             while True:
                 try:
-                    answer = await self._perform(fetch, step)
-                except (FetchFailed, ValueError) as error:
+                    result = await self._perform(fetch, step)
+                except (FetchError, ValueError) as error:
                     step = flow.throw(error)
                 else:
-                    step = flow.send(answer)
+                    step = flow.send(result)
         except StopIteration as end:
             outcome: Outcome = end.value
             return outcome

@@ -42,7 +42,7 @@ class RefreshRequest(NamedTuple):
 
     query: the header that the new set must serve, or None.
     forced: whether caches are to be passed by, since what they may hold is known already.
-    known: the set that was found wanting.
+    known: the set that does not serve the query, or is to be renewed.
     ahead: nobody waits for it.
     """
 
@@ -59,7 +59,7 @@ class Fetch(Generic[Handle]):
 
     deadline: when its waiters give up, in seconds of ``time.monotonic``.
     handle: what they wait on.
-    number: the how-manieth of its fetcher; 0 before it is started.
+    number: counted from 1 in the order in which its fetcher starts them; 0 before it is started.
     runner: the thread or the task that does it.
     claimed_at: when it claimed a part of the budget, by the fetcher's clock.
     """

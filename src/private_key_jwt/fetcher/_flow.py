@@ -16,12 +16,12 @@ from .._core.freshness import (
     KeyQuery,
     decide,
     lifetime,
-    look_up,
     new_entry,
+    select_key,
     stale_allowed,
 )
 from .._core.jwk_set import KeySet, NoKey, VerificationKey
-from .._core.response import FetchFailed
+from .._core.response import FetchError, JWKSResponse
 from .._text import escape_name, one_line
 from ..clients import check_jwks_uri
 from ..events import KeysFetched, KeySkipped, StaleKeysServed
@@ -51,12 +51,12 @@ _NONE_BY_OTHERS = Outcome(
     Status.FAILED, "others who share the cache have spent the fetch budget, and have brought no key set"
 )
 
-# How often, in seconds, the shared cache is looked into for what another is fetching, and by how much the same document
-# must be newer to have been fetched again: ages in a shared cache are a little off.
+# After how many seconds each the shared cache is read again for what another is fetching, and by how many the same
+# document must be newer to have been fetched again: ages in a shared cache are a little off.
 _PAUSES = (0.1, 0.1, 0.2, 0.4, 0.8, 0.8)
 _NEWER = 0.5
-# The part of the timeout spent on that: whoever waits for the fetch is to get its answer before he gives up.
-_PATIENCE = 0.8
+# The part of the timeout spent on that: whoever waits for the fetch is to get its result before the deadline.
+_WAIT_SHARE = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +90,10 @@ def find_key(state: FetcherState[Any], jwks_uri: str, query: KeyQuery) -> Genera
             return found
         usable = None if found.reason is Reason.JWKS_UNAVAILABLE else entry
         if usable is not None:
-            _check_last_word(state, jwks_uri, query.kid, usable, found, arrived)
+            _raise_if_final(state, jwks_uri, query.kid, usable, found, arrived)
         outcome = yield Refresh(RefreshRequest(jwks_uri, query, forced=usable is not None, known=entry))
         if outcome.status is Status.DONE or state.entry(jwks_uri) is not entry:
-            continue  # what came may serve this header, also where it did not serve what it was fetched for
+            continue  # the set that came may serve this header, also where it was fetched for another
         if usable is None:
             return _stale_key(state, jwks_uri, query, outcome)
         # A spent budget is what a flood of made-up kids runs into: theirs is the fault. A fetch that failed is ours.
@@ -102,10 +102,10 @@ def find_key(state: FetcherState[Any], jwks_uri: str, query: KeyQuery) -> Genera
         raise _refusals.unavailable(state, jwks_uri, outcome)
 
 
-def _check_last_word(
+def _raise_if_final(
     state: FetcherState[Any], jwks_uri: str, kid: str | None, entry: Entry, found: NoKey, arrived: int
 ) -> None:
-    """Raise the reason when no refetch could help: only a set asked for after the request came is the last word."""
+    """Raise the reason when no refetch could help: a set is final only if it was asked for after the request came."""
     if entry.number > arrived:
         state.remember_unknown(jwks_uri, kid, entry.asked_at)
     elif not found.is_final and state.unknown_until(jwks_uri, kid) is None:
@@ -121,14 +121,14 @@ def _stale_key(state: FetcherState[Any], jwks_uri: str, query: KeyQuery, outcome
     if entry is not None and failed_at is not None and stale_allowed(entry, failed_at, now, state.policy):
         if outcome.status is Status.FAILED:
             state.report(StaleKeysServed(jwks_uri=jwks_uri, age=now.clock - entry.fetched_at))
-        found = look_up(entry.keys, query).found
+        found = select_key(entry.keys, query).found
         if isinstance(found, VerificationKey):
             return found
     raise _refusals.unavailable(state, jwks_uri, outcome)
 
 
 def fetch_now(state: FetcherState[Any], jwks_uri: str) -> Generator[FindStep, Outcome, KeySet]:
-    """Ask the publisher now, and answer with what it says. Raises ConfigurationError, TemporarilyUnavailable."""
+    """Ask the publisher now, and return what it publishes. Raises ConfigurationError, TemporarilyUnavailable."""
     check_jwks_uri(jwks_uri)
     arrived = state.last_number
     while True:
@@ -152,7 +152,7 @@ class ClaimShared:
 
 @dataclass(frozen=True, slots=True)
 class Get:
-    """Fetch the document: send me the answer, or throw FetchFailed."""
+    """Fetch the document: send me the JWKSResponse, or throw FetchError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,10 +182,10 @@ RefreshStep = ReadCache | ClaimShared | Get | ParseKeys | WriteCache | Pause
 def refresh(state: FetcherState[Any], fetch: Fetch[Any]) -> Generator[RefreshStep, Any, Outcome]:
     """Refresh one set: out of the shared cache, or, if both budgets allow it, from its publisher."""
     jwks_uri, policy = fetch.jwks_uri, state.policy
-    if state.may_look(jwks_uri):
-        if (yield from _look(state, fetch)):
+    if state.may_read_cache(jwks_uri):
+        if (yield from _read_cache(state, fetch)):
             return DONE
-        state.note_vain_look(jwks_uri)
+        state.note_cache_miss(jwks_uri)
     spent = state.claim(fetch)
     if spent is not None:
         return spent
@@ -195,38 +195,38 @@ def refresh(state: FetcherState[Any], fetch: Fetch[Any]) -> Generator[RefreshSte
     state.note_sent(fetch)
     asked = state.now()
     try:
-        answer = yield Get()
-        keys: KeySet = yield ParseKeys(answer.body)
-    except (FetchFailed, ValueError) as error:
+        response: JWKSResponse = yield Get()
+        keys: KeySet = yield ParseKeys(response.body)
+    except (FetchError, ValueError) as error:
         return Outcome(Status.FAILED, one_line(str(error)))  # httpx quotes a Location that is no URL
-    digest = hash(answer.body)
+    digest = hash(response.body)
     yield from _report(state, jwks_uri, keys, state.clock() - asked.clock, digest)
-    entry = new_entry(keys, asked, policy, age=answer.age, number=fetch.number, digest=digest)
+    entry = new_entry(keys, asked, policy, age=response.age, number=fetch.number, digest=digest)
     state.keep(jwks_uri, entry)
-    yield WriteCache(JWKSDocument(answer.body, entry.fetched_at))
+    yield WriteCache(JWKSDocument(response.body, entry.fetched_at))
     return DONE
 
 
 def _await_others(state: FetcherState[Any], fetch: Fetch[Any]) -> Generator[RefreshStep, Any, Outcome]:
     """Wait for the document of others who share the cache: they have claimed the fetches, and are fetching now."""
     if state.may_wait_for_others(fetch.jwks_uri):
-        patience = _PATIENCE * state.policy.timeout
+        left = _WAIT_SHARE * state.policy.timeout
         for pause in _PAUSES:
-            patience -= pause
-            if patience < 0:
+            left -= pause
+            if left < 0:
                 break
             yield Pause(pause)
-            found = yield from _look(state, fetch)
+            found = yield from _read_cache(state, fetch)
             if found:
                 return DONE
             if found is False:
                 break
-        state.note_vain_look(fetch.jwks_uri)
+        state.note_cache_miss(fetch.jwks_uri)
     return _SPENT_BY_OTHERS if fetch.request.forced else _NONE_BY_OTHERS
 
 
-def _look(state: FetcherState[Any], fetch: Fetch[Any]) -> Generator[RefreshStep, Any, bool | None]:
-    """Look into the shared cache for a newer document that somebody else fetched: None when there is none.
+def _read_cache(state: FetcherState[Any], fetch: Fetch[Any]) -> Generator[RefreshStep, Any, bool | None]:
+    """Read a newer document, which somebody else fetched, from the shared cache; None when there is none.
 
     True when it makes a fetch of our own needless, False when it does not serve what the fetch is for.
     """
@@ -255,7 +255,7 @@ def _look(state: FetcherState[Any], fetch: Fetch[Any]) -> Generator[RefreshStep,
     state.keep(jwks_uri, new_entry(keys, asked, state.policy, seen=now, digest=digest))
     if not request.forced:
         return True
-    return request.query is not None and isinstance(look_up(keys, request.query).found, VerificationKey)
+    return request.query is not None and isinstance(select_key(keys, request.query).found, VerificationKey)
 
 
 def _report(

@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from .._core.response import Answer, FetchFailed, ResponseReader
+from .._core.response import FetchError, JWKSResponse, ResponseReader
 from .._http_client import (
     USER_AGENT,
     Watchdog,
@@ -37,7 +37,7 @@ __all__ = ["Fields", "aget", "get"]
 Fields = tuple[tuple[str, str], ...]
 """The user's header fields, as ``check_headers`` gives them."""
 
-_BY_NAME: Sequence[str | None] = (None,)  # not by an address: the client looks the name up, or a proxy
+_BY_NAME: Sequence[str | None] = (None,)  # not by an address: the client resolves the name, or a proxy
 _DESCRIBED_LENGTH = 160
 
 
@@ -94,9 +94,9 @@ class _Request:
 
 def _reader(response: httpx.Response, destination: Destination, policy: JWKSPolicy) -> ResponseReader:
     stream = response.extensions.get("network_stream")
-    destination.check_answer(stream)
+    destination.check_response(stream)
     if destination.url.scheme == "https" and stream is not None and not is_tls_verified(stream, destination.host):
-        raise FetchFailed(f"the TLS certificate was not verified for {quote(destination.host)}")
+        raise FetchError(f"the TLS certificate was not verified for {quote(destination.host)}")
     return ResponseReader(response.status_code, body_headers(response), policy.max_bytes)
 
 
@@ -121,27 +121,27 @@ def _trace_async(destination: Destination) -> Callable[[str, dict[str, Any]], Co
     return trace
 
 
-def get(http: httpx.Client | None, url: str, policy: JWKSPolicy, *, forced: bool, headers: Fields = ()) -> Answer:
+def get(http: httpx.Client | None, url: str, policy: JWKSPolicy, *, forced: bool, headers: Fields = ()) -> JWKSResponse:
     """Fetch the document.
 
     http: the user's client, or None for one of our own.
     forced: tell caches in between to ask the publisher.
     headers: what else to send, as ``check_headers`` gives it.
 
-    Raises FetchFailed, whatever went wrong.
+    Raises FetchError, whatever went wrong.
     """
     destination = _destination(http, url, policy)
     watchdog = Watchdog(policy.timeout)
     try:
         with watchdog:
-            answer = _get(http, destination, policy, watchdog, forced=forced, headers=headers)
+            response = _get(http, destination, policy, watchdog, forced=forced, headers=headers)
     except Exception as error:
         if not watchdog.has_expired:
             raise _failed(error, destination) from None
-    # An answer without a length ends where its socket does: cut off, it would look whole.
+    # A response without a length ends where its socket does: cut off, it would look whole.
     if watchdog.has_expired:
-        raise FetchFailed(destination.describe_delay())
-    return answer
+        raise FetchError(destination.describe_delay())
+    return response
 
 
 def _destination(http: AnyClient | None, url: str, policy: JWKSPolicy) -> Destination:
@@ -149,7 +149,7 @@ def _destination(http: AnyClient | None, url: str, policy: JWKSPolicy) -> Destin
         parsed = httpx.URL(url)
         return Destination(parsed, policy, find_way(http, parsed))
     except (httpx.InvalidURL, ValueError) as error:
-        raise FetchFailed(f"the jwks_uri is no URL: {_describe(error)}") from None
+        raise FetchError(f"the jwks_uri is no URL: {_describe(error)}") from None
 
 
 def _get(
@@ -160,7 +160,7 @@ def _get(
     *,
     forced: bool,
     headers: Fields,
-) -> Answer:
+) -> JWKSResponse:
     request = _Request(destination, policy, headers, forced, _trace(destination, watchdog))
     with contextlib.ExitStack() as stack:
         addresses = destination.resolve() if destination.way.route is Route.DIRECT else _BY_NAME
@@ -195,8 +195,8 @@ def _send(
 
 async def aget(
     http: httpx.AsyncClient | None, url: str, policy: JWKSPolicy, *, forced: bool, headers: Fields = ()
-) -> Answer:
-    """Fetch the document: ``get``, awaited. Raises FetchFailed, whatever went wrong."""
+) -> JWKSResponse:
+    """Fetch the document: ``get``, awaited. Raises FetchError, whatever went wrong."""
     destination = _destination(http, url, policy)
     request = _Request(destination, policy, headers, forced, _trace_async(destination))
     try:
@@ -237,13 +237,13 @@ async def _send_async(
                 raise
 
 
-def _failed(error: Exception, destination: Destination) -> FetchFailed:
-    if isinstance(error, FetchFailed):
+def _failed(error: Exception, destination: Destination) -> FetchError:
+    if isinstance(error, FetchError):
         return error
     # httpx counts the same seconds for one read, and may be the first to see them over.
     if isinstance(error, TimeoutError | httpx.TimeoutException):
-        return FetchFailed(destination.describe_delay())
-    return FetchFailed(_describe(error))
+        return FetchError(destination.describe_delay())
+    return FetchError(_describe(error))
 
 
 def _describe(error: Exception) -> str:

@@ -1,13 +1,13 @@
 """How an httpx client gets to a URL: what of it is known, and so what the address guard may rely on.
 
-| route   | what it is                                          | who looks the name up | which addresses are judged   |
-|---------|-----------------------------------------------------|-----------------------|------------------------------|
-| DIRECT  | httpx's own transport on httpcore's own sockets     | we do, and dial those | each of the name's, the peer |
-| PROXY   | httpx's own transport on a proxy pool of httpcore's | the proxy             | any peer but the proxy       |
-| SOCKET  | httpx's own transport on a socket in a file (uds=)  | nobody                | any peer on a network        |
-| MEMORY  | httpx's Mock-, ASGI- or WSGITransport, or one with  | nobody                | any peer, where there is one |
-|         | ``in_process = True``                               |                       |                              |
-| UNKNOWN | any other transport                                 | that transport        | the peer, which it must name |
+| route   | what it is                                          | who resolves names | which addresses are checked  |
+|---------|-----------------------------------------------------|--------------------|------------------------------|
+| DIRECT  | httpx's own transport on httpcore's own sockets     | we do              | each of the name's, the peer |
+| PROXY   | httpx's own transport on a proxy pool of httpcore's | the proxy          | any peer but the proxy       |
+| SOCKET  | httpx's own transport on a socket in a file (uds=)  | nobody             | any peer on a network        |
+| MEMORY  | httpx's Mock-, ASGI- or WSGITransport, or one with  | nobody             | any peer, where there is one |
+|         | ``in_process = True``                               |                    |                              |
+| UNKNOWN | any other transport                                 | that transport     | the peer, which it must name |
 
 Only what is recognized is exempt: should httpx change inside, a proxy is checked like any other peer. A proxy and a
 socket are the user's choice, which no ``jwks_uri`` can change. A transport that does not name its peer is refused:

@@ -1,6 +1,6 @@
 """What both fetchers know: key sets, unknown kids, budgets, and the fetches under way. Thread-safe.
 
-Nothing here waits or does I/O, and a look-up of a known set takes no lock.
+Nothing here waits or does I/O, and getting a known set takes no lock.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ..events import (
     emit,
 )
 from ..policy import JWKSPolicy
-from ._budgets import LOOK_EVERY, Budgets, Failure, Spending
+from ._budgets import CACHE_INTERVAL, Budgets, Failure, Spending
 from ._fetches import DONE, Fetch, Handle, Outcome, Status, fetch_slots
 from ._key_sets import UNKNOWN_KID_SECONDS, KeySets, UnknownKids
 
@@ -37,7 +37,7 @@ _MIN_FETCHES_SWEPT = 1_024
 
 
 class FetcherState(Generic[Handle]):
-    """The memory of one fetcher.
+    """The state of one fetcher.
 
     clock, wall_clock: seconds that only go forward, and seconds since the epoch.
     max_key_sets: how many key sets are kept.
@@ -142,17 +142,17 @@ class FetcherState(Generic[Handle]):
             spending = self._budgets.get(jwks_uri)
             return 0.0 if spending is None else spending.wait(now, self.policy)
 
-    def may_look(self, jwks_uri: str) -> bool:
-        """Report whether the shared cache may be looked into now: that costs no claim, and is done once a second."""
+    def may_read_cache(self, jwks_uri: str) -> bool:
+        """Report whether the shared cache may be read now: that costs no claim, and is done once a second."""
         now = self.clock()
         with self._lock:
-            return now >= self._budgets.of(jwks_uri, now).look_from
+            return now >= self._budgets.of(jwks_uri, now).read_cache_from
 
-    def note_vain_look(self, jwks_uri: str) -> None:
-        """Remember that a look into the shared cache brought nothing."""
+    def note_cache_miss(self, jwks_uri: str) -> None:
+        """Remember that the shared cache held nothing newer."""
         now = self.clock()
         with self._lock:
-            self._budgets.of(jwks_uri, now).look_from = now + LOOK_EVERY
+            self._budgets.of(jwks_uri, now).read_cache_from = now + CACHE_INTERVAL
 
     def claim(self, fetch: Fetch[Handle]) -> Outcome | None:
         """Claim a fetch, before anything is sent; return why not, if not."""
@@ -162,8 +162,8 @@ class FetcherState(Generic[Handle]):
             if spending.can_claim(now, self.policy) and spending.fetches.claim(now, self.policy):
                 fetch.claimed_at = now
                 return None
-            spent, is_news = self._spent(spending, now)
-        self._report_spent(fetch.jwks_uri, spent, is_news=is_news)
+            spent, is_first = self._spent(spending, now)
+        self._report_spent(fetch.jwks_uri, spent, is_first=is_first)
         return spent
 
     def give_back(self, fetch: Fetch[Handle]) -> None:
@@ -171,7 +171,7 @@ class FetcherState(Generic[Handle]):
         now = self.clock()
         with self._lock:
             spending = self._budgets.of(fetch.jwks_uri, now)
-            spending.claim_from = now + LOOK_EVERY
+            spending.claim_from = now + CACHE_INTERVAL
             spending.fetches.give_back(fetch.claimed_at)
 
     def may_wait_for_others(self, jwks_uri: str) -> bool:
@@ -193,8 +193,8 @@ class FetcherState(Generic[Handle]):
         outcome = Outcome(Status.SPENT, "the fetch budget is spent", spending.wait(now, self.policy))
         return outcome, spending.fetches.report_spent()
 
-    def _report_spent(self, jwks_uri: str, spent: Outcome, *, is_news: bool) -> None:
-        if is_news:
+    def _report_spent(self, jwks_uri: str, spent: Outcome, *, is_first: bool) -> None:
+        if is_first:
             self.report(FetchBudgetSpent(jwks_uri=jwks_uri, retry_after=spent.retry_after))
 
     # Fetches under way
@@ -211,13 +211,13 @@ class FetcherState(Generic[Handle]):
                 return under_way
             known = self.entry(jwks_uri)
             if known is not fetch.request.known:
-                # A fetch has ended since: what it brought is to be looked at, before another is started for the same.
+                # A fetch has ended since: what it brought is to be tried, before another is started for the same.
                 return DONE
             spending = self._budgets.of(jwks_uri, now)
-            if now >= spending.look_from or spending.can_claim(now, self.policy):
+            if now >= spending.read_cache_from or spending.can_claim(now, self.policy):
                 return self._start(fetch, has_answered=known is not None and spending.failure is None)
-            spent, is_news = self._spent(spending, now)
-        self._report_spent(jwks_uri, spent, is_news=is_news)
+            spent, is_first = self._spent(spending, now)
+        self._report_spent(jwks_uri, spent, is_first=is_first)
         return spent
 
     def _start(self, fetch: Fetch[Handle], *, has_answered: bool) -> Fetch[Handle] | Outcome:
@@ -255,7 +255,7 @@ class FetcherState(Generic[Handle]):
             if outcome.status is Status.FAILED:
                 spending.failure = Failure(now, one_line(outcome.detail)[:_DETAIL_LENGTH])
             elif outcome.status is Status.DONE:
-                spending.failure, spending.look_from = None, -math.inf
+                spending.failure, spending.read_cache_from = None, -math.inf
         fetch_slots.release(fetch)
         if outcome.status is Status.FAILED:
             self.report(

@@ -56,7 +56,7 @@ _MAX_QUERY = 8_192  # bytes: what common servers take of a whole request line
 _BODY_ONLY = frozenset(CLIENT_PARAMETERS)
 _LONGEST_NAME = 3 * max(map(len, _BODY_ONLY))  # bytes, with every letter escaped
 _MAX_DIGITS = 20  # of a Content-Length
-# In each of these ASCII text is spelled as in UTF-8. Looking an unknown name up in `codecs` would keep it for ever.
+# In each of these ASCII text is spelled as in UTF-8. `codecs` keeps each unknown name that it is asked for, for ever.
 _ASCII_CHARSETS = re.compile(
     r"utf-?8|(us-)?ascii|latin-?1|iso[-_]?8859[-_]\d{1,2}|(windows-|cp)125\d|koi8-[ru]"
     r"|gb2312|gbk|gb18030|big5|euc-(jp|kr)|shift_jis"

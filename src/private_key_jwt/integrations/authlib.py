@@ -31,7 +31,7 @@ from urllib.parse import urlsplit
 from .._core.token_request import missing_assertion
 from .._extra import needs
 from .._registration import METHOD
-from .._sources import lookup_failed
+from .._sources import client_lookup_failed
 from .._text import quote
 from ..clients import RegisteredClient
 from ..exceptions import AuthenticationError, ConfigurationError, InvalidClient, Reason
@@ -167,7 +167,7 @@ class _Authentication:
         try:
             client = self._server.query_client(client_id)
         except Exception as error:  # the user's code: whatever it raises, nobody is let in
-            raise lookup_failed(error, client_id) from error
+            raise client_lookup_failed(error, client_id) from error
         if client is None or not _may_use_assertion(client, endpoint):
             raise InvalidClient(
                 Reason.UNKNOWN_CLIENT,

@@ -20,9 +20,9 @@ from typing import Any
 
 import httpx
 
-from .._core.response import BodyReader, FetchFailed
+from .._core.response import BodyReader, FetchError
 from .._http_client import USER_AGENT, Watchdog, body_headers, is_tls_verified, without_cookies_and_hooks
-from .._look_ups import look_up_async
+from .._resolver import resolve_async
 from .._text import describe_error
 from ._attempts import Answered, Failed, Outcome
 
@@ -157,7 +157,7 @@ def send(client: httpx.Client, post: Post, seconds: float) -> Outcome:
     def run() -> None:
         outcomes.append(_attempt(client, post, connection, seconds))
 
-    # In a thread of its own: a look-up of a host name that hangs cannot be ended, only left behind.
+    # In a thread of its own: resolving a host name that hangs cannot be ended, only left behind.
     context = contextvars.copy_context()
     thread = threading.Thread(target=context.run, args=(run,), name="portal-sso", daemon=True)
     try:
@@ -198,7 +198,7 @@ def _open(client: httpx.Client, post: Post, trace: Callable[..., None], seconds:
 async def asend(client: httpx.AsyncClient, post: Post, seconds: float, *, is_ours: bool) -> Outcome:
     """Make one attempt, in at most ``seconds``.
 
-    is_ours: whether the client is our own, which looks host names up in the event loop's pool of threads.
+    is_ours: whether the client is our own, which resolves host names in the event loop's pool of threads.
     """
     if client.is_closed:
         return _CLOSED
@@ -209,7 +209,7 @@ async def asend(client: httpx.AsyncClient, post: Post, seconds: float, *, is_our
 
     try:
         async with asyncio.timeout(seconds):
-            if is_ours and (fault := await _find_host(post.url, connection, seconds)):
+            if is_ours and (fault := await _resolve_host(post.url, connection, seconds)):
                 return fault
             async with contextlib.aclosing(await _aopen(client, post, trace, seconds)) as response:
                 reader = _reader(response)
@@ -225,16 +225,16 @@ async def asend(client: httpx.AsyncClient, post: Post, seconds: float, *, is_our
         return _failed(error, connection)
 
 
-async def _find_host(url: httpx.URL, connection: _Connection, seconds: float) -> Failed | None:
-    """Look the host name up, in a thread of its own, and return why it is not found.
+async def _resolve_host(url: httpx.URL, connection: _Connection, seconds: float) -> Failed | None:
+    """Resolve the host name, in a thread of its own, and return why that failed.
 
-    The client looks it up again, in the event loop's pool. That has a few threads for everything: a name server that
+    The client resolves it again, in the event loop's pool. That has a few threads for everything: a name server that
     hangs would keep them from the whole program, and attempt after attempt would take another.
     """
     connection.is_traced = True  # nothing is sent before the first event
     try:
-        await look_up_async(url.raw_host.decode("ascii"), time.monotonic() + seconds)
-    except FetchFailed as error:
+        await resolve_async(url.raw_host.decode("ascii"), time.monotonic() + seconds)
+    except FetchError as error:
         return Failed(str(error), was_sent=False)
     return None
 
@@ -256,7 +256,7 @@ def _late(*, was_sent: bool) -> Failed:
 def _failed(error: Exception, connection: _Connection) -> Failed:
     if isinstance(error, _Refused):
         return Failed(str(error), was_sent=False, can_retry=False)
-    if isinstance(error, FetchFailed):
+    if isinstance(error, FetchError):
         return Failed(f"LedgerBee's answer cannot be read: {error}", was_sent=True, can_retry=False)
     was_sent = connection.is_sent if connection.is_traced else not isinstance(error, _NOT_SENT)
     if isinstance(error, httpx.TimeoutException):

@@ -66,7 +66,7 @@ class LoopbackServer(ThreadingHTTPServer):
         self.base_url = f"http://{HOST}:{self.server_port}{base_path}"
 
     def server_bind(self) -> None:
-        """Bind, without the look-up of the host's full name that http.server does, and that may hang."""
+        """Bind, without resolving the host's full name, which http.server does, and that may hang."""
         TCPServer.server_bind(self)
         self.server_name, self.server_port = HOST, self.socket.getsockname()[1]
 

@@ -1,4 +1,4 @@
-"""Look-ups of host names: hanging ones, many at once, and names of thousands of addresses."""
+"""Resolutions of host names: hanging ones, many at once, and names of thousands of addresses."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from children import holds
 from edges import LOOPBACK, Edge
 from loopback import Publisher
 from names import Names
-from private_key_jwt import AsyncJWKSFetcher, JWKSFetcher, JWKSPolicy, Reason, TemporarilyUnavailable, _look_ups
+from private_key_jwt import AsyncJWKSFetcher, JWKSFetcher, JWKSPolicy, Reason, TemporarilyUnavailable, _resolver
 from private_key_jwt._core.addresses import kind_of
-from private_key_jwt._core.response import FetchFailed
+from private_key_jwt._core.response import FetchError
 from private_key_jwt.fetcher import _http
 from support import jwk, registered, until
 
@@ -45,7 +45,7 @@ class Resolver:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.asked: list[str] = []
         self.free = threading.Event()
-        self._look_up = socket.getaddrinfo
+        self._original = socket.getaddrinfo
         monkeypatch.setattr(socket, "getaddrinfo", self._getaddrinfo)
 
     def _getaddrinfo(self, host: Any, *args: Any, **kwargs: Any) -> Any:
@@ -53,7 +53,7 @@ class Resolver:
         if str(host).startswith("hung-"):
             self.free.wait(20)
             raise socket.gaierror(socket.EAI_AGAIN, "no answer")
-        return self._look_up(host, *args, **kwargs)
+        return self._original(host, *args, **kwargs)
 
     def end(self) -> None:
         self.free.set()
@@ -62,16 +62,16 @@ class Resolver:
 
 
 def under_way() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "jwks-look-up"]
+    return [thread for thread in threading.enumerate() if thread.name == "resolve-host-name"]
 
 
 @pytest.fixture
 def resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Resolver]:
-    monkeypatch.setattr(_look_ups, "_look_ups", _look_ups._LookUps())  # no name has answered before
+    monkeypatch.setattr(_resolver, "_resolver", _resolver._Resolver())  # no name has answered before
     resolver = Resolver(monkeypatch)
     yield resolver
     resolver.end()
-    assert _look_ups._look_ups._under_way == {}
+    assert _resolver._resolver._under_way == {}
 
 
 def test_a_name_server_that_hangs_holds_nobody_past_the_deadline(edge: Edge, resolver: Resolver) -> None:
@@ -84,7 +84,7 @@ def test_a_name_server_that_hangs_holds_nobody_past_the_deadline(edge: Edge, res
 
 
 @pytest.mark.parametrize("whose", ["our client", "the user's client"])
-def test_a_look_up_that_hangs_is_described_with_its_bound(edge: Edge, resolver: Resolver, whose: str) -> None:
+def test_a_resolution_that_hangs_is_described_with_its_bound(edge: Edge, resolver: Resolver, whose: str) -> None:
     events: list[Any] = []
     settings = {} if whose == "our client" else {"http_client": edge.http_client()}
     fetcher = edge.fetcher(SHORT, on_event=events.append, **settings)
@@ -99,7 +99,7 @@ def test_a_look_up_that_hangs_is_described_with_its_bound(edge: Edge, resolver: 
 def test_name_servers_that_hang_delay_no_other_tenant(
     edge: Edge, publisher: Publisher, resolver: Resolver, whose: str
 ) -> None:
-    """Neither in our pool nor in the event loop's, where a client of the user's would look names up."""
+    """Neither in our pool nor in the event loop's, where a client of the user's would resolve names."""
     publisher.keys = [jwk()]
     settings = {} if whose == "our client" else {"http_client": edge.http_client()}
     fetcher = edge.fetcher(JWKSPolicy(allow_http_loopback=True, timeout=4), **settings)
@@ -127,7 +127,7 @@ def test_name_servers_that_hang_keep_neither_the_pool_of_an_event_loop_nor_its_e
     assert time.monotonic() - started < 4
 
 
-def test_one_look_up_of_a_name_is_under_way_whoever_asks(edge: Edge, resolver: Resolver) -> None:
+def test_a_name_is_resolved_once_at_a_time_whoever_asks(edge: Edge, resolver: Resolver) -> None:
     fetchers = [edge.fetcher(SHORT) for _ in range(3)]
     uris = [f"https://hung-0.example/{number}" for number in range(5)]
     waiting = edge.begin([lambda f=f, uri=uri: outcome(f, uri) for f in fetchers for uri in uris])  # type: ignore[misc]
@@ -138,7 +138,9 @@ def test_one_look_up_of_a_name_is_under_way_whoever_asks(edge: Edge, resolver: R
     assert len(under_way()) == 1
 
 
-def test_who_joins_a_look_up_gets_its_answer(edge: Edge, publisher: Publisher, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_joins_a_resolution_gets_its_result(
+    edge: Edge, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
     publisher.keys = [jwk()]
     entered, free = threading.Event(), threading.Event()
     names = Names(monkeypatch, localhost=["127.0.0.1"])
@@ -151,14 +153,14 @@ def test_who_joins_a_look_up_gets_its_answer(edge: Edge, publisher: Publisher, m
 
     monkeypatch.setattr(socket, "getaddrinfo", slow)
     joined: list[str] = []
-    join_or_start = _look_ups._look_ups.join_or_start
+    join_or_start = _resolver._resolver.join_or_start
 
     def join(host: str, deadline: float) -> Any:
-        look_up = join_or_start(host, deadline)
+        resolution = join_or_start(host, deadline)
         joined.append(host)
-        return look_up
+        return resolution
 
-    monkeypatch.setattr(_look_ups._look_ups, "join_or_start", join)
+    monkeypatch.setattr(_resolver._resolver, "join_or_start", join)
     fetchers = [edge.fetcher() for _ in range(8)]
     waiting = edge.begin(
         [lambda f=f: outcome(f, publisher.uri(host="localhost")) for f in fetchers]  # type: ignore[misc]
@@ -170,51 +172,51 @@ def test_who_joins_a_look_up_gets_its_answer(edge: Edge, publisher: Publisher, m
     assert names.asked == ["localhost"]
 
 
-def test_who_joins_a_look_up_that_fails_gets_an_error_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_joins_a_resolution_that_fails_gets_an_error_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     Names(monkeypatch)
     errors = []
     for _ in range(2):
-        with pytest.raises(FetchFailed, match="^the look-up of 'nowhere.example' failed: gaierror: ") as caught:
-            _look_ups.look_up("nowhere.example", time.monotonic() + 5)
+        with pytest.raises(FetchError, match="^'nowhere.example' was not resolved: gaierror: ") as caught:
+            _resolver.resolve("nowhere.example", time.monotonic() + 5)
         errors.append(caught.value)
     assert errors[0] is not errors[1]
 
 
 def hang(hosts: list[str], deadline: float) -> None:
     for host in hosts:
-        _look_ups._look_ups.join_or_start(host, deadline)
+        _resolver._resolver.join_or_start(host, deadline)
 
 
-def test_look_ups_that_hang_are_capped_over_the_process(resolver: Resolver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_look_ups, "MAX_HANGING", 3)
+def test_resolutions_that_hang_are_capped_over_the_process(resolver: Resolver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_resolver, "MAX_HANGING", 3)
     past = time.monotonic() - 1
     hang(["hung-0", "hung-1"], past)
     hang([f"hung-{number}" for number in range(2, 20)], time.monotonic() + 60)  # under way, and not late yet
     hang(["hung-20"], past)
-    with pytest.raises(FetchFailed, match="^3 look-ups of host names hang: their name servers do not answer$"):
+    with pytest.raises(FetchError, match="^3 resolutions of host names hang: their name servers do not answer$"):
         hang(["hung-21"], past)
     hang(["hung-0", "hung-20"], past)  # who joins needs no place
-    with pytest.raises(FetchFailed, match="hang"):
-        _look_ups.look_up("localhost", time.monotonic() + 5)
+    with pytest.raises(FetchError, match="hang"):
+        _resolver.resolve("localhost", time.monotonic() + 5)
     resolver.end()
-    assert _look_ups.look_up("localhost", time.monotonic() + 5)
+    assert _resolver.resolve("localhost", time.monotonic() + 5)
 
 
 def test_a_name_that_answered_before_has_a_place_whatever_hangs(
     resolver: Resolver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its own kind can hang, too, and is capped as well: but no new name takes a place from it."""
-    monkeypatch.setattr(_look_ups, "MAX_HANGING", 2)
-    assert _look_ups.look_up("localhost", time.monotonic() + 5)
+    monkeypatch.setattr(_resolver, "MAX_HANGING", 2)
+    assert _resolver.resolve("localhost", time.monotonic() + 5)
     hang(["hung-0", "hung-1"], time.monotonic() - 1)
-    with pytest.raises(FetchFailed, match="hang"):
-        _look_ups.look_up("nowhere.example", time.monotonic() + 5)
-    assert _look_ups.look_up("localhost", time.monotonic() + 5)
+    with pytest.raises(FetchError, match="hang"):
+        _resolver.resolve("nowhere.example", time.monotonic() + 5)
+    assert _resolver.resolve("localhost", time.monotonic() + 5)
     for number in (2, 3):
-        _look_ups._look_ups._answered[f"hung-{number}"] = None
+        _resolver._resolver._resolved[f"hung-{number}"] = None
     hang(["hung-2", "hung-3"], time.monotonic() - 1)
-    with pytest.raises(FetchFailed, match="hang"):
-        _look_ups.look_up("localhost", time.monotonic() + 5)
+    with pytest.raises(FetchError, match="hang"):
+        _resolver.resolve("localhost", time.monotonic() + 5)
 
 
 def test_three_hundred_names_that_hang_keep_nobody_out(edge: Edge, publisher: Publisher, resolver: Resolver) -> None:
@@ -226,7 +228,7 @@ def test_three_hundred_names_that_hang_keep_nobody_out(edge: Edge, publisher: Pu
     assert time.monotonic() - started < 5
 
 
-def test_a_look_up_for_which_no_thread_can_start_is_a_failed_fetch_and_takes_no_place(
+def test_a_resolution_for_which_no_thread_can_start_is_a_failed_fetch_and_takes_no_place(
     publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_self: threading.Thread) -> None:
@@ -236,11 +238,11 @@ def test_a_look_up_for_which_no_thread_can_start_is_a_failed_fetch_and_takes_no_
         patch.setattr(threading.Thread, "start", refuse)
         with pytest.raises(TemporarilyUnavailable, match="can't start new thread"):
             asyncio.run(AsyncJWKSFetcher(LOOPBACK).get_key(registered(publisher.uri(host="localhost")), "RS256", "k1"))
-    assert _look_ups._look_ups._under_way == {}
+    assert _resolver._resolver._under_way == {}
     assert publisher.count == 0
 
 
-def test_an_address_needs_no_look_up(edge: Edge, publisher: Publisher, resolver: Resolver) -> None:
+def test_an_address_needs_no_getaddrinfo(edge: Edge, publisher: Publisher, resolver: Resolver) -> None:
     publisher.keys = [jwk()]
     assert outcome(edge.fetcher(), publisher.uri()) == "k1"
     assert len(resolver.asked) <= (edge.name == "sync")  # socket.create_connection asks for an address, too
@@ -257,10 +259,10 @@ def test_of_thousands_of_addresses_a_few_are_judged_and_in_a_thread(monkeypatch:
         judged.append(threading.current_thread())
         return kind_of(address)
 
-    monkeypatch.setattr(_look_ups, "kind_of", count)
+    monkeypatch.setattr(_resolver, "kind_of", count)
     many = [f"1.{a}.{b}.1" for a in range(40) for b in range(100)]
     Names(monkeypatch, **{"many.example": [*many, "10.0.0.1"]})
-    found = _look_ups.look_up("many.example", time.monotonic() + 5)
+    found = _resolver.resolve("many.example", time.monotonic() + 5)
     assert [str(each.address) for each in found] == many[:64]
     assert len(judged) == 64
     assert threading.main_thread() not in judged
@@ -308,16 +310,16 @@ def test_an_exception_out_of_a_signal_handler_leaves_no_place_taken(resolver: Re
     for number in range(600):
         try:
             with interrupted(0.0004):
-                _look_ups._look_ups.join_or_start(f"name-{number}.invalid", 0)
+                _resolver._resolver.join_or_start(f"name-{number}.invalid", 0)
         except Interrupted:
             raised += 1
     assert raised > 500
     resolver.end()
-    assert _look_ups._look_ups._under_way == {}
-    assert not _look_ups._look_ups._lock.locked()
+    assert _resolver._resolver._under_way == {}
+    assert not _resolver._resolver._lock.locked()
     assert threading.active_count() <= before
-    # And the next look-up works as the first did.
-    assert _look_ups.look_up("localhost", time.monotonic() + 5)
+    # And the next resolution works as the first did.
+    assert _resolver.resolve("localhost", time.monotonic() + 5)
 
 
 def open_files() -> int:
@@ -345,28 +347,28 @@ def test_an_exception_out_of_a_signal_handler_leaves_no_socket_open(publisher: P
         fetch()
         before = open_files()
         for _ in range(60):
-            with contextlib.suppress(FetchFailed, Interrupted), interrupted(0.01):
+            with contextlib.suppress(FetchError, Interrupted), interrupted(0.01):
                 fetch()
             loop.run_until_complete(settle())
         gc.collect()
         # The publisher is in this process, and closes its ends as it finds out.
         until(lambda: open_files() <= before, "files are left open", 10)
         fetch()
-    assert _look_ups._look_ups._under_way == {}
+    assert _resolver._resolver._under_way == {}
 
 
 # After a fork
 
 
-def test_a_child_process_looks_names_up_while_a_look_up_of_its_parent_hangs(
+def test_a_child_process_resolves_names_while_a_resolution_of_its_parent_hangs(
     publisher: Publisher, resolver: Resolver
 ) -> None:
     publisher.keys = [jwk()]
     hang(["hung-0"], time.monotonic() - 1)
-    assert len(_look_ups._look_ups._under_way) == 1
+    assert len(_resolver._resolver._under_way) == 1
     assert holds(
         lambda: (
-            not _look_ups._look_ups._under_way
+            not _resolver._resolver._under_way
             and outcome(JWKSFetcher(LOOPBACK), publisher.uri(host="localhost")) == "k1"
         )
     )
