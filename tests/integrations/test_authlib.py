@@ -33,12 +33,14 @@ from private_key_jwt import (
     ConfigurationError,
     InvalidRequest,
     MemoryReplayStore,
+    PendingAssertion,
     Reason,
     RegisteredClient,
     TemporarilyUnavailable,
 )
 from private_key_jwt.events import AssertionRefused, Event, RegistrationRefused
 from private_key_jwt.integrations import authlib as authlib_integration
+from private_key_jwt.integrations import flask as in_flask
 from private_key_jwt.integrations.authlib import refusal, register_private_key_jwt, registered_clients
 from private_key_jwt.testing import RelyingParty, Tenant
 
@@ -82,6 +84,7 @@ class OpenIDProvider:
         self.clients: dict[str, Client] = {}
         self.asked = 0
         self.fails_at = 0
+        self.consumes = False
         self.used: list[str] = []
         app = Flask(__name__)
         app.config["OAUTH2_ERROR_URIS"] = [("invalid_client", "https://op.example.com/errors")]
@@ -100,13 +103,17 @@ class OpenIDProvider:
     def register(self, clients: Any) -> None:
         """Let the clients that a verifier knows authenticate, in place of those of before."""
         self.server.authenticate_client = self._own
-        verifier = ClientAssertionVerifier(
+        self.verifier = ClientAssertionVerifier(
             policy=AssertionPolicy(audience="https://op.example.com"),
             clients=clients,
             replay_store=MemoryReplayStore(),
             on_event=self.reported.append,
         )
-        register_private_key_jwt(self.server, verifier)
+        register_private_key_jwt(self.server, self.verifier, before_consume=self.before_consume)
+
+    def before_consume(self, pending: PendingAssertion, _request: Any) -> None:
+        if self.consumes:
+            pending.consume()
 
     def refusals(self) -> list[Reason]:
         reasons = [event.reason for event in self.reported if isinstance(event, AssertionRefused)]
@@ -302,6 +309,20 @@ def test_the_request_of_the_framework_tells_why_it_was_refused(op: OpenIDProvide
     op.post(token_request(op.tenant.defective("expired")))
     op.post(token_request(op.tenant.assertion()))
     assert [error and error.reason for error in seen] == [Reason.EXPIRED, None]
+
+
+@pytest.mark.parametrize("before", ["a hook of Flask", "before_consume"])
+def test_an_assertion_that_another_part_of_the_server_consumed_is_used_up_once(op: OpenIDProvider, before: str) -> None:
+    op.add()
+    if before == "before_consume":
+        op.consumes = True
+    else:
+        hook = in_flask.client_authentication(op.verifier, consume=False)(lambda client: client.consume() and None)
+        op.app.before_request(hook)
+    form = token_request(op.tenant.assertion())
+    assert op.post(form).status_code == 200
+    assert wire(op.post(form)) == INVALID_CLIENT
+    assert op.refusals() == [Reason.REPLAYED]
 
 
 def test_a_header_field_that_is_no_text_is_no_error_of_ours(op: OpenIDProvider) -> None:

@@ -39,6 +39,7 @@ from private_key_jwt import (
     RegisteredClient,
     TemporarilyUnavailable,
 )
+from private_key_jwt.integrations import django as in_django
 from private_key_jwt.integrations.oauth_toolkit import (
     ClientAssertionMiddleware,
     ClientAssertionMixin,
@@ -167,6 +168,26 @@ def an_assertion_is_left_as_it_was_by_what_is_checked_before_it_is_used_up() -> 
     assert seen == [(tenant.client_id, "client_credentials")] * 2
     with pytest.raises(ClientNotAuthenticated, match="invalid_client"):
         validator.authenticate_client(_request(form))
+
+
+def an_assertion_that_another_part_of_the_server_consumed_is_used_up_once() -> None:
+    tenant = RelyingParty().tenant("consumed")
+    _application(tenant.client_id)
+    clients = [RegisteredClient(tenant.client_id, jwks=tenant.document())]
+    validator = _validator(clients, before_consume=lambda _self, pending, _request: pending.consume())
+    form = token_request(tenant.assertion())
+    assert validator.authenticate_client(_request(form)) is True
+    with pytest.raises(ClientNotAuthenticated) as caught:
+        validator.authenticate_client(_request(form))
+    assert caught.value.__cause__.reason is Reason.REPLAYED
+    # So it is when a middleware of Django's has consumed it.
+    request = RequestFactory(headers={"Host": "localhost"}).post(
+        "/", urlencode(token_request(tenant.assertion())), FORM
+    )
+    pending = in_django.begin_authentication(validator.client_assertion_verifier, request)
+    assert pending.consume() is pending.consume()
+    headers = {**request.META, "Content-Type": FORM, "private_key_jwt.request": lambda: request}
+    assert validator.authenticate_client(Request("/", "POST", request.body, headers)) is True
 
 
 def the_implementation_of_the_next_release_is_kept_out() -> None:

@@ -1,14 +1,16 @@
 """Authenticate a request once, whoever asks and however often, and keep why it was refused.
 
 A router's dependency and an endpoint's, or a decorator and a call in its view, ask for the client of one request: were
-each to verify, the second would find the assertion replayed.
+each to verify, or to consume a pending assertion, the second would find it replayed.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from threading import RLock
 from typing import Any
+from weakref import ref
 
 from .._core.token_request import Form, missing_assertion
 from ..exceptions import AuthenticationError
@@ -31,7 +33,7 @@ Parts = tuple[Form, str | None]
 class _Outcome:
     """What one verifier found out about one request."""
 
-    __slots__ = ("authorization", "error", "is_begun", "is_checked", "lock", "pending", "verified")
+    __slots__ = ("alock", "authorization", "error", "is_begun", "is_checked", "lock", "pending", "verified")
 
     def __init__(self) -> None:
         self.is_begun = False
@@ -40,13 +42,14 @@ class _Outcome:
         self.pending: Any = None
         self.verified: VerifiedAssertion | None = None
         self.error: AuthenticationError | None = None
-        self.lock = asyncio.Lock()
+        self.lock = RLock()  # a check of the user's may consume, too
+        self.alock = asyncio.Lock()
 
 
 class Outcomes:
     """What is known of one request: an outcome for each verifier that was asked, and the last refusal."""
 
-    __slots__ = ("_by_verifier", "refusal")
+    __slots__ = ("__weakref__", "_by_verifier", "refusal")
 
     def __init__(self) -> None:
         self._by_verifier: dict[object, _Outcome] = {}
@@ -74,27 +77,67 @@ class Outcomes:
 
 def outcomes_of(request: Any) -> Outcomes:
     """Return the outcomes that a framework's request holds, in an attribute of its own."""
-    outcomes: Outcomes | None = getattr(request, _ATTRIBUTE, None)
+    outcomes: Outcomes | None = getattr(request, _ATTRIBUTE, None)  # also through a wrapper that another made
     if outcomes is None:
-        outcomes = Outcomes()
-        setattr(request, _ATTRIBUTE, outcomes)
+        outcomes = vars(request).setdefault(_ATTRIBUTE, Outcomes())  # in one step: two threads may have come so far
     return outcomes
+
+
+class _RequestAssertion(PendingAssertion):
+    """The pending assertion of a request, whose ``consume()`` gives all who call it the same answer.
+
+    Only while the request lives: what is kept for longer is consumed by nobody a second time.
+    """
+
+    __slots__ = ("_outcomes", "_pending", "_verifier")
+
+    def __init__(self, pending: PendingAssertion, outcomes: Outcomes, verifier: ClientAssertionVerifier) -> None:
+        self._pending = pending
+        self._outcomes = ref(outcomes)
+        self._verifier = verifier
+
+    @property
+    def client_id(self) -> str:
+        """See PendingAssertion."""
+        return self._pending.client_id
+
+    def consume(self) -> VerifiedAssertion:
+        """See PendingAssertion: the mark is made once, and asked again for the same request give the same answer."""
+        outcomes = self._outcomes()
+        if outcomes is None:
+            return self._pending.consume()
+        outcome = outcomes.of(self._verifier)
+        with outcome.lock:
+            if outcome.error is not None:
+                raise outcome.error
+            if outcome.verified is None:
+                try:
+                    outcome.verified = self._pending.consume()
+                except AuthenticationError as error:
+                    outcome.error = outcomes.refuse(self._verifier, error)
+                    raise
+            return outcome.verified
 
 
 def begin(
     verifier: ClientAssertionVerifier, outcomes: Outcomes, read: Callable[[], Parts], *, optional: bool
 ) -> PendingAssertion | None:
-    """Begin to authenticate a request, unless that was done before. ``read`` may raise AuthenticationError."""
+    """Begin to authenticate a request, unless that was done before. ``read`` may raise AuthenticationError.
+
+    Whoever asks in the meantime waits.
+    """
     outcome = outcomes.of(verifier)
-    if not outcome.is_begun:
-        try:
-            form, outcome.authorization = read()
-            outcome.pending = verifier.begin_authentication(form, outcome.authorization, optional=True)
-        except AuthenticationError as error:
-            outcome.error = outcomes.refuse(verifier, error)
-        outcome.is_begun = True
-    pending: PendingAssertion | None = outcomes.pending(verifier, optional=optional)
-    return pending
+    with outcome.lock:
+        if not outcome.is_begun:
+            try:
+                form, outcome.authorization = read()
+                pending = verifier.begin_authentication(form, outcome.authorization, optional=True)
+                outcome.pending = pending and _RequestAssertion(pending, outcomes, verifier)
+            except AuthenticationError as error:
+                outcome.error = outcomes.refuse(verifier, error)
+            outcome.is_begun = True
+        found: PendingAssertion | None = outcomes.pending(verifier, optional=optional)
+        return found
 
 
 def authenticate(
@@ -109,20 +152,55 @@ def authenticate(
 
     check: called before the assertion is used up. What it raises is raised; AuthenticationErrors are refusals.
     """
-    pending = begin(verifier, outcomes, read, optional=optional)
     outcome = outcomes.of(verifier)
-    if pending is not None:
-        try:
-            # Also behind a middleware that has authenticated the request: its check was another, or none.
-            if check is not None and not outcome.is_checked:
+    with outcome.lock:
+        pending = begin(verifier, outcomes, read, optional=optional)
+        if pending is None:
+            return None
+        # Also behind a middleware that has authenticated the request: its check was another, or none.
+        if check is not None and not outcome.is_checked:
+            try:
                 check(pending)
-                outcome.is_checked = True
+            except AuthenticationError as error:
+                outcome.error = outcomes.refuse(verifier, error)
+                raise
+            outcome.is_checked = True
+        return pending.consume()
+
+
+class _AsyncRequestAssertion(AsyncPendingAssertion):
+    """See _RequestAssertion."""
+
+    __slots__ = ("_outcomes", "_pending", "_verifier")
+
+    def __init__(
+        self, pending: AsyncPendingAssertion, outcomes: Outcomes, verifier: AsyncClientAssertionVerifier
+    ) -> None:
+        self._pending = pending
+        self._outcomes = ref(outcomes)
+        self._verifier = verifier
+
+    @property
+    def client_id(self) -> str:
+        """See PendingAssertion."""
+        return self._pending.client_id
+
+    async def consume(self) -> VerifiedAssertion:
+        """See _RequestAssertion.consume. Whoever calls it in the meantime waits."""
+        outcomes = self._outcomes()
+        if outcomes is None:
+            return await self._pending.consume()
+        outcome = outcomes.of(self._verifier)
+        async with outcome.alock:
+            if outcome.error is not None:
+                raise outcome.error
             if outcome.verified is None:
-                outcome.verified = pending.consume()
-        except AuthenticationError as error:
-            outcome.error = outcomes.refuse(verifier, error)
-            raise
-    return outcome.verified
+                try:
+                    outcome.verified = await self._pending.consume()
+                except AuthenticationError as error:
+                    outcome.error = outcomes.refuse(self._verifier, error)
+                    raise
+            return outcome.verified
 
 
 async def abegin(
@@ -132,25 +210,19 @@ async def abegin(
     *,
     optional: bool,
 ) -> AsyncPendingAssertion | None:
-    """See ``begin``. Whoever asks in the meantime waits."""
-    async with outcomes.of(verifier).lock:
-        await _begin_once(verifier, outcomes, read)
-    pending: AsyncPendingAssertion | None = outcomes.pending(verifier, optional=optional)
-    return pending
-
-
-async def _begin_once(
-    verifier: AsyncClientAssertionVerifier, outcomes: Outcomes, read: Callable[[], Awaitable[Parts]]
-) -> None:
+    """See ``begin``."""
     outcome = outcomes.of(verifier)
-    if outcome.is_begun:
-        return
-    try:
-        form, outcome.authorization = await read()
-        outcome.pending = await verifier.begin_authentication(form, outcome.authorization, optional=True)
-    except AuthenticationError as error:
-        outcome.error = outcomes.refuse(verifier, error)
-    outcome.is_begun = True
+    async with outcome.alock:
+        if not outcome.is_begun:
+            try:
+                form, outcome.authorization = await read()
+                pending = await verifier.begin_authentication(form, outcome.authorization, optional=True)
+                outcome.pending = pending and _AsyncRequestAssertion(pending, outcomes, verifier)
+            except AuthenticationError as error:
+                outcome.error = outcomes.refuse(verifier, error)
+            outcome.is_begun = True
+    found: AsyncPendingAssertion | None = outcomes.pending(verifier, optional=optional)
+    return found
 
 
 async def aauthenticate(
@@ -160,15 +232,6 @@ async def aauthenticate(
     *,
     optional: bool,
 ) -> VerifiedAssertion | None:
-    """See ``authenticate``. Whoever asks in the meantime waits."""
-    await abegin(verifier, outcomes, read, optional=optional)
-    outcome = outcomes.of(verifier)
-    async with outcome.lock:
-        pending = outcomes.pending(verifier, optional=optional)  # another may have been refused while this one waited
-        if pending is not None and outcome.verified is None:
-            try:
-                outcome.verified = await pending.consume()
-            except AuthenticationError as error:
-                outcome.error = outcomes.refuse(verifier, error)
-                raise
-    return outcome.verified
+    """See ``authenticate``."""
+    pending = await abegin(verifier, outcomes, read, optional=optional)
+    return None if pending is None else await pending.consume()

@@ -128,6 +128,7 @@ def begin_authentication(
 ) -> PendingAssertion | None:
     """Check everything but replay: the client is authenticated when ``consume()`` of what is given has answered.
 
+    Whoever consumes it while the request lives gets the same answer. Keep none for longer.
     Arguments and errors are those of ``authenticate``.
     """
     return _outcome.begin(verifier, outcomes_of(request), lambda: read(request, max_body), optional=optional)

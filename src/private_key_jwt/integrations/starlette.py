@@ -97,6 +97,7 @@ async def begin_authentication(
 ) -> AsyncPendingAssertion | None:
     """Check everything but replay: the client is authenticated when ``consume()`` of what is given has answered.
 
+    Whoever consumes it while the request lives gets the same answer. Keep none for longer.
     Arguments and errors are those of ``authenticate``.
     """
     _register_handler(request)
