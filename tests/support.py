@@ -5,8 +5,11 @@ from __future__ import annotations
 import base64
 import json
 import re
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -28,6 +31,18 @@ def until(condition: Callable[[], object], what: str, seconds: float = 20) -> An
         assert time.monotonic() < deadline, what
         time.sleep(0.005)
     return found
+
+
+@contextmanager
+def switching_threads(number: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads which the interpreter switches after a microsecond, as far as it can."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(number) as pool:
+            yield pool
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def registered(jwks_uri: str, **settings: Any) -> RegisteredClient:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import weakref
 from typing import Protocol, TypeVar
 
@@ -37,14 +38,19 @@ def rebuilt(cache: FIFOCache[str, Kept]) -> FIFOCache[str, Kept]:
 
 
 _objects: weakref.WeakSet[Forkable] = weakref.WeakSet()
+# Threads make objects at once, and an interpreter without a lock of its own does not guard the set for them.
+_lock = threading.RLock()
 
 
 def renew_after_fork(subject: Forkable) -> None:
     """Call ``subject.after_fork_in_child()`` in every child process, for as long as the object lives."""
-    _objects.add(subject)
+    with _lock:
+        _objects.add(subject)
 
 
 def _renew() -> None:
+    global _lock
+    _lock = threading.RLock()  # whoever held it is not in this process
     for subject in list(_objects):
         subject.after_fork_in_child()
 

@@ -11,7 +11,6 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 from typing import Any
 
@@ -20,6 +19,7 @@ import pytest
 import children
 from private_key_jwt import ConfigurationError, MemoryReplayStore, Reason, TemporarilyUnavailable
 from private_key_jwt.stores._replay_stores import memory
+from support import switching_threads
 
 
 def refused(call: Callable[[], object]) -> Reason:
@@ -57,13 +57,8 @@ def test_one_of_many_threads_wins() -> None:
         start.wait()
         return [store.add(b"%d" % number, 100, 0) for number in range(200)].count(True)
 
-    switch = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        with ThreadPoolExecutor(64) as pool:
-            assert sum(pool.map(add, range(64))) == 200
-    finally:
-        sys.setswitchinterval(switch)
+    with switching_threads(64) as pool:
+        assert sum(pool.map(add, range(64))) == 200
 
 
 def test_full_it_refuses_and_forgets_nothing_live() -> None:

@@ -82,7 +82,8 @@ class FetcherState(Generic[Handle]):
 
     def report_cache_failure(self, error: str) -> None:
         """Count and report that the shared cache failed, or held nonsense: the fetcher goes on without it."""
-        self.cache_failures += 1
+        with self._lock:
+            self.cache_failures += 1
         self.report(StoreFailed(store="jwks_cache", error=error))
 
     # Key sets

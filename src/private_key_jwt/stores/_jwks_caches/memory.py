@@ -36,7 +36,8 @@ class MemoryJWKSCache:
 
     def get(self, jwks_uri: str, now: float) -> JWKSDocument | None:  # it keeps this process's clock
         """Return the newest document known, or None."""
-        return self._documents.get(jwks_uri)
+        with self._lock:  # cachetools looks a key up twice, and between the two it may be evicted
+            return self._documents.get(jwks_uri)
 
     def put(self, jwks_uri: str, document: JWKSDocument, now: float) -> None:
         """Keep a document, unless a newer one is there."""
