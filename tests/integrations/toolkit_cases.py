@@ -237,6 +237,28 @@ def a_view_of_the_toolkit_lets_nobody_in_who_was_refused() -> None:
     assert status("/?client_secret=x", {}, headers=bearer) == 400
 
 
+def what_a_validator_raises_itself_is_answered_and_is_one_event() -> None:
+    class View(ClientProtectedResourceView):  # type: ignore[misc]
+        def dispatch(self, request: Any) -> Any:
+            raise InvalidClient(Reason.BAD_SIGNATURE, "a proof is missing")
+
+    request = RequestFactory(headers={"Host": "localhost"}).post("/", urlencode(token_request("a.b.c")), FORM)
+    request.resolver_match = SimpleNamespace(func=View.as_view())
+    response = _through_the_middleware(View.as_view(), request)
+    assert (response.status_code, json.loads(response.content)) == (401, INVALID_CLIENT.body)
+    error = refusal(request)
+    assert error is not None
+    assert error.is_reported
+
+    def elsewhere(_request: Any) -> None:
+        raise error
+
+    request = RequestFactory().get("/")
+    request.resolver_match = SimpleNamespace(func=elsewhere)
+    with pytest.raises(InvalidClient):
+        _through_the_middleware(elsewhere, request)
+
+
 def an_answer_of_ones_own_to_another_request_stays() -> None:
     """The middleware answers what the validator refused, and leaves views alone that use something else."""
 

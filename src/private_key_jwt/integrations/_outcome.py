@@ -59,6 +59,10 @@ class Outcomes:
         """Return the outcome of a verifier, a new one when it was not asked before."""
         return self._by_verifier.setdefault(verifier, _Outcome())
 
+    def last_verifier(self, default: Any) -> Any:
+        """Return the verifier that was asked last for the first time; ``default`` when none was."""
+        return next(reversed(self._by_verifier), default)
+
     def refuse(self, verifier: Any, error: AuthenticationError) -> AuthenticationError:
         """Keep a refusal, report it as one event of the verifier's, and return it."""
         self.refusal = error

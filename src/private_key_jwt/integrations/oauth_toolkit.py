@@ -295,12 +295,13 @@ class ClientAssertionMiddleware(MiddlewareMixin):
             else:
                 check_query(request.META.get("QUERY_STRING", ""))
         except InvalidRequest as error:
-            verifier = oauth2_settings.OAUTH2_VALIDATOR_CLASS.client_assertion_verifier
-            return _send(outcomes_of(request).refuse(verifier, error), HttpResponse())
+            return _refuse(request, error)
         return None
 
-    def process_exception(self, _request: Any, error: Exception) -> Any:
-        """Answer what an endpoint lets through."""
+    def process_exception(self, request: Any, error: Exception) -> Any:
+        """Answer what an endpoint lets through, also of what your validator raises itself."""
+        if isinstance(error, AuthenticationError) and issubclass(_class(_view(request)), _CLIENT_VIEWS):
+            return _refuse(request, error)
         return HttpResponse() if isinstance(error, ClientNotAuthenticated) else None
 
     def process_response(self, request: Any, response: Any) -> Any:
@@ -311,6 +312,11 @@ class ClientAssertionMiddleware(MiddlewareMixin):
         if response.status_code == HTTPStatus.OK and issubclass(_class(_view(request)), _METADATA_VIEWS):
             _complete_metadata(response)
         return response
+
+
+def _refuse(request: Any, error: AuthenticationError) -> Any:
+    verifier = oauth2_settings.OAUTH2_VALIDATOR_CLASS.client_assertion_verifier
+    return _send(outcomes_of(request).refuse(verifier, error), HttpResponse())
 
 
 def _is_ours(middleware: object) -> bool:

@@ -29,6 +29,7 @@ with the same assertion (RFC 9449 §8), takes it pending, and consumes it when e
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Generic, Literal, TypeVar, cast, overload
 
 from .._core.token_request import Form
@@ -74,7 +75,7 @@ async def authenticate(
     Raises what ``AsyncClientAssertionVerifier.authenticate`` raises. An application that lets it through answers as
     RFC 6749 §5.2 says; it needs no exception handler for that, and one of your own for AuthenticationError goes first.
     """
-    _register_handler(request)
+    _register_handler(verifier, request)
     return await _outcome.aauthenticate(
         verifier, _outcomes(request), lambda: _read(request, max_body), optional=optional
     )
@@ -100,7 +101,7 @@ async def begin_authentication(
     Whoever consumes it while the request lives gets the same answer. Keep none for longer.
     Arguments and errors are those of ``authenticate``.
     """
-    _register_handler(request)
+    _register_handler(verifier, request)
     return await _outcome.abegin(verifier, _outcomes(request), lambda: _read(request, max_body), optional=optional)
 
 
@@ -109,11 +110,11 @@ def _outcomes(request: Request) -> Outcomes:
     return outcomes
 
 
-def _register_handler(request: Request) -> None:
+def _register_handler(verifier: AsyncClientAssertionVerifier, request: Request) -> None:
     # As `add_exception_handler` would have it: a dependency has no response of its own to give, and an application that
     # forgot the handler would answer 500.
     handlers, _ = request.scope.get("starlette.exception_handlers", ({}, {}))
-    handlers.setdefault(AuthenticationError, _handle)
+    handlers.setdefault(AuthenticationError, partial(_handle, verifier))
 
 
 async def _read(request: Request, max_body: int) -> Parts:
@@ -158,9 +159,10 @@ def error_response(error: AuthenticationError) -> Response:
     return Response(body, status, headers)
 
 
-async def _handle(request: Any, error: Any) -> Response:
-    _outcomes(request).refusal = error  # also what `consume()` raised in an endpoint
-    return error_response(error)
+async def _handle(verifier: AsyncClientAssertionVerifier, request: Any, error: Any) -> Response:
+    outcomes = _outcomes(request)
+    # Also what an endpoint raised of its own. `verifier` is one of the application's, for a request that asked none.
+    return error_response(outcomes.refuse(outcomes.last_verifier(verifier), error))
 
 
 class ClientAuthentication(Generic[Client]):
