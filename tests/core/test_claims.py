@@ -1,5 +1,6 @@
 """Step 3: the claims."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ def claims(**changes: Any) -> dict[str, Any]:
 def refusal(call: Any, *args: Any, **kwargs: Any) -> tuple[Reason, str | None]:
     with pytest.raises(InvalidClient) as caught:
         call(*args, **kwargs)
+    assert caught.value.detail
     return caught.value.reason, caught.value.check
 
 
@@ -94,6 +96,31 @@ def test_a_typ_can_be_required() -> None:
     check_rules(Header("RS256", None, "client-authentication+jwt"), strict)
     for typ in (None, "jwt"):
         assert refusal(check_rules, Header("RS256", None, typ), strict) == (Reason.UNSUPPORTED_TYP, "require_typ")
+
+
+@pytest.mark.parametrize(
+    ("refuse", "words"),
+    [
+        (lambda: step.identify(claims(iss=["x"]), None), "expected iss to be a non-empty string, got ['x']"),
+        (lambda: step.identify(claims(sub=7), None), "expected sub to be a non-empty string, got 7"),
+        (lambda: step.identify(claims(sub="client-2"), None), "got 'client-1' and 'client-2'"),
+        (lambda: step.identify(claims(), "client-2"), "the client_id of the request, 'client-2', got 'client-1'"),
+        (
+            lambda: step.check_client_rules(Header("HS256", None, None), POLICY, ("RS256", "ES256"), require_kid=False),
+            "expected alg RS256 or ES256 (the client's signing_algs), got 'HS256'",
+        ),
+        (lambda: check_rules(Header("RS256", None, None), require_kid=True), "expected a kid in the header"),
+        (
+            lambda: check_rules(Header("RS256", None, "jwt"), AssertionPolicy(audience=OP, require_typ=True)),
+            "expected typ client-authentication+jwt (require_typ), got 'jwt'",
+        ),
+        (lambda: step.check_jti(claims(jti=[1])), "expected jti to be a non-empty string, got [1]"),
+    ],
+)
+def test_a_refusal_quotes_what_came_and_what_was_expected(refuse: Callable[[], object], words: str) -> None:
+    with pytest.raises(InvalidClient) as caught:
+        refuse()
+    assert words in caught.value.detail
 
 
 # For whom
@@ -208,6 +235,27 @@ def test_accepted_audiences_are_named_in_one_order_and_counted_when_there_are_ma
 def test_a_slash_at_our_end_is_seen_too() -> None:
     assert audience_detail(OP, f"{OP}/").endswith("only the slash at the end differs")
     assert "slash" not in audience_detail(OP, f"{OP}X")
+    assert "is the issuer meant" in audience_detail(TOKEN_ENDPOINT, f"{OP}/")
+    assert "is the issuer meant" not in audience_detail(TOKEN_ENDPOINT, f"{OP}X")
+
+
+def test_the_difference_is_the_one_to_the_nearest_audience() -> None:
+    assert "they differ at character 7: " in audience_detail("https:?/as.example", ("urn:zzz", OP))
+
+
+@pytest.mark.parametrize(("aud", "near"), [("abc?????", False), ("abcd????", True)])
+def test_a_difference_is_shown_where_half_is_the_same(aud: str, near: bool) -> None:
+    assert ("they differ" in audience_detail(aud, "abcdefgh")) is near
+
+
+def test_the_surroundings_of_a_difference_are_12_characters_before_and_after_it() -> None:
+    letters = "".join(chr(ord("a") + number % 26) for number in range(60))
+    detail = audience_detail(f"{letters[:30]}!{letters[31:]}", letters)
+    assert f"they differ at character 31: '{letters[18:30]}!{letters[31:42]}' is not '{letters[18:42]}'" in detail
+
+
+def test_an_audience_that_can_be_sent_alone_is_the_first() -> None:
+    assert audience_detail([TOKEN_ENDPOINT, OP], (OP, TOKEN_ENDPOINT)).endswith(f"or send '{TOKEN_ENDPOINT}' alone")
 
 
 LONG = "https://login.example-identity-provider.com/tenants/0f8fad5b-d9cb-469f-a165-70867728950e/v2.0"
@@ -304,7 +352,7 @@ def test_iat_can_be_required() -> None:
             {"exp": NOW - 3_600 * 5.5 + 60, "iat": UNSET},
             ["off by 5.5 h: is a time zone the cause, or was it sent again?"],
         ),
-        ({"exp": 300, "iat": UNSET}, ["it looks like a duration, not a point in time"]),
+        ({"exp": 300, "iat": UNSET}, ["exp is 1970-01-01T00:05:00Z, and", "it looks like a duration, not a point in"]),
         ({"exp": (NOW + 60) * 1_000}, ["it looks like milliseconds"]),
         (
             {"exp": NOW + 3_600 + 60},
@@ -318,6 +366,10 @@ def test_iat_can_be_required() -> None:
             {"exp": NOW + 3_600 + 60, "iat": UNSET},
             ["off by 1 h: is a time zone the cause? Or make it shorter, or raise max_lifetime"],
         ),
+        (
+            {"exp": NOW + 3_600 + 60, "iat": NOW - 600},
+            ["exp is 2023-11-14T23:14:20Z, and", "22:13:20Z now; make it shorter, or raise max_lifetime"],
+        ),
         ({"exp": NOW + 600}, ["got 600 s", "raise max_lifetime"]),
         ({"exp": NOW + 400}, ["expected exp at most 300 s ahead (leeway 15 s), got 400 s", "raise max_lifetime"]),
         ({"iat": NOW - 300}, ["expected exp at most 300 s after iat (leeway 15 s), got 360 s", "raise max_lifetime"]),
@@ -327,7 +379,8 @@ def test_iat_can_be_required() -> None:
             ["nbf is 42 s ahead, leeway 15 s", "clock fast, or ours slow?", "2023-11-14T22:13:20Z now"],
         ),
         ({"iat": NOW * 1_000}, ["it looks like milliseconds"]),
-        ({"nbf": NOW + 7_200}, ["off by 2 h: is a time zone the cause?"]),
+        ({"nbf": NOW + 7_200}, ["nbf is 2023-11-15T00:13:20Z, and", "off by 2 h: is a time zone the cause?"]),
+        ({"nbf": NOW + 7_201}, ["is the sender's clock fast, or ours slow?"]),
         ({"iat": NOW + 12, "exp": NOW + 5}, ["expected iat not after exp, and it is 7 s after it"]),
         ({"nbf": NOW + 12, "exp": NOW + 5}, ["expected nbf not after exp, and it is 7 s after it"]),
     ],
@@ -337,6 +390,12 @@ def test_a_time_out_of_bounds_is_described_with_what_it_looks_like(changes: dict
         times(**changes)
     for each in words:
         assert each in caught.value.detail
+
+
+def test_an_expiry_in_milliseconds_is_not_also_called_too_long() -> None:
+    with pytest.raises(InvalidClient) as caught:
+        times(exp=(NOW + 60) * 1_000, iat=UNSET)
+    assert caught.value.detail.endswith("; it looks like milliseconds")
 
 
 @pytest.mark.parametrize("name", ["iat", "nbf"])
@@ -357,6 +416,11 @@ def test_the_window_of_an_assertion_is_when_its_times_are_taken(changes: dict[st
     for now in (first - 0.001, last + 0.001):
         with pytest.raises(InvalidClient):
             step.check_times(claims(**changes), POLICY, now)
+
+
+def test_a_window_begins_at_the_epoch_at_the_earliest() -> None:
+    policy = AssertionPolicy(audience=OP, leeway=0, max_lifetime=300)
+    assert step.window({"exp": 100}, policy) == (0, 100)
 
 
 def test_there_is_no_window_without_times_that_fit() -> None:
@@ -385,3 +449,27 @@ def test_jti_is_a_string_of_at_most_256_bytes() -> None:
 
 def test_a_clock_that_tells_no_time_gives_no_hint() -> None:
     assert describe.time_hint(NOW, float("inf"), 300) == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "longest", "hint"),
+    [
+        (10**11, 300, ""),
+        (10**11 + 1, 300, "milliseconds"),
+        (10**8, 300, ""),
+        (10**8 - 1, 300, "a duration"),
+        (NOW + 14 * 3_600, 300, "off by 14 h"),
+        (NOW + 14.5 * 3_600, 300, ""),
+        (NOW - 3_600 - 60, 300, "off by 1 h"),
+        (NOW - 3_600 - 61, 300, ""),
+        (NOW + 3_600 + 300, 300, "off by 1 h"),
+        (NOW + 3_600 + 301, 300, ""),
+        (NOW + 3_600 + 600, 900, "off by 1 h"),
+        (NOW + 3_600 + 601, 900, ""),
+        (NOW + 300, 300, ""),
+    ],
+)
+def test_a_time_looks_like_another_within_these_bounds(value: float, longest: float, hint: str) -> None:
+    found = describe.time_hint(value, NOW, longest)
+    assert hint in found
+    assert bool(found) is bool(hint)

@@ -14,6 +14,7 @@ TOKEN = "eyJh.eyJi.c2ln"
 def refused(assertion: object, max_bytes: int = 1_000) -> tuple[Reason, str | None]:
     with pytest.raises(InvalidClient) as caught:
         compact.split(assertion, max_bytes)  # type: ignore[arg-type]
+    assert caught.value.detail
     return caught.value.reason, caught.value.check
 
 
@@ -83,6 +84,8 @@ def test_an_object_of_any_length_is_loaded() -> None:
 def test_a_text_of_too_much_structure_is_not_parsed(sign: str) -> None:
     most = f'{{"a":"{sign * (253 // len(sign))}"}}'.encode()
     assert loaded(most)
+    with pytest.raises(InvalidClient, match="backslashes, got 257$"):
+        loaded(b'{"' + sign.encode()[:1] * 256)
     for raw in (most.replace(b"a", b"a," * 9), b"{" + sign.encode() * 2_000):
         with pytest.raises(InvalidClient, match="at most 256 brackets, commas, colons, backslashes") as caught:
             loaded(raw)
@@ -120,6 +123,17 @@ def test_each_segment_has_a_bound_that_is_named(place: int, name: str, longest: 
     assert (caught.value.reason, caught.value.check) == (Reason.TOO_LARGE, "size")
 
 
+def test_the_segment_that_is_too_long_is_named_beside_one_that_is_just_short_enough() -> None:
+    with pytest.raises(InvalidClient, match="a claims segment of at most 5120 characters"):
+        compact.split(f"{'A' * 11_264}.{'A' * 5_124}.AAAA", 20_000)
+
+
+@pytest.mark.parametrize("assertion", [1, None, ["a.b.c"]])
+def test_what_is_no_text_is_named_by_its_type(assertion: object) -> None:
+    with pytest.raises(InvalidClient, match=f"expected str or bytes, got {type(assertion).__name__}"):
+        compact.split(assertion, 100)  # type: ignore[arg-type]
+
+
 VALID = "eyJh.eyJi.c2ln"
 
 
@@ -143,6 +157,8 @@ VALID = "eyJh.eyJi.c2ln"
         (VALID.replace("J", "\uff21", 1), "'\\uff21' (fullwidth latin capital letter a) at character 3 of 14"),
         (f"{VALID[:9]}\ud800{VALID[9:]}!", "'\\ud800' at character 10 of 16"),
         (f"{VALID}~", "an SD-JWT"),
+        *((f"{each}{VALID}", "white space or an invisible character") for each in "\u00a0\u200b\u2028\u2029"),
+        (VALID.replace("J", "\U00017000", 1), "'\\U00017000' at character 3 of 14: only A-Z"),  # it has no name
         (VALID.replace("J", "\0", 1), "'\\x00' at character 3 of 14: only A-Z a-z 0-9 - _ . may stand there"),
     ],
 )

@@ -127,6 +127,16 @@ def test_a_fetched_set_is_no_older_than_a_shared_one_for_its_age() -> None:
     assert fetched.is_older(new_entry(FULL, at(EPOCH + 6), POLICY))
 
 
+def test_a_set_is_not_older_than_itself() -> None:
+    for each in (entry(FULL, EPOCH), new_entry(FULL, at(EPOCH), POLICY)):
+        assert not each.is_older(each)
+
+
+def test_an_entry_keeps_the_digest_of_its_document() -> None:
+    assert entry(FULL, EPOCH, digest=7).digest == 7
+    assert entry(FULL, EPOCH).digest == 0
+
+
 def test_a_shared_set_is_known_by_its_age() -> None:
     fetched = entry(FULL, EPOCH + 5, age=25)
     assert new_entry(FULL, at(EPOCH - 21), POLICY).is_older(fetched)
@@ -150,8 +160,8 @@ def test_staleness_counts_ages_and_not_times() -> None:
     assert allowed(359.9, 330)
     assert not allowed(359.9, 329.9)
     assert not allowed(360, 360)
-    late = Instant(EPOCH + 330, WALL + EPOCH + 360)
-    assert not freshness.stale_allowed(entry(FULL, EPOCH), EPOCH + 330, late, tolerant)
+    for late in (Instant(EPOCH + 330, WALL + EPOCH + 360), Instant(EPOCH + 360, WALL + EPOCH + 330)):
+        assert not freshness.stale_allowed(entry(FULL, EPOCH), EPOCH + 330.1, late, tolerant)
 
 
 def test_a_budget_counts_ages_and_not_times() -> None:

@@ -27,6 +27,7 @@ def parse(**changes: Any) -> header.Header:
 def refused(**changes: Any) -> tuple[Reason, str | None]:
     with pytest.raises(InvalidClient) as caught:
         parse(**changes)
+    assert caught.value.detail
     return caught.value.reason, caught.value.check
 
 

@@ -120,6 +120,14 @@ def test_age_is_a_non_negative_integer_of_at_most_two_to_the_31_or_counts_as_zer
     assert answer(BODY, age=value).age == age
 
 
+@pytest.mark.parametrize(("status", "named"), [(299, False), (300, True), (301, True), (399, True), (400, False)])
+def test_a_redirect_is_named_with_where_it_leads(status: int, named: bool) -> None:
+    with pytest.raises(FetchFailed) as caught:
+        ResponseReader(status, {"location": "https://x.example/"}, 1_000)
+    redirect = ", a redirect to 'https://x.example/': redirects are not followed, register that URL"
+    assert str(caught.value) == f"expected HTTP status 200, got {status}{redirect * named}"
+
+
 @pytest.mark.parametrize("status", [201, 204, 206, 301, 302, 304, 404, 500, 503])
 def test_only_status_200_is_an_answer(status: int) -> None:
     with pytest.raises(FetchError, match=str(status)):

@@ -121,6 +121,11 @@ def test_no_beginning_of_an_object_is_refused() -> None:
         check_beginning(deepest[:end])
 
 
+def test_white_space_before_an_object_is_a_beginning_that_it_has() -> None:
+    check_beginning(b" \t\n\r{")
+    check_beginning(b"  ")
+
+
 def test_a_beginning_that_no_object_has_is_refused() -> None:
     for text in (b"[1", b"  1", b"\x00"):
         with pytest.raises(ValueError, match=r"not a JSON object|levels"):

@@ -133,7 +133,27 @@ def test_a_request_without_an_assertion_is_no_client_assertion() -> None:
 def test_a_malformed_request_is_refused(form: Any) -> None:
     with pytest.raises(InvalidRequest) as caught:
         read(form, None)
-    assert caught.value.reason is Reason.INVALID_REQUEST
+    assert (caught.value.reason, caught.value.check) == (Reason.INVALID_REQUEST, "request")
+    assert caught.value.detail
+
+
+@pytest.mark.parametrize("name", ["client_assertion", "client_assertion_type"])
+def test_a_parameter_that_stands_twice_is_refused_beside_half_of_an_assertion(name: str) -> None:
+    with pytest.raises(InvalidRequest, match="expected client_id once"):
+        read([(name, "x"), ("client_id", "a"), ("client_id", "b")], None)
+
+
+@pytest.mark.parametrize(
+    ("form", "words"),
+    [
+        (FORM | {"client_assertion_type": "urn:x"}, "expected client_assertion_type urn:.*, got 'urn:x'"),
+        (FORM | {"client_secret": "s"}, "got client_secret beside the assertion"),
+        (1, "expected a mapping or pairs of text, and reading it raised TypeError"),
+    ],
+)
+def test_a_refusal_says_what_came(form: Any, words: str) -> None:
+    with pytest.raises(InvalidRequest, match=words):
+        read(form, None)
 
 
 @pytest.mark.parametrize(("form", "kind"), [(FORM | {"client_id": 1}, "int"), ({None: "x"}, "NoneType")])
@@ -204,6 +224,7 @@ def test_a_parameter_without_a_value_counts_as_omitted(nothing: Any) -> None:
 
 def test_a_value_beside_empty_ones_is_the_one_that_was_sent() -> None:
     assert read([*FORM.items(), ("client_id", ""), ("client_id", "c"), ("client_id", "")], None) == ("a.b.c", "c")
+    assert read(FORM | {"client_id": ["", "c", ""]}, None) == ("a.b.c", "c")
 
 
 @pytest.mark.parametrize(
@@ -222,5 +243,10 @@ def test_a_value_beside_empty_ones_is_the_one_that_was_sent() -> None:
     ],
 )
 def test_the_scheme_that_was_tried_is_challenged_beside_ours(authorization: str | None, challenge: str | None) -> None:
-    header = missing_assertion(authorization).to_response().headers["WWW-Authenticate"]
+    error = missing_assertion(authorization)
+    assert (error.reason, error.check) == (Reason.MISSING_ASSERTION, "request")
+    assert error.detail.startswith("expected client_assertion and client_assertion_type in the body")
+    assert error.detail.endswith("absent or empty") is (authorization is None)
+    assert ("; it has an Authorization header" in error.detail) is (authorization is not None)
+    header = error.to_response().headers["WWW-Authenticate"]
     assert header == 'PrivateKeyJWT error="invalid_client"' + (f", {challenge}" if challenge else "")

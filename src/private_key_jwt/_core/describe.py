@@ -95,11 +95,10 @@ def time_hint(value: float, now: float, longest: float) -> str:
     if not isfinite(now):
         return ""
     shift = round((value - now) / _HALF_HOUR) * _HALF_HOUR
-    for each in (shift, shift - _HALF_HOUR):
-        rest = value - now - each
-        if each and abs(each) <= _LARGEST_ZONE and -_ZONE_TOLERANCE / 10 <= rest <= min(longest, _ZONE_TOLERANCE):
-            sent_again = ", or was it sent again" * (each < 0)
-            return f"it is off by {abs(each) / 3_600:g} h: is a time zone the cause{sent_again}?"
+    rest = value - now - shift
+    if shift and abs(shift) <= _LARGEST_ZONE and -_ZONE_TOLERANCE / 10 <= rest <= min(longest, _ZONE_TOLERANCE):
+        sent_again = ", or was it sent again" * (shift < 0)
+        return f"it is off by {abs(shift) / 3_600:g} h: is a time zone the cause{sent_again}?"
     return ""
 
 
