@@ -30,6 +30,7 @@ from private_key_jwt import (
 from private_key_jwt._core.response import FetchError, JWKSResponse
 from private_key_jwt._http_client import Watchdog
 from private_key_jwt.fetcher import _http
+from private_key_jwt.fetcher._progress import Phase, Progress
 from support import jwk, registered
 
 SHORT = JWKSPolicy(allow_http_loopback=True, timeout=0.3)
@@ -51,25 +52,28 @@ def outcome(fetcher: Any, uri: str) -> str:
 
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-SLOW: dict[str, Callable[[Publisher], Any]] = {
-    "headers, a byte at a time": lambda p: trickle(p, b"HTTP/1.1 200 OK\r\nX: ", b"x"),
-    "header lines, one at a time": lambda p: trickle(p, HEAD, b"X: x\r\n"),
-    "informational answers": lambda p: trickle(p, b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
-    "the body, a byte at a time": lambda p: trickle(p, HEAD + b"Content-Length: 60000\r\n\r\n", b" "),
-    "chunks of a byte": lambda p: trickle(p, HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
-    "a body without an end that looks whole": lambda p: trickle(p, HEAD + b"\r\n" + KEYS, b" "),
-    "nothing": lambda p: trickle(p, b"", b""),
+RESPONSE, BODY = "waiting for the response", "reading the body"
+SLOW: dict[str, tuple[str, Callable[[Publisher], Any]]] = {
+    "headers, a byte at a time": (RESPONSE, lambda p: trickle(p, b"HTTP/1.1 200 OK\r\nX: ", b"x")),
+    "header lines, one at a time": (RESPONSE, lambda p: trickle(p, HEAD, b"X: x\r\n")),
+    "informational answers": (RESPONSE, lambda p: trickle(p, b"", b"HTTP/1.1 103 Early Hints\r\n\r\n")),
+    "the body, a byte at a time": (BODY, lambda p: trickle(p, HEAD + b"Content-Length: 60000\r\n\r\n", b" ")),
+    "chunks of a byte": (BODY, lambda p: trickle(p, HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n")),
+    "a body without an end that looks whole": (BODY, lambda p: trickle(p, HEAD + b"\r\n" + KEYS, b" ")),
+    "nothing": (RESPONSE, lambda p: trickle(p, b"", b"")),
 }
 
 
 @pytest.mark.parametrize("name", SLOW)
 @pytest.mark.parametrize("whose", ["our client", "the user's client"])
 def test_the_deadline_covers_every_byte(edge: Edge, publisher: Publisher, name: str, whose: str) -> None:
-    publisher.answer = SLOW[name](publisher)
+    phase, answer = SLOW[name]
+    publisher.answer = answer(publisher)
     settings = {"http_client": edge.http_client(timeout=None)} if whose == "the user's client" else {}
     fetcher = edge.fetcher(SHORT, **settings)
     started = time.monotonic()
-    assert outcome(fetcher, publisher.uri()) == "no complete answer within 0.3 s (JWKSPolicy(timeout=...))"
+    detail = outcome(fetcher, publisher.uri())
+    assert detail.startswith(f"still {phase} at the end of 0.3 s (JWKSPolicy(timeout=...))"), detail
     edge.settle()
     assert time.monotonic() - started < 2
     assert publisher.count == 1
@@ -83,10 +87,33 @@ def test_a_publisher_that_never_accepts_is_given_up(edge: Edge) -> None:
             one.setblocking(False)
             one.connect_ex(("127.0.0.1", port))
         started = time.monotonic()
-        assert outcome(edge.fetcher(SHORT), f"http://127.0.0.1:{port}/jwks.json") != "k1"
+        detail = outcome(edge.fetcher(SHORT), f"http://127.0.0.1:{port}/jwks.json")
         assert time.monotonic() - started < 2
+        assert detail.startswith("still connecting at the end of 0.3 s (JWKSPolicy(timeout=...))"), detail
         for one in waiting:
             one.close()
+
+
+def test_a_publisher_that_accepts_and_never_speaks_tls_is_given_up(edge: Edge) -> None:
+    policy = JWKSPolicy(timeout=0.3, allow_ports=tuple(range(1, 65_536)), allow_private_hosts=("127.0.0.1",))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        detail = outcome(edge.fetcher(policy), f"https://127.0.0.1:{silent.getsockname()[1]}/jwks.json")
+    assert detail.startswith("still in the TLS handshake at the end of 0.3 s (JWKSPolicy(timeout=...))"), detail
+
+
+def test_the_phases_that_took_the_time_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    progress = Progress()
+    assert progress.describe_delay(3) == "still to be started at the end of 3 s (JWKSPolicy(timeout=...))"
+    steps = [(Phase.NAME, 2.5), (Phase.CONNECT, 0.2), (Phase.CONNECT, 0.1), (Phase.TLS, 0.05), (Phase.SEND, 0.15)]
+    for phase, seconds in steps:
+        progress.enter(phase)
+        now += seconds
+    assert progress.describe_delay(3) == (
+        "still sending the request at the end of 3 s (JWKSPolicy(timeout=...)):"
+        " resolving the host name 2.5 s, connecting 0.3 s, sending the request 0.1 s"
+    )
 
 
 @pytest.mark.usefixtures("untraced")
@@ -376,7 +403,7 @@ def test_a_timeout_of_httpx_is_described_as_one(edge: Edge) -> None:
     users = edge.http_client(transport=httpx.MockTransport(handle))
     assert (
         outcome(edge.fetcher(http_client=users), "https://op.example/jwks.json")
-        == "no complete answer within 3 s (JWKSPolicy(timeout=...))"
+        == "still waiting for the response at the end of 3 s (JWKSPolicy(timeout=...))"
     )
 
 
@@ -413,7 +440,7 @@ def test_an_answer_that_fails_when_its_time_is_over_is_late(publisher: Publisher
         return httpx.Response(500)
 
     with httpx.Client(transport=httpx.MockTransport(handle), trust_env=False) as users:
-        with pytest.raises(FetchError, match="^no complete answer within 0.3 s"):
+        with pytest.raises(FetchError, match="^still waiting for the response at the end of 0.3 s"):
             _http.get(users, "https://op.example/", SHORT, forced=False)
 
 
@@ -431,7 +458,7 @@ def test_a_transport_that_is_slow_between_chunks_is_given_up(publisher: Publishe
             return httpx.Response(200, headers={"Content-Type": "application/json"}, stream=Slow())
 
     with httpx.Client(transport=Transport(), trust_env=False) as users:
-        with pytest.raises(FetchError, match="within 0.3 s"):
+        with pytest.raises(FetchError, match="^still reading the body at the end of 0.3 s"):
             _http.get(users, "https://op.example/", SHORT, forced=False)
 
 
@@ -475,7 +502,7 @@ def test_a_slow_tls_publisher_is_given_up(publisher: Publisher, tmp_path: Path) 
     try:
         with httpx.Client(verify=ssl.create_default_context(cafile=str(trusted)), trust_env=False) as users:
             started = time.monotonic()
-            with pytest.raises(FetchError, match="within 0.3 s"):
+            with pytest.raises(FetchError, match="^still waiting for the response at the end of 0.3 s"):
                 _http.get(users, slow.uri(), SHORT, forced=False)
             assert time.monotonic() - started < 2
     finally:

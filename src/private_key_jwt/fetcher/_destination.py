@@ -76,9 +76,7 @@ class Destination:
         self.deadline = time.monotonic() + policy.timeout
         self.is_connected = False
         """Whether a connection was opened for this fetch; it was then checked, or is a proxy's or a local socket's."""
-        self._policy = policy
         self._allowed = _read_allowed(tuple(policy.allow_private_hosts))
-        self._is_resolved = False
         self._is_proxy = False
         self._loopback = policy.allow_http_loopback and is_loopback(self.host)
         try:
@@ -103,16 +101,6 @@ class Destination:
         setting = ", and not in JWKSPolicy(allow_private_hosts=...)" if kind.allowable else ""
         raise FetchError(f"refused to connect to {address}: it is {kind.name}{setting}")
 
-    def describe_delay(self) -> str:
-        """Say how far a fetch came that did not end in time, with the bound and its setting."""
-        if self.way.route is not Route.DIRECT or self.is_connected:
-            what = "complete answer"
-        elif self._is_resolved:
-            what = f"connection to {quote(self.host)}"
-        else:
-            what = f"answer of a name server for {quote(self.host)}"
-        return f"no {what} within {self._policy.timeout:g} s (JWKSPolicy(timeout=...))"
-
     # Before: each address that the host has, for a client that is given one to connect to.
 
     def resolve(self) -> list[str]:
@@ -127,7 +115,6 @@ class Destination:
         return () if self._literal is None else (Located(self._literal, kind_of(self._literal)),)
 
     def _choose(self, found: Iterable[Located]) -> list[str]:
-        self._is_resolved = True
         chosen: dict[int, list[str]] = {4: [], 6: []}
         tried = []
         for address, kind in found:

@@ -32,8 +32,9 @@ from ..stores import AsyncJWKSCache, JWKSCache, MemoryJWKSCache
 from . import _flow, _http, _refusals
 from ._destination import Destination
 from ._fetches import Ending, Fetch, Handle, Outcome, RefreshRequest, Status
-from ._flow import ClaimShared, FindStep, Get, ParseKeys, Pause, ReadCache, Refresh, RefreshStep
+from ._flow import ClaimShared, FindStep, Get, ParseKeys, Pause, ReadCache, Refresh, RefreshStep, WriteCache
 from ._parsing import parse_async
+from ._progress import Phase
 from ._state import FetcherState
 
 __all__ = ["AsyncJWKSFetcher", "JWKSFetcher"]
@@ -47,6 +48,7 @@ _CANCELLED = Outcome(Status.FAILED, "the fetch was cancelled")
 _INTERRUPTED = Outcome(Status.FAILED, "the fetch was interrupted")
 _CLOSED = Outcome(Status.REFUSED, "the fetcher is closed")
 
+_CACHE_STEPS = (ReadCache, ClaimShared, WriteCache)
 _MAX_KEY_SETS = 100_000
 _CACHE_METHODS = ("get", "put", "claim")
 
@@ -92,9 +94,6 @@ class _Fetcher(ABC, Generic[Handle]):
         self._cache = MemoryJWKSCache(max(max_key_sets, _MAX_KEY_SETS)) if cache is None else cache
         self._state: FetcherState[Handle] = FetcherState(
             self.policy, clock, wall_clock, max_key_sets, on_event or log_events
-        )
-        self._overdue = Outcome(
-            Status.FAILED, f"no complete answer within {self.policy.timeout:g} s (JWKSPolicy(timeout=...))"
         )
 
     @property
@@ -162,6 +161,10 @@ class _Fetcher(ABC, Generic[Handle]):
         except StopIteration as found:
             result: Found = found.value
             return result
+
+    def _overdue(self, fetch: Fetch[Handle]) -> Outcome:
+        """Say what a fetch is doing that is waited for no longer."""
+        return Outcome(Status.FAILED, fetch.progress.describe_delay(self.policy.timeout))
 
     def _deadline(self) -> float:
         return time.monotonic() + self.policy.timeout
@@ -261,7 +264,7 @@ class JWKSFetcher(_Fetcher[Ending]):
         if isinstance(fetch, Outcome):
             return fetch
         if time.monotonic() >= min(deadline, fetch.deadline):
-            return fetch.outcome or self._overdue  # waiting for it in vain would be held on to until it ends
+            return fetch.outcome or self._overdue(fetch)  # waiting for it in vain would be held on to until it ends
         loop = asyncio.get_running_loop()
         ended = loop.create_future()
 
@@ -271,7 +274,7 @@ class JWKSFetcher(_Fetcher[Ending]):
 
         fetch.handle.add_callback(ended, wake)
         try:
-            return await _wait_for(fetch, ended, deadline) or self._overdue
+            return await _wait_for(fetch, ended, deadline) or self._overdue(fetch)
         finally:
             fetch.handle.remove_callback(ended)
 
@@ -325,7 +328,7 @@ class JWKSFetcher(_Fetcher[Ending]):
         if isinstance(fetch, Outcome):
             return fetch
         fetch.handle.wait(min(deadline, fetch.deadline) - time.monotonic())
-        return fetch.outcome or self._overdue
+        return fetch.outcome or self._overdue(fetch)
 
     def _run(self, fetch: Fetch[Ending]) -> None:
         flow = _flow.refresh(self._state, fetch)
@@ -344,11 +347,15 @@ class JWKSFetcher(_Fetcher[Ending]):
             self._finish(fetch, self._unexpected(fetch, error))
 
     def _perform(self, fetch: Fetch[Ending], step: RefreshStep) -> object:
-        uri = fetch.jwks_uri
+        uri, progress = fetch.jwks_uri, fetch.progress
+        if isinstance(step, _CACHE_STEPS):
+            progress.enter(Phase.CACHE)
         match step:
             case Get():
                 forced = fetch.request.forced
-                return _http.get(self._http_client, uri, self.policy, forced=forced, headers=self._headers)
+                return _http.get(
+                    self._http_client, uri, self.policy, forced=forced, headers=self._headers, progress=progress
+                )
             case ParseKeys(body):
                 return jwk_set.loads_key_set(body, self.policy.max_keys)
             case ReadCache():
@@ -459,7 +466,7 @@ class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
     async def _wait_async(self, fetch: Fetch[asyncio.Future[None]] | Outcome, deadline: float) -> Outcome:
         if isinstance(fetch, Outcome):
             return fetch
-        return await _wait_for(fetch, fetch.handle, deadline) or self._overdue
+        return await _wait_for(fetch, fetch.handle, deadline) or self._overdue(fetch)
 
     async def _run(self, fetch: Fetch[asyncio.Future[None]]) -> Outcome:
         flow = _flow.refresh(self._state, fetch)
@@ -492,11 +499,15 @@ class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
             fetch.handle.set_result(None)
 
     async def _perform(self, fetch: Fetch[asyncio.Future[None]], step: RefreshStep) -> object:
-        uri = fetch.jwks_uri
+        uri, progress = fetch.jwks_uri, fetch.progress
+        if isinstance(step, _CACHE_STEPS):
+            progress.enter(Phase.CACHE)
         match step:
             case Get():
                 forced = fetch.request.forced
-                return await _http.aget(self._http_client, uri, self.policy, forced=forced, headers=self._headers)
+                return await _http.aget(
+                    self._http_client, uri, self.policy, forced=forced, headers=self._headers, progress=progress
+                )
             case ParseKeys(body):
                 return await parse_async(body, self.policy.max_keys)
             case ReadCache():

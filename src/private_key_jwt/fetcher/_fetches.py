@@ -11,6 +11,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from .._core.freshness import Entry, KeyQuery
 from .._fork import renew_after_fork
+from ._progress import Progress
 
 __all__ = ["DONE", "Ending", "Fetch", "FetchSlots", "Outcome", "RefreshRequest", "Status", "fetch_slots"]
 
@@ -72,6 +73,7 @@ class Fetch(Generic[Handle]):
     claimed_at: float = 0.0
     runner: Any = None
     outcome: Outcome | None = field(default=None)
+    progress: Progress = field(default_factory=Progress)
 
     @property
     def jwks_uri(self) -> str:

@@ -30,6 +30,7 @@ from .._text import one_line, quote
 from ..policy import JWKSPolicy
 from ._destination import Destination
 from ._pool import take_own_pool
+from ._progress import Phase, Progress
 from ._route import AnyClient, Route, find_way
 
 __all__ = ["Fields", "aget", "get"]
@@ -39,6 +40,15 @@ Fields = tuple[tuple[str, str], ...]
 
 _BY_NAME: Sequence[str | None] = (None,)  # not by an address: the client resolves the name, or a proxy
 _DESCRIBED_LENGTH = 160
+
+# What a transport in memory does is not traced.
+_FIRST_PHASES = {
+    Route.DIRECT: Phase.NAME,
+    Route.PROXY: Phase.CONNECT,
+    Route.SOCKET: Phase.CONNECT,
+    Route.MEMORY: Phase.RESPONSE,
+    Route.UNKNOWN: Phase.RESPONSE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +110,10 @@ def _reader(response: httpx.Response, destination: Destination, policy: JWKSPoli
     return ResponseReader(response.status_code, body_headers(response), policy.max_bytes)
 
 
-def _trace(destination: Destination, watchdog: Watchdog) -> Callable[[str, dict[str, Any]], None]:
+def _trace(destination: Destination, watchdog: Watchdog, progress: Progress) -> Callable[[str, dict[str, Any]], None]:
     def trace(event: str, info: dict[str, Any]) -> None:
         watchdog.trace(event, info)
+        progress.trace(event)
         refusal = destination.refusal(event, info)
         if refusal is not None:
             info["return_value"].close()
@@ -111,8 +122,18 @@ def _trace(destination: Destination, watchdog: Watchdog) -> Callable[[str, dict[
     return trace
 
 
-def _trace_async(destination: Destination) -> Callable[[str, dict[str, Any]], Coroutine[Any, Any, None]]:
+def _trace_async(
+    destination: Destination, progress: Progress
+) -> Callable[[str, dict[str, Any]], Coroutine[Any, Any, None]]:
+    opened: Any = None
+
     async def trace(event: str, info: dict[str, Any]) -> None:
+        nonlocal opened
+        progress.trace(event)
+        if event.endswith((".connect_tcp.complete", ".connect_unix_socket.complete")):
+            opened = info["return_value"]
+        elif event.endswith(".start_tls.failed"):
+            await opened.aclose()  # httpcore leaves the socket open where a handshake is cancelled
         refusal = destination.refusal(event, info)
         if refusal is not None:
             await info["return_value"].aclose()
@@ -121,26 +142,36 @@ def _trace_async(destination: Destination) -> Callable[[str, dict[str, Any]], Co
     return trace
 
 
-def get(http: httpx.Client | None, url: str, policy: JWKSPolicy, *, forced: bool, headers: Fields = ()) -> JWKSResponse:
+def get(
+    http: httpx.Client | None,
+    url: str,
+    policy: JWKSPolicy,
+    *,
+    forced: bool,
+    headers: Fields = (),
+    progress: Progress | None = None,
+) -> JWKSResponse:
     """Fetch the document.
 
     http: the user's client, or None for one of our own.
     forced: tell caches in between to ask the publisher.
     headers: what else to send, as ``check_headers`` gives it.
+    progress: where to note how far it came.
 
     Raises FetchError, whatever went wrong.
     """
     destination = _destination(http, url, policy)
+    progress = progress or Progress()
     watchdog = Watchdog(policy.timeout)
     try:
         with watchdog:
-            response = _get(http, destination, policy, watchdog, forced=forced, headers=headers)
+            response = _get(http, destination, policy, watchdog, progress, forced=forced, headers=headers)
     except Exception as error:
         if not watchdog.has_expired:
-            raise _failed(error, destination) from None
+            raise _failed(error, policy, progress) from None
     # A response without a length ends where its socket does: cut off, it would look whole.
     if watchdog.has_expired:
-        raise FetchError(destination.describe_delay())
+        raise FetchError(progress.describe_delay(policy.timeout))
     return response
 
 
@@ -157,13 +188,16 @@ def _get(
     destination: Destination,
     policy: JWKSPolicy,
     watchdog: Watchdog,
+    progress: Progress,
     *,
     forced: bool,
     headers: Fields,
 ) -> JWKSResponse:
-    request = _Request(destination, policy, headers, forced, _trace(destination, watchdog))
+    request = _Request(destination, policy, headers, forced, _trace(destination, watchdog, progress))
+    route = destination.way.route
+    progress.enter(_FIRST_PHASES[route])
     with contextlib.ExitStack() as stack:
-        addresses = destination.resolve() if destination.way.route is Route.DIRECT else _BY_NAME
+        addresses = destination.resolve() if route is Route.DIRECT else _BY_NAME
         if http is None:
             client = stack.enter_context(httpx.Client(verify=ssl_context(), trust_env=False))
         else:
@@ -174,6 +208,7 @@ def _get(
         response = _send(client, destination, request.attempts(addresses))
         stack.callback(response.close)
         reader = _reader(response, destination, policy)
+        progress.enter(Phase.BODY)
         for chunk in [response.content] if response.is_stream_consumed else response.iter_raw():
             reader.feed(chunk)
             if watchdog.has_expired:
@@ -194,14 +229,23 @@ def _send(
 
 
 async def aget(
-    http: httpx.AsyncClient | None, url: str, policy: JWKSPolicy, *, forced: bool, headers: Fields = ()
+    http: httpx.AsyncClient | None,
+    url: str,
+    policy: JWKSPolicy,
+    *,
+    forced: bool,
+    headers: Fields = (),
+    progress: Progress | None = None,
 ) -> JWKSResponse:
     """Fetch the document: ``get``, awaited. Raises FetchError, whatever went wrong."""
     destination = _destination(http, url, policy)
-    request = _Request(destination, policy, headers, forced, _trace_async(destination))
+    progress = progress or Progress()
+    request = _Request(destination, policy, headers, forced, _trace_async(destination, progress))
+    route = destination.way.route
+    progress.enter(_FIRST_PHASES[route])
     try:
         async with asyncio.timeout(policy.timeout), contextlib.AsyncExitStack() as stack:
-            addresses = await destination.resolve_async() if destination.way.route is Route.DIRECT else _BY_NAME
+            addresses = await destination.resolve_async() if route is Route.DIRECT else _BY_NAME
             if http is None:
                 context = await ssl_context_async()
                 client = await stack.enter_async_context(httpx.AsyncClient(verify=context, trust_env=False))
@@ -214,6 +258,7 @@ async def aget(
             response = await _send_async(client, destination, attempts)
             stack.push_async_callback(response.aclose)
             reader = _reader(response, destination, policy)
+            progress.enter(Phase.BODY)
             if response.is_stream_consumed:
                 reader.feed(response.content)
             else:
@@ -222,7 +267,7 @@ async def aget(
                         await asyncio.sleep(0)
             return reader.finish()
     except Exception as error:
-        raise _failed(error, destination) from None
+        raise _failed(error, policy, progress) from None
 
 
 async def _send_async(
@@ -237,12 +282,12 @@ async def _send_async(
                 raise
 
 
-def _failed(error: Exception, destination: Destination) -> FetchError:
+def _failed(error: Exception, policy: JWKSPolicy, progress: Progress) -> FetchError:
     if isinstance(error, FetchError):
         return error
     # httpx counts the same seconds for one read, and may be the first to see them over.
     if isinstance(error, TimeoutError | httpx.TimeoutException):
-        return FetchError(destination.describe_delay())
+        return FetchError(progress.describe_delay(policy.timeout))
     return FetchError(_describe(error))
 
 
