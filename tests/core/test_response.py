@@ -122,7 +122,7 @@ def test_age_is_a_non_negative_integer_of_at_most_two_to_the_31_or_counts_as_zer
 
 @pytest.mark.parametrize(("status", "named"), [(299, False), (300, True), (301, True), (399, True), (400, False)])
 def test_a_redirect_is_named_with_where_it_leads(status: int, named: bool) -> None:
-    with pytest.raises(FetchFailed) as caught:
+    with pytest.raises(FetchError) as caught:
         ResponseReader(status, {"location": "https://x.example/"}, 1_000)
     redirect = ", a redirect to 'https://x.example/': redirects are not followed, register that URL"
     assert str(caught.value) == f"expected HTTP status 200, got {status}{redirect * named}"
