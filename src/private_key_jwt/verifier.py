@@ -268,9 +268,11 @@ class ClientAssertionVerifier(_Verifier):
 class PendingAssertion:
     """An assertion that passed every check but the last: it is not used up yet, and authenticates nobody yet.
 
-    pending = verifier.begin(client_assertion)
-    check_dpop_proof(request, pending.client_id)
-    verified = pending.consume()
+        pending = verifier.begin(client_assertion)
+        check_dpop_proof(request, pending.client_id)
+        verified = pending.consume()
+
+    Whatever is raised before ``consume`` leaves the assertion as it was: the client may send it again.
     """
 
     __slots__ = ("_begun", "_consume", "_work")

@@ -71,11 +71,13 @@ class _Choice(NamedTuple):
 
 
 class KeySet:
-    """The keys of one document, ready to be found by kid. Immutable.
+    """The keys of one document, ready to be found by kid.
 
-    keys = loads_key_set(body, max_keys=64)
-    found = keys.find("RS256", kid, client.signing_algs)    # a VerificationKey, or a NoKey that says why
-    [(member.kid, member.fault) for member in keys.members]
+        keys = loads_key_set(body, max_keys=64)
+        found = keys.find("RS256", kid, client.signing_algs)    # a VerificationKey, or a NoKey that says why
+        [(member.kid, member.fault) for member in keys.members]
+
+    Immutable.
     """
 
     __slots__ = ("_choices", "members")

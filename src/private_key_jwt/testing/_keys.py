@@ -112,9 +112,11 @@ def _generate(alg: str) -> PrivateKey:
 class SigningKey:
     """A private key, the ``kid`` it is published under, and the algorithm it signs with.
 
-    key = SigningKey.generate(alg="ES256")
-    key.public_jwk()                                    # to be published
-    key.sign({"alg": key.alg, "kid": key.kid}, claims)  # a JWT
+        key = SigningKey.generate(alg="ES256")
+        key.public_jwk()                                    # to be published
+        key.sign({"alg": key.alg, "kid": key.kid}, claims)  # a JWT
+
+    For tests: nothing here keeps it secret.
     """
 
     kid: str
