@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 
 from private_key_jwt import RegisteredClient, ledgerbee
 from private_key_jwt.testing import LoopbackServer, SigningKey
-from private_key_jwt.testing._exchange import Answer, Request
+from private_key_jwt.testing._exchange import Request, Response
 from private_key_jwt.testing._server import serve
 
 from . import corpus, hostile
@@ -34,9 +34,9 @@ class ManyClients:
     def document(self, client_id: str) -> bytes:
         return json.dumps({"keys": [self._key(int(client_id.rpartition("-")[2])).public_jwk()]}).encode("ascii")
 
-    def _answer(self, request: Request) -> Answer:
+    def _answer(self, request: Request) -> Response:
         body = self.document(request.path.split("/")[-2])
-        return Answer(200, {"Content-Type": "application/json", "Content-Length": str(len(body))}, body)
+        return Response(200, {"Content-Type": "application/json", "Content-Length": str(len(body))}, body)
 
     def token(self, number: int) -> str:
         """A new assertion of this client."""

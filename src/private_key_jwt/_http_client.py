@@ -120,7 +120,7 @@ def check_headers(headers: object) -> tuple[tuple[str, str], ...]:
 def without_cookies_and_hooks(client: Client) -> Client:
     """Return a client with the user's connections, an empty cookie jar and no event hooks, for one request.
 
-    httpx keeps what an answer sets: in the user's jar a server could pile up as much as it likes. A hook would see
+    httpx keeps what a response sets: in the user's jar a server could pile up as much as it likes. A hook would see
     the key that a request carries, and one that reads the body would read without an end.
     """
     client = copy.copy(client)
@@ -130,7 +130,7 @@ def without_cookies_and_hooks(client: Client) -> Client:
 
 
 def body_headers(response: httpx.Response) -> httpx.Headers:
-    """Return the header fields of an answer as they hold for the bytes that are read of it.
+    """Return the header fields of a response as they hold for the bytes that are read of it.
 
     A transport that answers from memory has decoded the body already.
     """

@@ -167,7 +167,7 @@ def _check_known(known: list[tuple[str, Any]], fetcher: object) -> None:
         fetcher.reserve(len(known))
 
 
-# Answers, checked for each request
+# Results, checked for each request
 
 
 def not_found(client: object, client_id: str) -> AuthenticationError:
@@ -208,7 +208,7 @@ def _no_key(key: object) -> TemporarilyUnavailable:
 
 
 def _not_added(added: object) -> AuthenticationError:
-    """Say why a store did not answer True: replayed (the client's fault) or replay_store_unavailable (ours)."""
+    """Say why a store did not return True: replayed (the client's fault) or replay_store_unavailable (ours)."""
     if added is False:
         return InvalidClient(
             Reason.REPLAYED,

@@ -175,7 +175,7 @@ class StoreUnfit:
 class StoreFailed:
     """A store of yours failed: the replay store (the assertion was refused) or the cache (a fetch was spent).
 
-    ``error`` is what it raised, escaped, or what was wrong with its answer.
+    ``error`` is what it raised, escaped, or what was wrong with what it returned.
     """
 
     store: Literal["replay_store", "jwks_cache"]

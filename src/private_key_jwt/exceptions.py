@@ -7,7 +7,7 @@
         ├── InvalidRequest          the token request itself     400 invalid_request
         └── TemporarilyUnavailable  ours, nothing was decided    503 temporarily_unavailable
 
-The exact reason stays inside (``.reason``, ``.detail``); what goes on the wire is one constant answer
+The exact reason stays inside (``.reason``, ``.detail``); what goes on the wire is one constant response
 for each class, so that nobody learns from it which check failed.
 """
 
@@ -129,7 +129,7 @@ class AuthenticationError(PrivateKeyJWTError):
         return f"{self.reason}: {self.detail}"
 
     def to_response(self) -> ErrorResponse:
-        """The answer for the wire: the same for every reason of this class."""
+        """The response for the wire: the same for every reason of this class."""
         return ErrorResponse(self._status, dict(self._headers), dict(self._body))
 
 
@@ -157,7 +157,7 @@ class InvalidClient(AuthenticationError):
         return type(self), (self.reason, self.detail, self.check), {"scheme": self.scheme}
 
     def to_response(self) -> ErrorResponse:
-        """The answer for the wire, with the challenge of the scheme that was tried, too (RFC 6749 §5.2)."""
+        """The response for the wire, with the challenge of the scheme that was tried, too (RFC 6749 §5.2)."""
         response = super().to_response()
         if self.scheme is not None:
             realm = ' realm="token"' if self.scheme.lower() == "basic" else ""
@@ -187,7 +187,7 @@ UNDECIDED = {
 class TemporarilyUnavailable(AuthenticationError):
     """We could not decide: keys or a store could not answer (HTTP 503). The client may try again.
 
-    ``retry_after`` is the number of seconds to wait that the answer names, rounded up.
+    ``retry_after`` is the number of seconds to wait that the response names, rounded up.
     """
 
     _status = 503
@@ -204,7 +204,7 @@ class TemporarilyUnavailable(AuthenticationError):
         return type(self), (self.reason, self.detail, self.retry_after)
 
     def to_response(self) -> ErrorResponse:
-        """The answer for the wire, with ``Retry-After`` in whole seconds (RFC 9110 §10.2.3)."""
+        """The response for the wire, with ``Retry-After`` in whole seconds (RFC 9110 §10.2.3)."""
         response = super().to_response()
         response.headers["Retry-After"] = str(self.retry_after)
         return response

@@ -89,7 +89,7 @@ You must act (503 ``temporarily_unavailable``, logged as ERROR)
     next may be. Run ``jwks`` from this host. DNS, a firewall (``allow_private_hosts``, ``allow_ports``), an expired
     certificate, a redirect (register where it leads to), or the publisher is down: tell its operator.
 ``client_lookup_failed``
-    Your ``clients`` function raised, or answered with something else: mostly the database. The detail has what it
+    Your ``clients`` function raised, or returned something else: mostly the database. The detail has what it
     raised.
 ``replay_store_unavailable``
     The replay store raised, timed out, or could not tell; nobody is let in meanwhile. ``StoreFailed`` has the cause.

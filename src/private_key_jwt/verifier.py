@@ -183,7 +183,7 @@ class ClientAssertionVerifier(_Verifier):
     def begin(self, client_assertion: str | bytes, client_id: str | None = None) -> PendingAssertion:
         """Do everything but the replay mark, for a server that has more to check before the assertion is used up.
 
-        Nothing may be issued before ``consume()`` has answered. Arguments and errors are those of ``verify``.
+        Nothing may be issued before ``consume()`` has returned. Arguments and errors are those of ``verify``.
         """
         work, started = Verification(self._policy), perf_counter()
         try:

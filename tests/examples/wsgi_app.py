@@ -17,7 +17,7 @@ from private_key_jwt import (
     events,
     ledgerbee,
 )
-from private_key_jwt.integrations import TokenRequest, answer
+from private_key_jwt.integrations import TokenRequest, encode_error
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -33,7 +33,7 @@ def create_app(verifier: ClientAssertionVerifier) -> "WSGIApplication":
             client = verifier.authenticate(form, request.authorization)
         except AuthenticationError as error:
             verifier.report_refusal(error)  # one event, wherever it fell
-            status, headers, body = answer(error)
+            status, headers, body = encode_error(error)
         else:
             status, headers = 200, {"Content-Type": "application/json", "Cache-Control": "no-store"}
             body = json.dumps({"access_token": f"for {client.client_id}", "token_type": "Bearer"}).encode()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from private_key_jwt import InvalidClient, InvalidRequest, Reason, TemporarilyUnavailable
-from private_key_jwt.integrations import MAX_BODY, TokenRequest, answer, authorization
+from private_key_jwt.integrations import MAX_BODY, TokenRequest, authorization, encode_error
 from private_key_jwt.integrations._request import check_content_type, check_query
 
 FORM = "application/x-www-form-urlencoded"
@@ -37,7 +37,7 @@ def a_request(**changes: Any) -> TokenRequest:
     ],
 )
 def test_an_answer_is_the_response_of_the_error_in_json(error: Any) -> None:
-    response, made = error.to_response(), answer(error)
+    response, made = error.to_response(), encode_error(error)
     assert made.status == response.status
     assert made.headers == {"Content-Type": "application/json", **response.headers}
     assert json.loads(made.body) == response.body

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from private_key_jwt.ledgerbee import Membership, PortalSSOError, Role
-from private_key_jwt.ledgerbee._attempts import Answered, Attempt, Failed, Outcome, Pause, perform
+from private_key_jwt.ledgerbee._attempts import Attempt, Failed, Outcome, Pause, Response, perform
 from private_key_jwt.ledgerbee._calls import Call, mint_handoff, provision, revoke_sessions
 from private_key_jwt.testing import Clock
 
@@ -49,9 +49,9 @@ NO_CONNECTION = Failed("no connection", was_sent=False)
 UNTRUSTED = Failed("untrusted", was_sent=False, can_retry=False)
 
 
-def answered(status: int, body: Any = None, **headers: str) -> Answered:
+def answered(status: int, body: Any = None, **headers: str) -> Response:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Answered(status, {name.replace("_", "-"): text for name, text in headers.items()}, content)
+    return Response(status, {name.replace("_", "-"): text for name, text in headers.items()}, content)
 
 
 class Run:
@@ -88,7 +88,7 @@ class Run:
         return self.clock() - 1_000
 
 
-def success(call: Call[Any]) -> Answered:
+def success(call: Call[Any]) -> Response:
     return answered(200, OK[call.path])
 
 
@@ -332,7 +332,7 @@ DATES = st.sampled_from([formatdate(1_700_000_000, usegmt=True), FAR_ZONE]) | st
 def test_any_answer_is_a_result_or_an_error_of_ours(
     call: Call[Any], status: int, body: bytes, headers: dict[str, str]
 ) -> None:
-    run = Run(call, [Answered(status, headers, body)])
+    run = Run(call, [Response(status, headers, body)])
     if run.error is None:
         assert 200 <= status < 300
         return

@@ -47,7 +47,7 @@ def test_a_short_outage_is_survived(
 def test_a_lost_answer_is_survived(
     portal: Any, relying_party: RelyingParty, tenant: Tenant, server: LoopbackServer, name: str
 ) -> None:
-    relying_party.lose_answers(1)
+    relying_party.lose_responses(1)
     CALLS[name](portal, tenant)
     assert server.count == 2
 
@@ -66,7 +66,7 @@ def test_an_outage_that_lasts_is_tried_as_often_as_fits(
     assert caught.value.may_have_happened
 
 
-@pytest.mark.parametrize("failure", [lambda party: party.fail_requests(9), lambda party: party.lose_answers(9)])
+@pytest.mark.parametrize("failure", [lambda party: party.fail_requests(9), lambda party: party.lose_responses(9)])
 def test_mint_is_sent_again_once(
     portal: Any, relying_party: RelyingParty, tenant: Tenant, server: LoopbackServer, failure: Any
 ) -> None:
@@ -114,7 +114,7 @@ def test_429_fails_at_once_where_retry_after_does_not_fit(
 def test_after_a_lost_answer_customer_created_proves_nothing(
     portal: Any, relying_party: RelyingParty, tenant: Tenant
 ) -> None:
-    relying_party.lose_answers(1)
+    relying_party.lose_responses(1)
     done = portal.provision(email=JANE, customer=CUSTOMER)
     assert done.customer_created is False
     assert list(tenant.portal.customers) == [done.customer_id]
@@ -126,7 +126,7 @@ def test_after_a_lost_answer_the_number_of_revoked_proves_nothing(
 ) -> None:
     portal.provision(email=JANE, customer=CUSTOMER)
     cookie = tenant.portal.log_in(sub="u-1", email=JANE)
-    relying_party.lose_answers(1)
+    relying_party.lose_responses(1)
     assert portal.revoke_sessions(sub="u-1") == 0
     assert tenant.portal.session(cookie) is None
 
@@ -134,7 +134,7 @@ def test_after_a_lost_answer_the_number_of_revoked_proves_nothing(
 def test_a_lost_mint_leaves_a_reference_that_nobody_has(
     portal: Any, relying_party: RelyingParty, tenant: Tenant, server: LoopbackServer
 ) -> None:
-    relying_party.lose_answers(2)
+    relying_party.lose_responses(2)
     with pytest.raises(PortalSSOError) as caught:
         mint(portal, tenant)
     error = caught.value
@@ -145,7 +145,7 @@ def test_faults_come_one_after_the_other_and_end(
     portal: Any, relying_party: RelyingParty, server: LoopbackServer
 ) -> None:
     relying_party.fail_requests(1, 429)
-    relying_party.lose_answers(1)
+    relying_party.lose_responses(1)
     assert portal.revoke_sessions(sub="u-1") == 0
     assert server.count == 3
     portal.revoke_sessions(sub="u-1")
@@ -156,6 +156,6 @@ def test_faults_come_one_after_the_other_and_end(
 
 
 def test_faults_spare_the_key_sets(relying_party: RelyingParty, tenant: Tenant) -> None:
-    relying_party.lose_answers(1)
+    relying_party.lose_responses(1)
     with httpx.Client(transport=relying_party.transport) as http:
         assert http.get(tenant.jwks_uri).status_code == 200

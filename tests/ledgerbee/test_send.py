@@ -198,7 +198,7 @@ def test_the_timeout_covers_every_byte(edge: Edge, publisher: Publisher, name: s
     started = time.monotonic()
     error = error_of(portal)
     assert time.monotonic() - started < 3
-    assert error.detail == "no complete answer in time"
+    assert error.detail == "no complete response in time"
     assert (error.may_have_happened, publisher.count) == (True, 1)
     for thread in _threads():
         thread.join(2)
@@ -212,7 +212,7 @@ def test_an_answer_that_the_deadline_cut_off_is_not_read_as_a_whole_one(publishe
     post = _send.Post(url, _send.Credential("x-api-key", KEY), b"{}")
     with httpx.Client(trust_env=False) as client:
         outcome = _send._attempt(client, post, _send._Connection(url), 0.2)
-    assert outcome == Failed("no complete answer in time", was_sent=True)
+    assert outcome == Failed("no complete response in time", was_sent=True)
 
 
 @pytest.fixture

@@ -201,7 +201,7 @@ LAWS = [
         1,
         "Redis's answers are taken in their order, without a proof",
         "stores/_redis_commands.py",
-        r"^if answer != proof:",
+        r"^if reply != proof:",
         leave_out,
         "test_an_answer_that_others_left_unread_is_nobody_elses",
     ),

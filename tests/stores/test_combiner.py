@@ -166,7 +166,7 @@ def test_an_answer_that_is_an_error_refuses_one_call(engine: Engine) -> None:
 @pytest.mark.parametrize("answers", [[], [1, 2]])
 def test_too_few_or_too_many_answers_answer_nobody(answers: list[int]) -> None:
     combiner: Combiner[int, int] = Combiner(lambda _: answers, timeout=WAIT)
-    with pytest.raises(RuntimeError, match=f"a batch of 1 calls got {len(answers)} answers"):
+    with pytest.raises(RuntimeError, match=f"a batch of 1 calls got {len(answers)} results"):
         combiner.submit(1)
 
 

@@ -199,7 +199,7 @@ def test_an_answer_to_something_else_is_refused_in_an_event_loop(cluster: Cluste
         connection = node.acquire_connection()
         await connection.send_command("EVAL", "return {'OK', 'OK'}", 0)
         node.release(connection)
-        with pytest.raises(TemporarilyUnavailable, match="WrongAnswerError"):
+        with pytest.raises(TemporarilyUnavailable, match="WrongReplyError"):
             await store.add(known, NOW + 100, NOW)
         assert [await store.add(known, NOW + 100, NOW) for _ in range(3)] == [False] * 3
         await client.aclose()

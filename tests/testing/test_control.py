@@ -68,7 +68,7 @@ def test_it_answers_late(driven: Driven) -> None:
 
 
 def test_answers_of_the_back_channel_are_lost(driven: Driven) -> None:
-    assert driven.post("lose-answers?number=1").json() == {"losing": 1}
+    assert driven.post("lose-responses?number=1").json() == {"losing": 1}
     headers = {"x-api-key": driven.tenant.api_key()}
     url = f"{driven.root}/api/v1/portal-sso/sessions/revoke"
     with pytest.raises(httpx.RemoteProtocolError):

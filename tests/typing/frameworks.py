@@ -27,11 +27,11 @@ from private_key_jwt import (
 from private_key_jwt.events import OnEvent
 from private_key_jwt.integrations import (
     MAX_BODY,
-    Answer,
+    EncodedResponse,
     TokenRequest,
-    answer,
     authlib,
     authorization,
+    encode_error,
     fastapi,
     oauth_toolkit,
     otel,
@@ -42,13 +42,13 @@ from private_key_jwt.integrations import starlette as in_starlette
 from private_key_jwt.stores import DjangoCacheReplayStore, DjangoJWKSCache, DjangoReplayStore
 
 
-def wsgi(verifier: ClientAssertionVerifier, environ: Mapping[str, Any]) -> Answer | str:
+def wsgi(verifier: ClientAssertionVerifier, environ: Mapping[str, Any]) -> EncodedResponse | str:
     try:
         request = TokenRequest.from_wsgi(environ, MAX_BODY)
         verified = verifier.authenticate(request.form(request.read(environ["wsgi.input"])), authorization(["Basic x"]))
     except AuthenticationError as error:
         verifier.report_refusal(error)
-        return answer(error)
+        return encode_error(error)
     return verified.client_id
 
 

@@ -75,7 +75,7 @@ class Entry:
     def is_older(self, other: Entry) -> bool:
         """Report whether this set was asked for before another; one out of a shared cache is known by its age alone.
 
-        A fetched one is not judged by its age: two caches of a publisher may differ in theirs, and its own answer is
+        A fetched one is not judged by its age: two caches of a publisher may differ in theirs, and its own document is
         what the request that waits for it gets.
         """
         if self.number:
@@ -153,7 +153,7 @@ def select_key(keys: KeySet, query: KeyQuery) -> Decision:
     found = keys.find(query.alg, query.kid, query.signing_algs)
     if isinstance(found, VerificationKey):
         return Decision(Action.USE, found)
-    # Two keys that fit are the publisher's fault, and stay so until its next periodic answer; a key that only the
+    # Two keys that fit are the publisher's fault, and stay so until the next refresh ahead of time; a key that only the
     # client's registration rules out is no fault that a fetch could mend.
     return Decision(Action.REFUSE if found.is_final else Action.REFRESH, found)
 

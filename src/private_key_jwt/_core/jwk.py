@@ -45,7 +45,7 @@ _IMPORTERS: Mapping[str, Callable[[Mapping[str, Any]], tuple[PublicKey, str]]] =
 
 @dataclass(frozen=True, slots=True)
 class VerificationKey:
-    """A usable key, for one algorithm: what a ``KeySource`` answers with.
+    """A usable key, for one algorithm: what a ``KeySource`` returns.
 
         key = fetcher.get_key(client, "ES256", kid)
         key.verify(signature, signing_input)        # True or False

@@ -181,7 +181,7 @@ STEPS = (
 
 
 def demo() -> None:
-    """Send token requests over real HTTP on this machine, and show each answer.
+    """Send token requests over real HTTP on this machine, and show each response.
 
     A look-alike of LedgerBee publishes keys, and a small token endpoint verifies.
     Time is moved by a clock: nothing waits.
@@ -220,7 +220,7 @@ def _stage() -> Iterator[Stage]:
 
 def play(stage: Stage, steps: Iterable[Step], out: Console) -> int:
     """Do the steps, print a line for each as it comes, and count those that are not as expected."""
-    out.print(_line("", "what was sent", "answer", "operator's log", "ms", "bold"))
+    out.print(_line("", "what was sent", "response", "operator's log", "ms", "bold"))
     failures = 0
     for step in steps:
         result = _take(stage, step)
@@ -231,14 +231,14 @@ def play(stage: Stage, steps: Iterable[Step], out: Console) -> int:
             _line(
                 "ok" if is_met else "FAIL",
                 step.title,
-                _answer(result.status, result.error, result.retry_after),
+                _describe_response(result.status, result.error, result.retry_after),
                 result.verdict,
                 f"{result.seconds * 1_000:.1f}",
                 style,
             )
         )
         if not is_met:
-            expected = f"expected {_answer(step.status, step.error)}, {step.verdict}"
+            expected = f"expected {_describe_response(step.status, step.error)}, {step.verdict}"
             out.print(Text(f"      {expected}; the log says: {printable(result.detail)}", style))
     return failures
 
@@ -256,12 +256,12 @@ def _take(stage: Stage, step: Step) -> Result:
     )
 
 
-def _answer(status: int, error: str | None, retry_after: str | None = None) -> str:
-    answer = f"{status} {error or 'token'}"
-    return answer if retry_after is None else f"{answer} Retry-After: {retry_after}"
+def _describe_response(status: int, error: str | None, retry_after: str | None = None) -> str:
+    response = f"{status} {error or 'token'}"
+    return response if retry_after is None else f"{response} Retry-After: {retry_after}"
 
 
-def _line(mark: str, title: str, answer: str, reason: str, milliseconds: str, style: str) -> Table:
+def _line(mark: str, title: str, response: str, reason: str, milliseconds: str, style: str) -> Table:
     """One line of the table, for itself: a whole table could only be printed when all is over."""
     line = Table.grid(padding=(0, 1, 0, 0), expand=True)
     line.add_column(width=4)
@@ -269,5 +269,5 @@ def _line(mark: str, title: str, answer: str, reason: str, milliseconds: str, st
     line.add_column(width=23, overflow="fold")
     line.add_column(width=17)
     line.add_column(width=5, justify="right")
-    line.add_row(Text(mark, style), Text(title), Text(answer, style), Text(reason, style), Text(milliseconds, "dim"))
+    line.add_row(Text(mark, style), Text(title), Text(response, style), Text(reason, style), Text(milliseconds, "dim"))
     return line

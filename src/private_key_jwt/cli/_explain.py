@@ -80,14 +80,14 @@ def explain(
         now=options.clock_at(now)(),
         assertion=options.read_assertion(assertion),
     )
-    answer = examine(question)
+    report = examine(question)
     out = console()
-    out.print(_table(answer))
-    _print_verdict(out, answer, question)
-    raise typer.Exit(_exit_code(answer))
+    out.print(_table(report))
+    _print_verdict(out, report, question)
+    raise typer.Exit(_exit_code(report))
 
 
-def _table(answer: Report) -> Table:
+def _table(report: Report) -> Table:
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("#", justify="right")
     table.add_column("check", no_wrap=True)
@@ -95,7 +95,7 @@ def _table(answer: Report) -> Table:
     table.add_column("found", overflow="fold", ratio=1)
     table.add_column("expected", overflow="fold", ratio=1)
     shown = 0
-    for row, state, found, expected in answer.findings:
+    for row, state, found, expected in report.findings:
         style = _STYLES[state]
         number = str(row.step) if row.step != shown else ""
         shown = row.step
@@ -110,10 +110,10 @@ def _table(answer: Report) -> Table:
     return table
 
 
-def _print_verdict(out: Console, answer: Report, question: Question) -> None:
-    failed, error = answer.failed, answer.error
+def _print_verdict(out: Console, report: Report, question: Question) -> None:
+    failed, error = report.failed, report.error
     if failed is None or error is None:
-        unchecked = [each.row.title for each in answer.findings if each.state is State.NOT_CHECKED]
+        unchecked = [each.row.title for each in report.findings if each.state is State.NOT_CHECKED]
         out.print(Text(f"Nothing failed. Not checked: {', '.join(unchecked)}.", "bold green"))
         out.print(
             Text(
@@ -125,23 +125,23 @@ def _print_verdict(out: Console, answer: Report, question: Question) -> None:
     else:
         out.print(Text(f"Step {failed.row.step}, {failed.row.title}: {error.reason}.", "bold red"))
         out.print(Text(printable(error.detail)))
-        others = [each for each in answer.findings if each.state is State.FAILED and each is not failed]
+        others = [each for each in report.findings if each.state is State.FAILED and each is not failed]
         for each in others:
             out.print(Text(f"Behind it, step {each.row.step}, {each.row.title}: {printable(each.found)}", "bold red"))
         out.print(Text("What to do: help('private_key_jwt.runbook'), by reason.", "dim"))
-    if answer.captured_at is not None:
-        out.print(Text(f"Captured earlier? Judge it as of then: --now {format_time(answer.captured_at)}", "yellow"))
-    if answer.accepted is not None:
-        first, last = map(format_time, answer.accepted)
+    if report.captured_at is not None:
+        out.print(Text(f"Captured earlier? Judge it as of then: --now {format_time(report.captured_at)}", "yellow"))
+    if report.accepted is not None:
+        first, last = map(format_time, report.accepted)
         out.print(Text(f"By its times a server takes it from {first} to {last}, by the server's clock.", "dim"))
-    if answer.jti_hash is not None:
-        out.print(Text(f"jti_hash {answer.jti_hash} (as in the log)", "dim"), soft_wrap=True)
+    if report.jti_hash is not None:
+        out.print(Text(f"jti_hash {report.jti_hash} (as in the log)", "dim"), soft_wrap=True)
     if question.source.is_given:
         out.print(Text(f"Keys: {question.source.name}", "dim"), soft_wrap=True)
     out.print(Text(f"Judged at {format_time(question.now)} ({question.now:.0f}).", "dim"))
 
 
-def _exit_code(answer: Report) -> ExitCode:
-    if answer.error is None:
+def _exit_code(report: Report) -> ExitCode:
+    if report.error is None:
         return ExitCode.OK
-    return ExitCode.UNAVAILABLE if isinstance(answer.error, TemporarilyUnavailable) else ExitCode.REFUSED
+    return ExitCode.UNAVAILABLE if isinstance(report.error, TemporarilyUnavailable) else ExitCode.REFUSED

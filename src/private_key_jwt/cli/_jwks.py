@@ -95,13 +95,13 @@ def _load(source: KeySource) -> Published:
         return Published(source.document, ())
     uri = str(source.uri)
     try:
-        answer = fetch_document(uri, source.policy())
-        document = jwk_set.loads_document(answer.body)
+        response = fetch_document(uri, source.policy())
+        document = jwk_set.loads_document(response.body)
         jwk_set.key_set(document, source.policy().max_keys)
     except (FetchError, ValueError) as error:
         typer.echo(f"{uri}: cannot be fetched: {printable(one_line(str(error)))}", err=True)
         raise typer.Exit(ExitCode.UNAVAILABLE) from None
-    return Published(document, tuple(lint_document(answer.media_type, answer.body)))
+    return Published(document, tuple(lint_document(response.media_type, response.body)))
 
 
 def report(document: Mapping[str, Any], *, needs_kid: bool = False) -> Iterator[KeyReport]:

@@ -28,7 +28,7 @@ app = typer.Typer(
     f"The API key is read from the environment variable {_API_KEY} (or an access token from {_ACCESS_TOKEN}), or asked "
     "for at a terminal. It is never an argument, which other users of the machine could read. References are printed "
     "only with --show-references: each lets in whoever presents it first.\n\n"
-    "Exit code 0: done. 1: LedgerBee refused. 2: wrong use, nothing was sent. 3: no answer to rely on.",
+    "Exit code 0: done. 1: LedgerBee refused. 2: wrong use, nothing was sent. 3: no response to rely on.",
     no_args_is_help=True,
 )
 
@@ -160,9 +160,9 @@ def _run(call: Callable[[PortalSSO], dict[str, Any]], base_url: str, timeout: fl
     with portal:
         try:
             with _usage_errors():
-                answer: dict[str, Any] = {"ok": True, **call(portal)}
+                result: dict[str, Any] = {"ok": True, **call(portal)}
         except PortalSSOError as error:
-            answer = {
+            result = {
                 "ok": False,
                 "status": error.status,
                 "code": error.code,
@@ -171,7 +171,7 @@ def _run(call: Callable[[PortalSSO], dict[str, Any]], base_url: str, timeout: fl
                 "may_have_happened": error.may_have_happened,
             }
             code = ExitCode.REFUSED if error.status in _CLIENT_ERRORS else ExitCode.UNAVAILABLE
-    typer.echo(json.dumps(answer))
+    typer.echo(json.dumps(result))
     raise typer.Exit(code)
 
 

@@ -1,6 +1,6 @@
 """What of a JWK Set works here and may not work with other servers, or will not work for long.
 
-Pure: each function reads what was published and answers with sentences.
+Pure: each function reads what was published and returns sentences.
 """
 
 from __future__ import annotations

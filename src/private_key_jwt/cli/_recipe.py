@@ -93,7 +93,7 @@ class Question:
 
 
 class Finding(NamedTuple):
-    """One line of the answer."""
+    """One line of the report."""
 
     row: Row
     state: State
@@ -102,7 +102,7 @@ class Finding(NamedTuple):
 
 
 class Report(NamedTuple):
-    """The answer: a line for each check, and what is to be said beside them.
+    """What ``explain`` shows: a line for each check, and what is to be said beside them.
 
     error: the first refusal, which is the server's; None when nothing failed.
     captured_at: when the assertion was fresh, if its times are all that is wrong with them now.

@@ -77,8 +77,8 @@ def verify(
         verifier = ClientAssertionVerifier(
             policy=policy, clients=[client], replay_store=MemoryReplayStore(), fetcher=fetcher, clock=clock
         )
-        answer, code = _judge(verifier, options.read_assertion(assertion))
-    echo(json.dumps(answer))
+        result, code = _judge(verifier, options.read_assertion(assertion))
+    echo(json.dumps(result))
     raise typer.Exit(code)
 
 
@@ -88,15 +88,15 @@ def _judge(verifier: ClientAssertionVerifier, assertion: str | bytes) -> tuple[d
     except InvalidClient as error:
         return {"ok": False, "reason": error.reason, "check": error.check, "detail": error.detail}, ExitCode.REFUSED
     except TemporarilyUnavailable as error:
-        answer = {
+        result = {
             "ok": False,
             "reason": error.reason,
             "check": error.check,
             "detail": error.detail,
             "retry_after": error.retry_after,
         }
-        return answer, ExitCode.UNAVAILABLE
-    answer = {
+        return result, ExitCode.UNAVAILABLE
+    result = {
         "ok": True,
         "client_id": verified.client_id,
         "kid": verified.kid,
@@ -107,4 +107,4 @@ def _judge(verifier: ClientAssertionVerifier, assertion: str | bytes) -> tuple[d
         "issued_at": verified.issued_at,
         "expires_at": verified.expires_at,
     }
-    return answer, ExitCode.OK
+    return result, ExitCode.OK

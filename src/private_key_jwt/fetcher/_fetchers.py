@@ -210,7 +210,7 @@ class JWKSFetcher(_Fetcher[Ending]):
     http_client: your own ``httpx.Client``, with ``trust_env=False``, for a proxy or certificates of your own; it
         is not closed. Its cookies, headers, auth, event hooks and timeouts are not used. Which address it connects
         to is judged as ever, but for a proxy (``proxy=``, ``mounts=``) and a socket in the file system (``uds=``).
-        A transport of your own must give httpcore's ``network_stream`` along with its answers, or say
+        A transport of your own must give httpcore's ``network_stream`` along with its responses, or say
         ``in_process = True`` when it answers from memory, as httpx's MockTransport and ASGITransport do.
     headers: header fields to send with each fetch, to every publisher: ``{"User-Agent": "as.example"}`` replaces
         ``User-Agent: private-key-jwt/VERSION``. ``Authorization``, ``Cookie``, ``Host`` and hop-by-hop fields are
@@ -370,7 +370,7 @@ class JWKSFetcher(_Fetcher[Ending]):
     def _call_cache(self, call: Callable[[], object], *, otherwise: object) -> object:
         try:
             return call()
-        except Exception as error:  # a broken cache costs a fetch, never an answer
+        except Exception as error:  # a broken cache costs a fetch, never a request
             self._report_cache_failure(error)
             return otherwise
 
@@ -525,6 +525,6 @@ class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
         try:
             async with asyncio.timeout(self.policy.timeout):
                 return await as_coroutine_function(call, in_process=is_in_process(self._cache))()
-        except Exception as error:  # a broken cache costs a fetch, never an answer
+        except Exception as error:  # a broken cache costs a fetch, never a request
             self._report_cache_failure(error)
             return otherwise

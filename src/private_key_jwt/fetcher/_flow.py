@@ -240,8 +240,8 @@ def _read_cache(state: FetcherState[Any], fetch: Fetch[Any]) -> Generator[Refres
     digest = hash(document.body)
     known = state.entry(jwks_uri)
     if known is not None:
-        # A kid that anybody can make up must not bring back a set that is older than the last answer; a set whose time
-        # is up is renewed by any younger one, or each worker behind a cache that tells an Age would fetch for itself.
+        # A kid that anybody can make up must not bring back a set that is older than the last one fetched; an expired
+        # set is renewed by any younger one, or each worker behind a cache that tells an Age would fetch for itself.
         since = known.asked_at if request.forced else known.fetched_at
         if asked.clock <= since + (known.digest == digest) * _NEWER:
             return None

@@ -93,7 +93,7 @@ class FetcherState(Generic[Handle]):
         self._key_sets.bound = max(self._key_sets.bound, count)
 
     def keep(self, jwks_uri: str, entry: Entry) -> None:
-        """Keep a set, unless a newer one is known: a late answer must not bring back a removed key."""
+        """Keep a set, unless a newer one is known: a late response must not bring back a removed key."""
         with self._lock:
             known = self.entry(jwks_uri)
             if known is not None and entry.is_older(known):

@@ -10,7 +10,7 @@ What is here needs no framework, and is what any other needs, such as a plain WS
             client = verifier.authenticate(form, request.authorization)
         except AuthenticationError as error:
             verifier.report_refusal(error)  # once, wherever it fell: in the URL, the body or the verifier
-            status, headers, body = answer(error)
+            status, headers, body = encode_error(error)
 
 or an ASGI application: ``TokenRequest.from_asgi(scope)``, ``form(await request.receive(receive))``, and an
 AsyncClientAssertionVerifier, awaited.
@@ -22,9 +22,9 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from ._request import MAX_BODY, Answer, TokenRequest, answer, authorization
+from ._request import MAX_BODY, EncodedResponse, TokenRequest, authorization, encode_error
 
-__all__ = ["MAX_BODY", "Answer", "TokenRequest", "answer", "authorization"]
+__all__ = ["MAX_BODY", "EncodedResponse", "TokenRequest", "authorization", "encode_error"]
 
 _MODULES = ("apps", "authlib", "django", "fastapi", "flask", "oauth_toolkit", "otel", "starlette")
 

@@ -19,15 +19,15 @@ __all__ = [
     "ASSERTION_PARAMETERS",
     "FORM",
     "MAX_BODY",
-    "Answer",
+    "EncodedResponse",
     "Readable",
     "Receive",
     "TokenRequest",
-    "answer",
     "authorization",
     "check_content_type",
     "check_query",
     "check_settings",
+    "encode_error",
     "unreadable",
     "use_utf_8",
 ]
@@ -63,19 +63,19 @@ _ASCII_CHARSETS = re.compile(
 )
 
 
-class Answer(NamedTuple):
-    """What to send: the HTTP status, the header fields, and the bytes of the JSON body."""
+class EncodedResponse(NamedTuple):
+    """A response as it is sent: the HTTP status, the header fields, and the bytes of the JSON body."""
 
     status: int
     headers: dict[str, str]
     body: bytes
 
 
-def answer(error: AuthenticationError) -> Answer:
-    """Make the answer to a request whose client was not authenticated (RFC 6749 §5.2). It names no reason."""
+def encode_error(error: AuthenticationError) -> EncodedResponse:
+    """Return the response to a request whose client was not authenticated (RFC 6749 §5.2). It names no reason."""
     response = error.to_response()
     headers = {"Content-Type": "application/json", **response.headers}
-    return Answer(response.status, headers, json.dumps(response.body).encode())
+    return EncodedResponse(response.status, headers, json.dumps(response.body).encode())
 
 
 def check_query(query: str | bytes) -> None:

@@ -39,7 +39,7 @@ from ..verifier import ClientAssertionVerifier, PendingAssertion
 from . import _outcome
 from ._models import registered_client
 from ._outcome import Outcomes, Parts, outcomes_of
-from ._request import ASSERTION_PARAMETERS, TokenRequest, answer, check_query, use_utf_8
+from ._request import ASSERTION_PARAMETERS, TokenRequest, check_query, encode_error, use_utf_8
 
 with needs(__name__, "authlib"):
     from authlib.oauth2 import AuthorizationServer, OAuth2Error
@@ -99,16 +99,16 @@ def register_private_key_jwt(
 
 
 class ClientNotAuthenticated(OAuth2Error):  # type: ignore[misc]  # Authlib is untyped
-    """An AuthenticationError (its ``__cause__``) as Authlib's endpoints send errors: the constant answer."""
+    """An AuthenticationError (its ``__cause__``) as Authlib's endpoints send errors: the constant response."""
 
     def __init__(self, error: AuthenticationError) -> None:
         body = error.to_response().body
-        self._answer = answer(error)
-        super().__init__(body["error_description"], status_code=self._answer.status, error=body["error"])
+        self._response = encode_error(error)
+        super().__init__(body["error_description"], status_code=self._response.status, error=body["error"])
 
     def __call__(self, _uri: str | None = None) -> tuple[int, str, list[tuple[str, str]]]:
         """Give status, body and header fields for the server to send; no ``error_uri`` joins them."""
-        status, headers, body = self._answer
+        status, headers, body = self._response
         return status, body.decode(), list(headers.items())
 
 

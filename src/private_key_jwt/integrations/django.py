@@ -50,7 +50,7 @@ from ..verifier import (
 )
 from . import _outcome
 from ._outcome import Parts, outcomes_of
-from ._request import MAX_BODY, answer, check_settings
+from ._request import MAX_BODY, check_settings, encode_error
 
 with needs(__name__, "django"):
     from django.http import HttpRequest, HttpResponse
@@ -100,7 +100,7 @@ def authenticate(
 def authenticate(
     verifier: ClientAssertionVerifier, request: HttpRequest, *, optional: bool = False, max_body: int = MAX_BODY
 ) -> VerifiedAssertion | None:
-    """Authenticate the client of a request. Asked again for the same request, give the same answer.
+    """Authenticate the client of a request. Asked again for the same request, give the same result.
 
     optional: give None for a request without any client assertion, in place of an error.
     max_body: bytes over which a body is refused; Django's own limits go first. The request can be read again
@@ -186,8 +186,8 @@ def refusal(request: HttpRequest) -> AuthenticationError | None:
 
 
 def error_response(error: AuthenticationError) -> HttpResponse:
-    """Make the answer to a request whose client was not authenticated (RFC 6749 §5.2)."""
-    status, headers, body = answer(error)
+    """Return the response to a request whose client was not authenticated (RFC 6749 §5.2)."""
+    status, headers, body = encode_error(error)
     return HttpResponse(body, status=status, headers=headers)
 
 

@@ -35,7 +35,7 @@ from ..exceptions import AuthenticationError
 from ..verifier import ClientAssertionVerifier, PendingAssertion, VerifiedAssertion
 from . import _outcome
 from ._outcome import Parts, outcomes_of
-from ._request import MAX_BODY, TokenRequest, answer, check_settings, unreadable
+from ._request import MAX_BODY, TokenRequest, check_settings, encode_error, unreadable
 
 with needs(__name__, "flask"):
     from flask import Request, Response, current_app, request
@@ -56,7 +56,7 @@ def authenticate(
 def authenticate(
     verifier: ClientAssertionVerifier, request: Request, *, optional: bool = False, max_body: int = MAX_BODY
 ) -> VerifiedAssertion | None:
-    """Authenticate the client of a request. Asked again for the same request, give the same answer.
+    """Authenticate the client of a request. Asked again for the same request, give the same result.
 
     optional: give None for a request without any client assertion, in place of an error.
     max_body: bytes over which a body is refused; a lower MAX_CONTENT_LENGTH goes first. The request can be read
@@ -107,8 +107,8 @@ def refusal(request: Request) -> AuthenticationError | None:
 
 
 def error_response(error: AuthenticationError) -> Response:
-    """Make the answer to a request whose client was not authenticated (RFC 6749 §5.2)."""
-    status, headers, body = answer(error)
+    """Return the response to a request whose client was not authenticated (RFC 6749 §5.2)."""
+    status, headers, body = encode_error(error)
     return Response(body, status, headers)
 
 

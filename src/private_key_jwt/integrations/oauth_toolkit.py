@@ -49,7 +49,7 @@ from ..exceptions import AuthenticationError, ConfigurationError, InvalidClient,
 from ..verifier import ClientAssertionVerifier, PendingAssertion, VerifiedAssertion
 from . import _models, _outcome
 from ._outcome import Outcomes, Parts, outcomes_of
-from ._request import ASSERTION_PARAMETERS, FORM, MAX_BODY, answer, check_content_type, check_query, use_utf_8
+from ._request import ASSERTION_PARAMETERS, FORM, MAX_BODY, check_content_type, check_query, encode_error, use_utf_8
 
 with needs(__name__, "django-oauth-toolkit"):
     from django.conf import settings
@@ -117,23 +117,23 @@ def refusal(request: Any) -> AuthenticationError | None:
 
 
 class ClientNotAuthenticated(OAuth2Error):
-    """An AuthenticationError (its ``__cause__``) as oauthlib's endpoints send errors: the constant answer."""
+    """An AuthenticationError (its ``__cause__``) as oauthlib's endpoints send errors: the constant response."""
 
     def __init__(self, error: AuthenticationError) -> None:
         body = error.to_response().body
         self.error = body["error"]
-        self.answer = answer(error)
-        super().__init__(body["error_description"], status_code=self.answer.status)
+        self.response = encode_error(error)
+        super().__init__(body["error_description"], status_code=self.response.status)
 
     @property
     def headers(self) -> dict[str, str]:
-        """The header fields of the answer. The content type is left to the endpoints, which all set it."""
-        return {name: value for name, value in self.answer.headers.items() if name != "Content-Type"}
+        """The header fields of the response. The content type is left to the endpoints, which all set it."""
+        return {name: value for name, value in self.response.headers.items() if name != "Content-Type"}
 
     @property
     def json(self) -> str:
-        """The body of the answer."""
-        return self.answer.body.decode()
+        """The body of the response."""
+        return self.response.body.decode()
 
 
 class ClientAssertionMixin:
@@ -267,7 +267,7 @@ def _read(request: Any) -> Parts:
 
 
 class ClientAssertionMiddleware(MiddlewareMixin):
-    """Reads the requests of the toolkit's endpoints as they came, and sends the answer to those that are refused.
+    """Reads the requests of the toolkit's endpoints as they came, and sends the response to those that are refused.
 
         MIDDLEWARE = [..., "private_key_jwt.integrations.oauth_toolkit.ClientAssertionMiddleware"]
 
@@ -285,7 +285,7 @@ class ClientAssertionMiddleware(MiddlewareMixin):
         use_utf_8(request)
 
     def process_view(self, request: Any, view: Any, _args: object, _kwargs: object) -> Any:
-        """Read the request of an endpoint that authenticates clients. Answer one that is malformed."""
+        """Read the request of an endpoint that authenticates clients. Refuse one that is malformed."""
         request.META[_REQUEST] = lambda: request  # oauthlib reads header fields that can be iterated over
         if not issubclass(_class(view), _CLIENT_VIEWS):
             return None
@@ -305,7 +305,7 @@ class ClientAssertionMiddleware(MiddlewareMixin):
         return HttpResponse() if isinstance(error, ClientNotAuthenticated) else None
 
     def process_response(self, request: Any, response: Any) -> Any:
-        """Send the whole answer to a request that the validator refused, whatever an endpoint made of it."""
+        """Send the whole response to a request that the validator refused, whatever an endpoint made of it."""
         error = getattr(request, _REFUSED, None)
         if error is not None:
             return _send(error, response)
@@ -333,8 +333,8 @@ def _class(view: object) -> type:
 
 
 def _send(error: AuthenticationError, response: Any) -> Any:
-    """Make a response the answer to a request that was refused; header fields of others, such as CORS, stay."""
-    response.status_code, headers, response.content = answer(error)
+    """Make a response that of a request that was refused; header fields of others, such as CORS, stay."""
+    response.status_code, headers, response.content = encode_error(error)
     for name, value in headers.items():
         response.headers[name] = value
     return response

@@ -38,7 +38,7 @@ from ..exceptions import AuthenticationError
 from ..verifier import AsyncClientAssertionVerifier, AsyncPendingAssertion, VerifiedAssertion
 from . import _outcome
 from ._outcome import Outcomes, Parts
-from ._request import MAX_BODY, TokenRequest, answer, check_settings, unreadable
+from ._request import MAX_BODY, TokenRequest, check_settings, encode_error, unreadable
 
 with needs(__name__, "starlette"):
     from starlette.datastructures import FormData
@@ -67,7 +67,7 @@ async def authenticate(
 async def authenticate(
     verifier: AsyncClientAssertionVerifier, request: Request, *, optional: bool = False, max_body: int = MAX_BODY
 ) -> VerifiedAssertion | None:
-    """Authenticate the client of a request. Asked again for the same request, give the same answer.
+    """Authenticate the client of a request. Asked again for the same request, give the same result.
 
     optional: give None for a request without any client assertion, in place of an error.
     max_body: bytes over which a body is refused. The request can be read again afterwards.
@@ -154,8 +154,8 @@ def refusal(request: Request) -> AuthenticationError | None:
 
 
 def error_response(error: AuthenticationError) -> Response:
-    """Make the answer to a request whose client was not authenticated (RFC 6749 §5.2)."""
-    status, headers, body = answer(error)
+    """Return the response to a request whose client was not authenticated (RFC 6749 §5.2)."""
+    status, headers, body = encode_error(error)
     return Response(body, status, headers)
 
 

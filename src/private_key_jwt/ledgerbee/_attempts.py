@@ -3,9 +3,9 @@
 It asks for an attempt or a pause, is told the outcome of each attempt, and returns the result or raises
 PortalSSOError. The rules:
 
-- A call is sent again after what may succeed the next time: no connection, an answer that is lost, cut or late,
+- A call is sent again after what may succeed the next time: no connection, a response that is lost, cut or late,
   429, and 5xx. It is not sent again after another 4xx, a redirect, a certificate that cannot be verified, or a
-  malformed answer.
+  malformed response.
 - Between two attempts it waits: longer each time, by a random share of it, and after the seconds of
   ``Retry-After``. A wait that does not fit into the timeout is not begun: the call fails at once.
 """
@@ -50,8 +50,8 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """A whole answer: its status, header fields by lower-case name, and body."""
+class Response:
+    """A whole response: its status, header fields by lower-case name, and body."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
@@ -60,14 +60,14 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """No whole answer. ``was_sent``: whether the request may have reached LedgerBee."""
+    """No whole response. ``was_sent``: whether the request may have reached LedgerBee."""
 
     detail: str
     was_sent: bool
     can_retry: bool = True
 
 
-Outcome = Answered | Failed
+Outcome = Response | Failed
 
 
 def perform(
@@ -77,7 +77,7 @@ def perform(
 
     random: a number from 0 to 1 for each pause.
 
-    Returns what the call reads out of the answer. Raises PortalSSOError.
+    Returns what the call reads out of the response. Raises PortalSSOError.
     """
     deadline = clock() + timeout
     may_have_happened = False
@@ -125,7 +125,7 @@ def _describe(detail: str, retries: int) -> str:
 
 
 def _read(call: Call[Result], outcome: Outcome) -> Result | _Fault:
-    if not isinstance(outcome, Answered):
+    if not isinstance(outcome, Response):
         return _Fault(outcome.detail, outcome.was_sent, outcome.can_retry)
     if not 200 <= outcome.status < 300:
         return _refusal(outcome)
@@ -136,19 +136,19 @@ def _read(call: Call[Result], outcome: Outcome) -> Result | _Fault:
         return _Fault(detail, may_have_happened=True, can_retry=False, status=outcome.status)
 
 
-def _refusal(answer: Answered) -> _Fault:
-    status = answer.status
-    code, text = _error_of(answer.body)
+def _refusal(response: Response) -> _Fault:
+    status = response.status
+    code, text = _error_of(response.body)
     said = [f"LedgerBee answered {status}", code, quote(text) if text else None]
-    if "location" in answer.headers:
-        said.append(f"redirects are not followed: {quote(answer.headers['location'])}")
+    if "location" in response.headers:
+        said.append(f"redirects are not followed: {quote(response.headers['location'])}")
     return _Fault(
         ", ".join(part for part in said if part),
         may_have_happened=status not in _CLIENT_ERRORS,
         can_retry=status == _TOO_MANY_REQUESTS or status in _SERVER_ERRORS,
         status=status,
         code=code,
-        retry_after=_retry_after(answer.headers),
+        retry_after=_retry_after(response.headers),
     )
 
 
@@ -175,7 +175,7 @@ def _is_text(value: object, code: str | None) -> bool:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Read ``Retry-After`` in seconds (RFC 9110 §10.2.3): a number, or a date after the answer's own ``Date``."""
+    """Read ``Retry-After`` in seconds (RFC 9110 §10.2.3): a number, or a date after the response's own ``Date``."""
     text = headers.get("retry-after", "").strip()
     if text.isascii() and text.isdecimal() and len(text) <= 10:
         return float(text)

@@ -1,6 +1,6 @@
-"""The three calls of the back channel: what is sent, and what an answer must be. Sans I/O.
+"""The three calls of the back channel: what is sent, and what a response must be. Sans I/O.
 
-What LedgerBee's page forbids is a ValueError here, before anything is sent. An answer of another form is a
+What LedgerBee's page forbids is a ValueError here, before anything is sent. A response of another form is a
 ValueError that says which member is wrong, and never what it holds.
 """
 
@@ -24,7 +24,7 @@ _CLIENT_REFERENCE = re.compile(r"[A-Za-z0-9_-]{1,200}")
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[Result]):
-    """One call: POST ``body`` to ``path`` below the API's root, and ``read`` the members of a 2xx answer.
+    """One call: POST ``body`` to ``path`` below the API's root, and ``read`` the members of a 2xx response.
 
     retries: how often it may be sent again; None for as often as it fits into the timeout.
     """
@@ -38,7 +38,7 @@ class Call(Generic[Result]):
 def mint_handoff(*, sub: str, email: str, memberships: Iterable[Membership], name: str | None) -> Call[Handoff]:
     """Mint a handoff reference.
 
-    It is sent again once only: a browser waits for the answer. A reference that nobody saw dies by itself.
+    It is sent again once only: a browser waits for the response. A reference that nobody saw dies by itself.
     """
     asserted = list(memberships)
     if not asserted:
@@ -52,7 +52,7 @@ def mint_handoff(*, sub: str, email: str, memberships: Iterable[Membership], nam
         "memberships": [{"customerId": each.customer_id, "role": each.role} for each in asserted],
         "name": _optional_text("name", name),
     }
-    return Call("/v1/portal-sso/handoff/mint", _encode(body), lambda answer: _handoff(answer, "ref", "expiresAt"), 1)
+    return Call("/v1/portal-sso/handoff/mint", _encode(body), lambda members: _handoff(members, "ref", "expiresAt"), 1)
 
 
 def provision(
@@ -92,8 +92,8 @@ def provision(
         "clientReferenceId": client_reference_id,
     }
 
-    def read(answer: Mapping[str, Any]) -> Provisioned:
-        return _provisioned(answer, mint_handoff=mint_handoff, mint_checkout=mint_checkout_bind_token)
+    def read(members: Mapping[str, Any]) -> Provisioned:
+        return _provisioned(members, mint_handoff=mint_handoff, mint_checkout=mint_checkout_bind_token)
 
     return Call("/v1/portal-sso/provision", _encode(body), read)
 
@@ -135,51 +135,51 @@ def _encode(body: Mapping[str, Any]) -> bytes:
     return json.dumps({name: value for name, value in body.items() if value is not None}).encode("ascii")
 
 
-# What is answered
+# What comes back
 
 
-def _member(answer: Mapping[str, Any], name: str, kind: type[Result]) -> Result:
-    if name not in answer:
+def _member(members: Mapping[str, Any], name: str, kind: type[Result]) -> Result:
+    if name not in members:
         raise ValueError(f"{name} is missing")
-    value = answer[name]
+    value = members[name]
     if not isinstance(value, kind) or value == "":
         raise ValueError(f"{name} must be a {kind.__name__}, not {type(value).__name__}")
     return value
 
 
-def _handoff(answer: Mapping[str, Any], ref_name: str, time_name: str) -> Handoff:
-    ref = _member(answer, ref_name, str)
+def _handoff(members: Mapping[str, Any], ref_name: str, time_name: str) -> Handoff:
+    ref = _member(members, ref_name, str)
     try:
-        expires_at = datetime.fromisoformat(_member(answer, time_name, str))
+        expires_at = datetime.fromisoformat(_member(members, time_name, str))
     except ValueError:
         raise ValueError(f"{time_name} must be a string that is a time in ISO 8601") from None
     # The page names no zone: a time without one is read as UTC.
     return Handoff(ref, expires_at if expires_at.tzinfo else expires_at.replace(tzinfo=UTC))
 
 
-def _optional_handoff(answer: Mapping[str, Any], ref_name: str, time_name: str, *, asked: bool) -> Handoff | None:
-    if not asked and answer.get(ref_name) is None:
+def _optional_handoff(members: Mapping[str, Any], ref_name: str, time_name: str, *, asked: bool) -> Handoff | None:
+    if not asked and members.get(ref_name) is None:
         return None
-    return _handoff(answer, ref_name, time_name)
+    return _handoff(members, ref_name, time_name)
 
 
-def _provisioned(answer: Mapping[str, Any], *, mint_handoff: bool, mint_checkout: bool) -> Provisioned:
-    role = _member(answer, "role", str)
+def _provisioned(members: Mapping[str, Any], *, mint_handoff: bool, mint_checkout: bool) -> Provisioned:
+    role = _member(members, "role", str)
     if role not in tuple(Role):
         raise ValueError(f"role must be of {', '.join(Role)}")
     return Provisioned(
-        customer_id=_member(answer, "customerId", str),
-        customer_created=_member(answer, "customerCreated", bool),
-        portal_user_id=_member(answer, "portalUserId", str),
-        membership_id=_member(answer, "membershipId", str),
+        customer_id=_member(members, "customerId", str),
+        customer_created=_member(members, "customerCreated", bool),
+        portal_user_id=_member(members, "portalUserId", str),
+        membership_id=_member(members, "membershipId", str),
         role=Role(role),
-        handoff=_optional_handoff(answer, "handoffRef", "handoffExpiresAt", asked=mint_handoff),
-        checkout_bind=_optional_handoff(answer, "checkoutBindToken", "checkoutBindExpiresAt", asked=mint_checkout),
+        handoff=_optional_handoff(members, "handoffRef", "handoffExpiresAt", asked=mint_handoff),
+        checkout_bind=_optional_handoff(members, "checkoutBindToken", "checkoutBindExpiresAt", asked=mint_checkout),
     )
 
 
-def _revoked(answer: Mapping[str, Any]) -> int:
-    number = _member(answer, "revoked", object)
+def _revoked(members: Mapping[str, Any]) -> int:
+    number = _member(members, "revoked", object)
     if isinstance(number, bool) or not isinstance(number, int) or number < 0:
         raise ValueError("revoked must be a whole number from 0")
     return number

@@ -87,7 +87,7 @@ class PortalSSO:
         that does not verify certificates.
     timeout: seconds for a whole call, retries included, from 0.1 to 600.
 
-    A call is sent again, while that fits into ``timeout``, when there was no connection or no whole answer, and
+    A call is sent again, while that fits into ``timeout``, when there was no connection or no whole response, and
     after 429 and 5xx. In between it waits, at least for as long as ``Retry-After`` says. Threads may share one
     PortalSSO.
 

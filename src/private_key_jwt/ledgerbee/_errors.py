@@ -13,13 +13,13 @@ _DETAIL_LENGTH = 300
 
 
 class PortalSSOError(PrivateKeyJWTError):
-    """A call over the back channel brought no usable answer.
+    """A call over the back channel brought no usable response.
 
-    status: the HTTP status of the last answer; None when there was none.
-    code: LedgerBee's code, such as ``CUSTOMER_NOT_FOUND``; None when the answer has none.
+    status: the HTTP status of the last response; None when there was none.
+    code: LedgerBee's code, such as ``CUSTOMER_NOT_FOUND``; None when the response has none.
     detail: what was expected and what came, for your log: one line of ASCII, at most 300 characters, never
         the API key, the access token or a reference.
-    retry_after: seconds that LedgerBee asked to wait, as of its last answer; None when it did not say.
+    retry_after: seconds that LedgerBee asked to wait, as of its last response; None when it did not say.
     may_have_happened: whether LedgerBee may have performed the call, in this attempt or in an earlier one.
         False: it was refused (4xx), or no attempt got as far as being sent.
     """

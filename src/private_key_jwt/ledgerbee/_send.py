@@ -24,9 +24,9 @@ from .._core.response import BodyReader, FetchError
 from .._http_client import USER_AGENT, Watchdog, body_headers, is_tls_verified, without_cookies_and_hooks
 from .._resolver import resolve_async
 from .._text import describe_error
-from ._attempts import Answered, Failed, Outcome
+from ._attempts import Failed, Outcome, Response
 
-MAX_ANSWER = 65_536  # bytes
+MAX_RESPONSE = 65_536  # bytes
 
 # Each try closes one idle connection of the user's client; httpx keeps 20 by default.
 _TRIES = 128
@@ -135,16 +135,16 @@ class Post:
 
 
 def _reader(response: httpx.Response) -> BodyReader:
-    return BodyReader(body_headers(response), MAX_ANSWER)
+    return BodyReader(body_headers(response), MAX_RESPONSE)
 
 
-def _answer(response: httpx.Response, body: bytes, credential: Credential) -> Answered:
-    """Return a whole answer. An error, of which the detail quotes, comes without the credential."""
+def _whole_response(response: httpx.Response, body: bytes, credential: Credential) -> Response:
+    """Return a whole response. An error, of which the detail quotes, comes without the credential."""
     headers = dict(response.headers)
     if not response.is_success:
         headers = {name: credential.redact(text) for name, text in headers.items()}
         body = credential.redact(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
-    return Answered(response.status_code, headers, body)
+    return Response(response.status_code, headers, body)
 
 
 def send(client: httpx.Client, post: Post, seconds: float) -> Outcome:
@@ -180,11 +180,11 @@ def _attempt(client: httpx.Client, post: Post, connection: _Connection, seconds:
                 reader = _reader(response)
                 for chunk in [response.content] if response.is_stream_consumed else response.iter_raw():
                     reader.feed(chunk)
-                answer = _answer(response, reader.body(), post.credential)
+                whole = _whole_response(response, reader.body(), post.credential)
         except Exception as error:
             return _late(was_sent=connection.may_be_sent) if watchdog.has_expired else _failed(error, connection)
-    # An answer without a length ends where its socket does: cut off, it would look whole.
-    return _late(was_sent=connection.may_be_sent) if watchdog.has_expired else answer
+    # A response without a length ends where its socket does: cut off, it would look whole.
+    return _late(was_sent=connection.may_be_sent) if watchdog.has_expired else whole
 
 
 def _open(client: httpx.Client, post: Post, trace: Callable[..., None], seconds: float) -> httpx.Response:
@@ -218,7 +218,7 @@ async def asend(client: httpx.AsyncClient, post: Post, seconds: float, *, is_our
                 else:
                     async for chunk in response.aiter_raw():
                         reader.feed(chunk)
-                return _answer(response, reader.body(), post.credential)
+                return _whole_response(response, reader.body(), post.credential)
     except TimeoutError:
         return _late(was_sent=connection.may_be_sent)
     except Exception as error:
@@ -250,14 +250,14 @@ async def _aopen(
 
 
 def _late(*, was_sent: bool) -> Failed:
-    return Failed("no complete answer in time" if was_sent else "no connection in time", was_sent)
+    return Failed("no complete response in time" if was_sent else "no connection in time", was_sent)
 
 
 def _failed(error: Exception, connection: _Connection) -> Failed:
     if isinstance(error, _Refused):
         return Failed(str(error), was_sent=False, can_retry=False)
     if isinstance(error, FetchError):
-        return Failed(f"LedgerBee's answer cannot be read: {error}", was_sent=True, can_retry=False)
+        return Failed(f"LedgerBee's response cannot be read: {error}", was_sent=True, can_retry=False)
     was_sent = connection.is_sent if connection.is_traced else not isinstance(error, _NOT_SENT)
     if isinstance(error, httpx.TimeoutException):
         return _late(was_sent=was_sent)

@@ -3,9 +3,9 @@
 A call that finds no batch under way runs at once, alone. Calls that come while a batch is under way wait, and the
 next batch holds all of them. Nothing is ever delayed in the hope of a larger batch.
 
-- An answer that is an exception is raised to the call it belongs to, and to no other.
-- What ``run_batch`` raises is raised to every call of that batch: nobody is answered by a guess.
-- A call that is cancelled or waits longer than ``timeout`` leaves; the others of its batch are answered all the same.
+- A result that is an exception is raised to the call it belongs to, and to no other.
+- What ``run_batch`` raises is raised to every call of that batch: nobody gets a guess.
+- A call that is cancelled or waits longer than ``timeout`` leaves; the others of its batch get their results.
 - A batch that takes longer than ``timeout`` holds up nobody who comes after that: the next batch runs beside it.
 """
 
@@ -24,53 +24,53 @@ from .._fork import renew_after_fork
 __all__ = ["MAX_BATCH", "AsyncCombiner", "Combiner"]
 
 Item = TypeVar("Item")
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 MAX_BATCH = 256
 """Calls in one batch at most, unless another bound is given: a power of two."""
-_NONE: Any = object()  # no answer yet
+_NONE: Any = object()  # no result yet
 
 
-def _answers(batch: Sequence[object], answers: Sequence[Answer | Exception]) -> Sequence[Answer | Exception]:
-    if len(answers) != len(batch):
-        raise RuntimeError(f"a batch of {len(batch)} calls got {len(answers)} answers")
-    return answers
+def _checked(batch: Sequence[object], results: Sequence[Result | Exception]) -> Sequence[Result | Exception]:
+    if len(results) != len(batch):
+        raise RuntimeError(f"a batch of {len(batch)} calls got {len(results)} results")
+    return results
 
 
 def _busy(seconds: float) -> TimeoutError:
     return TimeoutError(f"others kept the engine busy for {seconds:g} s")
 
 
-class _Call(Generic[Item, Answer]):
-    """One call of a thread: what it asks, the answer once there is one, and a lock to wait on."""
+class _Call(Generic[Item, Result]):
+    """One call of a thread: its item, its result once there is one, and a lock to wait on."""
 
-    __slots__ = ("_answered", "answer", "item", "thread")
+    __slots__ = ("_woken", "item", "result", "thread")
 
     def __init__(self, item: Item) -> None:
         self.item = item
         self.thread = threading.get_ident()
-        self.answer: Answer | Exception = _NONE
-        self._answered: threading.Lock | None = None
+        self.result: Result | Exception = _NONE
+        self._woken: threading.Lock | None = None
 
     def prepare_to_wait(self) -> None:
-        self._answered = threading.Lock()
-        self._answered.acquire()
+        self._woken = threading.Lock()
+        self._woken.acquire()
 
     def wait(self, timeout: float) -> bool:
         """Wait to be woken; False when the time is up."""
-        return self._answered is None or self._answered.acquire(timeout=timeout)
+        return self._woken is None or self._woken.acquire(timeout=timeout)
 
     def wake(self) -> None:
-        if self._answered is not None:
-            self._answered.release()
+        if self._woken is not None:
+            self._woken.release()
 
 
-class Combiner(Generic[Item, Answer]):
+class Combiner(Generic[Item, Result]):
     """Combine the calls of threads. There is no thread of its own: the call whose turn it is runs the batch.
 
-    run_batch: gets 1 to ``max_batch`` items and returns one answer for each, in their order. It has to end in time
+    run_batch: gets 1 to ``max_batch`` items and returns one result for each, in their order. It has to end in time
         by itself.
-    timeout: seconds that a call waits for its turn or its answer; see the module.
+    timeout: seconds that a call waits for its turn or its result; see the module.
 
     Thread-safe; works after a fork. An exception that a signal handler raises leaves nothing behind that
     outlives ``timeout``.
@@ -78,7 +78,7 @@ class Combiner(Generic[Item, Answer]):
 
     def __init__(
         self,
-        run_batch: Callable[[list[Item]], Sequence[Answer | Exception]],
+        run_batch: Callable[[list[Item]], Sequence[Result | Exception]],
         *,
         timeout: float,
         max_batch: int = MAX_BATCH,
@@ -92,13 +92,13 @@ class Combiner(Generic[Item, Answer]):
     def after_fork_in_child(self) -> None:
         """No other thread lives in this child: none holds the lock, waits, or runs a batch."""
         self._lock = threading.Lock()
-        self._waiting: deque[_Call[Item, Answer]] = deque()
-        self._leader: _Call[Item, Answer] | None = None
+        self._waiting: deque[_Call[Item, Result]] = deque()
+        self._leader: _Call[Item, Result] | None = None
         self._overdue_at = 0.0
 
-    def submit(self, item: Item) -> Answer:
-        """Return the answer to ``item``. Raises TimeoutError, and what ``run_batch`` raises or returns for it."""
-        call: _Call[Item, Answer] = _Call(item)
+    def submit(self, item: Item) -> Result:
+        """Return the result of ``item``. Raises TimeoutError, and what ``run_batch`` raises or returns for it."""
+        call: _Call[Item, Result] = _Call(item)
         try:
             if not self._take_turn(call) and not call.wait(self._timeout):
                 raise _busy(self._timeout)
@@ -113,15 +113,15 @@ class Combiner(Generic[Item, Answer]):
                         following = self._waiting.popleft()
                         self._appoint(following)
                         following.wake()
-                elif call.answer is _NONE and call in self._waiting:
+                elif call.result is _NONE and call in self._waiting:
                     self._waiting.remove(call)
-        if isinstance(call.answer, Exception):
-            raise call.answer
-        if call.answer is _NONE:  # woken to lead, and not run before the turn was taken from it
+        if isinstance(call.result, Exception):
+            raise call.result
+        if call.result is _NONE:  # woken to lead, and not run before the turn was taken from it
             raise _busy(self._timeout)
-        return call.answer
+        return call.result
 
-    def _take_turn(self, call: _Call[Item, Answer]) -> bool:
+    def _take_turn(self, call: _Call[Item, Result]) -> bool:
         """Make ``call`` the one that runs the next batch, or let it wait for one."""
         with self._lock:
             leader = self._leader
@@ -133,35 +133,35 @@ class Combiner(Generic[Item, Answer]):
             self._waiting.append(call)
             return False
 
-    def _appoint(self, call: _Call[Item, Answer]) -> None:
+    def _appoint(self, call: _Call[Item, Result]) -> None:
         self._overdue_at = time.monotonic() + self._timeout
         self._leader = call
 
-    def _lead(self, call: _Call[Item, Answer]) -> None:
-        """Run one batch, of ``call`` and of those that wait, and wake them with their answers."""
+    def _lead(self, call: _Call[Item, Result]) -> None:
+        """Run one batch, of ``call`` and of those that wait, and wake them with their results."""
         batch = [call]
         try:
             with self._lock:
                 while self._waiting and len(batch) < self._max_batch:
                     batch.append(self._waiting.popleft())
-            answers = _answers(batch, self._run_batch([each.item for each in batch]))
-            for each, answer in zip(batch, answers, strict=True):
-                each.answer = answer
+            results = _checked(batch, self._run_batch([each.item for each in batch]))
+            for each, result in zip(batch, results, strict=True):
+                each.result = result
                 each.wake()
         except BaseException as error:
             failed = error if isinstance(error, Exception) else RuntimeError("the thread of this batch was interrupted")
             for each in batch[1:]:
-                if each.answer is _NONE:
-                    each.answer = failed
+                if each.result is _NONE:
+                    each.result = failed
                     each.wake()
             raise
 
 
-class _Line(Generic[Item, Answer]):
+class _Queue(Generic[Item, Result]):
     """The calls of one event loop: those that wait, and the batch under way, if there is one."""
 
     def __init__(self) -> None:
-        self.waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
+        self.waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self.under_way: object | None = None
         self.overdue_at = 0.0
 
@@ -171,9 +171,9 @@ class _Line(Generic[Item, Answer]):
         self.overdue_at = time.monotonic() + timeout
         return mark
 
-    def take(self, number: int) -> list[tuple[Item, asyncio.Future[Answer]]]:
+    def take(self, number: int) -> list[tuple[Item, asyncio.Future[Result]]]:
         """Remove up to ``number`` calls that still wait."""
-        taken: list[tuple[Item, asyncio.Future[Answer]]] = []
+        taken: list[tuple[Item, asyncio.Future[Result]]] = []
         while self.waiting and len(taken) < number:
             item, future = self.waiting.popleft()
             if not future.done():  # it was cancelled, or its time is up
@@ -181,19 +181,19 @@ class _Line(Generic[Item, Answer]):
         return taken
 
 
-class AsyncCombiner(Generic[Item, Answer]):
+class AsyncCombiner(Generic[Item, Result]):
     """Combine the calls of tasks: Combiner for asyncio. Each event loop has batches of its own.
 
-    run_batch: awaited; it gets 1 to ``max_batch`` items and returns one answer for each, in their order. It has to
+    run_batch: awaited; it gets 1 to ``max_batch`` items and returns one result for each, in their order. It has to
         end in time by itself: a call that is alone has no other limit.
-    timeout: seconds that a call waits for its answer when others came before; see the module.
+    timeout: seconds that a call waits for its result when others came before; see the module.
 
     A call that is alone runs in its own task: it costs nothing to be combined when there is nothing to combine.
     """
 
     def __init__(
         self,
-        run_batch: Callable[[list[Item]], Awaitable[Sequence[Answer | Exception]]],
+        run_batch: Callable[[list[Item]], Awaitable[Sequence[Result | Exception]]],
         *,
         timeout: float,
         max_batch: int = MAX_BATCH,
@@ -201,17 +201,17 @@ class AsyncCombiner(Generic[Item, Answer]):
         self._run_batch = run_batch
         self._timeout = timeout
         self._max_batch = max_batch
-        self._lines: WeakKeyDictionary[asyncio.AbstractEventLoop, _Line[Item, Answer]] = WeakKeyDictionary()
+        self._queues: WeakKeyDictionary[asyncio.AbstractEventLoop, _Queue[Item, Result]] = WeakKeyDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def submit(self, item: Item) -> Answer:
-        """Return the answer to ``item``. Raises TimeoutError, and what ``run_batch`` raises or returns for it."""
+    async def submit(self, item: Item) -> Result:
+        """Return the result of ``item``. Raises TimeoutError, and what ``run_batch`` raises or returns for it."""
         loop = asyncio.get_running_loop()
-        line = self._lines.get(loop) or self._lines.setdefault(loop, _Line())
-        if line.under_way is None or time.monotonic() >= line.overdue_at:
-            return await self._run_alone(line, item)
-        future: asyncio.Future[Answer] = loop.create_future()
-        line.waiting.append((item, future))
+        queue = self._queues.get(loop) or self._queues.setdefault(loop, _Queue())
+        if queue.under_way is None or time.monotonic() >= queue.overdue_at:
+            return await self._run_alone(queue, item)
+        future: asyncio.Future[Result] = loop.create_future()
+        queue.waiting.append((item, future))
         # `asyncio.timeout` costs four times as much.
         timer = loop.call_later(self._timeout, _deliver, [(item, future)], [_busy(self._timeout)])
         try:
@@ -219,55 +219,55 @@ class AsyncCombiner(Generic[Item, Answer]):
         finally:
             timer.cancel()
 
-    async def _run_alone(self, line: _Line[Item, Answer], item: Item) -> Answer:
-        mark = line.begin(self._timeout)
+    async def _run_alone(self, queue: _Queue[Item, Result], item: Item) -> Result:
+        mark = queue.begin(self._timeout)
         try:
-            [answer] = _answers([item], await self._run_batch([item]))
+            [result] = _checked([item], await self._run_batch([item]))
         finally:
-            if line.under_way is mark:
-                line.under_way = None
-                if line.waiting:
-                    self._start(line)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+            if queue.under_way is mark:
+                queue.under_way = None
+                if queue.waiting:
+                    self._start(queue)
+        if isinstance(result, Exception):
+            raise result
+        return result
 
-    def _start(self, line: _Line[Item, Answer]) -> None:
+    def _start(self, queue: _Queue[Item, Result]) -> None:
         """Have a task of its own run the batches of those that wait: it ends when nobody does."""
-        task = asyncio.get_running_loop().create_task(self._run_waiting(line, line.begin(self._timeout)))
+        task = asyncio.get_running_loop().create_task(self._run_waiting(queue, queue.begin(self._timeout)))
         self._tasks.add(task)  # the event loop itself holds a task by a weak reference only
         task.add_done_callback(self._tasks.discard)
 
-    async def _run_waiting(self, line: _Line[Item, Answer], mark: object) -> None:
-        while line.under_way is mark:
-            batch = line.take(self._max_batch)
+    async def _run_waiting(self, queue: _Queue[Item, Result], mark: object) -> None:
+        while queue.under_way is mark:
+            batch = queue.take(self._max_batch)
             if not batch:
-                line.under_way = None
+                queue.under_way = None
                 return
-            line.overdue_at = time.monotonic() + self._timeout
+            queue.overdue_at = time.monotonic() + self._timeout
             try:
-                answers = _answers(batch, await self._run_batch([item for item, _ in batch]))
+                results = _checked(batch, await self._run_batch([item for item, _ in batch]))
             except asyncio.CancelledError:  # the event loop is being closed
-                _fail([*batch, *line.take(len(line.waiting))], RuntimeError("the batch was cancelled"))
-                line.under_way = None
+                _fail([*batch, *queue.take(len(queue.waiting))], RuntimeError("the batch was cancelled"))
+                queue.under_way = None
                 raise
             except Exception as error:
                 _fail(batch, error)
             else:
-                _deliver(batch, answers)
-            await asyncio.sleep(0)  # those who were answered may ask again at once: together, and not one by one
+                _deliver(batch, results)
+            await asyncio.sleep(0)  # those who got a result may ask again at once: together, and not one by one
 
 
-def _fail(batch: Sequence[tuple[Item, asyncio.Future[Answer]]], error: Exception) -> None:
+def _fail(batch: Sequence[tuple[Item, asyncio.Future[Result]]], error: Exception) -> None:
     _deliver(batch, [error] * len(batch))
 
 
-def _deliver(batch: Sequence[tuple[Item, asyncio.Future[Answer]]], answers: Sequence[Answer | Exception]) -> None:
-    for (_, future), answer in zip(batch, answers, strict=True):
+def _deliver(batch: Sequence[tuple[Item, asyncio.Future[Result]]], results: Sequence[Result | Exception]) -> None:
+    for (_, future), result in zip(batch, results, strict=True):
         if future.done():  # cancelled, or timed out, meanwhile
             continue
-        if isinstance(answer, Exception):
-            future.set_exception(answer)
+        if isinstance(result, Exception):
+            future.set_exception(result)
             future.exception()  # a caller that is cancelled just now never asks: that is nothing to log
         else:
-            future.set_result(answer)
+            future.set_result(result)

@@ -22,7 +22,7 @@ _NEEDED = ("redis_version", "role", "maxmemory", "maxmemory_policy")
 def describe_servers(info: Mapping[str, Any], config: Mapping[str, Any] | None, *, is_cluster: bool) -> tuple[str, ...]:
     """Return one line for each server.
 
-    info, config: the answers to INFO and CONFIG GET, of one server, or by name from the nodes of a Cluster;
+    info, config: the replies to INFO and CONFIG GET, of one server, or by name from the nodes of a Cluster;
         ``config`` is None where it is forbidden.
     is_cluster: whether the client is one of a Cluster.
 
@@ -32,11 +32,11 @@ def describe_servers(info: Mapping[str, Any], config: Mapping[str, Any] | None, 
     return tuple(_describe(name, each, configs.get(name, {}), is_cluster=is_cluster) for name, each in _by_name(info))
 
 
-def _by_name(answer: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    if answer and all(isinstance(each, Mapping) for each in answer.values()):
-        yield from answer.items()
+def _by_name(reply: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    if reply and all(isinstance(each, Mapping) for each in reply.values()):
+        yield from reply.items()
     else:
-        yield "", answer
+        yield "", reply
 
 
 def _describe(name: str, info: Mapping[str, Any], config: Mapping[str, Any], *, is_cluster: bool) -> str:

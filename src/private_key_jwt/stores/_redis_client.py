@@ -94,7 +94,7 @@ def _pool(kind: Any, url: str, timeout: float, retry: object) -> Any:
     if not isinstance(url, str):
         raise ConfigurationError(f"url must be a string, not {type(url).__name__}")
     settings: dict[str, object] = {"socket_timeout": timeout, "socket_connect_timeout": timeout, "retry": retry}
-    # RESP 2: its answers are all that is needed, and no notice of the server's (RESP 3) can stretch a timeout.
+    # RESP 2: its replies are all that is needed, and no notice of the server's (RESP 3) can stretch a timeout.
     settings["protocol"] = 2
     if url.startswith("rediss:"):
         settings["ssl_check_hostname"] = True  # redis-py before 6 verifies the certificate, but not whose it is

@@ -1,9 +1,9 @@
-"""Send commands to Redis, and return answers that are known to answer them.
+"""Send commands to Redis, and return the replies that are known to be theirs.
 
-redis-py pairs commands and answers by their order on a connection. Where an exception leaves an answer unread, as one
+redis-py pairs commands and replies by their order on a connection. Where an exception leaves a reply unread, as one
 that a signal handler raises can, the next command on that connection gets it: the OK of another assertion would then
 be taken for this one's. So each round trip carries a proof of its own that Redis must send back at its end, and a
-connection that answers anything else is closed.
+connection that sends anything else back is closed.
 
 All commands that wait for one server go in one round trip, see ``_combiner``; a server that is slow is waited for once.
 Each node of a Cluster is on its own, so nobody waits for another's node: there each command has a round trip and a
@@ -50,7 +50,7 @@ class Command:
         return cls((b"EVAL", script.encode(), b"1", key, *arguments), script, key, arguments)
 
     def with_proof(self, proof: bytes) -> tuple[Any, ...]:
-        """Return the script that answers with the proof in front."""
+        """Return the script whose reply has the proof in front."""
         return "EVAL", _IN_SCRIPT.format(self.script), 1, self.key, *self.arguments, proof
 
 
@@ -58,7 +58,7 @@ class Sender(Protocol):
     """Sends commands of any number of threads."""
 
     def send(self, command: Command) -> Any:
-        """Return the answer, bytes undecoded. Raises what redis-py raises, and TimeoutError."""
+        """Return the reply, bytes undecoded. Raises what redis-py raises, and TimeoutError."""
         ...
 
 
@@ -80,11 +80,11 @@ def open_async_sender(client: Any, timeout: float) -> AsyncSender:
     return _AsyncClusterSender(client, timeout) if is_cluster(client) else _AsyncSender(client, timeout)
 
 
-class WrongAnswerError(redis.ConnectionError):
-    """A connection gave an answer to something else."""
+class WrongReplyError(redis.ConnectionError):
+    """A connection sent the reply to something else."""
 
     def __init__(self) -> None:
-        super().__init__("the connection answered something else than it was asked, and was closed")
+        super().__init__("the connection sent the reply to another command, and was closed")
 
 
 _proofs = map(b"%x".__mod__, itertools.count(secrets.randbits(64)))
@@ -99,22 +99,22 @@ def _packed(commands: Sequence[Command], proof: bytes) -> list[bytes]:
     ]
 
 
-def _check_proof(answer: object, proof: bytes) -> None:
-    if isinstance(answer, redis.ResponseError):
-        raise answer
-    if answer != proof:
-        raise WrongAnswerError
+def _check_proof(reply: object, proof: bytes) -> None:
+    if isinstance(reply, redis.ResponseError):
+        raise reply
+    if reply != proof:
+        raise WrongReplyError
 
 
-def _is_outdated(answers: Sequence[object]) -> bool:
+def _is_outdated(replies: Sequence[object]) -> bool:
     """Return whether the server has become a replica: its name may lead to another one by now."""
-    return any(isinstance(answer, redis.ReadOnlyError) for answer in answers)
+    return any(isinstance(reply, redis.ReadOnlyError) for reply in replies)
 
 
-def _proven(answer: Any, proof: bytes) -> Any:
-    if not isinstance(answer, list) or not answer or answer[0] != proof:
-        raise WrongAnswerError
-    return answer[1] if len(answer) > 1 else None  # a script's nil ends the list
+def _proven(reply: Any, proof: bytes) -> Any:
+    if not isinstance(reply, list) or not reply or reply[0] != proof:
+        raise WrongReplyError
+    return reply[1] if len(reply) > 1 else None  # a script's nil ends the list
 
 
 class _Sender:
@@ -144,16 +144,16 @@ class _Sender:
         connection = self._pool.get_connection()
         try:
             connection.send_packed_command(_packed(commands, proof))
-            answers = [_read(connection) for _ in commands]
+            replies = [_read(connection) for _ in commands]
             _check_proof(_read(connection), proof)
-            if _is_outdated(answers):
+            if _is_outdated(replies):
                 connection.disconnect()
         except BaseException:
             connection.disconnect()
             raise
         finally:
             self._pool.release(connection)
-        return answers
+        return replies
 
 
 def _read(connection: Any) -> Any:
@@ -184,16 +184,16 @@ class _AsyncSender:
         connection = await self._pool.get_connection()
         try:
             await connection.send_packed_command(_packed(commands, proof))
-            answers = [await _read_async(connection) for _ in commands]
+            replies = [await _read_async(connection) for _ in commands]
             _check_proof(await _read_async(connection), proof)
-            if _is_outdated(answers):
+            if _is_outdated(replies):
                 await connection.disconnect(nowait=True)
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
         finally:
             await self._pool.release(connection)
-        return answers
+        return replies
 
 
 async def _read_async(connection: Any) -> Any:
@@ -203,7 +203,7 @@ async def _read_async(connection: Any) -> Any:
         return error
 
 
-_NEVER_DECODE: dict[str, Any] = {"NEVER_DECODE": True}  # answers stay bytes, whatever the client does else
+_NEVER_DECODE: dict[str, Any] = {"NEVER_DECODE": True}  # replies stay bytes, whatever the client does else
 
 
 class _ClusterSender:
@@ -212,10 +212,10 @@ class _ClusterSender:
 
     def send(self, command: Command) -> Any:
         proof = next(_proofs)
-        answer = self._client.execute_command(*command.with_proof(proof), **_NEVER_DECODE)
+        reply = self._client.execute_command(*command.with_proof(proof), **_NEVER_DECODE)
         try:
-            return _proven(answer, proof)
-        except WrongAnswerError:
+            return _proven(reply, proof)
+        except WrongReplyError:
             self._client.disconnect_connection_pools()  # which connection it was is not known here
             raise
 
@@ -229,9 +229,9 @@ class _AsyncClusterSender:
     async def send(self, command: Command) -> Any:
         proof = next(_proofs)
         async with asyncio.timeout(self._timeout), self._turns:
-            answer = await self._client.execute_command(*command.with_proof(proof), **_NEVER_DECODE)
+            reply = await self._client.execute_command(*command.with_proof(proof), **_NEVER_DECODE)
         try:
-            return _proven(answer, proof)
-        except WrongAnswerError:
+            return _proven(reply, proof)
+        except WrongReplyError:
             await self._client.aclose()  # it opens new connections by itself
             raise

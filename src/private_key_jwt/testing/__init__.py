@@ -16,7 +16,7 @@ It also answers LedgerBee's back channel, and redeems. ``serve`` puts all of it 
         done = portal.provision(email="jane@example.com", customer=customer, mint_handoff=True, sub="u-1")
         done.handoff.redeem_url(server.portal_api_host("acme"))  # for a browser: it finds *.localhost by itself
         tenant.portal.users, tenant.portal.customers             # what LedgerBee has now
-        relying_party.lose_answers(1)                            # the next call is performed, and its answer is lost
+        relying_party.lose_responses(1)                          # the next call is performed, and its response is lost
 
 In any other language, start ``private-key-jwt simulate --port 8085``, and call it with the API key that it prints:
 

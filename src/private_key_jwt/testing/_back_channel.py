@@ -17,7 +17,7 @@ import httpx
 
 from .._core import strict_json
 from ..ledgerbee import Membership, Role
-from ._exchange import Answer, Request, answer_json
+from ._exchange import Request, Response, json_response
 from ._portal import Reference, Refused, check_client_reference, check_customer, invalid
 from ._service import is_error_status
 from ._tenant import Tenant
@@ -30,7 +30,7 @@ _HANDOFF_DISABLED = Refused(403, "HANDOFF_DISABLED", "handoff is not enabled for
 
 
 class _Failure(NamedTuple):
-    """What becomes of one request: an error in its place, or (None) no answer after it was performed."""
+    """What becomes of one request: an error in its place, or (None) no response after it was performed."""
 
     status: int | None
     retry_after: int | None = None
@@ -59,12 +59,12 @@ class BackChannel:
             raise ValueError(f"status must be from 400 to 599, not {status!r}")
         self._failures.extend([_Failure(status, retry_after)] * number)
 
-    def lose_answers(self, number: int) -> None:
-        """Perform the next requests, and give no answer to them."""
+    def lose_responses(self, number: int) -> None:
+        """Perform the next requests, and lose the responses."""
         self._failures.extend([_Failure(None)] * number)
 
-    def answer(self, request: Request) -> Answer | None:
-        """Answer a call; None for any other path. Raises httpx.RemoteProtocolError for an answer that is lost."""
+    def respond(self, request: Request) -> Response | None:
+        """Answer a call; None for any other path. Raises httpx.RemoteProtocolError for a response that is lost."""
         endpoint = self._endpoints.get(request.path)
         if endpoint is None:
             return None
@@ -72,20 +72,22 @@ class BackChannel:
             failure = self._failures.popleft() if self._failures else None
             if failure is not None and failure.status is not None:
                 after = {} if failure.retry_after is None else {"Retry_After": str(failure.retry_after)}
-                return answer_json(failure.status, {"code": "OUTAGE", "error": "asked for by the test"}, **after)
-            answer = self._perform(endpoint, request)
+                return json_response(failure.status, {"code": "OUTAGE", "error": "asked for by the test"}, **after)
+            response = self._perform(endpoint, request)
         if failure is not None:
             raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
-        return answer
+        return response
 
-    def _perform(self, endpoint: Callable[[Tenant, _Body, frozenset[str]], dict[str, Any]], request: Request) -> Answer:
+    def _perform(
+        self, endpoint: Callable[[Tenant, _Body, frozenset[str]], dict[str, Any]], request: Request
+    ) -> Response:
         if request.method != "POST":
-            return answer_json(405, {"code": "METHOD_NOT_ALLOWED", "error": "method not allowed"}, Allow="POST")
+            return json_response(405, {"code": "METHOD_NOT_ALLOWED", "error": "method not allowed"}, Allow="POST")
         try:
             tenant, scopes = self._authenticate(request)
-            return answer_json(200, endpoint(tenant, _Body(request), scopes))
+            return json_response(200, endpoint(tenant, _Body(request), scopes))
         except Refused as refused:
-            return answer_json(refused.status, {"code": refused.code, "error": refused.text})
+            return json_response(refused.status, {"code": refused.code, "error": refused.text})
 
     def _authenticate(self, request: Request) -> tuple[Tenant, frozenset[str]]:
         for tenant in self._tenants.values():

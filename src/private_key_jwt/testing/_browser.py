@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from urllib.parse import parse_qs
 
 from ..ledgerbee._values import REDEEM_PATH
-from ._exchange import Answer, Request, answer_json
+from ._exchange import Request, Response, json_response
 from ._portal import Portal, Refused
 from ._tenant import Tenant
 
@@ -33,7 +33,7 @@ class Browser:
     def __init__(self, tenants: Mapping[str, Tenant]) -> None:
         self._tenants = tenants
 
-    def answer(self, request: Request) -> Answer | None:
+    def respond(self, request: Request) -> Response | None:
         """Answer at a portal host; None for any other host, and for a label that nobody has."""
         host = _HOST.fullmatch(request.host)
         by_label = {slug.lower(): tenant for slug, tenant in self._tenants.items()}
@@ -42,22 +42,22 @@ class Browser:
         tenant = by_label[host["label"]]
         if host["kind"] == "portal":
             # A single-page application: it answers every path, and asks for no reference.
-            return Answer(200, {"Content-Type": "text/html", "Content-Length": str(len(_PAGE))}, _PAGE)
+            return Response(200, {"Content-Type": "text/html", "Content-Length": str(len(_PAGE))}, _PAGE)
         if request.path not in (REDEEM_PATH, SESSION_PATH):
             return None
         if request.method != "GET":
-            return answer_json(405, {"code": "METHOD_NOT_ALLOWED", "error": "method not allowed"}, Allow="GET")
+            return json_response(405, {"code": "METHOD_NOT_ALLOWED", "error": "method not allowed"}, Allow="GET")
         if request.path == SESSION_PATH:
             return _session(tenant.portal, request)
         return _redeem(tenant.portal, request, host)
 
 
-def _redeem(portal: Portal, request: Request, host: re.Match[str]) -> Answer:
+def _redeem(portal: Portal, request: Request, host: re.Match[str]) -> Response:
     [ref, *_] = parse_qs(request.query).get("ref", [""])
     try:
         cookie = portal.redeem(ref)
     except Refused as refused:
-        return answer_json(refused.status, {"code": refused.code, "error": refused.text})
+        return json_response(refused.status, {"code": refused.code, "error": refused.text})
     is_loopback = host["domain"] == "localhost"
     secure = "" if is_loopback else "; Secure"
     scheme = "http" if is_loopback else "https"
@@ -67,14 +67,14 @@ def _redeem(portal: Portal, request: Request, host: re.Match[str]) -> Answer:
         "Cache-Control": "no-store",
         "Content-Length": "0",
     }
-    return Answer(302, headers, b"")
+    return Response(302, headers, b"")
 
 
-def _session(portal: Portal, request: Request) -> Answer:
+def _session(portal: Portal, request: Request) -> Response:
     pairs = (pair.strip().partition("=") for pair in request.headers.get("cookie", "").split(";"))
     cookies = {name: value for name, _, value in pairs}
     user = portal.session(cookies.get(COOKIE, ""))
     if user is None:
-        return answer_json(401, {"code": "UNAUTHORIZED", "error": "there is no session"})
+        return json_response(401, {"code": "UNAUTHORIZED", "error": "there is no session"})
     memberships = [{"id": each.id, "customerId": each.customer_id, "role": each.role} for each in user.memberships]
-    return answer_json(200, {"email": user.email, "name": user.name, "sub": user.sub, "memberships": memberships})
+    return json_response(200, {"email": user.email, "name": user.name, "sub": user.sub, "memberships": memberships})

@@ -214,9 +214,9 @@ class ReplayStoreContract(_Contract):
                 return store.add(key, NOW + 60, NOW)
 
             call = add_async if inspect.iscoroutinefunction(store.add) else add
-            answers = self._together([call] * THREADS)
-            _expect(answers.count(True) == 1, f"one must win, {answers.count(True)} did")
-            _expect(answers.count(False) == THREADS - 1, "and all others must get False")
+            results = self._together([call] * THREADS)
+            _expect(results.count(True) == 1, f"one must win, {results.count(True)} did")
+            _expect(results.count(False) == THREADS - 1, "and all others must get False")
 
     def test_one_of_8_processes_wins(self) -> None:
         """Law 1, over processes."""
@@ -250,10 +250,10 @@ class ReplayStoreContract(_Contract):
             add = add_async if inspect.iscoroutinefunction(store.add) else add_sync
             for number, key in enumerate(keys):
                 turn.wait(60)
-                answers = self._together([partial(add, key)] * CALLERS)
-                _expect(answers.count(True) + answers.count(False) == CALLERS, f"True or False, not {answers}")
+                results = self._together([partial(add, key)] * CALLERS)
+                _expect(results.count(True) + results.count(False) == CALLERS, f"True or False, not {results}")
                 with wins.get_lock():
-                    wins[number] += answers.count(True)
+                    wins[number] += results.count(True)
             return True
 
         codes = self._in_processes(PROCESSES, compete)
@@ -347,7 +347,7 @@ class JWKSCacheContract(_Contract):
         _expect(self.get(cache, self._uri(), 100) is None, "another jwks_uri has nothing")
 
     def test_a_newer_document_stays(self) -> None:
-        """A late answer must not bring back a removed key."""
+        """A late document must not bring back a removed key."""
         cache, uri = self._keep(self.open_cache()), self._uri()
         self.put(cache, uri, JWKSDocument(b"old", 10), 100)
         self.put(cache, uri, JWKSDocument(b"new", 90), 100)
@@ -404,7 +404,7 @@ class JWKSCacheContract(_Contract):
         _expect(sorted(codes) == [0] * 6 + [1] * 2, f"two of eight; 1 is granted, 0 is not, 2 an error: {codes}")
 
     def test_an_engine_that_fails_raises(self) -> None:
-        """The fetcher then goes on without it; an answer made up would be worse."""
+        """The fetcher then goes on without it; a document made up would be worse."""
         if not self.can_break:
             return
         cache, uri = self._keep(self.open_cache()), self._uri()

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl
 
 from ._back_channel import BackChannel
 from ._defects import DEFECTS
-from ._exchange import Answer, Request, answer_json
+from ._exchange import Request, Response, json_response
 from ._service import Service, is_error_status
 from ._tenant import Tenant
 
@@ -34,7 +34,7 @@ Query = Mapping[str, str]
 class Control:
     """The route below ``/_control``, before the service itself, so that a failing one can recover.
 
-    tenants: by slug. service: what is made to fail or to be slow. back_channel: whose answers are lost.
+    tenants: by slug. service: what is made to fail or to be slow. back_channel: whose responses are lost.
     """
 
     def __init__(self, tenants: Mapping[str, Tenant], service: Service, back_channel: BackChannel) -> None:
@@ -43,15 +43,15 @@ class Control:
         self._back_channel = back_channel
         self._delay = 0.0
 
-    def answer(self, request: Request) -> Answer:
+    def respond(self, request: Request) -> Response:
         """Answer a request: what drives the look-alike here, others by the service. Raises httpx.RequestError."""
         if request.path != PATH and not request.path.startswith(f"{PATH}/"):
             time.sleep(self._delay)
-            return self._service.answer(request)
+            return self._service.respond(request)
         if "origin" in request.headers or _HOST.fullmatch(request.host) is None:
             return _fault(HTTPStatus.FORBIDDEN, "no web page drives it: expected no Origin, and a Host of this machine")
         if request.method == "GET" and request.path == PATH:
-            return answer_json(HTTPStatus.OK, {"actions": lines("", "SLUG"), "defects": sorted(DEFECTS)})
+            return json_response(HTTPStatus.OK, {"actions": lines("", "SLUG"), "defects": sorted(DEFECTS)})
         if request.method != "POST":
             return _fault(HTTPStatus.METHOD_NOT_ALLOWED, "POST drives, and GET /_control lists")
         query = dict(parse_qsl(request.query, keep_blank_values=True))
@@ -62,52 +62,52 @@ class Control:
         except ValueError as error:
             return _fault(HTTPStatus.BAD_REQUEST, str(error))
 
-    def _drive(self, path: list[str], query: Query) -> Answer:
+    def _drive(self, path: list[str], query: Query) -> Response:
         match path:
             case ["fail"]:
                 status = int(query.get("status", "503"))
                 if not is_error_status(status):
                     raise ValueError("status must be from 400 to 599")
                 self._service.outage = status
-                return answer_json(HTTPStatus.OK, {"failing": status})
+                return json_response(HTTPStatus.OK, {"failing": status})
             case ["recover"]:
                 self._service.outage, self._delay = None, 0.0
-                return answer_json(HTTPStatus.OK, {"failing": None, "delay": 0})
+                return json_response(HTTPStatus.OK, {"failing": None, "delay": 0})
             case ["delay"]:
                 seconds = float(query.get("seconds", "2"))
                 if not 0 <= seconds <= _LONGEST_DELAY:  # false for nan, too
                     raise ValueError(f"seconds must be from 0 to {_LONGEST_DELAY:g}")
                 self._delay = seconds
-                return answer_json(HTTPStatus.OK, {"delay": self._delay})
-            case ["lose-answers"]:
-                self._back_channel.lose_answers(int(query.get("number", "1")))
-                return answer_json(HTTPStatus.OK, {"losing": int(query.get("number", "1"))})
+                return json_response(HTTPStatus.OK, {"delay": self._delay})
+            case ["lose-responses"]:
+                self._back_channel.lose_responses(int(query.get("number", "1")))
+                return json_response(HTTPStatus.OK, {"losing": int(query.get("number", "1"))})
             case [slug, action] if slug in self._tenants and action in _ACTIONS:
                 return _ACTIONS[action](self._tenants[slug], query)
         raise LookupError(f"there is no {'/'.join(path)}: GET {PATH} lists what there is")
 
 
-def _rotate(tenant: Tenant, _query: Query) -> Answer:
-    return answer_json(HTTPStatus.OK, {"kid": tenant.rotate()})
+def _rotate(tenant: Tenant, _query: Query) -> Response:
+    return json_response(HTTPStatus.OK, {"kid": tenant.rotate()})
 
 
-def _end_grace(tenant: Tenant, _query: Query) -> Answer:
+def _end_grace(tenant: Tenant, _query: Query) -> Response:
     tenant.end_grace()
-    return answer_json(HTTPStatus.OK, {"kid": tenant.kid})
+    return json_response(HTTPStatus.OK, {"kid": tenant.kid})
 
 
-def _remove_keys(tenant: Tenant, _query: Query) -> Answer:
+def _remove_keys(tenant: Tenant, _query: Query) -> Response:
     tenant.remove_keys()
-    return answer_json(HTTPStatus.OK, {"keys": 0})
+    return json_response(HTTPStatus.OK, {"keys": 0})
 
 
-def _assertion(tenant: Tenant, query: Query) -> Answer:
+def _assertion(tenant: Tenant, query: Query) -> Response:
     defect = query.get("defect")
     text = tenant.assertion() if defect is None else tenant.defective(defect)
-    return Answer(HTTPStatus.OK, {"Content-Type": "text/plain", "Content-Length": str(len(text))}, text.encode())
+    return Response(HTTPStatus.OK, {"Content-Type": "text/plain", "Content-Length": str(len(text))}, text.encode())
 
 
-_ACTIONS: Mapping[str, Callable[[Tenant, Query], Answer]] = {
+_ACTIONS: Mapping[str, Callable[[Tenant, Query], Response]] = {
     "rotate": _rotate,
     "end-grace": _end_grace,
     "remove-keys": _remove_keys,
@@ -126,10 +126,10 @@ def lines(root: str, slug: str) -> Mapping[str, str]:
         "fail": "fail?status=503",
         "answer late": "delay?seconds=2",
         "recover": "recover",
-        "perform the next call of the back channel, and lose its answer": "lose-answers?number=1",
+        "perform the next call of the back channel, and lose its response": "lose-responses?number=1",
     }
     return {title: f"curl -sS -X POST '{root}{PATH}/{path}'" for title, path in paths.items()}
 
 
-def _fault(status: HTTPStatus, text: str) -> Answer:
-    return answer_json(status, {"error": text})
+def _fault(status: HTTPStatus, text: str) -> Response:
+    return json_response(status, {"error": text})

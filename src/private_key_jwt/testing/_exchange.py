@@ -1,4 +1,4 @@
-"""An HTTP request to the look-alike and its answer, whatever carries them."""
+"""An HTTP request to the look-alike and its response, whatever carries them."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ class Request:
         return self.headers.get("host", "").lower()
 
 
-class Answer(NamedTuple):
-    """An answer: its status, header fields, and body."""
+class Response(NamedTuple):
+    """A response: its status, header fields, and body."""
 
     status: int
     headers: dict[str, str]
     body: bytes
 
 
-def answer_json(status: int, document: Mapping[str, Any], **headers: str) -> Answer:
-    """Return an answer with a JSON body. An underscore in the name of a header field stands for a hyphen."""
+def json_response(status: int, document: Mapping[str, Any], **headers: str) -> Response:
+    """Return a response with a JSON body. An underscore in the name of a header field stands for a hyphen."""
     body = to_json(document)
     fixed = {"Content-Type": "application/json", "Content-Length": str(len(body))}
-    return Answer(status, {**fixed, **{name.replace("_", "-"): text for name, text in headers.items()}}, body)
+    return Response(status, {**fixed, **{name.replace("_", "-"): text for name, text in headers.items()}}, body)

@@ -62,7 +62,7 @@ class PortalUser:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A single-use reference as it is answered; the time in seconds since the epoch."""
+    """A single-use reference as it is returned; the time in seconds since the epoch."""
 
     ref: str = field(repr=False)
     expires_at: float

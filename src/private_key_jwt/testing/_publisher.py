@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from .. import ledgerbee
-from ._exchange import Answer, Request, answer_json
+from ._exchange import Request, Response, json_response
 from ._tenant import Tenant
 
 
@@ -30,12 +30,12 @@ class Publisher:
         tenant = self._tenants.get(slug)
         return {"keys": []} if tenant is None else tenant.document()
 
-    def answer(self, request: Request) -> Answer | None:
+    def respond(self, request: Request) -> Response | None:
         """Answer a request for a key set; None for any other path."""
         found = self._path.fullmatch(request.path)
         if found is None:
             return None
         if request.method != "GET":
-            return answer_json(405, {"error": "method not allowed"}, Allow="GET")
+            return json_response(405, {"error": "method not allowed"}, Allow="GET")
         # The published page promises 5 minutes (RFC 9111 §5.2.2.1).
-        return answer_json(200, self.document(found[1]), Cache_Control="max-age=300")
+        return json_response(200, self.document(found[1]), Cache_Control="max-age=300")

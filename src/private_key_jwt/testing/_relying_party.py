@@ -29,7 +29,7 @@ class RelyingParty:
     alg: what new tenants sign with, unless they are given another; LedgerBee's sign with RS256.
 
     ``transport`` answers to ``httpx.Client`` and ``httpx.AsyncClient`` in this process, and ``serve`` over a real
-    socket; both give the same answers.
+    socket; both give the same responses.
     """
 
     def __init__(
@@ -48,9 +48,9 @@ class RelyingParty:
         self._publisher = Publisher(base_url, self._tenants)
         base_path = httpx.URL(base_url).raw_path.decode("ascii").rstrip("/")
         self._back_channel = BackChannel(base_path, self._tenants)
-        self._service = Service([self._publisher.answer, self._back_channel.answer, Browser(self._tenants).answer])
+        self._service = Service([self._publisher.respond, self._back_channel.respond, Browser(self._tenants).respond])
         self._base_path = base_path
-        self.transport = Transport(self._service.answer)
+        self.transport = Transport(self._service.respond)
 
     def tenant(self, slug: str = "acme", client_id: str | None = None, *, alg: str | None = None) -> Tenant:
         """The tenant of this slug; a new one, with a signing key, when there is none.
@@ -88,7 +88,7 @@ class RelyingParty:
     def outage(self) -> Outage:
         """What goes wrong with every request: nothing (None), an HTTP status from 400, or an httpx error.
 
-        The transport raises the error; the server ends the connection without an answer.
+        The transport raises the error; the server ends the connection without a response.
         """
         return self._service.outage
 
@@ -106,9 +106,9 @@ class RelyingParty:
         """
         self._back_channel.fail_requests(number, status, retry_after)
 
-    def lose_answers(self, number: int) -> None:
-        """Perform the next calls of the back channel, and lose their answers: done, but the caller cannot know."""
-        self._back_channel.lose_answers(number)
+    def lose_responses(self, number: int) -> None:
+        """Perform the next calls of the back channel, and lose their responses: done, but the caller cannot know."""
+        self._back_channel.lose_responses(number)
 
     def serve(self, port: int = 0, *, control: bool = False) -> AbstractContextManager[LoopbackServer]:
         """A context with a real HTTP server on 127.0.0.1: ``.base_url`` to register clients with, ``.count``.
@@ -117,5 +117,7 @@ class RelyingParty:
 
         control: whether it can be driven over HTTP, too (``GET /_control`` lists how): rotate, fail, mint assertions.
         """
-        answer = Control(self._tenants, self._service, self._back_channel).answer if control else self._service.answer
-        return serve(answer, self._base_path, port)
+        respond = (
+            Control(self._tenants, self._service, self._back_channel).respond if control else self._service.respond
+        )
+        return serve(respond, self._base_path, port)

@@ -10,7 +10,7 @@ from socketserver import TCPServer
 
 import httpx
 
-from ._exchange import Answer, Request
+from ._exchange import Request, Response
 
 HOST = "127.0.0.1"
 _POLL_INTERVAL = 0.02  # seconds; it bounds how long stopping takes
@@ -23,29 +23,29 @@ class _Handler(BaseHTTPRequestHandler):
     def __getattr__(self, name: str) -> Callable[[], None]:
         # http.server asks for do_GET, do_POST and so on; which methods there are is the service's rule.
         if name.startswith("do_"):
-            return self._answer
+            return self._respond
         raise AttributeError(name)
 
     def handle(self) -> None:
         with contextlib.suppress(ConnectionError):  # a client that went away is no news
             super().handle()
 
-    def _answer(self) -> None:
+    def _respond(self) -> None:
         length = self.headers.get("Content-Length", "")
-        # Unread, a body would make the close a reset, and lose the answer.
+        # Unread, a body would make the close a reset, and lose the response.
         body = self.rfile.read(int(length)) if length.isdecimal() else b""
         self.server.paths.append(self.path)
         headers = {name.lower(): text for name, text in self.headers.items()}
         try:
-            answer = self.server.answer(Request(self.command, self.path, headers, body))
+            response = self.server.respond(Request(self.command, self.path, headers, body))
         except httpx.RequestError:
-            return  # an outage of the network: the connection ends without an answer
-        self.send_response(answer.status)
-        for name, value in answer.headers.items():
+            return  # an outage of the network: the connection ends without a response
+        self.send_response(response.status)
+        for name, value in response.headers.items():
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":  # RFC 9110 §9.3.2
-            self.wfile.write(answer.body)
+            self.wfile.write(response.body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
         """Say nothing: stderr belongs to the test."""
@@ -59,9 +59,9 @@ class LoopbackServer(ThreadingHTTPServer):
 
     request_queue_size = 128  # a burst of connections must not meet a full queue
 
-    def __init__(self, answer: Callable[[Request], Answer], base_path: str, port: int) -> None:
+    def __init__(self, respond: Callable[[Request], Response], base_path: str, port: int) -> None:
         super().__init__((HOST, port), _Handler)
-        self.answer = answer
+        self.respond = respond
         self.paths: list[str] = []
         self.base_url = f"http://{HOST}:{self.server_port}{base_path}"
 
@@ -81,9 +81,9 @@ class LoopbackServer(ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def serve(answer: Callable[[Request], Answer], base_path: str, port: int) -> Iterator[LoopbackServer]:
+def serve(respond: Callable[[Request], Response], base_path: str, port: int) -> Iterator[LoopbackServer]:
     """Answer on 127.0.0.1 while the context lasts; port 0 takes a free one."""
-    with LoopbackServer(answer, base_path, port) as server:
+    with LoopbackServer(respond, base_path, port) as server:
         thread = threading.Thread(
             target=server.serve_forever, args=(_POLL_INTERVAL,), name="relying-party", daemon=True
         )

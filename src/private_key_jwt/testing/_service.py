@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 import httpx
 
-from ._exchange import Answer, Request, answer_json
+from ._exchange import Request, Response, json_response
 
 Outage = int | httpx.RequestError | type[httpx.RequestError] | None
-Route = Callable[[Request], Answer | None]
+Route = Callable[[Request], Response | None]
 
 
 def is_error_status(status: object) -> bool:
@@ -41,11 +41,11 @@ class Service:
             raise ValueError(f"outage must be None, a status from 400 to 599, or an httpx.RequestError, not {outage!r}")
         self._outage = outage
 
-    def answer(self, request: Request) -> Answer:
-        """Answer a request. Raises httpx.RequestError when there is to be no answer."""
+    def respond(self, request: Request) -> Response:
+        """Answer a request. Raises httpx.RequestError when there is to be no response."""
         if isinstance(self._outage, int):
-            return answer_json(self._outage, {"error": "outage"})
+            return json_response(self._outage, {"error": "outage"})
         if self._outage is not None:
             raise self._outage if isinstance(self._outage, httpx.RequestError) else self._outage("outage")
-        found = (answer for route in self._routes if (answer := route(request)) is not None)
-        return next(found, None) or answer_json(404, {"error": "not found"})
+        found = (response for route in self._routes if (response := route(request)) is not None)
+        return next(found, None) or json_response(404, {"error": "not found"})

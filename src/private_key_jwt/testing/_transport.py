@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import httpx
 
-from ._exchange import Answer, Request
+from ._exchange import Request, Response
 
 
 class Transport(httpx.BaseTransport, httpx.AsyncBaseTransport):
@@ -15,10 +15,10 @@ class Transport(httpx.BaseTransport, httpx.AsyncBaseTransport):
     Closing a client does not close it: any number of clients may use it, one after the other or at once.
     """
 
-    in_process = True  # a fetcher takes no answer from a transport that says neither this nor which address it is from
+    in_process = True  # a fetcher refuses a transport that says neither this nor which address it reached
 
-    def __init__(self, answer: Callable[[Request], Answer]) -> None:
-        self._answer = answer
+    def __init__(self, respond: Callable[[Request], Response]) -> None:
+        self._respond_to = respond
         self.requests: list[httpx.Request] = []
         """Every request since the start or the last ``reset``, those included that met an outage."""
 
@@ -44,6 +44,6 @@ class Transport(httpx.BaseTransport, httpx.AsyncBaseTransport):
     def _respond(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
         target = request.url.raw_path.decode("ascii")
-        answer = self._answer(Request(request.method, target, request.headers, request.content))
+        response = self._respond_to(Request(request.method, target, request.headers, request.content))
         # A stream, and not content: a response that holds its body already cannot be read raw.
-        return httpx.Response(answer.status, headers=answer.headers, stream=httpx.ByteStream(answer.body))
+        return httpx.Response(response.status, headers=response.headers, stream=httpx.ByteStream(response.body))

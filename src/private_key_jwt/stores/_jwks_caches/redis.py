@@ -22,7 +22,7 @@ _PREFIX = "private-key-jwt:jwks:"
 _TIMEOUT = 0.25
 _KEEP_MS = 86_400_000  # the longest ttl that a policy allows: documents of tenants that are gone leave
 _STEPS = 8  # of the server's clock that are remembered
-_SET_BACK = 1.0  # seconds by which two clocks drift apart, or an answer is late, without one of them having been set
+_SET_BACK = 1.0  # seconds by which two clocks drift apart, or a reply is late, without one of them having been set
 
 # Each script touches one key (Cluster-safe) and goes by the server's clock, the one that all workers share.
 _NOW = """
@@ -92,7 +92,7 @@ class _ServerClock:
 
 
 class _Documents:
-    """What both caches share: their commands, and what the answers say."""
+    """What both caches share: their commands, and what the replies say."""
 
     def __init__(self, prefix: str, wall_clock: Callable[[], float]) -> None:
         check_prefix(prefix)
@@ -124,9 +124,9 @@ class _Documents:
         words = [each if isinstance(each, bytes) else b"%d" % each for each in arguments]
         return Command.of_script(script, f"{self._prefix}{kind}{jwks_uri}".encode(), *words)
 
-    def read(self, answer: Any, now: float) -> JWKSDocument | None:
+    def read(self, reply: Any, now: float) -> JWKSDocument | None:
         """Return the document, its age carried over to the clock of ``now``. Raises ValueError for what is none."""
-        server_now, value = int(answer[0]) / 1_000, answer[1]
+        server_now, value = int(reply[0]) / 1_000, reply[1]
         self._clock.observe(server_now)
         if value is None:
             return None
@@ -140,11 +140,11 @@ class _Documents:
         return JWKSDocument(body, now - age - self._clock.hidden_age(int(by_host) / 1_000))
 
     @staticmethod
-    def granted(answer: object) -> bool:
-        """Raises ValueError for an answer that is none."""
-        if answer not in (0, 1):
+    def granted(reply: object) -> bool:
+        """Raises ValueError for any other reply."""
+        if reply not in (0, 1):
             raise ValueError("neither 0 nor 1")
-        return answer == 1
+        return reply == 1
 
 
 def _elapsed() -> float:
@@ -213,7 +213,7 @@ class RedisJWKSCache:
         self._sender.send(self._documents.put(jwks_uri, document, server_now, age))
 
     def claim(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
-        """See JWKSCache.claim. Raises ValueError for an odd answer, and what redis-py raises."""
+        """See JWKSCache.claim. Raises ValueError for any other reply, and what redis-py raises."""
         return self._documents.granted(self._sender.send(self._documents.claim(jwks_uri, policy)))
 
     def close(self) -> None:
@@ -270,7 +270,7 @@ class AsyncRedisJWKSCache:
         await self._sender.send(self._documents.put(jwks_uri, document, server_now, age))
 
     async def claim(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
-        """See JWKSCache.claim. Raises ValueError for an odd answer, and what redis-py raises."""
+        """See JWKSCache.claim. Raises ValueError for any other reply, and what redis-py raises."""
         return self._documents.granted(await self._sender.send(self._documents.claim(jwks_uri, policy)))
 
     async def aclose(self) -> None:

@@ -25,7 +25,7 @@ from ...exceptions import ConfigurationError, TemporarilyUnavailable
 from .._combiner import AsyncCombiner, Combiner
 from .._locks import run_locked
 from .errors import store_unavailable
-from .sql import ENGINES, Add, Answer, PurgeTurns, Values, is_deadlock, is_missing_table, limit_statements
+from .sql import ENGINES, Add, AddResult, PurgeTurns, Values, is_deadlock, is_missing_table, limit_statements
 
 __all__ = ["DjangoCacheReplayStore", "DjangoReplayStore"]
 
@@ -181,18 +181,18 @@ class DjangoReplayStore:
         """Close the connection. The next add opens another."""
         self._connection.close()
 
-    async def _add_all_in_thread(self, adds: list[Add]) -> list[Answer]:
+    async def _add_all_in_thread(self, adds: list[Add]) -> list[AddResult]:
         return await asyncio.to_thread(self._add_all, adds)
 
-    def _add_all(self, adds: list[Add]) -> list[Answer]:
-        answers = self._connection.run(lambda session: self._add_over(session, adds))
+    def _add_all(self, adds: list[Add]) -> list[AddResult]:
+        results = self._connection.run(lambda session: self._add_over(session, adds))
         for _ in range([self._purge_turns.is_due() for _ in adds].count(True)):
             # What an add has decided stands: a purge that fails is left to the next.
             with contextlib.suppress(Exception):
                 self._connection.run(lambda session: self._sql.purge(session, adds[0].now))
-        return answers
+        return results
 
-    def _add_over(self, session: _Session, adds: list[Add]) -> list[Answer]:
+    def _add_over(self, session: _Session, adds: list[Add]) -> list[AddResult]:
         for _ in range(_DEADLOCKS):
             try:
                 return self._sql.add_all(session, self, adds)

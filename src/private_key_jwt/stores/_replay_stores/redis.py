@@ -85,7 +85,7 @@ _ADD = "return redis.call('SET', KEYS[1], '1', 'NX', 'PX', ARGV[1])"
 
 
 class _Marks:
-    """What both stores share: the command of an add, and what its answer says."""
+    """What both stores share: the command of an add, and what its reply says."""
 
     def __init__(self, prefix: str, margin: float) -> None:
         check_prefix(prefix)
@@ -100,11 +100,11 @@ class _Marks:
         return Command((b"SET", name, b"1", b"NX", b"PX", lifetime), _ADD, name, (lifetime,))
 
     @staticmethod
-    def is_new(answer: object) -> bool:
-        """Return whether the mark was made. Raises ValueError for an answer that is none."""
-        if answer == b"OK" or answer is None:
-            return answer is not None
-        raise ValueError(f"neither OK nor nil: {answer!a:.100}")
+    def is_new(reply: object) -> bool:
+        """Return whether the mark was made. Raises ValueError for any other reply."""
+        if reply == b"OK" or reply is None:
+            return reply is not None
+        raise ValueError(f"neither OK nor nil: {reply!a:.100}")
 
 
 def _targets(client: Any) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def _targets(client: Any) -> dict[str, Any]:
 
 def _describe(error: Exception) -> str:
     # Whole: what matters of a TLS failure stands at its end. It quotes no URL and no password.
-    return f"{type(error).__name__}: {one_line(str(error)) or 'no answer in time'}"
+    return f"{type(error).__name__}: {one_line(str(error)) or 'no reply in time'}"
 
 
 def _report_unfit(on_event: OnEvent, store: object, error: PrivateKeyJWTError) -> None:
@@ -131,7 +131,7 @@ class RedisReplayStore:
 
     client: your ``redis.Redis`` (also ``sentinel.master_for(…)``) or ``redis.RedisCluster``, or one of a class
         derived from them; it is not closed. Give it timeouts, and a Cluster's no retries: redis-py sends a
-        command again when the connection was lost before the answer, and an add that was done, sent again,
+        command again when the connection was lost before the reply, and an add that was done, sent again,
         reads as ``replayed``. Nothing is accepted twice, but an honest client is refused as ``replayed``.
         (To a single server nothing is sent twice, whatever the client's retries.)
     prefix: goes in front of each key. Stores with different prefixes know nothing of each other.
@@ -144,7 +144,7 @@ class RedisReplayStore:
     on_event: a function to which a ``StoreUnfit`` is reported; unless given, it is logged.
 
     An add is one atomic ``SET … NX PX`` on one key. All adds that wait go in one round trip; what is no plain
-    answer (a lost connection, a timeout, a full or read-only server) raises: the assertion is refused, and a
+    reply (a lost connection, a timeout, a full or read-only server) raises: the assertion is refused, and a
     mark that was made all the same stays. An ACL must allow ``+set +ping +info`` on the prefix (a Cluster's
     ``+eval +set``).
 
@@ -193,7 +193,7 @@ class RedisReplayStore:
 
         url: ``redis://``, ``rediss://`` (TLS, verified) or ``unix://``, as redis-py reads it; an option in it
             goes before the same one here.
-        timeout: seconds (0.01 to 60) of each wait: for earlier adds, to connect, for an answer.
+        timeout: seconds (0.01 to 60) of each wait: for earlier adds, to connect, for a reply.
 
         Nothing is sent yet. Raises ConfigurationError, which never quotes the URL.
         """

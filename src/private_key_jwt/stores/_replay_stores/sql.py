@@ -1,4 +1,4 @@
-"""The SQL of replay marks, and what its answers mean: once for SQLite, SQLAlchemy and Django.
+"""The SQL of replay marks, and what its results mean: once for SQLite, SQLAlchemy and Django.
 
 Two tables: the marks, and one row that says up to when marks were forgotten, which a clock that is set back must not
 revive. Each class below knows the statements of one kind of engine; parameters are written ``:name``, and a Session
@@ -21,7 +21,7 @@ from .errors import store_unavailable
 __all__ = [
     "ENGINES",
     "Add",
-    "Answer",
+    "AddResult",
     "MySQL",
     "PostgreSQL",
     "PurgeTurns",
@@ -71,8 +71,8 @@ class Add(NamedTuple):
     now: float
 
 
-Answer = bool | TemporarilyUnavailable
-"""What one add gets: an error only when nobody can tell whether the assertion was used."""
+AddResult = bool | TemporarilyUnavailable
+"""The result of one add: an error only when nobody can tell whether the assertion was used."""
 
 Values = Mapping[str, Any]
 
@@ -153,14 +153,14 @@ def _is_blocked(forgotten_until: float | None, expires_at: float) -> bool:
     return forgotten_until is not None and expires_at <= forgotten_until
 
 
-def _not_written(store: object, add: Add, known: float | None, forgotten_until: float | None) -> Answer:
+def _not_written(store: object, add: Add, known: float | None, forgotten_until: float | None) -> AddResult:
     """What it means that an add wrote nothing. ``known``: until when the key is kept, read after that."""
     if known is not None and known > add.now:
         return False
     return _clock_set_back(store, forgotten_until, add.now)
 
 
-def _written(store: object, add: Add, forgotten_until: float | None) -> Answer:
+def _written(store: object, add: Add, forgotten_until: float | None) -> AddResult:
     """What it means that an add wrote its mark. ``forgotten_until``: read after that.
 
     A purge of a host whose clock runs ahead may have ended while the mark was being written.
@@ -190,8 +190,8 @@ class SQLEngine(ABC):
         names |= {"rows": "{rows}", "keys": "{keys}"}  # left open: how many there are, each batch knows
         self._sql = {name: template.format(**names) for name, template in self.TEMPLATES.items()}
 
-    def add_all(self, session: Session, store: object, adds: Sequence[Add]) -> list[Answer]:
-        """Answer each add, in order. ``store``: whose errors these are. Raises what the driver raises."""
+    def add_all(self, session: Session, store: object, adds: Sequence[Add]) -> list[AddResult]:
+        """Perform each add, in order. ``store``: whose errors these are. Raises what the driver raises."""
         return [self._add(session, store, add) for add in adds]
 
     def last_expired(self, session: Session, now: float) -> float | None:
@@ -211,8 +211,8 @@ class SQLEngine(ABC):
         return self._delete(session, until)
 
     @abstractmethod
-    def _add(self, session: Session, store: object, add: Add) -> Answer:
-        """Answer one add."""
+    def _add(self, session: Session, store: object, add: Add) -> AddResult:
+        """Perform one add."""
 
     @abstractmethod
     def _forget(self, session: Session, until: float) -> None:
@@ -236,7 +236,7 @@ class SQLite(SQLEngine):
         " (SELECT {key} FROM {table} WHERE expires_at <= :until ORDER BY expires_at LIMIT {batch})",
     }
 
-    def _add(self, session: Session, store: object, add: Add) -> Answer:
+    def _add(self, session: Session, store: object, add: Add) -> AddResult:
         key, expires_at, now = add
         if session.change(self._sql["add"], {"key": key, "expires_at": expires_at, "now": now}) == 1:
             return True
@@ -292,7 +292,7 @@ class PostgreSQL(SQLite):
         self._add_sql = {size: self._sql["add"].format(rows=rows[size]) for size in _SIZES}
         self._look_sql = {size: self._sql["look_at_keys"].format(keys=keys[size]) for size in _SIZES}
 
-    def add_all(self, session: Session, store: object, adds: Sequence[Add]) -> list[Answer]:
+    def add_all(self, session: Session, store: object, adds: Sequence[Add]) -> list[AddResult]:
         """See SQLEngine.add_all. Of several adds of one key in a batch the first one writes."""
         first: dict[bytes, Add] = {}
         for add in adds:
@@ -301,17 +301,17 @@ class PostgreSQL(SQLite):
         known = self._look(session, [key for key in first if key not in written])
         known |= {key: first[key].expires_at for key in written}
         forgotten_until = known.get(None)
-        answers = []
+        results = []
         for add in adds:
             if add.key in written and first[add.key] is add:
-                answers.append(_written(store, add, forgotten_until))
+                results.append(_written(store, add, forgotten_until))
                 continue
-            answer = _not_written(store, add, known.get(add.key), forgotten_until)
-            if answer is not False and len(adds) > 1:
+            result = _not_written(store, add, known.get(add.key), forgotten_until)
+            if result is not False and len(adds) > 1:
                 # By its own clock, and not by that of the batch, the mark that was there may have expired.
-                [answer] = self.add_all(session, store, [add])
-            answers.append(answer)
-        return answers
+                [result] = self.add_all(session, store, [add])
+            results.append(result)
+        return results
 
     def _write(self, session: Session, adds: Sequence[Add]) -> set[bytes]:
         """Return the keys that were new."""
@@ -351,7 +351,7 @@ class MySQL(SQLEngine):
         "delete": "DELETE FROM {table} WHERE expires_at <= :until AND {key} IN ",
     }
 
-    def _add(self, session: Session, store: object, add: Add) -> Answer:
+    def _add(self, session: Session, store: object, add: Add) -> AddResult:
         key, expires_at, now = add
         [(known, forgotten_until)] = session.fetch(self._sql["look"], {"key": key})
         if (known is not None and known > now) or _is_blocked(forgotten_until, expires_at):

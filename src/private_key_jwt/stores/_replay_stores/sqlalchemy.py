@@ -31,7 +31,17 @@ from ..._validation import check_number
 from ...exceptions import ConfigurationError, TemporarilyUnavailable
 from .._combiner import AsyncCombiner, Combiner
 from .errors import store_unavailable
-from .sql import ENGINES, Add, Answer, PurgeTurns, Values, check_table, is_deadlock, is_missing_table, limit_statements
+from .sql import (
+    ENGINES,
+    Add,
+    AddResult,
+    PurgeTurns,
+    Values,
+    check_table,
+    is_deadlock,
+    is_missing_table,
+    limit_statements,
+)
 
 __all__ = ["AsyncSQLAlchemyReplayStore", "SQLAlchemyReplayStore"]
 
@@ -127,7 +137,7 @@ class _Store:
         """The tables, for migrations (Alembic: one more ``target_metadata``)."""
         return self._metadata
 
-    def _add_over(self, connection: Connection, adds: Sequence[Add]) -> list[Answer]:
+    def _add_over(self, connection: Connection, adds: Sequence[Add]) -> list[AddResult]:
         session = _Session(connection, self._statements)
         for _ in range(_DEADLOCKS):
             try:
@@ -209,7 +219,7 @@ class SQLAlchemyReplayStore(_Store):
         renew_after_fork(self)
 
     def after_fork_in_child(self) -> None:
-        """Start with no connection: two processes on one would read each other's answers."""
+        """Start with no connection: two processes on one would read each other's rows."""
         self._engine.dispose(close=False)
 
     def create_table(self) -> None:
@@ -237,12 +247,12 @@ class SQLAlchemyReplayStore(_Store):
         self._engine.dispose()
 
     def _add_alone(self, add: Add) -> bool:
-        [answer] = self._add_all([add])
-        if isinstance(answer, TemporarilyUnavailable):
-            raise answer
-        return answer
+        [result] = self._add_all([add])
+        if isinstance(result, TemporarilyUnavailable):
+            raise result
+        return result
 
-    def _add_all(self, adds: Sequence[Add]) -> list[Answer]:
+    def _add_all(self, adds: Sequence[Add]) -> list[AddResult]:
         with self._engine.connect() as connection:
             return self._add_over(connection, adds)
 
@@ -300,14 +310,14 @@ class AsyncSQLAlchemyReplayStore(_Store):
         await self._engine.dispose()
 
     async def _add_alone(self, add: Add) -> bool:
-        [answer] = await self._add_all([add])
-        if isinstance(answer, TemporarilyUnavailable):
-            raise answer
-        return answer
+        [result] = await self._add_all([add])
+        if isinstance(result, TemporarilyUnavailable):
+            raise result
+        return result
 
-    async def _add_all(self, adds: Sequence[Add]) -> list[Answer]:
-        answers: list[Answer] = await self._in_time(self._execute(self._add_over, adds), self._timeout)
-        return answers
+    async def _add_all(self, adds: Sequence[Add]) -> list[AddResult]:
+        results: list[AddResult] = await self._in_time(self._execute(self._add_over, adds), self._timeout)
+        return results
 
     async def _execute(self, call: Callable[..., Any], *arguments: Any) -> Any:
         async with self._engine.connect() as connection:

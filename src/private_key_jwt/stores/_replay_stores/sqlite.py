@@ -12,7 +12,7 @@ from ...exceptions import TemporarilyUnavailable
 from .._combiner import AsyncCombiner, Combiner
 from .._sqlite_file import SQLiteFile, Synchronous
 from .errors import store_unavailable
-from .sql import Add, Answer, PurgeTurns, SQLite, check_table
+from .sql import Add, AddResult, PurgeTurns, SQLite, check_table
 
 __all__ = ["SQLiteReplayStore"]
 
@@ -85,25 +85,25 @@ class SQLiteReplayStore:
         self._file.close()
 
     def _add_alone(self, add: Add) -> bool:
-        [answer] = self._add_all([add])
-        if answer is True or answer is False:
-            return answer
-        raise answer
+        [result] = self._add_all([add])
+        if result is True or result is False:
+            return result
+        raise result
 
-    async def _add_all_in_thread(self, adds: list[Add]) -> list[Answer]:
+    async def _add_all_in_thread(self, adds: list[Add]) -> list[AddResult]:
         return await asyncio.to_thread(self._add_all, adds)
 
-    def _add_all(self, adds: list[Add]) -> list[Answer]:
+    def _add_all(self, adds: list[Add]) -> list[AddResult]:
         run = self._file.run if len(adds) == 1 else self._file.run_in_transaction
         try:
-            answers = run(lambda session: self._sql.add_all(session, self, adds), self._timeout)
+            results = run(lambda session: self._sql.add_all(session, self, adds), self._timeout)
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
                 self._purge(adds[0].now)  # or it would stay full for ever
             raise
         for _ in range([self._purge_turns.is_due() for _ in adds].count(True)):
             self._purge(adds[0].now)
-        return answers
+        return results
 
     def _failed(self, error: Exception) -> TemporarilyUnavailable:
         if isinstance(error, TemporarilyUnavailable):
