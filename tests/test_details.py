@@ -12,11 +12,20 @@ from typing import Any
 import pytest
 
 from edges import LOOPBACK, Edge
-from private_key_jwt import AssertionPolicy, AuthenticationError, MemoryReplayStore, Reason, RegisteredClient
+from private_key_jwt import (
+    AssertionPolicy,
+    AuthenticationError,
+    MemoryReplayStore,
+    Reason,
+    RegisteredClient,
+    VerificationKey,
+)
 from private_key_jwt.testing import Clock, RelyingParty, Tenant
 from support import jwk, private_key
 
 OP = "https://op.example.com"
+FROM = "s old, from http://127.0.0.1:"
+VALUE = "its keys are registered by value (jwks)"
 INSTANT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 
 
@@ -101,6 +110,43 @@ def unusable_key(provider: Provider) -> None:
     provider.by_value(jwk(use="enc"), jwk(private_key(1), kid="k2")).verify(text)
 
 
+def unusable_published_key(provider: Provider) -> None:
+    provider.tenant.break_key("key_for_encryption")
+    provider.verifier().verify(provider.tenant.assertion())
+
+
+def unknown_kid_by_value(provider: Provider) -> None:
+    provider.by_value(jwk()).verify(provider.tenant.assertion(header={"kid": "x"}))
+
+
+def foreign_key_by_value(provider: Provider) -> None:
+    provider.by_value(jwk()).verify(provider.tenant.assertion(header={"kid": "k1"}))
+
+
+def key_replaced_while_pending(provider: Provider) -> None:
+    client_id, key = provider.tenant.client_id, provider.tenant.current_key.public_jwk()
+    clients = {client_id: RegisteredClient(client_id, jwks={"keys": [key]})}
+    pending = provider.verifier(clients=clients).begin(provider.tenant.assertion())
+    clients[client_id] = RegisteredClient(client_id, jwks={"keys": [jwk(kid=provider.tenant.kid)]})
+    provider.clock.advance(5)
+    pending.consume()
+
+
+class OtherKeys:
+    """A key source of somebody's own."""
+
+    def get_key(self, _client: RegisteredClient, alg: str, _kid: str | None) -> VerificationKey:
+        found = RegisteredClient("other", jwks={"keys": [jwk()]}).keys
+        assert found is not None
+        key = found.find(alg, None, (alg,))
+        assert isinstance(key, VerificationKey)
+        return key
+
+
+def foreign_key_of_another_source(provider: Provider) -> None:
+    provider.verifier(fetcher=OtherKeys()).verify(provider.tenant.assertion())
+
+
 def ambiguous_key(provider: Provider) -> None:
     provider.by_value(jwk(), jwk(private_key(1))).verify(provider.tenant.assertion(header={"kid": "k1"}))
 
@@ -167,16 +213,29 @@ FACTS: list[tuple[Reason, Callable[[Provider], None], list[str]]] = [
     (Reason.EXPIRED, defect("expired"), ["expired 60 s ago", "leeway 15 s", INSTANT, "now", "clock slow?"]),
     (Reason.NOT_YET_VALID, defect("iat_ahead"), ["iat is", "s ahead, leeway 15 s", INSTANT, "clock fast"]),
     (Reason.LIFETIME_TOO_LONG, defect("exp_far"), ["at most 300 s ahead", "got", INSTANT, "raise max_lifetime"]),
-    (Reason.UNKNOWN_KID, unknown_kid, ["kid 'made-up'", f"the key set of {INSTANT}", "s old", "kids: '"]),
+    (Reason.UNKNOWN_KID, unknown_kid, ["kid 'made-up'", f"the key set of {INSTANT}", "s old", FROM, "kids: '"]),
     (
         Reason.UNKNOWN_KID,
         unknown_kid_when_the_budget_is_spent,
-        ["kid 'published-since'", "s old", INSTANT, "the fetch budget is spent", "published since"],
+        ["kid 'published-since'", "s old", FROM, INSTANT, "the fetch budget is spent", "published since"],
     ),
-    (Reason.NO_KEYS, no_keys, ["is empty", "is its URL right", INSTANT]),
-    (Reason.UNUSABLE_KEY, unusable_key, ["kid 'k1'", "use is 'enc', not sig"]),
-    (Reason.AMBIGUOUS_KEY, ambiguous_key, ["kid 'k1'", "2 different keys for RS256", "each needs its own"]),
-    (Reason.BAD_SIGNATURE, defect("foreign_key"), ["RS256 key, kid '", "a new key wants a new kid", "s old", INSTANT]),
+    (Reason.NO_KEYS, no_keys, ["is empty", "is its URL right", FROM, INSTANT]),
+    (Reason.UNUSABLE_KEY, unusable_key, ["kid 'k1'", "use is 'enc', not sig", VALUE]),
+    (Reason.AMBIGUOUS_KEY, ambiguous_key, ["kid 'k1'", "2 different keys for RS256", "each needs its own", VALUE]),
+    (
+        Reason.BAD_SIGNATURE,
+        defect("foreign_key"),
+        ["RS256 key, kid '", "a new key wants a new kid", "s old", FROM, INSTANT],
+    ),
+    (Reason.BAD_SIGNATURE, foreign_key_by_value, ["RS256 key, kid 'k1'", "a new key wants a new kid", VALUE]),
+    (Reason.BAD_SIGNATURE, foreign_key_of_another_source, ["RS256 key, kid 'k1'", "its keys are at http://127.0.0.1:"]),
+    (Reason.UNKNOWN_KID, key_replaced_while_pending, ["kid '", "replaced while", VALUE]),
+    (Reason.UNUSABLE_KEY, unusable_published_key, ["kid '", "use is 'enc', not sig", FROM, "next try at"]),
+    (
+        Reason.UNKNOWN_KID,
+        unknown_kid_by_value,
+        ["kid 'x'", "not in the client's key set", VALUE, "the kids there: 'k1'"],
+    ),
     (Reason.REPLAYED, replayed, ["used this jti before", "a retry needs a new assertion", "captured"]),
     (Reason.MISSING_ASSERTION, request({"grant_type": "x"}), ["client_assertion", "absent or empty"]),
     (

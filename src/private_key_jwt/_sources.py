@@ -15,7 +15,7 @@ from ._core.jwk_set import VerificationKey
 from ._coroutines import as_coroutine_function, is_in_process
 from ._text import describe_error, quote
 from ._validation import check_handler, check_integer, check_number
-from .clients import RegisteredClient
+from .clients import RegisteredClient, describe_source
 from .exceptions import (
     AuthenticationError,
     ConfigurationError,
@@ -228,11 +228,10 @@ def _store_failed(error: Exception) -> TemporarilyUnavailable:
     return TemporarilyUnavailable(Reason.REPLAY_STORE_UNAVAILABLE, f"the store raised {describe_error(error)}")
 
 
-def describe_keys(fetcher: object, client: RegisteredClient) -> str | None:
-    """Say how old the published keys of a client are, and when they are asked for again; None where nobody knows."""
-    if client.jwks_uri is None or not isinstance(fetcher, JWKSFetcher | AsyncJWKSFetcher):
-        return None
-    return fetcher.describe_set(client)
+def describe_keys(fetcher: object, client: RegisteredClient) -> str:
+    """Say where the keys of a client are; of published ones how old, and when they are asked for again, if known."""
+    described = fetcher.describe_set(client) if isinstance(fetcher, JWKSFetcher | AsyncJWKSFetcher) else None
+    return described or describe_source(client)
 
 
 # Sync

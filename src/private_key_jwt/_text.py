@@ -5,10 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from itertools import islice
 
-__all__ = ["describe_error", "escape_name", "format_time", "one_line", "quote"]
+__all__ = ["describe_error", "escape_name", "format_time", "one_line", "quote", "shorten"]
 
 _QUOTED_LENGTH = 64
-_QUOTED_HEAD = 36
 _QUOTED_ITEMS = 4
 _QUOTED_DEPTH = 2
 
@@ -26,9 +25,13 @@ def quote(value: object) -> str:
 
 
 def _cut(text: str) -> str:
-    if len(text) <= _QUOTED_LENGTH:
-        return text
-    return f"{text[:_QUOTED_HEAD]}...{text[_QUOTED_HEAD + 3 - _QUOTED_LENGTH :]}"
+    return shorten(text, _QUOTED_LENGTH)
+
+
+def shorten(text: str, length: int) -> str:
+    """Cut a text in its middle to ``length`` characters: names and URLs differ at their ends."""
+    head = length * 9 // 16
+    return text if len(text) <= length else f"{text[:head]}...{text[head + 3 - length :]}"
 
 
 def _quote(value: object, depth: int) -> str:

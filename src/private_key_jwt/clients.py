@@ -256,6 +256,11 @@ class RegisteredClient:
         return cls(**_registration.read(metadata, signing_algs), require_kid=require_kid, policy=policy)
 
 
+def describe_source(client: RegisteredClient) -> str:
+    """Say where the keys of a client are, for the detail of a refusal."""
+    return jwk_set.BY_VALUE if client.jwks_uri is None else f"its keys are at {quote(client.jwks_uri)[1:-1]}"
+
+
 def unchecked_client(client_id: str, **settings: Any) -> RegisteredClient:
     """Make a RegisteredClient whose keys by value may all be unusable: its assertions are refused for that.
 

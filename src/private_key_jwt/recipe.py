@@ -37,15 +37,17 @@ from ._core.base64url import decode_canonical
 from ._core.checks import Check
 from ._core.header import Header
 from ._core.jwk_set import NoKey, VerificationKey
-from ._text import quote
-from .clients import RegisteredClient
+from ._text import quote, shorten
+from .clients import RegisteredClient, describe_source
 from .exceptions import InvalidClient, Reason
 from .policy import AssertionPolicy
 
 __all__ = ["Check", "Verification", "VerifiedAssertion"]
 
 
-DescribeKeys = Callable[[RegisteredClient], str | None]
+DescribeKeys = Callable[[RegisteredClient], str]
+
+_KID_LENGTH = 40
 
 
 @dataclass(slots=True)  # not frozen: that costs 2 % of an accepted assertion, and nothing of ours keeps one
@@ -170,11 +172,11 @@ class Verification:
         client = self.client
 
         def detail() -> str:
-            known = describe_keys(client) if describe_keys else None
+            known = f"; {describe_keys(client)}" if describe_keys else ""
+            kid = shorten(quote(key.kid), _KID_LENGTH)
             return (
-                f"not signed by the client's {key.alg} key, kid {quote(key.kid)}: the assertion was changed, or the"
-                " client signs with a new key under the old kid (a new key wants a new kid)"
-                f"{'; ' * bool(known)}{known or ''}"
+                f"not signed by the client's {key.alg} key, kid {kid}: it was changed, or signed with a new key under"
+                f" the old kid (a new key wants a new kid){known}"
             )
 
         return InvalidClient(Reason.BAD_SIGNATURE, detail, "signature")
@@ -184,7 +186,8 @@ class Verification:
         if key.thumbprint != self.key.thumbprint:
             raise InvalidClient(
                 Reason.UNKNOWN_KID,
-                f"the key that signed, kid {quote(self.header.kid)}, was replaced while the assertion was pending",
+                f"the key that signed, kid {quote(self.header.kid)}, was replaced while the assertion was pending;"
+                f" {describe_source(self.client)}",
                 "key",
             )
 

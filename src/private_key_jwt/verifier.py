@@ -76,8 +76,8 @@ class _Verifier:
         """Report a refusal that fell outside of this verifier, in an integration; once for each error."""
         self._reporter.refused(error, None, perf_counter())
 
-    def _describe_keys(self, client: RegisteredClient) -> str | None:
-        """Say how old the published keys of a client are: a new key under an old kid is seen in a newer set only."""
+    def _describe_keys(self, client: RegisteredClient) -> str:
+        """Say where a client's keys are, and how old: a new key under an old kid is seen in a newer set only."""
         return sources.describe_keys(self._fetcher, client)
 
     def _is_recent(self, begun: Begun) -> bool:

@@ -303,16 +303,24 @@ def test_an_ambiguous_key_says_how_many_and_which_kids_are_there() -> None:
     assert nameless.is_final
 
 
+VALUE = "; its keys are registered by value (jwks)"
+
+
 @pytest.mark.parametrize(
     ("members", "kid", "detail"),
     [
-        ([jwk(kid="a"), jwk(kid="b")], "k\n1", r"kid 'k\n1': not in the client's key set; the kids there: 'a', 'b'"),
-        ([], None, "an assertion without kid: the client's key set is empty: has it a signing key?"),
-        ([jwk(use="enc")], "k1", "kid 'k1': no usable key: its use is 'enc', not sig"),
+        (
+            [jwk(kid="a"), jwk(kid="b")],
+            "k\n1",
+            rf"kid 'k\n1': not in the client's key set{VALUE}; the kids there: 'a', 'b'",
+        ),
+        ([], None, "an assertion without kid: the client's key set is empty: has it a signing key?" + VALUE),
+        ([jwk(use="enc")], "k1", "kid 'k1': no usable key: its use is 'enc', not sig" + VALUE),
         (
             [jwk(), jwk(private_key(1), kid="2")],
             None,
-            "an assertion without kid: 2 keys fit RS256, and without a kid exactly one must; the kids there: 'k1', '2'",
+            "an assertion without kid: 2 keys fit RS256, and without a kid exactly one must"
+            f"{VALUE}; the kids there: 'k1', '2'",
         ),
     ],
 )

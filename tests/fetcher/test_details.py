@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,10 +19,11 @@ from private_key_jwt.testing import Clock
 from support import jwk, private_key, registered
 
 NOW = 1_764_439_980.0  # 2025-11-29T18:13:00Z
-AGED = Known(NOW - 12, NOW, 18)
-FAILED = Known(NOW - 12, NOW, 18, "expected HTTP status 200, got 429", NOW - 2)
-AT_ONCE = Known(NOW - 12, NOW, 0)
 URI = "https://op.example/" + "x" * 2_000 + "/jwks.json"
+SHORT_URI = "https://client.example/jwks.json"
+AGED = Known(NOW - 12, NOW, 18, SHORT_URI)
+FAILED = Known(NOW - 12, NOW, 18, SHORT_URI, "expected HTTP status 200, got 429", NOW - 2)
+AT_ONCE = Known(NOW - 12, NOW, 0, SHORT_URI)
 LONG = "k" * 256
 
 
@@ -79,31 +82,40 @@ def test_a_refusal_within_a_set_holds_the_facts(
     found: NoKey, kid: str | None, known: Known, is_spent: bool, words: list[str]
 ) -> None:
     text = describe_no_key(found, kid, known, is_spent=is_spent)
-    assert [word for word in words if word not in text] == [], text
+    assert [word for word in [*words, "12 s old, from https://client", "/jwks.json"] if word not in text] == [], text
+    assert len(text) <= 300, text
+    # With a URL of any length the facts are there, and both its ends.
+    text = describe_no_key(found, kid, replace(known, jwks_uri=URI), is_spent=is_spent)
+    assert [word for word in words if "kids" not in word and word not in text] == [], text
+    assert re.search(r"12 s old, from https://op.exam.*\.\.\..*/jwks.json", text), text
     assert len(text) <= 300, text
 
 
 @pytest.mark.parametrize(
     ("known", "is_spent", "words"),
     [
-        (FAILED, False, ["got 429 (at 2025-11-29T18:12:58Z; next try at 2025-11-29T18:13:18Z; https://op.example/x"]),
+        (
+            FAILED,
+            False,
+            ["got 429 (at 2025-11-29T18:12:58Z; next try at 2025-11-29T18:13:18Z; https://client.example/jwks.json)"],
+        ),
         (FAILED, True, ["got 429 (at 2025-11-29T18:12:58Z; the fetch budget is spent; next try at 2025"]),
-        (AT_ONCE, False, ["got 429 (next try at once; https://"]),
+        (AT_ONCE, False, ["got 429 (next try at once; https://client"]),
     ],
 )
 def test_a_refusal_without_a_set_holds_the_facts(known: Known, is_spent: bool, words: list[str]) -> None:
     for cause in ("expected HTTP status 200, got 429", "x" * 500):
-        text = describe_unavailable(URI, cause, known, is_spent=is_spent)
+        text = describe_unavailable(cause, replace(known, jwks_uri=URI), is_spent=is_spent)
         assert len(text) <= 300
         assert "/jwks.json" in text
-    text = describe_unavailable(URI, "expected HTTP status 200, got 429", known, is_spent=is_spent)
+    text = describe_unavailable("expected HTTP status 200, got 429", known, is_spent=is_spent)
     assert [word for word in words if word not in text] == [], text
 
 
 def test_a_set_is_described_for_a_signature_that_its_key_did_not_make() -> None:
-    text = describe_set(AGED)
-    assert "2025-11-29T18:12:48Z, 12 s old" in text
-    assert "2025-11-29T18:13:18Z" in text
+    assert describe_set(AGED) == (
+        f"the key set of 2025-11-29T18:12:48Z, 12 s old, from {SHORT_URI}; next try at 2025-11-29T18:13:18Z"
+    )
 
 
 # Over real HTTP
@@ -204,7 +216,7 @@ def test_the_set_of_a_client_is_described(case: Case) -> None:
     assert case.fetcher.get_key(case.client, "RS256", "old").kid == "old"
     case.clock.advance(55)
     described = case.fetcher.describe_set(case.client)
-    for word in ("55 s old", format_time(asked + 240)):
+    for word in ("55 s old", str(case.client.jwks_uri), format_time(asked + 240)):
         assert word in described
 
 

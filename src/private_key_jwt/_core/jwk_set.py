@@ -18,6 +18,7 @@ from .algorithms import ALGORITHMS, is_only_choice
 from .jwk import PRIVATE_MEMBERS, Member, VerificationKey, holds_surrogate, private_members, read_member
 
 __all__ = [
+    "BY_VALUE",
     "PRIVATE_MEMBERS",
     "KeySet",
     "Member",
@@ -226,6 +227,8 @@ def loads_key_set(body: bytes, max_keys: int) -> KeySet:
     return key_set(loads_document(body), max_keys)
 
 
+BY_VALUE = "its keys are registered by value (jwks)"
+
 _WHY = MappingProxyType(
     {
         Reason.UNKNOWN_KID: "not in the client's key set",
@@ -242,6 +245,6 @@ def refusal(found: NoKey, kid: str | None) -> InvalidClient:
     def detail() -> str:
         name = "an assertion without kid" if kid is None else f"kid {quote(kid)}"
         kids = f"; the kids there: {join(found.kids, ', ')}" if found.kids else ""
-        return f"{name}: {_WHY[found.reason]}{join(found.faults)}{kids}"
+        return f"{name}: {_WHY[found.reason]}{join(found.faults)}; {BY_VALUE}{kids}"
 
     return InvalidClient(found.reason, detail, "key")

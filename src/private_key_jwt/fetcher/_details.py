@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .._core.jwk_set import NoKey
-from .._text import format_time, quote
+from .._text import format_time, quote, shorten
 from ..exceptions import Reason
 
 __all__ = ["Known", "describe_no_key", "describe_set", "describe_unavailable"]
@@ -19,6 +19,7 @@ _LENGTH = 300
 _CAUSE_LENGTH = 130
 _FAILURE_LENGTH = 80
 _LEAST = 30
+_LENGTHS = (64, 48, 28)  # of a kid and a URL: the longest at which everything fits
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +28,14 @@ class Known:
 
     asked_at: when the set was asked for, less the age that it had then.
     wait: seconds until it may be asked for again.
+    jwks_uri: where it is from.
     failure, failed_at: what the last fetch met, and when; None where it brought a key set.
     """
 
     asked_at: float
     now: float
     wait: float
+    jwks_uri: str
     failure: str | None = None
     failed_at: float = 0.0
 
@@ -57,8 +60,14 @@ def _list(items: Sequence[str], room: int, separator: str = ", ") -> str:
     return separator.join(shown) + (f" and {left} more" if left else "")
 
 
-def _age(known: Known) -> str:
-    return f"the key set of {format_time(known.asked_at)}, {max(0.0, known.now - known.asked_at):.0f} s old"
+def _key_set(known: Known, length: int) -> str:
+    """Name a key set by its age and its URL, of which at most ``length`` characters are shown."""
+    age = max(0.0, known.now - known.asked_at)
+    return f"the key set of {format_time(known.asked_at)}, {age:.0f} s old, from {_url(known.jwks_uri, length)}"
+
+
+def _url(jwks_uri: str, length: int) -> str:
+    return shorten(quote(jwks_uri)[1:-1], length)
 
 
 def _again(known: Known) -> str:
@@ -74,7 +83,7 @@ def _failure(known: Known, room: int) -> str:
 
 def describe_set(known: Known) -> str:
     """Say how old a set is, and when it is asked for again: for a key that is in it, and that did not sign."""
-    return f"the key is from {_age(known)}; {_again(known)}"
+    return f"{_key_set(known, _LENGTHS[1])}; {_again(known)}"
 
 
 def describe_no_key(found: NoKey, kid: str | None, known: Known, *, is_spent: bool) -> str:
@@ -82,23 +91,30 @@ def describe_no_key(found: NoKey, kid: str | None, known: Known, *, is_spent: bo
 
     is_spent: a newer set could not be asked for, since the fetch budget is spent.
     """
-    name = "an assertion without kid" if kid is None else f"kid {quote(kid)}"
     undecided = ", maybe published since: the fetch budget is spent" if is_spent else ""
-    tail = f"{undecided}; {_again(known)}"
-    if found.reason is Reason.NO_KEYS:
-        text = f"{name}: {_age(known)}, is empty: is its URL right, has its client a signing key?{tail}"
-    elif found.reason is Reason.UNKNOWN_KID:
-        text = f"{name}: not in {_age(known)}{tail}"
-    else:
-        start, tail = f"{name}: ", f" ({_age(known)}{tail})"
-        room = _LENGTH - len(start) - len(tail) - (0 if known.failure is None else _FAILURE_LENGTH)
-        text = start + (_list(found.faults, room, "; ") or _cut(found.faults[0], room)) + tail
-    text += _failure(known, _LENGTH - len(text))
+    for length in _LENGTHS:  # what the last fetch met is worth more than the middle of a long name
+        text = _describe(found, kid, known, f"{undecided}; {_again(known)}", length)
+        failure = _failure(known, _LENGTH - len(text))
+        if failure or known.failure is None:
+            break
+    text += failure
     kids = _list(found.kids, _LENGTH - len(text) - len("; its kids: "))
     return f"{text}; its kids: {kids}" if kids else text
 
 
-def describe_unavailable(jwks_uri: str, cause: str, known: Known, *, is_spent: bool) -> str:
+def _describe(found: NoKey, kid: str | None, known: Known, tail: str, length: int) -> str:
+    name = "an assertion without kid" if kid is None else f"kid {shorten(quote(kid), length)}"
+    key_set = _key_set(known, length)
+    if found.reason is Reason.NO_KEYS:
+        return f"{name}: {key_set}, is empty: is its URL right, has its client a signing key?{tail}"
+    if found.reason is Reason.UNKNOWN_KID:
+        return f"{name}: not in {key_set}{tail}"
+    start, tail = f"{name}: ", f" ({key_set}{tail})"
+    room = _LENGTH - len(start) - len(tail) - (0 if known.failure is None else _FAILURE_LENGTH)
+    return start + (_list(found.faults, room, "; ") or _cut(found.faults[0], room)) + tail
+
+
+def describe_unavailable(cause: str, known: Known, *, is_spent: bool) -> str:
     """Say why there is no key set to decide with, when that was met, and when the next fetch may be tried.
 
     known: ``failed_at`` counts where ``failure`` is the cause; its other members but ``asked_at`` do always.
@@ -110,4 +126,4 @@ def describe_unavailable(jwks_uri: str, cause: str, known: Known, *, is_spent: b
         if is_spent:
             facts.append("the fetch budget is spent")
     facts.append(_again(known))
-    return f"{_cut(cause, _CAUSE_LENGTH)} ({'; '.join(facts)}; {quote(jwks_uri)[1:-1]})"
+    return f"{_cut(cause, _CAUSE_LENGTH)} ({'; '.join(facts)}; {_url(known.jwks_uri, _LENGTHS[0])})"

@@ -24,8 +24,8 @@ def unavailable(state: FetcherState[Any], jwks_uri: str, outcome: Outcome) -> Te
     elif is_spent and last is not None:
         cause = failure = last.detail
         failed_at = last.at.wall
-    known = _details.Known(now.wall, now.wall, wait, failure, failed_at)
-    detail = _details.describe_unavailable(jwks_uri, cause, known, is_spent=is_spent)
+    known = _details.Known(now.wall, now.wall, wait, jwks_uri, failure, failed_at)
+    detail = _details.describe_unavailable(cause, known, is_spent=is_spent)
     return TemporarilyUnavailable(Reason.JWKS_UNAVAILABLE, detail, wait or outcome.retry_after)
 
 
@@ -56,5 +56,5 @@ def _known(state: FetcherState[Any], jwks_uri: str, entry: Entry, wait: float) -
     now, last = state.now(), state.failure(jwks_uri)
     asked_at = now.wall - (now.clock - entry.fetched_at)
     if last is None:
-        return _details.Known(asked_at, now.wall, wait)
-    return _details.Known(asked_at, now.wall, wait, last.detail, last.at.wall)
+        return _details.Known(asked_at, now.wall, wait, jwks_uri)
+    return _details.Known(asked_at, now.wall, wait, jwks_uri, last.detail, last.at.wall)
