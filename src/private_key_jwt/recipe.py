@@ -47,7 +47,7 @@ __all__ = ["Check", "Verification", "VerifiedAssertion"]
 
 DescribeKeys = Callable[[RegisteredClient], str]
 
-_KID_LENGTH = 40
+_KID_LENGTH = 32  # of a detail that also holds the URL of the key set
 
 
 @dataclass(slots=True)  # not frozen: that costs 2 % of an accepted assertion, and nothing of ours keeps one
@@ -175,8 +175,8 @@ class Verification:
             known = f"; {describe_keys(client)}" if describe_keys else ""
             kid = shorten(quote(key.kid), _KID_LENGTH)
             return (
-                f"not signed by the client's {key.alg} key, kid {kid}: it was changed, or signed with a new key under"
-                f" the old kid (a new key wants a new kid){known}"
+                f"not signed by the {key.alg} key, kid {kid}: changed, or signed with a new key under the old kid (a"
+                f" new key wants a new kid){known}"
             )
 
         return InvalidClient(Reason.BAD_SIGNATURE, detail, "signature")

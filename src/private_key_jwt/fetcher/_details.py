@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .._core.jwk_set import NoKey
-from .._text import format_time, quote, shorten
+from .._text import format_time, one_line, quote, shorten
 from ..exceptions import Reason
 
 __all__ = ["Known", "describe_no_key", "describe_set", "describe_unavailable"]
@@ -19,7 +19,8 @@ _LENGTH = 300
 _CAUSE_LENGTH = 130
 _FAILURE_LENGTH = 80
 _LEAST = 30
-_LENGTHS = (64, 48, 28)  # of a kid and a URL: the longest at which everything fits
+_LENGTHS = ((64, 96), (48, 64), (28, 28))  # of a kid and a URL: the longest at which everything fits
+_URL_LENGTH = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def _key_set(known: Known, length: int) -> str:
 
 
 def _url(jwks_uri: str, length: int) -> str:
-    return shorten(quote(jwks_uri)[1:-1], length)
+    return shorten(one_line(jwks_uri), length)
 
 
 def _again(known: Known) -> str:
@@ -83,7 +84,7 @@ def _failure(known: Known, room: int) -> str:
 
 def describe_set(known: Known) -> str:
     """Say how old a set is, and when it is asked for again: for a key that is in it, and that did not sign."""
-    return f"{_key_set(known, _LENGTHS[1])}; {_again(known)}"
+    return f"{_key_set(known, _URL_LENGTH)}; {_again(known)}"
 
 
 def describe_no_key(found: NoKey, kid: str | None, known: Known, *, is_spent: bool) -> str:
@@ -92,8 +93,8 @@ def describe_no_key(found: NoKey, kid: str | None, known: Known, *, is_spent: bo
     is_spent: a newer set could not be asked for, since the fetch budget is spent.
     """
     undecided = ", maybe published since: the fetch budget is spent" if is_spent else ""
-    for length in _LENGTHS:  # what the last fetch met is worth more than the middle of a long name
-        text = _describe(found, kid, known, f"{undecided}; {_again(known)}", length)
+    for lengths in _LENGTHS:  # what the last fetch met is worth more than the middle of a long name
+        text = _describe(found, kid, known, f"{undecided}; {_again(known)}", *lengths)
         failure = _failure(known, _LENGTH - len(text))
         if failure or known.failure is None:
             break
@@ -102,9 +103,9 @@ def describe_no_key(found: NoKey, kid: str | None, known: Known, *, is_spent: bo
     return f"{text}; its kids: {kids}" if kids else text
 
 
-def _describe(found: NoKey, kid: str | None, known: Known, tail: str, length: int) -> str:
-    name = "an assertion without kid" if kid is None else f"kid {shorten(quote(kid), length)}"
-    key_set = _key_set(known, length)
+def _describe(found: NoKey, kid: str | None, known: Known, tail: str, kid_length: int, url_length: int) -> str:
+    name = "an assertion without kid" if kid is None else f"kid {shorten(quote(kid), kid_length)}"
+    key_set = _key_set(known, url_length)
     if found.reason is Reason.NO_KEYS:
         return f"{name}: {key_set}, is empty: is its URL right, has its client a signing key?{tail}"
     if found.reason is Reason.UNKNOWN_KID:
@@ -126,4 +127,4 @@ def describe_unavailable(cause: str, known: Known, *, is_spent: bool) -> str:
         if is_spent:
             facts.append("the fetch budget is spent")
     facts.append(_again(known))
-    return f"{_cut(cause, _CAUSE_LENGTH)} ({'; '.join(facts)}; {_url(known.jwks_uri, _LENGTHS[0])})"
+    return f"{_cut(cause, _CAUSE_LENGTH)} ({'; '.join(facts)}; {_url(known.jwks_uri, _URL_LENGTH)})"
