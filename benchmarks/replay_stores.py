@@ -62,6 +62,7 @@ from private_key_jwt.testing import RelyingParty
 
 CALLERS = (1, 4, 16)
 NOW = 1_700_000_000.0
+LIFETIME = 376  # seconds that a mark lives for an assertion of one minute
 
 Call = Callable[[bytes], object]
 
@@ -262,8 +263,18 @@ def in_threads(call: Any, callers: int, number: int) -> float:
     return run(call, callers, number)[0]
 
 
+def as_a_server_does(add: Any) -> Any:
+    """Call ``add`` with a clock that goes on, and expiries in whole seconds, as ``exp`` is: an index costs by these."""
+
+    def call(key: bytes) -> Any:
+        now = time.time()
+        return add(key, int(now) + LIFETIME, now)
+
+    return call
+
+
 def adds_of(store: Any) -> Any:
-    return lambda key: store.add(key, NOW + 90, NOW)
+    return as_a_server_does(store.add)
 
 
 @contextmanager
@@ -340,8 +351,8 @@ def sqlite_versions(directory: Path, other: Any) -> Iterator[list[Versions]]:
             """As an async verifier calls it."""
             add = getattr(store, "add_async", None)
             if add is not None:
-                return lambda key: add(key, NOW + 90, NOW)
-            return lambda key: asyncio.to_thread(store.add, key, NOW + 90, NOW)
+                return as_a_server_does(add)
+            return as_a_server_does(lambda *arguments: asyncio.to_thread(store.add, *arguments))
 
         yield [
             *(

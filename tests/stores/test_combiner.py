@@ -481,6 +481,28 @@ def test_a_task_that_waits_too_long_takes_nobody_down(engine: Engine) -> None:
     assert asyncio.run(run()) == [2, 6]
 
 
+def test_tasks_that_came_one_after_the_other_wait_for_as_long_each(engine: Engine) -> None:
+    async def run() -> list[float]:
+        combiner = AsyncCombiner(engine.run_async, timeout=0.2)
+        engine.free.clear()
+
+        async def waited(item: int, pause: float) -> float:
+            await asyncio.sleep(pause)
+            began = time.monotonic()
+            with pytest.raises(TimeoutError, match=r"busy for 0\.2 s"):
+                await combiner.submit(item)
+            return time.monotonic() - began
+
+        first = start(combiner, 1)
+        await asyncio.sleep(0)
+        waits = await asyncio.wait_for(asyncio.gather(*(waited(2 + n, 0.05 * n) for n in range(3))), WAIT)
+        engine.free.set()
+        await first[0]
+        return waits
+
+    assert all(0.19 <= wait < 2 for wait in asyncio.run(run()))
+
+
 def test_a_batch_of_tasks_that_hangs_holds_up_nobody_who_comes_after_its_time() -> None:
     hanging = asyncio.Event()
 

@@ -158,10 +158,15 @@ class Combiner(Generic[Item, Result]):
 
 
 class _Queue(Generic[Item, Result]):
-    """The calls of one event loop: those that wait, and the batch under way, if there is one."""
+    """The calls of one event loop: those that wait, and the batch under way, if there is one.
+
+    One timer is for all calls: it stands at the time of the oldest. (One for each costs as much as the rest of a call.)
+    """
 
     def __init__(self) -> None:
         self.waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
+        self._limited: deque[tuple[float, asyncio.Future[Result]]] = deque()  # and until when; the oldest first
+        self._is_timed = False  # the timer itself refers to its event loop, which then would live as long as the queue
         self.under_way: object | None = None
         self.overdue_at = 0.0
 
@@ -170,6 +175,30 @@ class _Queue(Generic[Item, Result]):
         self.under_way = mark = object()
         self.overdue_at = time.monotonic() + timeout
         return mark
+
+    def limit(self, future: asyncio.Future[Result], timeout: float) -> None:
+        """Have a call fail that has no result after ``timeout`` seconds, which are the same for all calls."""
+        loop = future.get_loop()
+        until = loop.time() + timeout
+        self._limited.append((until, future))
+        if not self._is_timed:
+            self._is_timed = True
+            loop.call_at(until, self._end_overdue, loop, timeout)
+
+    def drop_done(self) -> None:
+        """Let go of the oldest calls that are done."""
+        while self._limited and self._limited[0][1].done():
+            self._limited.popleft()
+
+    def _end_overdue(self, loop: asyncio.AbstractEventLoop, timeout: float) -> None:
+        now = loop.time()
+        self.drop_done()
+        while self._limited and self._limited[0][0] <= now:
+            self._limited[0][1].set_exception(_busy(timeout))
+            self.drop_done()
+        self._is_timed = bool(self._limited)
+        if self._is_timed:
+            loop.call_at(self._limited[0][0], self._end_overdue, loop, timeout)
 
     def take(self, number: int) -> list[tuple[Item, asyncio.Future[Result]]]:
         """Remove up to ``number`` calls that still wait."""
@@ -212,12 +241,11 @@ class AsyncCombiner(Generic[Item, Result]):
             return await self._run_alone(queue, item)
         future: asyncio.Future[Result] = loop.create_future()
         queue.waiting.append((item, future))
-        # `asyncio.timeout` costs four times as much.
-        timer = loop.call_later(self._timeout, _deliver, [(item, future)], [_busy(self._timeout)])
+        queue.limit(future, self._timeout)
         try:
             return await future
         finally:
-            timer.cancel()
+            queue.drop_done()
 
     async def _run_alone(self, queue: _Queue[Item, Result], item: Item) -> Result:
         mark = queue.begin(self._timeout)

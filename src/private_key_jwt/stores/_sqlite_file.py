@@ -22,6 +22,7 @@ Values = Mapping[str, Any]
 
 _OPEN_TIMEOUT = 5.0  # seconds, at start: several workers may create one file at once
 _NO_VALUES: Values = {}
+_BEGIN = "BEGIN IMMEDIATE"  # nobody else writes from here on
 
 
 class SQLiteSession:
@@ -40,6 +41,15 @@ class SQLiteSession:
     def change(self, statement: str, values: Values = _NO_VALUES) -> int:
         """Return how many rows were changed. Raises sqlite3.Error."""
         return self._execute(statement, values).rowcount
+
+    def change_for_each(self, statement: str, values: Sequence[Values]) -> int:
+        """Return how many rows were changed for all ``values``, in a transaction. Raises sqlite3.Error."""
+        return self._connection.executemany(statement, values).rowcount
+
+    def begin_again(self) -> None:
+        """Undo what this transaction did, and begin it again. Raises sqlite3.Error."""
+        self.change("ROLLBACK")
+        self.change(_BEGIN)
 
     def _execute(self, statement: str, values: Values) -> sqlite3.Cursor:
         # SQLite's own waiting backs off to 100 ms and more between two tries, so that under 8 writers one that is
@@ -87,7 +97,7 @@ class SQLiteFile:
         """Return ``work(session)``, which writes all or nothing, and into which nobody else writes."""
 
         def run(session: SQLiteSession) -> Result:
-            session.change("BEGIN IMMEDIATE")
+            session.change(_BEGIN)
             try:
                 result = work(session)
                 session.change("COMMIT")

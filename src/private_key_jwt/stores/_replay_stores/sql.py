@@ -22,6 +22,7 @@ __all__ = [
     "ENGINES",
     "Add",
     "AddResult",
+    "BulkSession",
     "MySQL",
     "PostgreSQL",
     "PurgeTurns",
@@ -89,6 +90,14 @@ class Session(Protocol):
         ...
 
 
+class BulkSession(Session, Protocol):
+    """A Session whose driver repeats a statement by itself, faster than we could."""
+
+    def change_for_each(self, statement: str, values: Sequence[Values]) -> int:
+        """Return how many rows were written for all ``values``."""
+        ...
+
+
 _UNDEFINED_TABLE = "42P01"  # PostgreSQL, appendix A
 _NO_SUCH_TABLE = 1146  # MariaDB and MySQL
 _DEADLOCK = 1213  # MariaDB and MySQL: the statement was rolled back for sure
@@ -140,6 +149,10 @@ _LIMITS = {
 def limit_statements(engine: str, cursor: Any, timeout: float) -> None:
     """Have the engine itself end every statement of a connection after ``timeout`` seconds, lock waits included."""
     _LIMITS[engine](cursor, timeout)
+
+
+def _values(add: Add) -> Values:
+    return {"key": add.key, "expires_at": add.expires_at, "now": add.now}
 
 
 def _clock_set_back(store: object, forgotten_until: float | None, now: float) -> TemporarilyUnavailable:
@@ -236,11 +249,17 @@ class SQLite(SQLEngine):
         " (SELECT {key} FROM {table} WHERE expires_at <= :until ORDER BY expires_at LIMIT {batch})",
     }
 
+    def add_all_new(self, session: BulkSession, adds: Sequence[Add]) -> bool:
+        """Write the marks of all adds; False when one of them was not written: then roll back, and ask ``add_all``.
+
+        Mostly all are new, and to ask for each what it wrote costs as much as to write it.
+        """
+        return session.change_for_each(self._sql["add"], [_values(add) for add in adds]) == len(adds)
+
     def _add(self, session: Session, store: object, add: Add) -> AddResult:
-        key, expires_at, now = add
-        if session.change(self._sql["add"], {"key": key, "expires_at": expires_at, "now": now}) == 1:
+        if session.change(self._sql["add"], _values(add)) == 1:
             return True
-        [(known, forgotten_until)] = session.fetch(self._sql["look"], {"key": key})
+        [(known, forgotten_until)] = session.fetch(self._sql["look"], {"key": add.key})
         return _not_written(store, add, known, forgotten_until)
 
     def _forget(self, session: Session, until: float) -> None:

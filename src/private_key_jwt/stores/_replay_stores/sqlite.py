@@ -10,7 +10,7 @@ import sqlite3
 from ..._validation import check_number
 from ...exceptions import TemporarilyUnavailable
 from .._combiner import AsyncCombiner, Combiner
-from .._sqlite_file import SQLiteFile, Synchronous
+from .._sqlite_file import SQLiteFile, SQLiteSession, Synchronous
 from .errors import store_unavailable
 from .sql import Add, AddResult, PurgeTurns, SQLite, check_table
 
@@ -91,12 +91,17 @@ class SQLiteReplayStore:
         raise result
 
     async def _add_all_in_thread(self, adds: list[Add]) -> list[AddResult]:
-        return await asyncio.to_thread(self._add_all, adds)
+        # `asyncio.to_thread` copies the context, which nothing here reads.
+        return await asyncio.get_running_loop().run_in_executor(None, self._add_all, adds)
 
     def _add_all(self, adds: list[Add]) -> list[AddResult]:
-        run = self._file.run if len(adds) == 1 else self._file.run_in_transaction
         try:
-            results = run(lambda session: self._sql.add_all(session, self, adds), self._timeout)
+            if len(adds) == 1:
+                results = self._file.run(lambda session: self._sql.add_all(session, self, adds), self._timeout)
+            else:
+                results = self._file.run_in_transaction(
+                    lambda session: self._add_together(session, adds), self._timeout
+                )
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
                 self._purge(adds[0].now)  # or it would stay full for ever
@@ -104,6 +109,12 @@ class SQLiteReplayStore:
         for _ in range([self._purge_turns.is_due() for _ in adds].count(True)):
             self._purge(adds[0].now)
         return results
+
+    def _add_together(self, session: SQLiteSession, adds: list[Add]) -> list[AddResult]:
+        if self._sql.add_all_new(session, adds):
+            return [True] * len(adds)
+        session.begin_again()
+        return self._sql.add_all(session, self, adds)
 
     def _failed(self, error: Exception) -> TemporarilyUnavailable:
         if isinstance(error, TemporarilyUnavailable):
