@@ -137,9 +137,28 @@ def _hs256(key: SigningKey, signing_input: bytes) -> bytes:
     return hmac.digest(pem, signing_input, "sha256")
 
 
-def _as(alg: str) -> Callable[[SigningKey, bytes], bytes]:
-    """The signature of another algorithm that the key fits."""
-    return lambda key, data: sign_as(alg, key.private_key, data)
+def _other_padding_alg(key: SigningKey) -> str:
+    return ("PS" if key.alg.startswith("RS") else "RS") + key.alg[2:]
+
+
+def _other_padding(key: SigningKey, signing_input: bytes) -> bytes:
+    return sign_as(_other_padding_alg(key), key.private_key, signing_input)
+
+
+def _alg_of_other_padding(signer: Signer) -> str:
+    return _signature(_other_padding, alg=_other_padding_alg(signer.current_key))(signer)
+
+
+def _trailing(key: SigningKey, signing_input: bytes) -> bytes:
+    # Bleichenbacher's forgery of 2006 (CVE-2006-4339) fills what stands behind the digest. Here the private key does.
+    rsa: Any = key.private_key
+    numbers = rsa.private_numbers()
+    n, size = numbers.public_numbers.n, rsa.key_size // 8
+    encoded = pow(int.from_bytes(key.sign_text(signing_input.decode("ascii"))), numbers.public_numbers.e, n)
+    digest_info = encoded.to_bytes(size).lstrip(b"\0\1\xff")
+    forged = (b"\0\1" + b"\xff" * 8 + b"\0" + digest_info).ljust(size, b"\0")
+    signature: int = pow(int.from_bytes(forged), numbers.d, n)
+    return signature.to_bytes(size)
 
 
 def _cut(key: SigningKey, signing_input: bytes) -> bytes:
@@ -176,6 +195,13 @@ def _numbers(change: Callable[[int, int, int], tuple[int, int]]) -> Callable[[Si
         return raw(key.private_key, *change(r, s, curve.n))
 
     return make
+
+
+def _order_added(key: SigningKey, signing_input: bytes) -> bytes:
+    # RFC 8032 §5.1.7 step 1: S is below the order, or each signature has a second spelling.
+    signature = key.sign_text(signing_input.decode("ascii"))
+    order = 2**252 + 27_742_317_777_372_353_535_851_937_790_883_648_493
+    return signature[:32] + (int.from_bytes(signature[32:], "little") + order).to_bytes(32, "little")
 
 
 def _other_bits(key: SigningKey) -> str:
@@ -322,17 +348,28 @@ _TABLE = (
 _SPARE_BITS = Defect("spare_bits", Reason.MALFORMED, "a spare bit of the last character is set", _text(_spare_bits))
 _OTHER_HASH = Defect("signature_hash", Reason.BAD_SIGNATURE, "made with another hash", _signature(_other_hash))
 
-_RS = (
+_RSA = (
     _SPARE_BITS,
     _OTHER_HASH,
-    Defect("alg_ps256", Reason.UNSUPPORTED_ALG, "PS256, correctly signed", _signature(_as("PS256"), alg="PS256")),
-    Defect("signature_ps256", Reason.BAD_SIGNATURE, "a PS256 signature under another name", _signature(_as("PS256"))),
+    Defect("alg_padding", Reason.UNSUPPORTED_ALG, "PS for RS, or back, correctly signed", _alg_of_other_padding),
+    Defect(
+        "signature_padding",
+        Reason.BAD_SIGNATURE,
+        "PS for RS, or back, under its own name",
+        _signature(_other_padding),
+    ),
+)
+_RS = (
+    *_RSA,
+    Defect(
+        "signature_trailing",
+        Reason.BAD_SIGNATURE,
+        "octets behind the digest in place of padding",
+        _signature(_trailing),
+    ),
 )
 _PS = (
-    _SPARE_BITS,
-    _OTHER_HASH,
-    Defect("alg_rs256", Reason.UNSUPPORTED_ALG, "RS256, correctly signed", _signature(_as("RS256"), alg="RS256")),
-    Defect("signature_rs256", Reason.BAD_SIGNATURE, "an RS256 signature under another name", _signature(_as("RS256"))),
+    *_RSA,
     Defect("signature_no_salt", Reason.BAD_SIGNATURE, "PSS without a salt", _signature(_salt(0))),
     Defect("signature_salt_20", Reason.BAD_SIGNATURE, "PSS with a salt of 20 octets", _signature(_salt(20))),
     Defect("signature_mgf1", Reason.BAD_SIGNATURE, "PSS whose MGF1 has another hash", _signature(_mgf1)),
@@ -351,7 +388,15 @@ _FAMILIES = {
     "PS": _PS,
     "ES256": (_SPARE_BITS, *_ES),
     "ES": _ES,  # 96 and 132 octets leave no bits to spare
-    "Ed": (_SPARE_BITS,),
+    "Ed": (
+        _SPARE_BITS,
+        Defect(
+            "signature_s_order",
+            Reason.BAD_SIGNATURE,
+            "the order added to S: a second spelling",
+            _signature(_order_added),
+        ),
+    ),
 }
 
 

@@ -34,6 +34,11 @@ def _other_alg(key: SigningKey) -> dict[str, Any]:
     return {"alg": others[key.alg[:2]]}
 
 
+def _other_curve(key: SigningKey) -> dict[str, Any]:
+    other = SigningKey.generate(alg="ES384" if key.alg == "ES256" else "ES256").public_jwk()
+    return {name: other[name] for name in ("crv", "x", "y")}
+
+
 def _prime(key: SigningKey) -> dict[str, Any]:
     # The prime of the curve in place of x: what is congruent to it is smaller, and a second spelling.
     curve = CURVES[key.public_jwk()["crv"]]
@@ -64,12 +69,14 @@ _RSA = (
 )
 _EC = (
     KeyDefect("key_wrong_curve", "crv names another curve", _to(crv="secp256k1")),
+    KeyDefect("key_of_another_curve", "a point of another curve that can sign", _other_curve),
     KeyDefect("key_above_p", "a coordinate is the prime of the curve", _prime),
     KeyDefect("key_off_curve", "x and y are no point of the curve", _another_y),
     KeyDefect("key_short_coordinate", "a coordinate has too few octets", _short_x),
 )
 _OKP = (
     KeyDefect("key_wrong_curve", "crv names another curve", _to(crv="Ed448")),
+    KeyDefect("key_for_agreement", "crv is X25519, which signs nothing", _to(crv="X25519")),
     KeyDefect("key_small_order", "the point of order 1: anybody can sign", _to(x=compact(b"\1" + bytes(31)))),
     KeyDefect("key_off_curve", "x is no point of the curve", _to(x=compact(b"\2" + bytes(31)))),
     KeyDefect("key_above_p", "y is the prime of the curve", _to(x=compact((2**255 - 19).to_bytes(32, "little")))),
