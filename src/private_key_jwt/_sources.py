@@ -52,7 +52,14 @@ AsyncClients = Clients | Callable[[str], Awaitable[Found]]
 
 
 class KeySource(Protocol):
-    """Where the keys of clients that publish them come from: a JWKSFetcher, or an object of your own."""
+    """Where the keys of clients that publish them come from: a JWKSFetcher, or an object of your own.
+
+        source: KeySource = JWKSFetcher(JWKSPolicy(ttl=60))
+        verifier = ClientAssertionVerifier(..., fetcher=source)
+        key = source.get_key(client, "RS256", kid)  # what the verifier asks for
+
+    Any object that has this one method is one.
+    """
 
     def get_key(self, client: RegisteredClient, alg: str, kid: str | None) -> VerificationKey:
         """Return the one key of ``client`` for an assertion header.
@@ -64,7 +71,14 @@ class KeySource(Protocol):
 
 
 class AsyncKeySource(Protocol):
-    """KeySource, awaited."""
+    """KeySource, awaited.
+
+        source: AsyncKeySource = AsyncJWKSFetcher(JWKSPolicy(ttl=60))
+        verifier = AsyncClientAssertionVerifier(..., fetcher=source)
+        key = await source.get_key(client, "RS256", kid)  # what the verifier asks for
+
+    An AsyncClientAssertionVerifier takes a KeySource, too.
+    """
 
     async def get_key(self, client: RegisteredClient, alg: str, kid: str | None) -> VerificationKey:
         """See KeySource.get_key."""

@@ -54,7 +54,16 @@ logger = logging.getLogger("private_key_jwt")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssertionAccepted:
-    """A client is authenticated. ``audience`` is the accepted value that matched, ``alg`` that of the header."""
+    """A client is authenticated.
+
+        if isinstance(event, AssertionAccepted):
+            accepted[event.client_id] += 1
+
+    kid, alg: of the header.
+    jti_hash: the key of the replay mark, in hexadecimal.
+    audience: the accepted value that matched.
+    duration: seconds that the verification took.
+    """
 
     client_id: str
     kid: str | None
@@ -66,7 +75,13 @@ class AssertionAccepted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssertionRefused:
-    """Nobody is authenticated. One event for each refusal, wherever it fell.
+    """Nobody is authenticated.
+
+        if isinstance(event, AssertionRefused):
+            refused[event.reason] += 1
+            log.warning("%s was refused: %s", event.client_id, event.detail)
+
+    One event for each refusal, wherever it fell.
 
     reason: for programs. ``check`` is the line of the recipe that refused, ``detail`` what was expected, what came, and
         what to do.
@@ -86,7 +101,15 @@ class AssertionRefused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeysFetched:
-    """A JWK Set was fetched. ``usable`` of its ``members`` are keys that can be used."""
+    """A JWK Set was fetched.
+
+        if isinstance(event, KeysFetched) and event.usable < event.members:
+            alert(f"{event.jwks_uri}: {event.members - event.usable} keys cannot be used")
+
+    members: how many members the set has.
+    usable: how many of them are keys that can be used.
+    duration: seconds that the fetch took.
+    """
 
     jwks_uri: str
     members: int
@@ -96,7 +119,14 @@ class KeysFetched:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchFailed:
-    """A JWK Set was asked for and did not come. ``detail`` says why, escaped."""
+    """A JWK Set was asked for and did not come.
+
+        if isinstance(event, FetchFailed):
+            alert(f"{event.jwks_uri}: {event.detail}")
+
+    detail: why, escaped.
+    duration: seconds until it failed.
+    """
 
     jwks_uri: str
     detail: str
@@ -105,7 +135,15 @@ class FetchFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchBudgetSpent:
-    """No fetch is allowed for ``retry_after`` seconds. Reported once for each time that the budget is spent."""
+    """No fetch is allowed for a while: ``fetch_limit`` fetches were made within ``fetch_window``.
+
+        if isinstance(event, FetchBudgetSpent):
+            alert(f"{event.jwks_uri} is not fetched again for {event.retry_after:.0f} s")
+
+    Reported once for each time that the budget is spent.
+
+    retry_after: seconds until the next fetch is allowed.
+    """
 
     jwks_uri: str
     retry_after: float
@@ -113,7 +151,13 @@ class FetchBudgetSpent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StaleKeysServed:
-    """A fetch failed, and keys past their ttl are used (``stale_if_error``). ``age`` is in seconds."""
+    """A fetch failed, and keys past their ttl are used (``JWKSPolicy.stale_if_error``).
+
+        if isinstance(event, StaleKeysServed):
+            alert(f"{event.jwks_uri} fails, and its keys are {event.age:.0f} s old")
+
+    age: seconds since the set was asked for.
+    """
 
     jwks_uri: str
     age: float
@@ -121,7 +165,13 @@ class StaleKeysServed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyAdded:
-    """A set that was known has a usable key that it had not."""
+    """A set that was known has a usable key that it had not.
+
+        if isinstance(event, KeyAdded):
+            audit("added", event.jwks_uri, event.kid)
+
+    The first fetch of a set adds none.
+    """
 
     jwks_uri: str
     kid: str | None
@@ -129,7 +179,13 @@ class KeyAdded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyRemoved:
-    """A set that was known has lost a usable key: it is refused from now on."""
+    """A set that was known has lost a usable key: it is refused from now on.
+
+        if isinstance(event, KeyRemoved):
+            audit("removed", event.jwks_uri, event.kid)
+
+    After a rotation that is the old key, at the end of its grace window.
+    """
 
     jwks_uri: str
     kid: str | None
@@ -137,9 +193,13 @@ class KeyRemoved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeySkipped:
-    """A member of a JWK Set cannot be used, and the others can. ``jwks_uri`` is None for keys by value.
+    """A member of a JWK Set cannot be used, and the others can.
 
-    ``fault`` says what is wrong with it, escaped.
+        if isinstance(event, KeySkipped):
+            alert(f"key {event.kid} at {event.jwks_uri}: {event.fault}")
+
+    jwks_uri: None for keys by value.
+    fault: what is wrong with the member, escaped.
     """
 
     jwks_uri: str | None
@@ -149,7 +209,13 @@ class KeySkipped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeySetEvicted:
-    """A JWK Set that was still fresh (``age`` seconds) made room for another: raise ``max_key_sets``."""
+    """A JWK Set that was still fresh made room for another.
+
+        if isinstance(event, KeySetEvicted):
+            alert(f"raise max_key_sets: {event.jwks_uri} is fetched anew after {event.age:.0f} s")
+
+    age: seconds since the set was asked for.
+    """
 
     jwks_uri: str
     age: float
@@ -157,7 +223,13 @@ class KeySetEvicted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistrationRefused:
-    """A client must not be registered as it is described: its requests are refused. ``detail`` says why."""
+    """A client must not be registered as it is described: its requests are refused.
+
+        if isinstance(event, RegistrationRefused):
+            page(f"correct the registration of {event.client_id}: {event.detail}")
+
+    Reported for what a ``clients`` function gives; clients that are known at the start are refused at the start.
+    """
 
     client_id: str
     detail: str
@@ -165,7 +237,14 @@ class RegistrationRefused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreUnfit:
-    """A store cannot keep its promise as it is set up. ``detail`` says why, and what to do."""
+    """A store cannot keep its promise as it is set up.
+
+        if isinstance(event, StoreUnfit):
+            page(f"{event.store}: {event.detail}")
+
+    store: the name of its class.
+    detail: why, and what to do.
+    """
 
     store: str
     detail: str
@@ -175,7 +254,10 @@ class StoreUnfit:
 class StoreFailed:
     """A store of yours failed: the replay store (the assertion was refused) or the cache (a fetch was spent).
 
-    ``error`` is what it raised, escaped, or what was wrong with what it returned.
+        if isinstance(event, StoreFailed) and event.store == "replay_store":
+            page(f"nobody is let in: {event.error}")
+
+    error: what it raised, escaped, or what was wrong with its reply.
     """
 
     store: Literal["replay_store", "jwks_cache"]

@@ -34,7 +34,13 @@ _DETAIL_LENGTH = 300
 
 
 class Reason(StrEnum):
-    """Why a client was not authenticated. Stable: log it, count it, alert on it."""
+    """Why a client was not authenticated.
+
+        if error.reason is Reason.REPLAYED:  # or == "replayed"
+            alert(f"an assertion was used twice: {error.detail}")
+
+    Stable: log it, count it, alert on it. ``private_key_jwt.runbook`` says what to do about each.
+    """
 
     # InvalidClient: the assertion, or the client that sent it.
     MALFORMED = "malformed"
@@ -68,7 +74,13 @@ class Reason(StrEnum):
 
 
 class ErrorResponse(NamedTuple):
-    """What to send: the HTTP status, the header fields, and the members of the JSON body (RFC 6749 §5.2)."""
+    """What to send: the HTTP status, the header fields, and the members of the JSON body (RFC 6749 §5.2).
+
+        status, headers, body = error.to_response()
+        send(status, {"Content-Type": "application/json", **headers}, json.dumps(body))
+
+    It names no reason.
+    """
 
     status: int
     headers: dict[str, str]
@@ -80,20 +92,42 @@ Detail = str | Callable[[], str]
 
 
 class PrivateKeyJWTError(Exception):
-    """The base of every error of this library."""
+    """The base of every error of this library.
+
+        try: portal.revoke_sessions(sub="u-1")
+        except PrivateKeyJWTError as error:
+            log.error("%s", error)
+
+    Arguments that are wrong in a call of the back channel are a ValueError.
+    """
 
 
 class ConfigurationError(PrivateKeyJWTError):
-    """A setting is wrong; the text names it. A verifier never raises it for a request."""
+    """A setting is wrong; the text names it.
+
+        try: policy = AssertionPolicy(audience="https://op.example.com", leeway=900)
+        except ConfigurationError as error:
+            log.critical("%s", error)  # leeway must be ...
+
+    It is raised at the start: a verifier never raises it for a request.
+    """
 
 
 class AuthenticationError(PrivateKeyJWTError):
     """A client was not authenticated; nothing may be issued.
 
-    ``reason`` is for programs. ``detail`` is for the log of the operator: what was expected and what came,
-    escaped, at most 300 characters, never the assertion. ``check`` names the line of the recipe that
-    refused (see ``private-key-jwt explain``), where one did. None of the three may go on the wire.
-    ``is_reported``: whether it has been handed to the reporter, which happens once.
+        try: verified = verifier.authenticate(form, authorization)
+        except AuthenticationError as error:
+            send(*error.to_response())
+
+    reason: for programs.
+    detail: for the log of the operator: what was expected and what came, escaped, at most 300 characters, never the
+        assertion.
+    check: the line of the recipe that refused (see ``private-key-jwt explain``), where one did.
+
+    is_reported: whether it has been handed to the reporter, which happens once.
+
+    Neither reason nor detail nor check may go on the wire.
     """
 
     is_reported = False
@@ -136,7 +170,11 @@ class AuthenticationError(PrivateKeyJWTError):
 class InvalidClient(AuthenticationError):
     """The assertion does not authenticate a client (RFC 7523 §3.2: ``invalid_client``; HTTP 401).
 
-    ``scheme`` is that of an ``Authorization`` header which the client tried in place of an assertion, if it did.
+        try: verified = verifier.authenticate(form, authorization)
+        except InvalidClient as error:
+            log.warning("%s, at check %s: %s", error.reason, error.check, error.detail)
+
+    scheme: that of an ``Authorization`` header which the client tried in place of an assertion, if it did.
     """
 
     _status = 401
@@ -166,7 +204,14 @@ class InvalidClient(AuthenticationError):
 
 
 class InvalidRequest(AuthenticationError):
-    """The token request is malformed around its assertion (RFC 6749 §5.2: ``invalid_request``; HTTP 400)."""
+    """The token request is malformed around its assertion (RFC 6749 §5.2: ``invalid_request``; HTTP 400).
+
+        try: verified = verifier.authenticate(form, authorization)
+        except InvalidRequest as error:
+            log.warning("%s", error.detail)  # such as a parameter that came twice
+
+    Its ``reason`` is always ``invalid_request``.
+    """
 
     _status = 400
     _body: ClassVar[dict[str, str]] = {
@@ -185,9 +230,15 @@ UNDECIDED = {
 
 
 class TemporarilyUnavailable(AuthenticationError):
-    """We could not decide: keys or a store could not answer (HTTP 503). The client may try again.
+    """We could not decide: keys or a store could not answer (HTTP 503).
 
-    ``retry_after`` is the number of seconds to wait that the response names, rounded up.
+        try: verified = verifier.authenticate(form, authorization)
+        except TemporarilyUnavailable as error:
+            page(f"{error.reason}: {error.detail}")
+
+    The client may try again.
+
+    retry_after: the seconds to wait that the response names, rounded up.
     """
 
     _status = 503

@@ -38,6 +38,10 @@ _HOST_NAME = re.compile(r"(?=.*[a-z])[a-z0-9._-]{0,252}[a-z0-9_-]")
 class AssertionPolicy:
     """What a client assertion must satisfy (RFC 7523 §3, OpenID Connect Core §9).
 
+        policy = AssertionPolicy(audience="https://op.example.com")
+        older = AssertionPolicy(audience=[issuer, token_endpoint], audience_rule="all")
+        verifier = ClientAssertionVerifier(..., policy=policy)
+
     audience: the values of ``aud`` that name this server: its issuer, and only for clients that cannot
         send that, the URL of its token endpoint. Compared code point for code point (RFC 3986 §6.2.1).
         It has no default and is never taken from a request.
@@ -94,7 +98,11 @@ def _audience(value: object) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JWKSPolicy:
-    """How published JWK Sets are fetched and kept. Times are in seconds.
+    """How published JWK Sets are fetched and kept.
+
+        fetcher = JWKSFetcher(JWKSPolicy(ttl=60, allow_private_hosts=["idp.internal"]))
+
+    Times are in seconds.
 
     ttl: how long a fetched set is used (1 to 86,400), counted from the moment it was asked for. It is also
         how long a key that has left the set may still be accepted.

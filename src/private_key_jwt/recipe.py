@@ -83,7 +83,13 @@ class VerifiedAssertion:
 
 
 class Verification:
-    """One assertion on its way through the recipe. Holds what each stage found, for the next one and for reports.
+    """One assertion on its way through the recipe.
+
+        work = Verification(policy)
+        work.read(client_assertion, None)             # who sent it: work.client_id
+        work.check_claims(client, time.time())        # and so on, stage by stage
+
+    It holds what each stage found, for the next one and for reports.
 
     policy: what the assertion must satisfy, unless its client has a policy of its own.
 

@@ -439,7 +439,14 @@ class AsyncClientAssertionVerifier(_Verifier):
 
 
 class AsyncPendingAssertion:
-    """PendingAssertion, awaited: not used up yet, and authenticates nobody yet."""
+    """PendingAssertion, awaited: not used up yet, and authenticates nobody yet.
+
+        pending = await verifier.begin(client_assertion)
+        check_dpop_proof(request, pending.client_id)
+        verified = await pending.consume()
+
+    Whatever is raised before ``consume`` leaves the assertion as it was: the client may send it again.
+    """
 
     __slots__ = ("_begun", "_consume", "_work")
 

@@ -74,7 +74,7 @@ class _Choice(NamedTuple):
 class KeySet:
     """The keys of one document, ready to be found by kid.
 
-        keys = loads_key_set(body, max_keys=64)
+        keys = fetcher.refresh(client.jwks_uri)
         found = keys.find("RS256", kid, client.signing_algs)    # a VerificationKey, or a NoKey that says why
         [(member.kid, member.fault) for member in keys.members]
 

@@ -64,7 +64,13 @@ _ASCII_CHARSETS = re.compile(
 
 
 class EncodedResponse(NamedTuple):
-    """A response as it is sent: the HTTP status, the header fields, and the bytes of the JSON body."""
+    """A response as it is sent: the HTTP status, the header fields, and the bytes of the JSON body.
+
+        status, headers, body = encode_error(error)
+        start_response(f"{status} {HTTPStatus(status).phrase}", list(headers.items()))
+
+    For a framework that has no integration here.
+    """
 
     status: int
     headers: dict[str, str]
@@ -132,6 +138,10 @@ def unreadable(error: Exception) -> InvalidRequest:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRequest:
     """A token request, or another that authenticates its client in the same way, before its body is read.
+
+        request = TokenRequest.from_wsgi(environ)
+        form = request.form(request.read(environ["wsgi.input"]))
+        verified = verifier.authenticate(form, request.authorization)
 
     method: the HTTP method. Only the body of a POST is a form (RFC 6749 §3.2).
     query: what follows the ``?`` of the URL, still encoded.

@@ -1,6 +1,6 @@
 """The Django app of the integrations: with it ``manage.py check`` compares settings before a client does.
 
-    INSTALLED_APPS = [..., "private_key_jwt.integrations"]
+    INSTALLED_APPS += ["private_key_jwt.integrations"]
 
 It has no models, and nothing else needs it.
 """
@@ -17,7 +17,12 @@ __all__ = ["IntegrationsConfig"]
 
 
 class IntegrationsConfig(AppConfig):  # type: ignore[misc]  # Django is untyped
-    """Registers the checks of what is installed beside it."""
+    """Registers the checks of what is installed beside it.
+
+        INSTALLED_APPS += ["private_key_jwt.integrations"]
+
+    What they find is shown by ``manage.py check``, and at the start of ``runserver``.
+    """
 
     name = "private_key_jwt.integrations"
     label = "private_key_jwt_integrations"

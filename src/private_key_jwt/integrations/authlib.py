@@ -99,7 +99,14 @@ def register_private_key_jwt(
 
 
 class ClientNotAuthenticated(OAuth2Error):  # type: ignore[misc]  # Authlib is untyped
-    """An AuthenticationError (its ``__cause__``) as Authlib's endpoints send errors: the constant response."""
+    """An AuthenticationError (its ``__cause__``) as Authlib's endpoints send errors: the constant response.
+
+        try: client = server.authenticate_client(request, ["private_key_jwt"])
+        except ClientNotAuthenticated as error:
+            log.warning("%s", error.__cause__)
+
+    Raised inside of Authlib's endpoints, which send it. Called, it gives what is to be sent.
+    """
 
     def __init__(self, error: AuthenticationError) -> None:
         body = error.to_response().body

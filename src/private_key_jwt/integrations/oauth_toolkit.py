@@ -7,7 +7,7 @@
         "OAUTH2_VALIDATOR_CLASS": "project.oauth.Validator",
         "OIDC_ISS_ENDPOINT": "https://op.example.com",  # the issuer of the metadata: the policy's audience
     }
-    MIDDLEWARE = [..., "private_key_jwt.integrations.oauth_toolkit.ClientAssertionMiddleware"]
+    MIDDLEWARE += ["private_key_jwt.integrations.oauth_toolkit.ClientAssertionMiddleware"]
 
 ``clients`` may as well be a list, a mapping or a function of your own, with the toolkit's default Application model:
 what the verifier knows is registered for the method, and needs an application of the same ``client_id`` only.
@@ -117,7 +117,14 @@ def refusal(request: Any) -> AuthenticationError | None:
 
 
 class ClientNotAuthenticated(OAuth2Error):
-    """An AuthenticationError (its ``__cause__``) as oauthlib's endpoints send errors: the constant response."""
+    """An AuthenticationError (its ``__cause__``) as oauthlib's endpoints send errors: the constant response.
+
+        try: validator.authenticate_client(request)
+        except ClientNotAuthenticated as error:
+            log.warning("%s", error.__cause__)
+
+    Raised inside of oauthlib's endpoints, which send it.
+    """
 
     def __init__(self, error: AuthenticationError) -> None:
         body = error.to_response().body
@@ -269,7 +276,7 @@ def _read(request: Any) -> Parts:
 class ClientAssertionMiddleware(MiddlewareMixin):
     """Reads the requests of the toolkit's endpoints as they came, and sends the response to those that are refused.
 
-        MIDDLEWARE = [..., "private_key_jwt.integrations.oauth_toolkit.ClientAssertionMiddleware"]
+        MIDDLEWARE += ["private_key_jwt.integrations.oauth_toolkit.ClientAssertionMiddleware"]
 
     max_body: bytes over which a body is refused: override it in a subclass.
 

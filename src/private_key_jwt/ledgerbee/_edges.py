@@ -75,7 +75,6 @@ class PortalSSO:
     """LedgerBee's back channel: mint a handoff, provision a customer, revoke sessions.
 
         with PortalSSO(api_key=key) as portal:
-            jane = Membership(customer_id, Role.USER)
             handoff = portal.mint_handoff(sub="u-1", email="jane@example.com", memberships=[jane])
             url = handoff.redeem_url("acme.portal-api.ledgerbee.com")  # redirect the browser there, within 60 seconds
 
@@ -221,7 +220,6 @@ class AsyncPortalSSO:
     """LedgerBee's back channel, awaited: see ``PortalSSO``.
 
         async with AsyncPortalSSO(api_key=key) as portal:
-            jane = Membership(customer_id, Role.USER)
             handoff = await portal.mint_handoff(sub="u-1", email="jane@example.com", memberships=[jane])
             url = handoff.redeem_url("acme.portal-api.ledgerbee.com")  # redirect the browser there, within 60 seconds
 

@@ -15,6 +15,10 @@ _DETAIL_LENGTH = 300
 class PortalSSOError(PrivateKeyJWTError):
     """A call over the back channel brought no usable response.
 
+        try: portal.revoke_sessions(sub="u-1")
+        except PortalSSOError as error:
+            alert(f"{error.detail}; done all the same: {error.may_have_happened}")
+
     status: the HTTP status of the last response; None when there was none.
     code: LedgerBee's code, such as ``CUSTOMER_NOT_FOUND``; None when the response has none.
     detail: what was expected and what came, for your log: one line of ASCII, at most 300 characters, never

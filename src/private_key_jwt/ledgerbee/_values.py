@@ -21,7 +21,13 @@ _PORTAL_API_HOST = re.compile(
 
 
 class Role(StrEnum):
-    """What a member may do in the portal organization of a customer."""
+    """What a member may do in the portal organization of a customer.
+
+        jane = Membership(customer_id, Role.BILLING_ADMIN)
+        done = portal.provision(email="jane@example.com", customer=customer, role=Role.ADMIN)
+
+    The first member of an organization is OWNER, whatever was asked for.
+    """
 
     OWNER = "OWNER"
     ADMIN = "ADMIN"
@@ -58,6 +64,9 @@ def check_host(host: object) -> str:
 class Membership:
     """A customer of LedgerBee's that a user may act for, and the user's role there.
 
+        jane = Membership(done.customer_id, Role.USER)
+        handoff = portal.mint_handoff(sub="u-1", email="jane@example.com", memberships=[jane])
+
     customer_id: LedgerBee's id of the customer (``Provisioned.customer_id``), one of your tenant's.
     role: the first member of an organization becomes OWNER regardless.
 
@@ -75,6 +84,9 @@ class Membership:
 @dataclass(frozen=True, slots=True)
 class Handoff:
     """A single-use reference, usable until ``expires_at``: 60 seconds after it was minted.
+
+        handoff = portal.mint_handoff(sub="u-1", email="jane@example.com", memberships=[jane])
+        redirect(handoff.redeem_url("acme.portal-api.ledgerbee.com"))
 
     ref: it opens a portal session for whoever presents it first: keep it out of logs. It is not in the repr.
     expires_at: an aware datetime.
@@ -98,6 +110,9 @@ class Handoff:
 @dataclass(frozen=True, slots=True)
 class Provisioned:
     """What LedgerBee made or found for a provision call.
+
+        done = portal.provision(email="jane@example.com", customer=customer)
+        jane = Membership(done.customer_id, done.role)
 
     customer_id: the customer's id, for ``Membership``.
     customer_created: whether this request made the customer. It proves nothing after a retry: the first

@@ -9,7 +9,13 @@ from ..policy import JWKSPolicy
 
 
 class ReplayStore(Protocol):
-    """Remembers keys until they expire. Verifiers that share an audience share one store.
+    """Remembers keys until they expire.
+
+        store: ReplayStore = MemoryReplayStore()
+        store.add(key, expires_at=now + 600, now=now)  # True: nobody was before this one
+        store.add(key, expires_at=now + 600, now=now)  # False, until expires_at
+
+    Verifiers that share an audience share one store.
 
     ``expires_at`` is not the assertion's ``exp``: it is so much later that each mark outlives what any policy and any
     host could accept. ``private_key_jwt.testing.ReplayStoreContract`` tests a store of your own.
@@ -26,7 +32,14 @@ class ReplayStore(Protocol):
 
 
 class AsyncReplayStore(Protocol):
-    """ReplayStore, awaited."""
+    """ReplayStore, awaited.
+
+        class MyStore:
+            async def add(self, key: bytes, expires_at: float, now: float) -> bool:
+                return await engine.set_if_absent(key, until=expires_at)
+
+    An AsyncClientAssertionVerifier takes a ReplayStore, too.
+    """
 
     async def add(self, key: bytes, expires_at: float, now: float) -> bool:
         """See ReplayStore.add."""
@@ -35,14 +48,27 @@ class AsyncReplayStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class JWKSDocument:
-    """A JWK Set as published (bytes of JSON), and when it was asked for (monotonic seconds of this process)."""
+    """A JWK Set as published (bytes of JSON), and when it was asked for (monotonic seconds of this process).
+
+        document = cache.get(jwks_uri, now)
+        keys = json.loads(document.body)["keys"]
+        age = now - document.fetched_at
+
+    What a cache keeps. Nothing of it has been checked.
+    """
 
     body: bytes
     fetched_at: float
 
 
 class JWKSCache(Protocol):
-    """Documents by ``jwks_uri``, for a fetcher; what several processes share saves each of them a fetch.
+    """Documents by ``jwks_uri``, for a fetcher.
+
+        cache: JWKSCache = MemoryJWKSCache()
+        fetcher = JWKSFetcher(cache=cache)
+        cache.get(jwks_uri, now)  # None, until the fetcher has put a document there
+
+    What several processes share saves each of them a fetch.
 
     It is trusted: who can write to it can add keys to a client. It may lose what it was given at any time,
     and an error of it costs a fetch and no more: the fetcher then works on its own. ``now`` and
@@ -64,7 +90,13 @@ class JWKSCache(Protocol):
 
 
 class AsyncJWKSCache(Protocol):
-    """JWKSCache, awaited."""
+    """JWKSCache, awaited.
+
+        cache: AsyncJWKSCache = AsyncRedisJWKSCache.from_url("rediss://op:secret@redis.internal:6379/1")
+        fetcher = AsyncJWKSFetcher(cache=cache)
+
+    An AsyncJWKSFetcher takes a JWKSCache, too.
+    """
 
     async def get(self, jwks_uri: str, now: float) -> JWKSDocument | None:
         """See JWKSCache.get."""

@@ -8,6 +8,10 @@ import time
 class Clock:
     """A settable clock: calling it gives its time in seconds.
 
+        clock = Clock()
+        verifier = ClientAssertionVerifier(..., clock=clock)
+        clock.advance(90)  # what LedgerBee signed before has expired
+
     now: seconds since the epoch; the real time, cut to a whole second, unless given.
 
     It serves as the wall clock of a verifier and as the monotonic clock of a fetcher, or as both at once.

@@ -110,7 +110,14 @@ class _Contract:
 
 
 class ReplayStoreContract(_Contract):
-    """The contract of ReplayStore and AsyncReplayStore."""
+    """The contract of ReplayStore and AsyncReplayStore.
+
+        class TestMyStore(ReplayStoreContract):
+            def open_store(self):
+                return MyStore("marks.db")
+
+    pytest runs all of its tests for your store. The other hooks say what they are for, and what switches them off.
+    """
 
     shared = True
     """Whether several processes can share it."""
@@ -308,7 +315,14 @@ URI = "https://op.example/{}/jwks.json"
 
 
 class JWKSCacheContract(_Contract):
-    """The contract of JWKSCache and AsyncJWKSCache."""
+    """The contract of JWKSCache and AsyncJWKSCache.
+
+        class TestMyCache(JWKSCacheContract):
+            def open_cache(self):
+                return MyCache("documents.db")
+
+    pytest runs all of its tests for your cache. ``break_cache`` says what it is for, and what switches it off.
+    """
 
     shared = True
     """Whether several processes can share it; what nobody shares grants every claim."""

@@ -23,6 +23,10 @@ Make = Callable[[Signer], str]
 class Defect:
     """One mistake in an otherwise valid assertion.
 
+        for defect in defects_of(tenant.alg).values():
+            with pytest.raises(InvalidClient, match=defect.reason):
+                verifier.verify(defect.make(tenant))
+
     reason: what a verifier must answer when the tenant is registered by ``Tenant.client``, its key is known,
         and the policy is an AssertionPolicy of the tenant's audience with every default.
     make: make such an assertion of a tenant, a new one each time.

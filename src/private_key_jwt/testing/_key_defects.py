@@ -15,7 +15,13 @@ Edit = Callable[[SigningKey], Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class KeyDefect:
-    """One mistake in a published JWK; whatever names that key is refused as ``unusable_key``.
+    """One mistake in a published JWK.
+
+        for name, defect in key_defects_of(tenant.alg).items():
+            tenant.break_key(name)
+            print(f"{defect.description}: {tenant.document()}")
+
+    Whatever names that key is refused as ``unusable_key``.
 
     changes: make the members that are changed or added, of the key that is published.
     """

@@ -42,7 +42,15 @@ def invalid(text: str) -> Refused:
 
 @dataclass(frozen=True, slots=True)
 class PortalMembership:
-    """A user's place in the portal organization of one customer."""
+    """A user's place in the portal organization of one customer.
+
+        [user] = tenant.portal.users
+        [member] = user.memberships
+        tenant.portal.customers[member.customer_id]
+
+    id: of the membership.
+    role: what the user may do there.
+    """
 
     id: str
     customer_id: str
@@ -51,7 +59,14 @@ class PortalMembership:
 
 @dataclass(frozen=True, slots=True)
 class PortalUser:
-    """A portal user as it stands now. ``sub`` is None until a first login has linked it."""
+    """A portal user as it stands now.
+
+        [user] = tenant.portal.users
+        user.sub                     # None until a first login has linked it
+        tenant.portal.log_in(sub="u-1", email=user.email)
+
+    A value: ask ``users`` again for what became of it.
+    """
 
     id: str
     email: str
@@ -75,7 +90,14 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class CheckoutBinding:
-    """What an embedded checkout learns from its reference."""
+    """What an embedded checkout learns from its reference.
+
+        done = portal.provision(email="jane@example.com", customer=customer, mint_checkout_bind_token=True)
+        binding = tenant.portal.bind_checkout(done.checkout_bind.ref)
+        binding.customer_id == done.customer_id  # True
+
+    partner_reference_id: the ``client_reference_id`` of the call; None without one.
+    """
 
     customer_id: str
     partner_reference_id: str | None
@@ -119,7 +141,13 @@ class _Customer:
 
 
 class Portal:
-    """The portal of one tenant. Its methods may be called from several threads.
+    """The portal of one tenant.
+
+        customer_id = tenant.portal.add_customer("C001")
+        cookie = tenant.portal.redeem(handoff.ref)    # as a browser does
+        tenant.portal.session(cookie).email           # None once the session is revoked
+
+    It is ``tenant.portal``. Its methods may be called from several threads.
 
     clock: seconds since the epoch.
     """

@@ -23,6 +23,10 @@ from ._transport import Transport
 class RelyingParty:
     """LedgerBee as a partner meets it: tenants that sign assertions, their published keys, and the back channel.
 
+        relying_party = RelyingParty(audience="https://op.example.com")
+        tenant = relying_party.tenant("acme")
+        client, client_assertion = tenant.client(), tenant.assertion()
+
     audience: the ``aud`` of its assertions: the provider's issuer.
     clock: seconds since the epoch; a ``Clock`` to set the time.
     base_url: the root of its API. Raises ConfigurationError when it may not be fetched.

@@ -52,9 +52,14 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class LoopbackServer(ThreadingHTTPServer):
-    """A running server: ``base_url`` is where keys are published and the back channel is called.
+    """A running server, at which keys are published and the back channel is called.
 
-    ``count`` is how many requests came, and ``paths`` what they asked for.
+        with relying_party.serve() as server:
+            client = tenant.client(server.base_url)
+            portal = PortalSSO(api_key=tenant.api_key(), base_url=server.base_url)
+
+    base_url: the root of its API.
+    paths, count: what was asked for, and how many requests came.
     """
 
     request_queue_size = 128  # a burst of connections must not meet a full queue

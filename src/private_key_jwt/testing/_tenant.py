@@ -19,6 +19,10 @@ from ._portal import Portal
 class Tenant(Signer):
     """A tenant as LedgerBee has it: one current key, and for a grace window after a rotation the previous one.
 
+        tenant = relying_party.tenant("acme")
+        tenant.assertion(sub="somebody-else")  # with anything changed
+        tenant.rotate()                        # a new key; the old one stays published
+
     slug: the public portal slug. A slug that is no plain path segment is a ConfigurationError.
     client_id: what the OpenID Provider registered it as.
     audience, clock, base_url: those of its relying party.

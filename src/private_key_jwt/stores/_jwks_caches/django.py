@@ -23,8 +23,8 @@ _ROUNDING = 1e-3
 class DjangoJWKSCache:
     """JWK Set documents in a cache of a Django project, of any backend: workers share what each fetched.
 
-        fetcher = JWKSFetcher(cache=DjangoJWKSCache("default"))
-        PRIVATE_KEY_JWT = {..., "JWKS_CACHE": "private_key_jwt.stores.DjangoJWKSCache"}  # settings.py
+        PRIVATE_KEY_JWT["JWKS_CACHE"] = "private_key_jwt.stores.DjangoJWKSCache"  # settings.py
+        fetcher = JWKSFetcher(cache=DjangoJWKSCache("default"))                   # or by hand
 
     alias: the alias in ``CACHES``. Who can write to it can add keys to a client.
     wall_clock: seconds since the epoch. Ages are counted by it: a host whose clock is behind that of the host that

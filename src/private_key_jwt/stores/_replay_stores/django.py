@@ -127,9 +127,9 @@ class _Connection:
 class DjangoReplayStore:
     """Replay marks in a database of a Django project: PostgreSQL, MariaDB, MySQL or SQLite.
 
-        INSTALLED_APPS = [..., "private_key_jwt.stores.django"]                  # settings.py; then: manage.py migrate
-        PRIVATE_KEY_JWT = {..., "REPLAY_STORE": "private_key_jwt.stores.DjangoReplayStore"}
-        store = DjangoReplayStore(using="default")                               # or by hand
+        INSTALLED_APPS += ["private_key_jwt.stores.django"]  # settings.py; then: manage.py migrate
+        PRIVATE_KEY_JWT["REPLAY_STORE"] = "private_key_jwt.stores.DjangoReplayStore"
+        store = DjangoReplayStore(using="default")           # or by hand
 
     using: the alias in ``DATABASES``. Migrate there: ``manage.py migrate private_key_jwt --database ALIAS``.
     timeout: seconds (0.01 to 60) for each statement, lock waits included, and for threads that wait for each other.
@@ -235,8 +235,8 @@ class DjangoCacheReplayStore:
     """Replay marks in a cache of a Django project: Redis or Memcached, and no other.
 
         CACHES = {"replay": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://redis"}}
-        store = DjangoCacheReplayStore("replay")
-        PRIVATE_KEY_JWT = {..., "REPLAY_STORE": "project.oauth.replay_store"}
+        PRIVATE_KEY_JWT["REPLAY_STORE"] = "project.oauth.replay_store"
+        replay_store = DjangoCacheReplayStore("replay")  # project/oauth.py
 
     alias: the alias in ``CACHES``. Other backends are refused by name: their ``add`` lets two callers in at once
         (file), or they forget live marks to make room (database, LocMem), or keep nothing.

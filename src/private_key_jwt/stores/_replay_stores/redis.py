@@ -127,7 +127,7 @@ class RedisReplayStore:
 
         store = RedisReplayStore.from_url("rediss://op:secret@redis.internal:6379/0")
         print(*store.check(), sep="\\n")
-        verifier = ClientAssertionVerifier(replay_store=store, …)
+        verifier = ClientAssertionVerifier(..., replay_store=store, workers=8)
 
     client: your ``redis.Redis`` (also ``sentinel.master_for(…)``) or ``redis.RedisCluster``, or one of a class
         derived from them; it is not closed. Give it timeouts, and a Cluster's no retries: redis-py sends a
@@ -250,7 +250,7 @@ class AsyncRedisReplayStore:
 
         store = AsyncRedisReplayStore.from_url("rediss://op:secret@redis.internal:6379/0")
         print(*await store.check(), sep="\\n")
-        verifier = AsyncClientAssertionVerifier(replay_store=store, …)
+        verifier = AsyncClientAssertionVerifier(..., replay_store=store, workers=8)
 
     timeout: seconds (0.01 to 60) of a whole add.
 

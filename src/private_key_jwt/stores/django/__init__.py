@@ -1,6 +1,6 @@
 """The Django app of DjangoReplayStore: its tables, their migration, and the command that purges them.
 
-    INSTALLED_APPS = [..., "private_key_jwt.stores.django"]
+    INSTALLED_APPS += ["private_key_jwt.stores.django"]
     PRIVATE_KEY_JWT = {
         "AUDIENCE": "https://op.example.com",
         "CLIENTS": "project.oauth.find_client",
