@@ -29,6 +29,7 @@ from private_key_jwt import (
     TemporarilyUnavailable,
     events,
 )
+from private_key_jwt._core import header
 from private_key_jwt._core.token_request import ASSERTION_TYPE
 from private_key_jwt.clients import unchecked_client
 from private_key_jwt.policy import LONGEST_LEEWAY
@@ -203,6 +204,17 @@ def test_nothing_unauthenticated_writes_to_the_store(op: OpenIDProvider) -> None
         with pytest.raises(InvalidClient):
             op.verifier.verify(op.tenant.defective(name))
     assert len(op.store) == 1
+
+
+def test_only_a_right_signature_keeps_its_header(op: OpenIDProvider) -> None:
+    good = op.tenant.assertion()
+    kept = header._verified
+    header._verified.clear()
+    forged = f"{good[:-8]}AAAAAAAA" if not good.endswith("AAAAAAAA") else f"{good[:-8]}BBBBBBBB"
+    assert reason(lambda: op.verifier.verify(forged)) is Reason.BAD_SIGNATURE
+    assert not kept
+    op.verifier.verify(good)
+    assert [each.kid for each in kept.values()] == [op.tenant.current_key.kid]
 
 
 def test_a_refused_assertion_is_not_used_up(op: OpenIDProvider) -> None:

@@ -98,6 +98,7 @@ class Verification:
 
     __slots__ = (
         "_claims",
+        "_header_segment",
         "_leeway",
         "_signature",
         "_signing_input",
@@ -125,6 +126,7 @@ class Verification:
     checked_at: float
     key: VerificationKey
     _claims: dict[str, Any]
+    _header_segment: bytes
     _leeway: float
     _signature: bytes
     _signing_input: bytes
@@ -143,9 +145,12 @@ class Verification:
         client_id: that of the request, when it was given: it must be the same.
         """
         # 1. Size and shape.
-        header, claims, self._signature, self._signing_input = compact.split(assertion, self.policy.max_assertion_bytes)
+        segment, claims, self._signature, self._signing_input = compact.split(
+            assertion, self.policy.max_assertion_bytes
+        )
         # 2. Header.
-        self.header = header_step.parse(header)
+        self._header_segment = segment
+        self.header = header_step.parse(segment)
         # 3. Claims: a strict JSON object, and iss = sub = the client.
         self._claims = compact.loads(claims, "claims")
         self.client_id = claims_step.identify(self._claims, client_id)
@@ -173,6 +178,7 @@ class Verification:
         if not key.verify(decode_canonical(self._signature), self._signing_input):
             raise self._bad_signature(key, describe_keys)
         self.key = key
+        header_step.keep(self._header_segment, self.header)
 
     def _bad_signature(self, key: VerificationKey, describe_keys: DescribeKeys | None) -> InvalidClient:
         client = self.client

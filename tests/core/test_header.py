@@ -128,6 +128,27 @@ def test_what_is_kept_is_bounded() -> None:
     assert header._parse_cached.cache_info().currsize <= 1_024
 
 
+def test_no_stranger_drives_out_the_header_of_a_right_signature() -> None:
+    kept = segment(json.dumps(members(kid="kept")).encode())
+    first = header.parse(kept)
+    header.keep(kept, first)
+    for number in range(1_200):
+        parse(kid=f"k{number}")
+    assert header.parse(kept) is first
+
+
+def test_headers_of_right_signatures_are_bounded_in_number_and_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(header, "_MOST_VERIFIED", 2)
+    monkeypatch.setattr(header, "_verified", {})
+    for number in range(5):
+        each = segment(json.dumps(members(kid=f"k{number}")).encode())
+        header.keep(each, header.parse(each))
+        assert len(header._verified) <= 2
+    long = segment(json.dumps(members(foo="x" * 600)).encode())
+    header.keep(long, header.parse(long))
+    assert long not in header._verified
+
+
 @pytest.mark.parametrize("cty", ["JWT", "jwt", "application/jwt", "Application/JWT"])
 def test_a_cty_that_names_a_jwt_changes_nothing(cty: str) -> None:
     assert parse(cty=cty) == parse()
