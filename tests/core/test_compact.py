@@ -70,7 +70,7 @@ def test_each_segment_has_one_spelling(assertion: str, name: str) -> None:
 
 
 def loaded(raw: bytes) -> object:
-    return compact.loads(base64url.to_standard(base64.urlsafe_b64encode(raw).rstrip(b"=")), "claims")
+    return compact.loads(base64.urlsafe_b64encode(raw).rstrip(b"=").translate(base64url.TO_STANDARD), "claims")
 
 
 def test_an_object_of_any_length_is_loaded() -> None:

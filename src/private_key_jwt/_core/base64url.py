@@ -7,29 +7,25 @@ canonical can be seen there without decoding it.
 from __future__ import annotations
 
 from binascii import a2b_base64
-from collections.abc import Callable
-from operator import methodcaller
 
 _STANDARD = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _OURS = _STANDARD.replace(b"+", b"-").replace(b"/", b"_")
 
 FOREIGN = ord("!")
-"""What ``to_standard`` makes of a character that is none of ours, "+", "/" and "=" included."""
+"""What TO_STANDARD makes of a character that is none of ours, "+", "/" and "=" included."""
 
-_TO_STANDARD = bytearray([FOREIGN] * 256)
+_table = bytearray([FOREIGN] * 256)
 for _ours, _theirs in zip(_OURS + b".", _STANDARD + b".", strict=True):
-    _TO_STANDARD[_ours] = _theirs
-_TABLE = bytes(_TO_STANDARD)
+    _table[_ours] = _theirs
+
+TO_STANDARD = bytes(_table)
+"""For ``bytes.translate``: segments and the dots between them in the standard alphabet, and FOREIGN."""
 
 # With spare bits that are not zero (RFC 4648 §3.5) a signature would have several spellings, and whoever compares
 # tokens as text would take a second for a new one.
 LAST = (_STANDARD, b"", _STANDARD[::16], _STANDARD[::4])
 """The characters, in the standard alphabet, that a canonical segment may end with, by its length modulo 4."""
 _PADDING = (b"", b"", b"==", b"=")
-
-
-to_standard: Callable[[bytes], bytes] = methodcaller("translate", _TABLE)
-"""Segments and the dots between them in the standard alphabet, without padding; see FOREIGN."""
 
 
 def is_canonical(*segments: bytes) -> bool:
@@ -47,7 +43,7 @@ def decode_canonical(segment: bytes) -> bytes:
 
 def decode(text: bytes) -> bytes:
     """Decode a whole base64url text. Raises ValueError for anything but its one canonical spelling."""
-    segment = to_standard(text)
+    segment = text.translate(TO_STANDARD)
     if FOREIGN in segment or b"." in segment or (segment and not is_canonical(segment)):
         raise ValueError("not canonical base64url")
     return decode_canonical(segment)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from operator import gt
 from typing import Any
 
 from ..exceptions import Detail, InvalidClient, Reason
 from . import describe, strict_json
-from .base64url import FOREIGN, LAST, decode_canonical, is_canonical, to_standard
+from .base64url import FOREIGN, LAST, TO_STANDARD, decode_canonical, is_canonical
 from .checks import Check
 
 __all__ = ["loads", "split"]
@@ -44,10 +45,10 @@ def split(assertion: str | bytes, max_bytes: int) -> tuple[bytes, bytes, bytes, 
     if isinstance(assertion, str):
         if not assertion.isascii():
             raise _foreign(assertion)
-        assertion = assertion.encode("ascii")
-    standard = to_standard(assertion)
+        assertion = assertion.encode()
+    standard = assertion.translate(TO_STANDARD)
     if FOREIGN in standard:
-        raise _foreign(assertion.decode("latin-1"))
+        raise _foreign(assertion)
     segments = standard.split(b".", _MOST_SEGMENTS)
     if len(segments) != 3 or not all(segments):
         raise _wrong_segments(segments)
@@ -64,12 +65,14 @@ def split(assertion: str | bytes, max_bytes: int) -> tuple[bytes, bytes, bytes, 
     return header, claims, signature, assertion[: -1 - len(signature)]
 
 
-def _foreign(text: str) -> InvalidClient:
-    def detail() -> str:
-        standard = to_standard(text.encode("ascii", "replace"))  # "?" for what is not ASCII, and foreign, too
-        return describe.foreign_character(text, standard.index(FOREIGN))
+def _foreign(assertion: str | bytes) -> InvalidClient:
+    return InvalidClient(Reason.MALFORMED, partial(_describe_foreign, assertion), "characters")
 
-    return _malformed("characters", detail)
+
+def _describe_foreign(assertion: str | bytes) -> str:
+    text = assertion if isinstance(assertion, str) else assertion.decode("latin-1")
+    standard = text.encode("ascii", "replace").translate(TO_STANDARD)  # "?" for what is not ASCII, and foreign, too
+    return describe.foreign_character(text, standard.index(FOREIGN))
 
 
 def _too_long(segments: list[bytes]) -> InvalidClient:
