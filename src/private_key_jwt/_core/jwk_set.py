@@ -105,7 +105,7 @@ class KeySet:
         """
         choice = self._choices.get((alg, kid))
         if choice is not None:
-            fitting = choice.all if is_only_choice(alg, signing_algs) else choice.pinned
+            fitting = choice.all if len(signing_algs) == 1 or is_only_choice(alg, signing_algs) else choice.pinned
             if len(fitting) == 1:
                 return fitting[0]
             if fitting:
