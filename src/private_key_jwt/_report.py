@@ -22,6 +22,7 @@ from .recipe import Verification, VerifiedAssertion
 
 __all__ = ["Reporter"]
 
+_REFUSED = AssertionRefused.__name__
 _MAX_DETAIL = 300
 _STORE_REASONS = (Reason.REPLAY_STORE_UNAVAILABLE, Reason.REPLAY_STORE_FULL)
 
@@ -58,8 +59,11 @@ class Reporter:
             return
         error.is_reported = True
         # Asked before the event is made: under a flood a refusal that is not logged costs next to nothing.
-        if not self.reports_accepted and not _admits(error):
-            return
+        if not self.reports_accepted:
+            is_ours = isinstance(error, TemporarilyUnavailable)
+            kind, level = (error.reason, logging.ERROR) if is_ours else (_REFUSED, logging.WARNING)
+            if not admits_line(kind, level):
+                return
         duration = perf_counter() - started
         if error.reason in _STORE_REASONS:
             emit(self._on_event, StoreFailed(store="replay_store", error=_cause(error)))
@@ -82,9 +86,3 @@ class Reporter:
 
 def _cause(error: AuthenticationError) -> str:
     return error.detail if error.__cause__ is None else describe_error(error.__cause__)
-
-
-def _admits(error: AuthenticationError) -> bool:
-    if isinstance(error, TemporarilyUnavailable):
-        return admits_line(error.reason, logging.ERROR)
-    return admits_line(AssertionRefused.__name__, logging.WARNING)

@@ -101,6 +101,8 @@ class PrivateKeyJWTError(Exception):
     Arguments that are wrong in a call of the back channel are a ValueError.
     """
 
+    __slots__ = ()
+
 
 class ConfigurationError(PrivateKeyJWTError):
     """A setting is wrong; the text names it.
@@ -130,7 +132,8 @@ class AuthenticationError(PrivateKeyJWTError):
     Neither reason nor detail nor check may go on the wire.
     """
 
-    is_reported = False
+    # A refusal that is not logged needs no dictionary of its own then, which would cost half of making the error.
+    __slots__ = ("_detail", "check", "is_reported", "reason")
 
     _status: ClassVar[int]
     _headers: ClassVar[dict[str, str]] = _NO_STORE
@@ -139,6 +142,7 @@ class AuthenticationError(PrivateKeyJWTError):
     def __init__(self, reason: Reason, detail: Detail, check: str | None = None) -> None:
         self.reason = reason
         self.check = check
+        self.is_reported = False
         self._detail = detail
 
     @property
