@@ -146,7 +146,11 @@ class ClientAssertionVerifier(_Verifier):
         """
         work, started = Verification(self._policy), perf_counter()
         try:
-            self._check(work, client_assertion, client_id)
+            # The stages are called here, and not in a method that `begin` has, too: a refusal costs 0.4 µs, of 2 to 8,
+            # for each frame that it leaves.
+            work.read(client_assertion, client_id)
+            work.check_claims(self._find_client(work.client_id), self._clock())
+            work.check_signature(self._find_key(work.client, work.header), self._describe_keys)
             verified = self._consume(work)
         except AuthenticationError as error:
             self._reporter.refused(error, work, started)
@@ -187,7 +191,9 @@ class ClientAssertionVerifier(_Verifier):
         """
         work, started = Verification(self._policy), perf_counter()
         try:
-            self._check(work, client_assertion, client_id)
+            work.read(client_assertion, client_id)
+            work.check_claims(self._find_client(work.client_id), self._clock())
+            work.check_signature(self._find_key(work.client, work.header), self._describe_keys)
         except AuthenticationError as error:
             self._reporter.refused(error, work, started)
             raise
@@ -220,12 +226,6 @@ class ClientAssertionVerifier(_Verifier):
         except InvalidClient:
             return False
         return True
-
-    def _check(self, work: Verification, client_assertion: str | bytes, client_id: str | None) -> None:
-        """Steps 1 to 5 of the recipe."""
-        work.read(client_assertion, client_id)
-        work.check_claims(self._find_client(work.client_id), self._clock())
-        work.check_signature(self._find_key(work.client, work.header), self._describe_keys)
 
     def _find_key(self, client: RegisteredClient, header: Header) -> VerificationKey:
         """Step 4 of the recipe."""
@@ -331,7 +331,9 @@ class AsyncClientAssertionVerifier(_Verifier):
         """See ClientAssertionVerifier.verify."""
         work, started = Verification(self._policy), perf_counter()
         try:
-            await self._check(work, client_assertion, client_id)
+            work.read(client_assertion, client_id)
+            work.check_claims(await self._find_client(work.client_id), self._clock())
+            work.check_signature(await self._find_key(work.client, work.header), self._describe_keys)
             verified = await self._consume(work)
         except AuthenticationError as error:
             self._reporter.refused(error, work, started)
@@ -361,7 +363,9 @@ class AsyncClientAssertionVerifier(_Verifier):
         """See ClientAssertionVerifier.begin."""
         work, started = Verification(self._policy), perf_counter()
         try:
-            await self._check(work, client_assertion, client_id)
+            work.read(client_assertion, client_id)
+            work.check_claims(await self._find_client(work.client_id), self._clock())
+            work.check_signature(await self._find_key(work.client, work.header), self._describe_keys)
         except AuthenticationError as error:
             self._reporter.refused(error, work, started)
             raise
@@ -393,12 +397,6 @@ class AsyncClientAssertionVerifier(_Verifier):
         except InvalidClient:
             return False
         return True
-
-    async def _check(self, work: Verification, client_assertion: str | bytes, client_id: str | None) -> None:
-        """See ClientAssertionVerifier._check."""
-        work.read(client_assertion, client_id)
-        work.check_claims(await self._find_client(work.client_id), self._clock())
-        work.check_signature(await self._find_key(work.client, work.header), self._describe_keys)
 
     async def _find_key(self, client: RegisteredClient, header: Header) -> VerificationKey:
         """See ClientAssertionVerifier._find_key."""

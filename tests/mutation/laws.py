@@ -260,7 +260,7 @@ LAWS = [
         r"^work\.check_claims\(self\._find_client\(",
         put_before("self._find_key(self._find_client(work.client_id), work.header)"),
         "test_no_fetch_and_no_rsa_before_the_claims_hold",
-        number=2,
+        number=3,
     ),
     Breach(
         2,
@@ -269,6 +269,7 @@ LAWS = [
         r"^work\.check_signature\(self\._find_key\(",
         put_before("self._mark(*work.replay_mark(self._clock()))"),
         "test_nothing_unauthenticated_writes_to_the_store",
+        number=2,
     ),
     Breach(
         4,

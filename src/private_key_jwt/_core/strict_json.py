@@ -146,7 +146,7 @@ _scan, _scan_carefully, _scan_simple = _scanner(), _scanner(parse_int=_integer),
 
 
 def _simple_object(text: str) -> dict[str, Any] | None:
-    """Parse an object of texts and whole numbers, none negative, as most claims are; return None for whatever else it is.
+    """Parse an object of texts and whole numbers, as most claims are; return None for whatever is not plainly one.
 
     What each rule says is seen in the result here: it takes 1.5 µs where ``loads_object`` without it takes 2.3.
     """
