@@ -124,9 +124,16 @@ def check_audience(claims: Claims, policy: AssertionPolicy) -> str:
         foreign = next(value for value in values if value not in policy.audiences)
         raise _audience_mismatch(aud, f"{quote(foreign)} is not accepted, and all must be")
     if not accepted:
-        detail = partial(describe.audience_mismatch, aud, values, policy.audiences)
-        raise InvalidClient(Reason.AUDIENCE_MISMATCH, detail, "aud")
+        raise _not_accepted(aud, values, policy)
     return str(accepted[0])
+
+
+def _not_accepted(aud: object, values: list[str], policy: AssertionPolicy) -> InvalidClient:
+    # Not a partial: the error's arguments would show the whole claim.
+    def detail() -> str:
+        return describe.audience_mismatch(aud, values, policy.audiences)
+
+    return InvalidClient(Reason.AUDIENCE_MISMATCH, detail, "aud")
 
 
 def _audience_mismatch(aud: object, fault: str) -> InvalidClient:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from operator import gt
 from typing import Any
 
@@ -66,7 +65,8 @@ def split(assertion: str | bytes, max_bytes: int) -> tuple[bytes, bytes, bytes, 
 
 
 def _foreign(assertion: str | bytes) -> InvalidClient:
-    return InvalidClient(Reason.MALFORMED, partial(_describe_foreign, assertion), "characters")
+    # Not a partial: the error's arguments would show the assertion.
+    return InvalidClient(Reason.MALFORMED, lambda: _describe_foreign(assertion), "characters")
 
 
 def _describe_foreign(assertion: str | bytes) -> str:
