@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import re
 
 import pytest
 
 from mutation.breaking import find_test
-from mutation.laws import LAWS, TITLES, Breach, break_law, leave_out, put_before, replace
-from mutation.mutants import read_survivor
+from mutation.explained import EXPLAINED, Explained, explain, find_unused
+from mutation.laws import LAWS, SOURCE, TITLES, Breach, break_law, leave_out, put_before, replace
+from mutation.mutants import Survivor, called_by_import, find_change, name_of
 
 
 @pytest.mark.parametrize("breach", LAWS, ids=lambda breach: f"{breach.law}-{breach.what}")
@@ -47,18 +49,70 @@ def test_a_change_is_made_to_the_first_line_of_a_statement(head: str, change: ob
 
 
 @pytest.mark.parametrize(
+    ("before", "after", "change"),
+    [
+        ("if x > 1:\n    f()", "if x >= 1:\n    f()", ("if x > 1:", "x > 1", "x >= 1")),
+        ("if x:\n    y = f(1, 2)", "if x:\n    y = f(None, 2)", ("y = f(1, 2)", "1", "None")),
+        ("y = f(1, 2)", "y = f(2)", ("y = f(1, 2)", "f(1, 2)", "f(2)")),
+        ("y = x // 2", "y = x / 2", ("y = x // 2", "x // 2", "x / 2")),
+        ("y = f'got {g(x)}'", "y = f'got {g(None)}'", ("y = f'got {g(x)}'", "x", "None")),
+        ("def f(x=1): pass", "def f(x=2): pass", ("def f(x=1):", "1", "2")),
+        ("y = not x", "y = x", ("y = not x", "not x", "x")),
+    ],
+)
+def test_a_change_is_the_smallest_expression_that_differs(before: str, after: str, change: tuple[str, ...]) -> None:
+    found = find_change("a.py", before, after)
+    assert found is not None
+    assert (found.statement, found.before, found.after) == change
+
+
+def test_two_spellings_of_one_meaning_are_no_change() -> None:
+    assert find_change("a.py", "x = (1)", "x = 1  # one") is None
+
+
+@pytest.mark.parametrize(
     ("before", "after", "wording"),
     [
-        ('raise ValueError("not a number")', 'raise ValueError("XXnot a numberXX")', True),
-        ('raise f("expected x, got {quote(x)}")', 'raise f("expected x, got {quote(None)}")', True),
-        ('x.encode("utf-8")', 'x.encode("UTF-8")', True),
-        ('if name == "alg":', 'if name == "XXalgXX":', False),
-        ("if x > 1:", "if x >= 1:", False),
+        ('"not a number"', '"XXnot a numberXX"', True),
+        ('"a lone surrogate"', '"A LONE SURROGATE"', True),
+        ('"utf-8"', '"UTF-8"', True),
+        ('"utf-8"', '"XXutf-8XX"', False),
+        ('"alg"', '"XXalgXX"', False),
+        ('"not a number"', "None", False),
+        ("quote(x)", "quote(None)", False),
+        ("1", "2", False),
     ],
 )
 def test_a_survivor_that_changes_a_text_only_differs_from_one_that_changes_a_rule(
     before: str, after: str, wording: bool
 ) -> None:
-    survivor = read_survivor("x", f"--- a.py\n+++ a.py\n@@ -1 +1 @@\n x = 1\n-    {before}\n+    {after}\n")
-    assert (survivor.before, survivor.after) == (before, after)
+    survivor = find_change("a.py", f"x = {before}", f"x = {after}")
+    assert survivor is not None
     assert survivor.is_wording is wording
+    assert (explain(survivor) is not None) is wording
+
+
+@pytest.mark.parametrize("entry", EXPLAINED, ids=lambda entry: f"{entry.module}-{entry.statement}")
+def test_what_is_explained_is_a_mutant_of_a_statement_that_is_there(entry: Explained) -> None:
+    tree = ast.parse((SOURCE / "_core" / entry.module).read_text())
+    heads = [ast.unparse(node).split("\n")[0] for node in ast.walk(tree) if isinstance(node, ast.stmt)]
+    statement = next(head for head in heads if re.search(entry.statement, head))
+    assert entry.after
+    for after in entry.after:
+        assert explain(Survivor(entry.module, statement, "x", after)) == entry.why
+        assert explain(Survivor(entry.module, statement, "x", f"not {after}")) is None
+        assert explain(Survivor("another.py", statement, "x", after)) is None
+        assert explain(Survivor(entry.module, "pass", "x", after)) is None
+
+
+def test_an_entry_that_explains_nothing_is_found() -> None:
+    first = EXPLAINED[0]
+    assert find_unused([]) == list(EXPLAINED)
+    statement = "if len(jti) > MAX_JTI_BYTES // 4 and x:"
+    assert find_unused([Survivor(first.module, statement, "4", first.after[0])]) == list(EXPLAINED[1:])
+
+
+def test_what_an_import_calls_is_tried_by_another_import() -> None:
+    source = "x = f(1)\ndef f(n): return g(n)\ndef g(n): return n\nclass A:\n    y = h()\n"
+    assert called_by_import(source) == {"f"}
+    assert name_of("private_key_jwt._core.rsa.x__powers__mutmut_3") == "_powers"

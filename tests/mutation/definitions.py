@@ -1,0 +1,97 @@
+"""Small mistakes in what an import of ``_core/`` evaluates: tables, bounds, defaults, and the functions that make them.
+
+Each is tried in a process of its own that imports the changed module: first with the module's own tests, then with all
+of the core's. Properties are among them, since mutmut leaves decorated functions alone.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import sys
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from mutation.mutants import CORE, Result, Survivor, called_by_import, find_change
+
+_CPU_SECONDS = 15
+_PROPERTY = re.compile(r"^( +)@property$", re.MULTILINE)
+_HIDDEN = re.compile(r"^( +)# @property$", re.MULTILINE)
+_SETTINGS = ["-x", "-q", "--no-cov", "--no-header", "--tb=no", "-p", "no:cacheprovider", "-p", "no:xdist"]
+# Plugins of pytest's are among what is imported early.
+_WARNINGS = ("-W", "ignore::pytest.PytestAssertRewriteWarning")
+# Every test of the core imports them: once for all.
+_PRELOADED = ("pytest", "cryptography.x509", "httpx", "hypothesis", "joserfc.jwk", "cachetools", "asyncio")
+
+
+def mutate(module: str, source: str) -> Iterator[tuple[Survivor, str]]:
+    """Make each mutant of a module outside of functions, in properties, and in the functions that the import calls."""
+    create: Any = import_module("mutmut.mutation.file_mutation").create_mutations
+    visible = _PROPERTY.sub(r"\1# @property", source)
+    names = called_by_import(source) | set(re.findall(r"# @property\n +def (\w+)", visible))
+    tree, mutations, *_ = create(module, visible)
+    for mutation in mutations:
+        function = mutation.contained_by_top_level_function
+        if hasattr(function, "name") and function.name.value not in names:
+            continue
+        code = _HIDDEN.sub(r"\1@property", tree.deep_replace(mutation.original_node, mutation.mutated_node).code)
+        change = find_change(module, source, code)
+        if change is not None and not _is_of_no_use(change):
+            yield change, code
+
+
+def _is_of_no_use(change: Survivor) -> bool:
+    """Whether nothing evaluates it (``__all__``, a type), or another mutant of the same value says more."""
+    if change.statement.startswith(("__all__", "Check = Literal")):
+        return True
+    return change.after == "None" or change.before.lower() == change.after.lower()
+
+
+def _try(directory: Path, tests: Sequence[str]) -> bool:
+    """Whether the tests pass, in a new process."""
+    child = os.fork()
+    if child == 0:
+        resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS, _CPU_SECONDS))  # a loop that never ends is ended
+        os.chdir(directory)
+        sys.path.insert(0, str(directory / "src"))
+        sys.dont_write_bytecode = False  # whatever the environment says: nothing else is compiled anew each time
+        silent = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(silent, 1)
+        os.dup2(silent, 2)
+        status = 1
+        try:
+            import_module("private_key_jwt")  # most cannot be imported: that takes less time than to collect tests
+            status = int(import_module("pytest").main([*_SETTINGS, *_WARNINGS, *tests]))
+        finally:
+            os._exit(status)
+    return os.waitpid(child, 0)[1] == 0
+
+
+def _survives(directory: Path, module: str) -> bool:
+    own = f"tests/core/test_{module}"
+    return all(_try(directory, [tests]) for tests in (own, "tests/core") if (directory / tests).exists())
+
+
+def run(directory: Path, modules: Sequence[str] = ()) -> Result:
+    """Try them. Raise RuntimeError when a test is red without a change."""
+    for name in _PRELOADED:
+        import_module(name)
+    os.chdir(directory)  # where mutmut's settings are
+    if not _try(directory, ["tests/core"]):
+        raise RuntimeError("a test is red without a change")
+    tried, survivors = 0, []
+    for path in sorted((directory / CORE).glob("*.py")):
+        if modules and path.stem not in modules:
+            continue
+        source = path.read_text()
+        for change, code in mutate(path.name, source):
+            tried += 1
+            path.write_text(code)
+            os.utime(path, (tried, tried))  # else a change within one second would find the bytecode of another
+            if _survives(directory, path.name):
+                survivors.append(change)
+        path.write_text(source)
+    return Result(tried, survivors)

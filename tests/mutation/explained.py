@@ -1,0 +1,98 @@
+"""The mutants of ``_core/`` that survive and may: for each why it breaks no rule.
+
+An entry is found by its syntax and not by its place, as a breach of a law is: a refactoring moves it freely.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mutation.mutants import Survivor
+
+
+@dataclass(frozen=True)
+class Explained:
+    """Why some mutants of one statement change nothing that anybody relies on.
+
+    module: the file in ``_core/``.
+    statement: the pattern that its first line matches (``re.search``), as ``ast.unparse`` writes it.
+    after: the smallest expressions that differ, as they stand in the mutants.
+    """
+
+    module: str
+    statement: str
+    after: tuple[str, ...]
+    why: str
+
+    def covers(self, survivor: Survivor) -> bool:
+        """Whether a survivor is one of them."""
+        return (
+            survivor.module == self.module
+            and survivor.after in self.after
+            and re.search(self.statement, survivor.statement) is not None
+        )
+
+
+_SPEED = "It saves time only: the general way, which is taken otherwise, says the same."
+_TYPES = "Only type checkers read it."
+_TRUTH = "Nothing but its truth is asked."
+_LENGTHS = "Both have three items."
+
+EXPLAINED = (
+    Explained("claims.py", r"^if len\(jti\) > ", ("len(jti) >= MAX_JTI_BYTES // 4", "MAX_JTI_BYTES / 4", "5"), _SPEED),
+    Explained(
+        "compact.py",
+        r"^lengths = zip\(",
+        ("None", "False", "zip(_NAMES, map(len, segments), _LONGEST)"),
+        _LENGTHS,
+    ),
+    Explained("compact.py", r"^name = next\(", ("None", "False", "zip(_NAMES, segments)"), _LENGTHS),
+    Explained(
+        "describe.py",
+        r"^sent_again = ",
+        ("shift <= 0", "1"),
+        "The shift is a multiple of half an hour, and not 0.",
+    ),
+    Explained(
+        "describe.py",
+        r"^middle = ",
+        ("2",),
+        "A search by halves ends at the same place, whichever way it rounds up.",
+    ),
+    Explained("freshness.py", r"^self\._reported = False", ("None",), _TRUTH),
+    Explained("okp.py", r"^return \(cast\(|^return cast\(", ("None",), _TYPES),
+    Explained(
+        "response.py",
+        r"^if headers\.get\('content-type', ''\)",
+        ("'XXXX'",),
+        "Any text that is no HTML will do.",
+    ),
+    Explained(
+        "strict_json.py",
+        r"^if raw\.lstrip\(",
+        ("None",),
+        "The other white space of Python is left to the parser, which refuses it.",
+    ),
+    Explained("token_request.py", r"^if type\(form\) is dict", ("None",), _SPEED),
+    Explained(
+        "token_request.py",
+        r"^key = name if type\(name\) is str|^for text in \(value,\) if type\(value\) is str",
+        ("None", "type(name) is str and False", "type(value) is str and False"),
+        _SPEED,
+    ),
+)
+
+
+def explain(survivor: Survivor) -> str | None:
+    """Say why a survivor may survive; None where nobody has said it."""
+    if survivor.is_wording:
+        return "The wording of a text, or the case of a codec's name."
+    return next((each.why for each in EXPLAINED if each.covers(survivor)), None)
+
+
+def find_unused(survivors: Iterable[Survivor]) -> list[Explained]:
+    """List the entries that explain nothing."""
+    found = list(survivors)
+    return [each for each in EXPLAINED if not any(map(each.covers, found))]
