@@ -26,6 +26,7 @@ from support import jwk, private_key
 OP = "https://op.example.com"
 FROM = "s old, from http://127.0.0.1:"
 VALUE = "its keys are registered by value (jwks)"
+CLAIM = "; claims to be client 'portal-acme' (unverified)"
 INSTANT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 
 
@@ -194,16 +195,29 @@ def request(form: dict[str, str], authorization: str | None = None) -> Callable[
     return lambda provider: provider.verifier().authenticate(form, authorization)
 
 
+def mistyped(provider: Provider) -> None:
+    form = {"client_assertion_type": "jwt-bearer", "client_assertion": provider.tenant.assertion()}
+    provider.verifier().authenticate(form)
+
+
 # What came, what was expected, where they differ, and what to do: as far as it can be known.
 FACTS: list[tuple[Reason, Callable[[Provider], None], list[str]]] = [
-    (Reason.MALFORMED, defect("line_break"), ["'\\n' at character", "a line break at its end"]),
-    (Reason.MALFORMED, defect("two_segments"), ["three non-empty segments, got 2"]),
+    (Reason.MALFORMED, defect("line_break"), ["'\\n' at character", "a line break at its end", CLAIM]),
+    (Reason.MALFORMED, defect("two_segments"), ["three non-empty segments, got 2", CLAIM]),
     (Reason.MALFORMED, defect("claims_twice"), ["the claims: a member stands twice"]),
-    (Reason.TOO_LARGE, defect("too_large"), ["at most 16384 bytes", "max_assertion_bytes", "got"]),
+    (
+        Reason.TOO_LARGE,
+        defect("too_large"),
+        ["at most 16384 bytes", "max_assertion_bytes", "got"],
+    ),
     (Reason.TOO_LARGE, assertion(x="x" * 4_000), ["a claims segment of at most 5120 characters", "got"]),
     (Reason.UNSUPPORTED_ALG, defect("alg_hs256"), ["RS256", "signing_algs", "'HS256'"]),
-    (Reason.UNSUPPORTED_CRIT, defect("crit"), ["no crit", "got ["]),
-    (Reason.UNSUPPORTED_TYP, defect("typ_dpop"), ["client-authentication+jwt", "'dpop+jwt'", "another kind of token"]),
+    (Reason.UNSUPPORTED_CRIT, defect("crit"), ["no crit", "got [", CLAIM]),
+    (
+        Reason.UNSUPPORTED_TYP,
+        defect("typ_dpop"),
+        ["client-authentication+jwt", "'dpop+jwt'", "another kind of token", CLAIM],
+    ),
     (Reason.MISSING_KID, defect("kid_absent"), ["a kid in the header", "require_kid"]),
     (Reason.MISSING_CLAIM, defect("jti_absent"), ["the claim jti", "absent"]),
     (Reason.INVALID_CLAIM, defect("exp_string"), ["exp to be a number", "got '"]),
@@ -240,8 +254,13 @@ FACTS: list[tuple[Reason, Callable[[Provider], None], list[str]]] = [
     (Reason.MISSING_ASSERTION, request({"grant_type": "x"}), ["client_assertion", "absent or empty"]),
     (
         Reason.MISSING_ASSERTION,
-        request({}, "Basic eDp5"),
-        ["client_assertion", "absent or empty", "an Authorization header in its place"],
+        request({"client_id": "portal-acme", "client_secret": "s3cret"}),
+        ["absent or empty", "a client_secret in its place", CLAIM],
+    ),
+    (
+        Reason.MISSING_ASSERTION,
+        request({}, "Basic cG9ydGFsLWFjbWU6czNjcmV0"),
+        ["client_assertion", "absent or empty", "an Authorization header in its place", CLAIM],
     ),
     (
         Reason.JWKS_UNAVAILABLE,
@@ -253,6 +272,7 @@ FACTS: list[tuple[Reason, Callable[[Provider], None], list[str]]] = [
     (Reason.REPLAY_STORE_FULL, full, ["1 marks are live", "raise max_entries"]),
     (Reason.CLIENT_LOOKUP_FAILED, look_up, ["'portal-acme'", "raised ConnectionError: 'the database is away'"]),
     (Reason.INVALID_REQUEST, request({"client_assertion": "a.b.c"}), ["client_assertion_type", "got none"]),
+    (Reason.INVALID_REQUEST, mistyped, ["client_assertion_type", "got 'jwt-bearer'", CLAIM]),
 ]
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from time import perf_counter
 
+from ._core.claimant import claim_of_assertion
 from ._text import describe_error, escape_name, one_line
 from .events import (
     AssertionAccepted,
@@ -24,6 +26,8 @@ __all__ = ["Reporter"]
 
 _REFUSED = AssertionRefused.__name__
 _MAX_DETAIL = 300
+# Its detail names them; of what is too large nothing is read.
+_WITHOUT_CLAIM = (Reason.TOO_LARGE, Reason.CLIENT_MISMATCH)
 _STORE_REASONS = (Reason.REPLAY_STORE_UNAVAILABLE, Reason.REPLAY_STORE_FULL)
 
 
@@ -50,14 +54,24 @@ class Reporter:
         )
         emit(self._on_event, event)
 
-    def refused(self, error: AuthenticationError, work: Verification | None, started: float) -> None:
+    def refused(
+        self,
+        error: AuthenticationError,
+        work: Verification | None,
+        started: float,
+        assertion: str | bytes | None = None,
+        client_id: str | None = None,
+    ) -> None:
         """Report that nobody is authenticated, once for each error.
 
         started: when it began (``time.perf_counter``).
+        assertion, client_id: what came, for the detail to name who says to have sent it.
         """
         if error.is_reported:
             return
         error.is_reported = True
+        if assertion is not None and not hasattr(work, "client_id") and error.reason not in _WITHOUT_CLAIM:
+            error.claim = partial(claim_of_assertion, assertion, client_id)
         # Asked before the event is made: under a flood a refusal that is not logged costs next to nothing.
         if not self.reports_accepted:
             is_ours = isinstance(error, TemporarilyUnavailable)

@@ -128,12 +128,13 @@ class AuthenticationError(PrivateKeyJWTError):
     check: the line of the recipe that refused (see ``private-key-jwt explain``), where one did.
 
     is_reported: whether it has been handed to the reporter, which happens once.
+    claim: makes what the detail ends with: who the sender says it is, which nobody has checked; None until it is known.
 
     Neither reason nor detail nor check may go on the wire.
     """
 
     # A refusal that is not logged needs no dictionary of its own then, which would cost half of making the error.
-    __slots__ = ("_detail", "check", "is_reported", "reason")
+    __slots__ = ("_detail", "check", "claim", "is_reported", "reason")
 
     _status: ClassVar[int]
     _headers: ClassVar[dict[str, str]] = _NO_STORE
@@ -143,6 +144,7 @@ class AuthenticationError(PrivateKeyJWTError):
         self.reason = reason
         self.check = check
         self.is_reported = False
+        self.claim: Callable[[], str] | None = None
         self._detail = detail
 
     @property
@@ -152,10 +154,12 @@ class AuthenticationError(PrivateKeyJWTError):
         detail = self._detail
         if not isinstance(detail, str):
             detail = detail()
-        if len(detail) > _DETAIL_LENGTH:
-            detail = detail[: _DETAIL_LENGTH - 3] + "..."
-        self._detail = detail
-        return detail
+        claim = "" if self.claim is None else self.claim()
+        length = _DETAIL_LENGTH - len(claim)
+        if len(detail) > length:
+            detail = detail[: length - 3] + "..."
+        self._detail, self.claim = detail + claim, None
+        return self._detail
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.reason, self.detail, self.check)

@@ -87,13 +87,10 @@ class _Verifier:
 
     def _read(self, form: Form, authorization: str | None, *, optional: bool) -> ClientAssertion | None:
         try:
-            request = token_request.read(form, authorization)
-            if request is None and not optional:
-                raise token_request.missing_assertion(authorization)
+            return token_request.read(form, authorization, optional=optional)
         except (InvalidRequest, InvalidClient) as error:
             self.report_refusal(error)
             raise
-        return request
 
 
 class ClientAssertionVerifier(_Verifier):
@@ -153,7 +150,7 @@ class ClientAssertionVerifier(_Verifier):
             work.check_signature(self._find_key(work.client, work.header), self._describe_keys)
             verified = self._consume(work)
         except AuthenticationError as error:
-            self._reporter.refused(error, work, started)
+            self._reporter.refused(error, work, started, client_assertion, client_id)
             raise
         if self._reporter.reports_accepted:
             self._reporter.accepted(verified, work, perf_counter() - started)
@@ -195,7 +192,7 @@ class ClientAssertionVerifier(_Verifier):
             work.check_claims(self._find_client(work.client_id), self._clock())
             work.check_signature(self._find_key(work.client, work.header), self._describe_keys)
         except AuthenticationError as error:
-            self._reporter.refused(error, work, started)
+            self._reporter.refused(error, work, started, client_assertion, client_id)
             raise
         return PendingAssertion(self._consume_pending, work, Begun(work.checked_at, started, perf_counter() - started))
 
@@ -336,7 +333,7 @@ class AsyncClientAssertionVerifier(_Verifier):
             work.check_signature(await self._find_key(work.client, work.header), self._describe_keys)
             verified = await self._consume(work)
         except AuthenticationError as error:
-            self._reporter.refused(error, work, started)
+            self._reporter.refused(error, work, started, client_assertion, client_id)
             raise
         if self._reporter.reports_accepted:
             self._reporter.accepted(verified, work, perf_counter() - started)
@@ -367,7 +364,7 @@ class AsyncClientAssertionVerifier(_Verifier):
             work.check_claims(await self._find_client(work.client_id), self._clock())
             work.check_signature(await self._find_key(work.client, work.header), self._describe_keys)
         except AuthenticationError as error:
-            self._reporter.refused(error, work, started)
+            self._reporter.refused(error, work, started, client_assertion, client_id)
             raise
         return AsyncPendingAssertion(
             self._consume_pending, work, Begun(work.checked_at, started, perf_counter() - started)

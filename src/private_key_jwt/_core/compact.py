@@ -10,13 +10,14 @@ from . import describe, strict_json
 from .base64url import FOREIGN, LAST, TO_STANDARD, decode_canonical, is_canonical
 from .checks import Check
 
-__all__ = ["loads", "split"]
+__all__ = ["LONGEST_CLAIMS", "loads", "split"]
 
 _NAMES: tuple[Check, Check, Check] = ("header", "claims", "signature")
 _MOST_SEGMENTS = 5  # which is what a JWE has
 
 # Characters of each segment at most: a header with five certificates, ample claims, a signature of 8192 bits.
 _LONGEST = (11_264, 5_120, 1_368)
+LONGEST_CLAIMS = _LONGEST[1]
 _SHORT = min(_LONGEST)  # within this no segment is too long
 
 # Decoding a long segment costs as much as an RSA verification: its first 192 bytes mostly show that it is no object.

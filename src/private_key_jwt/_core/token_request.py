@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from .._text import quote
 from ..exceptions import InvalidClient, InvalidRequest, Reason
+from .claimant import basic_client, claim_of_assertion, claim_of_name
 
 __all__ = ["ASSERTION_TYPE", "CLIENT_PARAMETERS", "ClientAssertion", "Form", "missing_assertion", "read"]
 
@@ -32,22 +35,36 @@ class ClientAssertion(NamedTuple):
     client_id: str | None
 
 
-def _invalid(detail: str) -> InvalidRequest:
-    return InvalidRequest(Reason.INVALID_REQUEST, detail, "request")
+def _invalid(detail: str, found: Mapping[str, str] = MappingProxyType({})) -> InvalidRequest:
+    """Refuse a request. ``found``: its client parameters, as far as they were read."""
+    error = InvalidRequest(Reason.INVALID_REQUEST, detail, "request")
+    error.claim = partial(claim_of_assertion, found.get("client_assertion"), found.get("client_id"))
+    return error
 
 
-def missing_assertion(authorization: str | None = None) -> InvalidClient:
+def missing_assertion(authorization: str | None = None, form: Form = ()) -> InvalidClient:
     """The error for a request without a client assertion that must have one (RFC 6749 §5.2: ``invalid_client``).
 
     authorization: the request's ``Authorization`` header field: its scheme is challenged, too.
+    form: its parameters, for the detail.
     """
-    sent = "" if authorization is None else "; it has an Authorization header in its place"
+    try:
+        found = _client_parameters(form)
+    except InvalidRequest:
+        found = {}
+    return _missing_assertion(authorization, found)
+
+
+def _missing_assertion(authorization: str | None, found: Mapping[str, str]) -> InvalidClient:
+    sent = ["a client_secret"] * ("client_secret" in found) + ["an Authorization header"] * (authorization is not None)
+    in_place = f"; it has {' and '.join(sent)} in its place" if sent else ""
     error = InvalidClient(
         Reason.MISSING_ASSERTION,
-        f"expected client_assertion and client_assertion_type in the body, and both are absent or empty{sent}",
+        f"expected client_assertion and client_assertion_type in the body, and both are absent or empty{in_place}",
         "request",
     )
     error.scheme = attempted_scheme(authorization)
+    error.claim = partial(claim_of_name, found.get("client_id") or basic_client(authorization))
     return error
 
 
@@ -111,27 +128,32 @@ def _client_parameters(form: Any) -> dict[str, str]:
     except Exception as error:  # whatever a form raises that is none, or that cannot be read
         raise _invalid(f"expected a mapping or pairs of text, and reading it raised {type(error).__name__}") from error
     if repeated is not None and ("client_assertion" in found or "client_assertion_type" in found):
-        raise _invalid(f"expected {repeated} once, got it several times (RFC 6749 section 3.2)")
+        raise _invalid(f"expected {repeated} once, got it several times (RFC 6749 section 3.2)", found)
     return found
 
 
-def read(form: Form, authorization: str | None) -> ClientAssertion | None:
+def read(form: Form, authorization: str | None, *, optional: bool = True) -> ClientAssertion | None:
     """Read the assertion and ``client_id`` of a token request; None when it carries no client assertion.
 
-    Raises InvalidRequest: half of an assertion, a wrong ``client_assertion_type``, a repeated parameter
-    (RFC 6749 §3.2), or a second way of authentication beside the assertion (RFC 6749 §2.3).
+    Raises InvalidClient (missing_assertion) when it must carry one (``optional`` is False), and InvalidRequest: half of
+    an assertion, a wrong ``client_assertion_type``, a repeated parameter (RFC 6749 §3.2), or a second way of
+    authentication beside the assertion (RFC 6749 §2.3).
     """
     found = _client_parameters(form)
     assertion, kind = found.get("client_assertion"), found.get("client_assertion_type")
     if assertion is None and kind is None:
-        return None
+        if optional:
+            return None
+        raise _missing_assertion(authorization, found)
     if assertion is None:
-        raise _invalid("expected client_assertion beside client_assertion_type, and it is absent or empty")
+        raise _invalid("expected client_assertion beside client_assertion_type, and it is absent or empty", found)
     if kind != ASSERTION_TYPE:
         got = "none" if kind is None else quote(kind)
-        raise _invalid(f"expected client_assertion_type {ASSERTION_TYPE}, got {got}")
+        raise _invalid(f"expected client_assertion_type {ASSERTION_TYPE}, got {got}", found)
     if "client_secret" in found:
-        raise _invalid("expected one way of client authentication, got client_secret beside the assertion")
+        raise _invalid("expected one way of client authentication, got client_secret beside the assertion", found)
     if authorization is not None:
-        raise _invalid("expected one way of client authentication, got an Authorization header beside the assertion")
+        raise _invalid(
+            "expected one way of client authentication, got an Authorization header beside the assertion", found
+        )
     return ClientAssertion(assertion, found.get("client_id"))

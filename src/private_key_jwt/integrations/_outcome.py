@@ -33,11 +33,12 @@ Parts = tuple[Form, str | None]
 class _Outcome:
     """What one verifier found out about one request."""
 
-    __slots__ = ("alock", "authorization", "error", "is_begun", "is_checked", "lock", "pending", "verified")
+    __slots__ = ("alock", "authorization", "error", "form", "is_begun", "is_checked", "lock", "pending", "verified")
 
     def __init__(self) -> None:
         self.is_begun = False
         self.is_checked = False
+        self.form: Form = ()
         self.authorization: str | None = None
         self.pending: Any = None
         self.verified: VerifiedAssertion | None = None
@@ -75,7 +76,7 @@ class Outcomes:
         if outcome.error is not None:
             raise outcome.error
         if outcome.pending is None and not optional:
-            raise self.refuse(verifier, missing_assertion(outcome.authorization))
+            raise self.refuse(verifier, missing_assertion(outcome.authorization, outcome.form))
         return outcome.pending
 
 
@@ -136,6 +137,7 @@ def begin(
             try:
                 form, outcome.authorization = read()
                 pending = verifier.begin_authentication(form, outcome.authorization, optional=True)
+                outcome.form = () if pending else form
                 outcome.pending = pending and _RequestAssertion(pending, outcomes, verifier)
             except AuthenticationError as error:
                 outcome.error = outcomes.refuse(verifier, error)
@@ -221,6 +223,7 @@ async def abegin(
             try:
                 form, outcome.authorization = await read()
                 pending = await verifier.begin_authentication(form, outcome.authorization, optional=True)
+                outcome.form = () if pending else form
                 outcome.pending = pending and _AsyncRequestAssertion(pending, outcomes, verifier)
             except AuthenticationError as error:
                 outcome.error = outcomes.refuse(verifier, error)

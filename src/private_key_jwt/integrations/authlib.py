@@ -193,9 +193,9 @@ class _Authentication:
             client = None if named is None else self._server.query_client(named)
             if client is None or self._may_use(client, methods):
                 raise
-            raise missing_assertion(request.headers.get("Authorization")) from None
+            raise missing_assertion(request.headers.get("Authorization"), request.form) from None
         if not self._may_use(client, [request.auth_method]):
-            raise missing_assertion(request.headers.get("Authorization"))
+            raise missing_assertion(request.headers.get("Authorization"), request.form)
         return client
 
     def _may_use(self, client: Any, methods: Sequence[str]) -> bool:

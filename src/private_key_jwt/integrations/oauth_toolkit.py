@@ -203,7 +203,7 @@ class ClientAssertionMixin:
         except AuthenticationError as error:
             raise self._refuse(request, error) from error
         if self._needs_assertion(request):
-            error = missing_assertion(request.headers.get("Authorization"))
+            error = missing_assertion(request.headers.get("Authorization"), _pairs(request))
             raise self._refuse(request, error) from error
         return is_authenticated
 

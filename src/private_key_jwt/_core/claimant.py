@@ -1,0 +1,63 @@
+"""Who a request says it is from, where nothing of that was checked: what a refusal's detail ends with.
+
+A stranger chooses the name: it is quoted, marked, and the last thing in the line, so that it passes for nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+from .._text import quote, shorten
+from ..exceptions import InvalidClient
+from . import compact
+from .base64url import FOREIGN, to_standard
+
+__all__ = ["basic_client", "claim_of_assertion", "claim_of_name"]
+
+_NAME_LENGTH = 48
+_LOOKED_AT = 17_408  # characters: more than a policy takes by default, so that a line break costs no name
+
+
+def claim_of_name(client_id: str | None) -> str:
+    """Say which client a request names; "" when it names none."""
+    if not client_id:
+        return ""
+    return f"; claims to be client {shorten(quote(client_id), _NAME_LENGTH)} (unverified)"
+
+
+def claim_of_assertion(assertion: object, client_id: str | None) -> str:
+    """Say which client an assertion names that was refused, whatever is wrong around its claims.
+
+    client_id: that of the request, which counts where the claims cannot be read.
+    """
+    name = client_id
+    if isinstance(assertion, (str, bytes)) and len(assertion) <= _LOOKED_AT:
+        name = _subject(assertion) or client_id
+    return claim_of_name(name)
+
+
+def _subject(assertion: str | bytes) -> str | None:
+    text = assertion.encode("ascii", "replace") if isinstance(assertion, str) else assertion
+    _, _, rest = to_standard(text).partition(b".")
+    segment = rest.partition(b".")[0]
+    if not segment or FOREIGN in segment or len(segment) > compact.LONGEST_CLAIMS:
+        return None
+    try:
+        claims = compact.loads(segment, "claims")
+    except InvalidClient:
+        return None
+    names = (claims.get("sub"), claims.get("iss"))
+    return next((name for name in names if isinstance(name, str) and name), None)
+
+
+def basic_client(authorization: str | None) -> str | None:
+    """Return the client that ``Authorization: Basic`` names (RFC 6749 §2.3.1); never its secret."""
+    scheme, _, credentials = (authorization or "").partition(" ")
+    if scheme.lower() != "basic" or len(credentials) > _LOOKED_AT:
+        return None
+    try:
+        name, colon, _ = base64.b64decode(credentials).decode("utf-8", "replace").partition(":")
+    except (binascii.Error, ValueError):
+        return None
+    return name if colon else None

@@ -1,0 +1,118 @@
+"""Who a refused request says it is from: whatever is wrong around it, and never in place of what was checked."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from private_key_jwt import InvalidClient, Reason
+from private_key_jwt._core.claimant import basic_client, claim_of_assertion, claim_of_name
+from private_key_jwt._core.token_request import missing_assertion, read
+
+
+def encode(value: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+
+def assertion(**claims: Any) -> str:
+    return f"{encode({'alg': 'RS256'})}.{encode(claims)}.c2ln"
+
+
+ACME = "; claims to be client 'acme' (unverified)"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        assertion(sub="acme"),
+        assertion(iss="acme"),
+        assertion(iss="other", sub="acme"),
+        assertion(sub="acme").encode(),
+        f"Bearer {assertion(sub='acme')}\n",
+        f"client_assertion='{assertion(sub='acme')}='",
+        f"x.{encode({'sub': 'acme'})}",
+        "\u2013" + assertion(sub="acme"),
+    ],
+)
+def test_a_claim_is_read_whatever_is_wrong_around_it(text: str | bytes) -> None:
+    assert claim_of_assertion(text, "other") == ACME
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        7,
+        "",
+        "a.b.c",
+        "..",
+        "a" * 20_000,
+        assertion(),
+        assertion(sub=""),
+        assertion(sub=7),
+        assertion(sub=["acme"]),
+        f"x.{encode(['acme'])}.y",
+        f"x.{encode({'sub': 'acme'})[:-1]}.y",
+        f"x.{encode({'sub': 'acme'})}=.y",
+        assertion(sub="acme", x="x" * 5_000),
+        "x" * 18_000 + assertion(sub="acme"),
+    ],
+)
+def test_without_one_the_client_id_of_the_request_counts(text: Any) -> None:
+    assert claim_of_assertion(text, "acme") == ACME
+    assert claim_of_assertion(text, None) == ""
+    assert claim_of_assertion(text, "") == ""
+
+
+def test_a_name_is_one_short_quoted_line() -> None:
+    named = claim_of_name("x\n' (verified) client_id=victim \u202e" + "y" * 1_000)
+    assert named.isascii()
+    assert named.isprintable()
+    assert len(named) <= 90
+    assert named.startswith("; claims to be client \"x\\n' (verified) client_id=")
+    assert named.endswith("yyy' (unverified)")
+
+
+def basic(text: str | bytes) -> str:
+    return "Basic " + base64.b64encode(text if isinstance(text, bytes) else text.encode()).decode()
+
+
+@pytest.mark.parametrize(
+    ("authorization", "client"),
+    [
+        (basic("acme:s3cret"), "acme"),
+        (basic("acme:s3:cret").replace("Basic", "bASIC"), "acme"),
+        (basic(b"\xff:x"), "\ufffd"),
+        (basic("s3cret"), None),
+        ("Basic !", None),
+        ("Basic", None),
+        ("Bearer " + basic("acme:s3cret")[6:], None),
+        (basic("acme:" + "x" * 20_000), None),
+        ("Basic \u20ac", None),
+        (None, None),
+    ],
+)
+def test_basic_names_a_client_and_never_its_secret(authorization: str | None, client: str | None) -> None:
+    assert basic_client(authorization) == client
+    assert "s3cret" not in missing_assertion(authorization).detail
+
+
+def test_a_request_without_an_assertion_says_what_it_has_in_its_place() -> None:
+    form = {"client_id": "acme", "client_secret": "s3cret"}
+    with pytest.raises(InvalidClient) as caught:
+        read(form, basic("other:s3cret"), optional=False)
+    assert caught.value.reason is Reason.MISSING_ASSERTION
+    assert caught.value.detail == missing_assertion(basic("other:s3cret"), form).detail
+    assert caught.value.detail.endswith(f"; it has a client_secret and an Authorization header in its place{ACME}")
+    assert "in its place" not in missing_assertion(None, {"client_id": b"\xff"}).detail
+
+
+def test_a_claim_is_never_cut_off() -> None:
+    error = InvalidClient(Reason.MALFORMED, "x" * 400)
+    error.claim = lambda: ACME
+    assert len(error.detail) == 300
+    assert error.detail.endswith(f"xxx...{ACME}")
+    assert error.detail == error.detail
