@@ -11,7 +11,7 @@ import binascii
 from .._text import quote, shorten
 from ..exceptions import InvalidClient
 from . import compact
-from .base64url import FOREIGN, to_standard
+from .base64url import FOREIGN, TO_STANDARD
 
 __all__ = ["basic_client", "claim_of_assertion", "claim_of_name"]
 
@@ -39,7 +39,7 @@ def claim_of_assertion(assertion: object, client_id: str | None) -> str:
 
 def _subject(assertion: str | bytes) -> str | None:
     text = assertion.encode("ascii", "replace") if isinstance(assertion, str) else assertion
-    _, _, rest = to_standard(text).partition(b".")
+    _, _, rest = text.translate(TO_STANDARD).partition(b".")
     segment = rest.partition(b".")[0]
     if not segment or FOREIGN in segment or len(segment) > compact.LONGEST_CLAIMS:
         return None
