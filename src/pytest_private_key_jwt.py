@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 @pytest.fixture
 def private_key_jwt_audience() -> str:
     """The ``aud`` that the relying party writes: define a fixture of this name that gives your issuer."""
-    return "https://op.example.com"
+    from private_key_jwt.testing._relying_party import AUDIENCE
+
+    return AUDIENCE
 
 
 @pytest.fixture

@@ -19,16 +19,21 @@ from .events import (
     log_events,
     write_line,
 )
-from .exceptions import AuthenticationError, ConfigurationError, Reason, TemporarilyUnavailable
+from .exceptions import (
+    DETAIL_LENGTH,
+    STORE_REASONS,
+    AuthenticationError,
+    ConfigurationError,
+    Reason,
+    TemporarilyUnavailable,
+)
 from .recipe import Verification, VerifiedAssertion
 
 __all__ = ["Reporter"]
 
 _REFUSED = AssertionRefused.__name__
-_MAX_DETAIL = 300
 # Its detail names them; of what is too large nothing is read.
 _WITHOUT_CLAIM = (Reason.TOO_LARGE, Reason.CLIENT_MISMATCH)
-_STORE_REASONS = (Reason.REPLAY_STORE_UNAVAILABLE, Reason.REPLAY_STORE_FULL)
 
 
 class Reporter:
@@ -79,11 +84,11 @@ class Reporter:
             if not admits_line(kind, level):
                 return
         duration = perf_counter() - started
-        if error.reason in _STORE_REASONS:
+        if error.reason in STORE_REASONS:
             emit(self._on_event, StoreFailed(store="replay_store", error=_cause(error)))
         if work is not None and isinstance(error.__cause__, ConfigurationError):
             # Out of `clients`: what describes this client was found, and must not be registered.
-            client_id, detail = escape_name(work.client_id) or "", one_line(str(error.__cause__))[:_MAX_DETAIL]
+            client_id, detail = escape_name(work.client_id) or "", one_line(str(error.__cause__))[:DETAIL_LENGTH]
             emit(self._on_event, RegistrationRefused(client_id=client_id, detail=detail))
         event = AssertionRefused(
             reason=error.reason,

@@ -11,12 +11,14 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Protocol
 
+from ._core.describe import MILLISECONDS_FROM
 from ._core.jwk_set import VerificationKey
 from ._coroutines import as_coroutine_function, is_in_process
 from ._text import describe_error, quote
 from ._validation import check_handler, check_integer, check_number
 from .clients import RegisteredClient, describe_source
 from .exceptions import (
+    STORE_REASONS,
     AuthenticationError,
     ConfigurationError,
     Detail,
@@ -85,11 +87,6 @@ class AsyncKeySource(Protocol):
         ...
 
 
-# The year 5138 in seconds: a clock that says more counts milliseconds.
-_LAST_SECOND = 10**11
-_STORE_REASONS = (Reason.REPLAY_STORE_UNAVAILABLE, Reason.REPLAY_STORE_FULL)
-
-
 # Settings, checked once
 
 
@@ -101,7 +98,7 @@ def check_settings(policy: object, clock: object, on_event: object) -> None:
     if not callable(clock):
         raise ConfigurationError("clock must be a function that gives seconds since the epoch")
     try:
-        check_number("clock()", clock(), 0, _LAST_SECOND)
+        check_number("clock()", clock(), 0, MILLISECONDS_FROM)
     except ConfigurationError as error:
         raise ConfigurationError(f"clock must give seconds since the epoch: {error}") from None
 
@@ -237,7 +234,7 @@ def _not_added(added: object) -> AuthenticationError:
 
 def _store_failed(error: Exception) -> TemporarilyUnavailable:
     """Say that a store raised. Its own TemporarilyUnavailable stands: it knows more."""
-    if isinstance(error, TemporarilyUnavailable) and error.reason in _STORE_REASONS:
+    if isinstance(error, TemporarilyUnavailable) and error.reason in STORE_REASONS:
         return copy.copy(error)  # one error may stand for many adds, and each refusal is reported once
     return TemporarilyUnavailable(Reason.REPLAY_STORE_UNAVAILABLE, f"the store raised {describe_error(error)}")
 

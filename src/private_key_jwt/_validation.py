@@ -7,7 +7,7 @@ import inspect
 from ._text import quote
 from .exceptions import ConfigurationError
 
-__all__ = ["check_flag", "check_handler", "check_integer", "check_number"]
+__all__ = ["check_flag", "check_handler", "check_integer", "check_number", "check_wall_clock"]
 
 
 def check_number(name: str, value: object, low: float, high: float) -> None:
@@ -39,3 +39,9 @@ def check_handler(on_event: object) -> None:
         raise ConfigurationError(f"on_event must be a function of one event, not {type(on_event).__name__}")
     if inspect.iscoroutinefunction(on_event) or inspect.iscoroutinefunction(type(on_event).__call__):
         raise ConfigurationError("on_event must not be a coroutine function: nobody would await it")
+
+
+def check_wall_clock(wall_clock: object) -> None:
+    """Refuse anything but a function."""
+    if not callable(wall_clock):
+        raise ConfigurationError("wall_clock must be a function that gives seconds since the epoch")

@@ -30,7 +30,8 @@ __all__ = [
 ]
 
 _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}  # RFC 6749 §5.1
-_DETAIL_LENGTH = 300
+DETAIL_LENGTH = 300
+"""Characters of a detail, at most."""
 
 
 class Reason(StrEnum):
@@ -155,7 +156,7 @@ class AuthenticationError(PrivateKeyJWTError):
         if not isinstance(detail, str):
             detail = detail()
         claim = "" if self.claim is None else self.claim()
-        length = _DETAIL_LENGTH - len(claim)
+        length = DETAIL_LENGTH - len(claim)
         if len(detail) > length:
             detail = detail[: length - 3] + "..."
         self._detail, self.claim = detail + claim, None
@@ -235,6 +236,7 @@ UNDECIDED = {
     Reason.REPLAY_STORE_UNAVAILABLE: "replay",
     Reason.REPLAY_STORE_FULL: "replay",
 }
+STORE_REASONS = tuple(reason for reason, check in UNDECIDED.items() if check == "replay")
 
 
 class TemporarilyUnavailable(AuthenticationError):

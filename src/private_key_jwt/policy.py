@@ -27,6 +27,12 @@ _DAY = 86_400
 LONGEST_LIFETIME = _DAY
 """The most seconds that ``AssertionPolicy.max_lifetime`` may be."""
 
+LONGEST_TTL = _DAY
+"""The most seconds that ``JWKSPolicy.ttl`` may be: caches keep a document for so long."""
+
+LONGEST_WINDOW = 3_600
+"""The most seconds that ``JWKSPolicy.fetch_window`` may be."""
+
 LONGEST_LEEWAY = 300
 """The most seconds that ``AssertionPolicy.leeway`` may be."""
 
@@ -143,10 +149,10 @@ class JWKSPolicy:
     allow_private_hosts: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        check_number("ttl", self.ttl, 1, _DAY)
+        check_number("ttl", self.ttl, 1, LONGEST_TTL)
         check_integer("fetch_limit", self.fetch_limit, 1, 100)
-        check_number("fetch_window", self.fetch_window, 1, 3_600)
-        check_number("empty_ttl", self.empty_ttl, 1, _DAY)
+        check_number("fetch_window", self.fetch_window, 1, LONGEST_WINDOW)
+        check_number("empty_ttl", self.empty_ttl, 1, LONGEST_TTL)
         check_number("refresh_ahead", self.refresh_ahead, 0.01, 1)
         check_number("stale_if_error", self.stale_if_error, 0, 3_600)
         check_number("timeout", self.timeout, 0.01, 60)

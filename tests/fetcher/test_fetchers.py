@@ -22,8 +22,8 @@ from private_key_jwt import (
     MemoryJWKSCache,
     Reason,
     TemporarilyUnavailable,
+    _clocks,
 )
-from private_key_jwt.fetcher import _fetchers
 from private_key_jwt.fetcher._fetches import DONE, Fetch, FetchSlots, RefreshRequest, fetch_slots
 from private_key_jwt.stores import JWKSDocument
 from support import jwk, registered
@@ -433,7 +433,7 @@ def test_the_clock_runs_while_the_machine_sleeps_where_there_is_such_a_clock() -
 
 def test_a_system_without_such_a_clock_has_the_monotonic_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(time, "CLOCK_BOOTTIME", raising=False)
-    assert _fetchers._boot_time_clock() is time.monotonic
+    assert _clocks.boot_time_clock() is time.monotonic
 
 
 def test_a_fetcher_is_a_context(publisher: Publisher) -> None:

@@ -31,7 +31,7 @@ MAX_JTI_BYTES = 256
 _TIME_CLAIMS: tuple[Check, Check, Check] = ("exp", "iat", "nbf")
 
 # Beyond this a double no longer tells one second from the next.
-_LAST_TIME = 2**53
+LAST_TIME = 2**53
 
 Claims = dict[str, Any]
 
@@ -143,7 +143,7 @@ def _audience_mismatch(aud: object, fault: str) -> InvalidClient:
 def _time(claims: Claims, check: Check) -> float | None:
     value = claims.get(check)
     # RFC 7519 §2: a number. A bool is an int to Python, and no number to JSON.
-    if (type(value) is int or type(value) is float) and 0 <= value <= _LAST_TIME:
+    if (type(value) is int or type(value) is float) and 0 <= value <= LAST_TIME:
         return value
     if value is None and check not in claims:
         return None
@@ -161,7 +161,7 @@ def check_times(claims: Claims, policy: AssertionPolicy, now: float) -> tuple[fl
     leeway, longest = policy.leeway, policy.max_lifetime + policy.leeway
     exp, iat = claims.get("exp"), claims.get("iat")
     # As nearly all are. A call costs as much as the rest: without those for `exp` and `iat` this takes half the time.
-    if type(exp) is not int or not 0 <= exp <= _LAST_TIME:
+    if type(exp) is not int or not 0 <= exp <= LAST_TIME:
         exp = _time(claims, "exp")
         if exp is None:
             raise _missing("exp")

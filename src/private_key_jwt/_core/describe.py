@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 # A number of seconds above this lies after the year 5138, and one below it before 1973.
-_MILLISECONDS_FROM = 10**11
+MILLISECONDS_FROM = 10**11
 _DURATION_UP_TO = 10**8
 _HALF_HOUR = 1_800
 _LARGEST_ZONE = 14 * 3_600
@@ -88,7 +88,7 @@ def time_hint(value: float, now: float, longest: float) -> str:
 
     value, now: seconds since the epoch. longest: seconds by which a right value may be ahead of ``now``.
     """
-    if value > _MILLISECONDS_FROM:
+    if value > MILLISECONDS_FROM:
         return "it looks like milliseconds"
     if value < _DURATION_UP_TO:
         return "it looks like a duration, not a point in time"

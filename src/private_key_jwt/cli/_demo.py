@@ -20,12 +20,13 @@ from ..fetcher import JWKSFetcher
 from ..policy import AssertionPolicy, JWKSPolicy
 from ..stores import MemoryReplayStore
 from ..testing import Clock, RelyingParty, SigningKey, Tenant
+from ..testing._relying_party import AUDIENCE
 from ..verifier import ClientAssertionVerifier
 from . import _token_endpoint
 from ._output import ExitCode, console, printable
 from ._token_endpoint import ACCEPTED, TokenEndpoint
 
-ISSUER = "https://op.example.com"
+ISSUER = AUDIENCE
 _GHOST = "portal-ghost"
 
 

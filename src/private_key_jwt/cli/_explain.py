@@ -10,13 +10,10 @@ from rich.text import Text
 
 from .._text import format_time
 from ..exceptions import TemporarilyUnavailable
-from ..policy import AssertionPolicy
 from . import _options as options
 from ._options import KeySource
 from ._output import ExitCode, console, printable
 from ._recipe import Question, Report, State, examine
-
-_DEFAULT = AssertionPolicy(audience="-")
 
 _STYLES = {
     State.PASSED: "green",
@@ -41,9 +38,9 @@ def explain(
     allow_port: options.PortOption = None,
     alg: options.AlgOption = None,
     now: options.NowOption = None,
-    audience_rule: options.AudienceRuleOption = _DEFAULT.audience_rule,
-    leeway: options.LeewayOption = _DEFAULT.leeway,
-    max_lifetime: options.MaxLifetimeOption = _DEFAULT.max_lifetime,
+    audience_rule: options.AudienceRuleOption = options.DEFAULT_POLICY.audience_rule,
+    leeway: options.LeewayOption = options.DEFAULT_POLICY.leeway,
+    max_lifetime: options.MaxLifetimeOption = options.DEFAULT_POLICY.max_lifetime,
     require_iat: options.RequireIatOption = False,
     require_kid: options.RequireKidOption = False,
     require_typ: options.RequireTypOption = False,

@@ -16,11 +16,11 @@ from .. import ledgerbee
 from .._core import strict_json
 from ..exceptions import ConfigurationError
 from ..ledgerbee import Handoff, Membership, PortalSSO, PortalSSOError, Role
+from ..ledgerbee._attempts import CLIENT_ERRORS
 from ..ledgerbee._values import check_host, check_role
 from ._output import ExitCode, printable
 
 _API_KEY, _ACCESS_TOKEN = "LEDGERBEE_API_KEY", "LEDGERBEE_ACCESS_TOKEN"
-_CLIENT_ERRORS = range(400, 500)
 
 app = typer.Typer(
     name="ledgerbee",
@@ -170,7 +170,7 @@ def _run(call: Callable[[PortalSSO], dict[str, Any]], base_url: str, timeout: fl
                 "retry_after": error.retry_after,
                 "may_have_happened": error.may_have_happened,
             }
-            code = ExitCode.REFUSED if error.status in _CLIENT_ERRORS else ExitCode.UNAVAILABLE
+            code = ExitCode.REFUSED if error.status in CLIENT_ERRORS else ExitCode.UNAVAILABLE
     typer.echo(json.dumps(result))
     raise typer.Exit(code)
 

@@ -15,6 +15,7 @@ import typer
 
 from .. import ledgerbee
 from .._core import jwk_set
+from .._core.claims import LAST_TIME
 from .._text import quote
 from .._validation import check_number
 from ..clients import RegisteredClient, check_jwks_uri, unchecked_client
@@ -26,7 +27,8 @@ from ._output import printable
 
 # More than any policy takes as an assertion: reading on would change nothing.
 _MAX_INPUT = 2**21
-_LAST_TIME = 2**53
+DEFAULT_POLICY = AssertionPolicy(audience="-")
+"""The defaults of a policy, for options."""
 
 _KEYS, _POLICY = "Where the keys are", "The server's policy"
 
@@ -252,7 +254,7 @@ def clock_at(now: str | None) -> Callable[[], float]:
         return time.time
     with usage_errors():
         seconds = _read_time(now)
-        check_number("now", seconds, 0, _LAST_TIME)
+        check_number("now", seconds, 0, LAST_TIME)
     return lambda: seconds
 
 

@@ -18,6 +18,7 @@ from .._core.algorithms import ALGORITHMS
 from ..policy import AssertionPolicy
 from ..testing import DEFECTS, RelyingParty, Tenant
 from ..testing._control import lines as control_lines
+from ..testing._relying_party import AUDIENCE
 from . import _options as options
 from ._curl import back_channel
 from ._output import console, printable
@@ -39,7 +40,7 @@ def simulate(
     ] = "RS256",
     audience: Annotated[
         str, typer.Option("--audience", metavar="A", help="The aud of the assertions: your server's issuer.")
-    ] = "https://op.example.com",
+    ] = AUDIENCE,
     seconds: Annotated[
         float | None,
         typer.Option("--for", metavar="SECONDS", min=0, help="End by itself."),

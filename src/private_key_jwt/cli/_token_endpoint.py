@@ -14,13 +14,11 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl
 
 from ..exceptions import AuthenticationError
+from ..integrations import MAX_BODY
+from ..testing._server import HOST, POLL_INTERVAL
 from ..verifier import ClientAssertionVerifier
 
 ACCEPTED = "accepted"
-
-_HOST = "127.0.0.1"
-_MAX_BODY = 65_536
-_POLL_INTERVAL = 0.02  # seconds; it bounds how long stopping takes
 
 
 class LogLine(NamedTuple):
@@ -39,10 +37,10 @@ class TokenEndpoint(ThreadingTCPServer):
     daemon_threads = True
 
     def __init__(self, verifier: ClientAssertionVerifier) -> None:
-        super().__init__((_HOST, 0), _Handler)
+        super().__init__((HOST, 0), _Handler)
         self.verifier = verifier
         self.log: SimpleQueue[LogLine] = SimpleQueue()
-        self.url = f"http://{_HOST}:{self.server_address[1]}/token"
+        self.url = f"http://{HOST}:{self.server_address[1]}/token"
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -50,7 +48,7 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 5  # seconds that a connection may stay silent
 
     def do_POST(self) -> None:
-        body = self.rfile.read(min(int(self.headers["Content-Length"]), _MAX_BODY))
+        body = self.rfile.read(min(int(self.headers["Content-Length"]), MAX_BODY))
         form = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True)
         try:
             verified = self.server.verifier.authenticate(form, self.headers["Authorization"])
@@ -80,7 +78,7 @@ class _Handler(BaseHTTPRequestHandler):
 def serve(verifier: ClientAssertionVerifier) -> Iterator[TokenEndpoint]:
     """Answer token requests on loopback while the context lasts."""
     with TokenEndpoint(verifier) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(_POLL_INTERVAL,), daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(POLL_INTERVAL,), daemon=True)
         thread.start()
         try:
             yield server

@@ -8,14 +8,11 @@ from typing import Annotated, Any
 import typer
 
 from ..exceptions import InvalidClient, TemporarilyUnavailable
-from ..policy import AssertionPolicy
 from ..stores import MemoryReplayStore
 from ..verifier import ClientAssertionVerifier
 from . import _options as options
 from ._options import KeySource
 from ._output import ExitCode, echo
-
-_DEFAULT = AssertionPolicy(audience="-")
 
 
 def verify(
@@ -37,9 +34,9 @@ def verify(
     allow_port: options.PortOption = None,
     alg: options.AlgOption = None,
     now: options.NowOption = None,
-    audience_rule: options.AudienceRuleOption = _DEFAULT.audience_rule,
-    leeway: options.LeewayOption = _DEFAULT.leeway,
-    max_lifetime: options.MaxLifetimeOption = _DEFAULT.max_lifetime,
+    audience_rule: options.AudienceRuleOption = options.DEFAULT_POLICY.audience_rule,
+    leeway: options.LeewayOption = options.DEFAULT_POLICY.leeway,
+    max_lifetime: options.MaxLifetimeOption = options.DEFAULT_POLICY.max_lifetime,
     require_iat: options.RequireIatOption = False,
     require_kid: options.RequireKidOption = False,
     require_typ: options.RequireTypOption = False,

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 
 from .._core.jwk_set import NoKey
 from .._text import format_time, one_line, quote, shorten
-from ..exceptions import Reason
+from ..exceptions import DETAIL_LENGTH, Reason
 
 __all__ = ["Known", "describe_no_key", "describe_set", "describe_unavailable"]
 
-_LENGTH = 300
 _CAUSE_LENGTH = 130
 _FAILURE_LENGTH = 80
 _LEAST = 30
@@ -95,11 +94,11 @@ def describe_no_key(found: NoKey, kid: str | None, known: Known, *, is_spent: bo
     undecided = ", maybe published since: the fetch budget is spent" if is_spent else ""
     for lengths in _LENGTHS:  # what the last fetch met is worth more than the middle of a long name
         text = _describe(found, kid, known, f"{undecided}; {_again(known)}", *lengths)
-        failure = _failure(known, _LENGTH - len(text))
+        failure = _failure(known, DETAIL_LENGTH - len(text))
         if failure or known.failure is None:
             break
     text += failure
-    kids = _list(found.kids, _LENGTH - len(text) - len("; its kids: "))
+    kids = _list(found.kids, DETAIL_LENGTH - len(text) - len("; its kids: "))
     return f"{text}; its kids: {kids}" if kids else text
 
 
@@ -111,7 +110,7 @@ def _describe(found: NoKey, kid: str | None, known: Known, tail: str, kid_length
     if found.reason is Reason.UNKNOWN_KID:
         return f"{name}: not in {key_set}{tail}"
     start, tail = f"{name}: ", f" ({key_set}{tail})"
-    room = _LENGTH - len(start) - len(tail) - (0 if known.failure is None else _FAILURE_LENGTH)
+    room = DETAIL_LENGTH - len(start) - len(tail) - (0 if known.failure is None else _FAILURE_LENGTH)
     return start + (_list(found.faults, room, "; ") or _cut(found.faults[0], room)) + tail
 
 

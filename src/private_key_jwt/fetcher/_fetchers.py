@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import contextvars
 import inspect
-import logging
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -16,6 +15,7 @@ from typing import Any, Generic, Self, TypeVar
 
 import httpx
 
+from .._clocks import since_boot
 from .._core import jwk_set
 from .._core.freshness import KeyQuery
 from .._core.jwk_set import KeySet, VerificationKey
@@ -23,9 +23,9 @@ from .._core.response import FetchError
 from .._coroutines import as_coroutine_function, is_in_process
 from .._http_client import check_client, check_headers
 from .._text import describe_error, quote
-from .._validation import check_handler, check_integer
+from .._validation import check_handler, check_integer, check_wall_clock
 from ..clients import RegisteredClient
-from ..events import OnEvent, log_events
+from ..events import OnEvent, log_events, logger
 from ..exceptions import ConfigurationError
 from ..policy import JWKSPolicy
 from ..stores import AsyncJWKSCache, JWKSCache, MemoryJWKSCache
@@ -39,8 +39,6 @@ from ._state import FetcherState
 
 __all__ = ["AsyncJWKSFetcher", "JWKSFetcher"]
 
-logger = logging.getLogger("private_key_jwt")
-
 Found = TypeVar("Found")
 
 _STARTED = Outcome(Status.DONE, "started, and not waited for")
@@ -51,15 +49,6 @@ _CLOSED = Outcome(Status.REFUSED, "the fetcher is closed")
 _CACHE_STEPS = (ReadCache, ClaimShared, WriteCache)
 _MAX_KEY_SETS = 100_000
 _CACHE_METHODS = ("get", "put", "claim")
-
-
-def _boot_time_clock() -> Callable[[], float]:
-    """Return a clock that only goes forward, and, where the system has one, also while the machine sleeps."""
-    number = getattr(time, "CLOCK_BOOTTIME", None)
-    return time.monotonic if number is None else partial(time.clock_gettime, number)
-
-
-_CLOCK = _boot_time_clock()
 
 
 class _Fetcher(ABC, Generic[Handle]):
@@ -82,8 +71,7 @@ class _Fetcher(ABC, Generic[Handle]):
         check_integer("max_key_sets", max_key_sets, 1, 100_000_000)
         if not callable(clock):
             raise ConfigurationError("clock must be a function that gives seconds, and never goes back")
-        if not callable(wall_clock):
-            raise ConfigurationError("wall_clock must be a function that gives seconds since the epoch")
+        check_wall_clock(wall_clock)
         if cache is not None and not all(callable(getattr(cache, name, None)) for name in _CACHE_METHODS):
             raise ConfigurationError(f"cache must have get, put and claim, and {type(cache).__name__} has not")
         check_handler(on_event)
@@ -233,7 +221,7 @@ class JWKSFetcher(_Fetcher[Ending]):
         cache: JWKSCache | None = None,
         http_client: httpx.Client | None = None,
         headers: Mapping[str, str] | None = None,
-        clock: Callable[[], float] = _CLOCK,
+        clock: Callable[[], float] = since_boot,
         wall_clock: Callable[[], float] = time.time,
         max_key_sets: int = _MAX_KEY_SETS,
         on_event: OnEvent | None = None,
@@ -403,7 +391,7 @@ class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
         cache: JWKSCache | AsyncJWKSCache | None = None,
         http_client: httpx.AsyncClient | None = None,
         headers: Mapping[str, str] | None = None,
-        clock: Callable[[], float] = _CLOCK,
+        clock: Callable[[], float] = since_boot,
         wall_clock: Callable[[], float] = time.time,
         max_key_sets: int = _MAX_KEY_SETS,
         on_event: OnEvent | None = None,

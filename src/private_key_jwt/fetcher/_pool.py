@@ -10,19 +10,14 @@ from __future__ import annotations
 
 import copy
 import sys
-from typing import Any, TypeVar
+from typing import Any
 
-import httpcore
 import httpx
 
-from ._route import AnyClient
+from ._route import POOLS, TRANSPORTS, AnyClient, transport_of
 
 __all__ = ["take_own_pool"]
 
-Client = TypeVar("Client", httpx.Client, httpx.AsyncClient)
-
-_TRANSPORTS = (httpx.HTTPTransport, httpx.AsyncHTTPTransport)
-_POOLS = (httpcore.ConnectionPool, httpcore.AsyncConnectionPool)
 _MEMBERS = ("_connections", "_requests", "_max_connections", "_optional_thread_lock")
 
 
@@ -32,10 +27,9 @@ def take_own_pool(client: AnyClient, url: httpx.URL) -> Any:
     client: a copy of the user's, which is changed. It keeps the user's pool where that is not one of httpx's own, or
         where httpx has changed inside.
     """
-    choose = getattr(client, "_transport_for_url", None)
-    transport = choose(url) if callable(choose) else None
-    pool = getattr(transport, "_pool", None) if type(transport) in _TRANSPORTS else None
-    if not isinstance(pool, _POOLS) or not all(hasattr(pool, name) for name in _MEMBERS):
+    transport = transport_of(client, url)
+    pool = getattr(transport, "_pool", None) if type(transport) in TRANSPORTS else None
+    if not isinstance(pool, POOLS) or not all(hasattr(pool, name) for name in _MEMBERS):
         return None
     lock = type(vars(pool)["_optional_thread_lock"])()
     own = _copy(transport, _pool=_copy(pool, **dict(zip(_MEMBERS, ([], [], sys.maxsize, lock), strict=True))))

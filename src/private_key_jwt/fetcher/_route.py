@@ -25,12 +25,12 @@ import httpx
 
 from .._coroutines import is_in_process
 
-__all__ = ["DIRECT", "AnyClient", "Route", "Way", "find_way"]
+__all__ = ["DIRECT", "POOLS", "TRANSPORTS", "AnyClient", "Route", "Way", "find_way", "transport_of"]
 
 AnyClient = httpx.Client | httpx.AsyncClient
 
-_TRANSPORTS = (httpx.HTTPTransport, httpx.AsyncHTTPTransport)
-_POOLS = (httpcore.ConnectionPool, httpcore.AsyncConnectionPool)
+TRANSPORTS = (httpx.HTTPTransport, httpx.AsyncHTTPTransport)
+POOLS = (httpcore.ConnectionPool, httpcore.AsyncConnectionPool)
 _PROXIES = (httpcore.HTTPProxy, httpcore.AsyncHTTPProxy, httpcore.SOCKSProxy, httpcore.AsyncSOCKSProxy)
 _MEMORY = (httpx.MockTransport, httpx.ASGITransport, httpx.WSGITransport)
 
@@ -64,14 +64,14 @@ def find_way(client: AnyClient | None, url: httpx.URL) -> Way:
     """Tell how a client gets to a URL. client: the user's, or None for one of our own."""
     if client is None:
         return DIRECT
-    transport = _transport(client, url)
+    transport = transport_of(client, url)
     if isinstance(transport, _MEMORY) or is_in_process(transport):
         return Way(Route.MEMORY)
     # Not their subclasses, which may do anything else with a request.
-    pool = getattr(transport, "_pool", None) if type(transport) in _TRANSPORTS else None
+    pool = getattr(transport, "_pool", None) if type(transport) in TRANSPORTS else None
     if type(pool) in _PROXIES:
         return _proxy(getattr(pool, "_proxy_url", None))
-    return _plain(pool) if type(pool) in _POOLS else _UNKNOWN
+    return _plain(pool) if type(pool) in POOLS else _UNKNOWN
 
 
 def _plain(pool: object) -> Way:
@@ -91,6 +91,7 @@ def _proxy(url: Any) -> Way:
     return _UNKNOWN if origin is None else Way(Route.PROXY, (origin.host.decode("ascii"), origin.port))
 
 
-def _transport(client: AnyClient, url: httpx.URL) -> object:
+def transport_of(client: AnyClient, url: httpx.URL) -> object:
+    """Return the transport that a client takes to a URL; None where httpx has changed inside."""
     choose = getattr(client, "_transport_for_url", None)
     return choose(url) if callable(choose) else None

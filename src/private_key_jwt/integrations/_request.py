@@ -53,8 +53,7 @@ MAX_BODY = 65_536
 """Bytes of a token request's body: an assertion of 16 KiB, and ample room for the rest."""
 
 _MAX_QUERY = 8_192  # bytes: what common servers take of a whole request line
-_BODY_ONLY = frozenset(CLIENT_PARAMETERS)
-_LONGEST_NAME = 3 * max(map(len, _BODY_ONLY))  # bytes, with every letter escaped
+_LONGEST_NAME = 3 * max(map(len, CLIENT_PARAMETERS))  # bytes, with every letter escaped
 _MAX_DIGITS = 20  # of a Content-Length
 # In each of these ASCII text is spelled as in UTF-8. `codecs` keeps each unknown name that it is asked for, for ever.
 _ASCII_CHARSETS = re.compile(
@@ -98,7 +97,7 @@ def check_query(query: str | bytes) -> None:
     except ValueError as error:
         raise _invalid(f"in the URL: {error}") from None
     for raw, value in pairs:
-        if value and len(raw) <= _LONGEST_NAME and (name := decode(raw, "replace")) in _BODY_ONLY:
+        if value and len(raw) <= _LONGEST_NAME and (name := decode(raw, "replace")) in CLIENT_PARAMETERS:
             raise _invalid(f"expected {name} in the body, got it in the URL")
 
 

@@ -21,7 +21,7 @@ from typing import Any, Literal, overload
 from .._core.token_request import ASSERTION_TYPE
 from .._extra import needs
 from ..verifier import AsyncClientAssertionVerifier, AsyncPendingAssertion, VerifiedAssertion
-from ._request import MAX_BODY
+from ._request import FORM, MAX_BODY
 
 with needs(__name__, "fastapi"):
     from fastapi.openapi.models import HTTPBase
@@ -55,7 +55,7 @@ def _openapi_extra(*, optional: bool) -> dict[str, Any]:
     }
     form = {"type": "object", "properties": properties} | ({} if optional else {"required": list(properties)})
     return {
-        "requestBody": {"required": True, "content": {"application/x-www-form-urlencoded": {"schema": form}}},
+        "requestBody": {"required": True, "content": {FORM: {"schema": form}}},
         "responses": {
             status: {"description": description, "content": {"application/json": {"schema": _ERROR_SCHEMA}}}
             for status, description in _ERRORS.items()

@@ -30,7 +30,7 @@ _LONGEST_PAUSE = 2.0
 _SHORTEST_ATTEMPT = 0.1  # seconds; with less left an attempt would only hide what the one before it met
 _TOO_MANY_REQUESTS = 429
 _SERVER_ERRORS = range(500, 600)
-_CLIENT_ERRORS = range(400, 500)
+CLIENT_ERRORS = range(400, 500)
 _CODE_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.:-")
 _CODE_LENGTH = 64
 
@@ -144,7 +144,7 @@ def _refusal(response: Response) -> _Fault:
         said.append(f"redirects are not followed: {quote(response.headers['location'])}")
     return _Fault(
         ", ".join(part for part in said if part),
-        may_have_happened=status not in _CLIENT_ERRORS,
+        may_have_happened=status not in CLIENT_ERRORS,
         can_retry=status == _TOO_MANY_REQUESTS or status in _SERVER_ERRORS,
         status=status,
         code=code,

@@ -18,7 +18,7 @@ from ._values import Handoff, Membership, Provisioned, Role, check_role, check_t
 
 Result = TypeVar("Result")
 
-_CUSTOMER_MEMBERS = ("customerNumber", "vatZone", "countryCode")
+CUSTOMER_MEMBERS = ("customerNumber", "vatZone", "countryCode")
 _CLIENT_REFERENCE = re.compile(r"[A-Za-z0-9_-]{1,200}")
 
 
@@ -120,7 +120,7 @@ def _customer(customer: object) -> dict[str, Any]:
     if not isinstance(customer, Mapping):
         raise ValueError(f"customer must be a mapping, not {type(customer).__name__}")
     members = dict(customer)
-    missing = [name for name in _CUSTOMER_MEMBERS if members.get(name) in (None, "")]
+    missing = [name for name in CUSTOMER_MEMBERS if members.get(name) in (None, "")]
     if missing:
         raise ValueError(f"customer must have {' and '.join(missing)}")
     try:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from functools import partial
 
 from .._text import one_line
-from ..exceptions import PrivateKeyJWTError
+from ..exceptions import DETAIL_LENGTH, PrivateKeyJWTError
 
 __all__ = ["PortalSSOError"]
-
-_DETAIL_LENGTH = 300
 
 
 class PortalSSOError(PrivateKeyJWTError):
@@ -38,8 +36,8 @@ class PortalSSOError(PrivateKeyJWTError):
         may_have_happened: bool,
     ) -> None:
         detail = one_line(detail)
-        if len(detail) > _DETAIL_LENGTH:
-            detail = detail[: _DETAIL_LENGTH - 3] + "..."
+        if len(detail) > DETAIL_LENGTH:
+            detail = detail[: DETAIL_LENGTH - 3] + "..."
         super().__init__(detail)
         self.status = status
         self.code = code

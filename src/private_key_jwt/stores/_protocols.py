@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 from ..policy import JWKSPolicy
+
+_ROUNDING = 1e-3
 
 
 class ReplayStore(Protocol):
@@ -59,6 +61,14 @@ class JWKSDocument:
 
     body: bytes
     fetched_at: float
+
+    @classmethod
+    def of_age(cls, body: bytes, age: float, now: float) -> Self | None:
+        """Return a document of so many seconds by a clock that hosts share; None for one from the future.
+
+        There the clock was set back, and nobody can tell how old it is; a millisecond is rounding.
+        """
+        return cls(body, now - max(0.0, age)) if age >= -_ROUNDING else None
 
 
 class JWKSCache(Protocol):

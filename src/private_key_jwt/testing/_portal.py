@@ -16,10 +16,10 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from ..ledgerbee import Membership, Role
+from ..ledgerbee._calls import CUSTOMER_MEMBERS
 
 REFERENCE_LIFETIME = 60  # seconds
 
-_CUSTOMER_MEMBERS = ("customerNumber", "vatZone", "countryCode")
 
 Meaning = TypeVar("Meaning", "_Handoff", "CheckoutBinding")
 _CLIENT_REFERENCE = re.compile(r"[A-Za-z0-9_-]{0,200}")
@@ -340,7 +340,7 @@ def check_customer(customer: Mapping[str, Any]) -> None:
 
     *Assumed*: ``customerNumber`` and ``countryCode`` are strings, and ``vatZone`` may be of any type but null.
     """
-    for name in _CUSTOMER_MEMBERS:
+    for name in CUSTOMER_MEMBERS:
         if customer.get(name) in (None, ""):
             raise invalid(f"customer: {name} is required")
     for name in ("customerNumber", "countryCode"):

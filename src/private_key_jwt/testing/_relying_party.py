@@ -19,6 +19,9 @@ from ._service import Outage, Service
 from ._tenant import Tenant
 from ._transport import Transport
 
+AUDIENCE = "https://op.example.com"
+"""The issuer of a provider, unless another is given."""
+
 
 class RelyingParty:
     """LedgerBee as a partner meets it: tenants that sign assertions, their published keys, and the back channel.
@@ -39,7 +42,7 @@ class RelyingParty:
     def __init__(
         self,
         *,
-        audience: str = "https://op.example.com",
+        audience: str = AUDIENCE,
         clock: Callable[[], float] = time.time,
         base_url: str = ledgerbee.BASE_URL,
         alg: str = "RS256",

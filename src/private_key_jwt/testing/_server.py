@@ -13,7 +13,7 @@ import httpx
 from ._exchange import Request, Response
 
 HOST = "127.0.0.1"
-_POLL_INTERVAL = 0.02  # seconds; it bounds how long stopping takes
+POLL_INTERVAL = 0.02  # seconds; it bounds how long stopping takes
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -89,9 +89,7 @@ class LoopbackServer(ThreadingHTTPServer):
 def serve(respond: Callable[[Request], Response], base_path: str, port: int) -> Iterator[LoopbackServer]:
     """Answer on 127.0.0.1 while the context lasts; port 0 takes a free one."""
     with LoopbackServer(respond, base_path, port) as server:
-        thread = threading.Thread(
-            target=server.serve_forever, args=(_POLL_INTERVAL,), name="relying-party", daemon=True
-        )
+        thread = threading.Thread(target=server.serve_forever, args=(POLL_INTERVAL,), name="relying-party", daemon=True)
         thread.start()
         try:
             yield server

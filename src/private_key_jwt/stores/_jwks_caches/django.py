@@ -10,14 +10,12 @@ from hashlib import sha256
 from django.core.cache import InvalidCacheBackendError, caches
 from django.core.exceptions import ImproperlyConfigured
 
+from ..._validation import check_wall_clock
 from ...exceptions import ConfigurationError
-from ...policy import JWKSPolicy
+from ...policy import LONGEST_TTL, JWKSPolicy
 from .._protocols import JWKSDocument
 
 __all__ = ["DjangoJWKSCache"]
-
-_KEEP = 86_400  # seconds; the longest ttl that a policy allows: documents of tenants that are gone leave
-_ROUNDING = 1e-3
 
 
 class DjangoJWKSCache:
@@ -36,8 +34,7 @@ class DjangoJWKSCache:
     """
 
     def __init__(self, alias: str = "default", *, wall_clock: Callable[[], float] = time.time) -> None:
-        if not callable(wall_clock):
-            raise ConfigurationError("wall_clock must be a function that gives seconds since the epoch")
+        check_wall_clock(wall_clock)
         try:
             _ = caches[alias]
         except (InvalidCacheBackendError, ImproperlyConfigured, TypeError) as error:
@@ -51,9 +48,7 @@ class DjangoJWKSCache:
         if kept is None:
             return None
         fetched_at, body = self._read(kept)
-        age = self._wall_clock() - fetched_at
-        # From the future: the clock was set back, and nobody can tell how old it is.
-        return JWKSDocument(body, now - max(0.0, age)) if age >= -_ROUNDING else None
+        return JWKSDocument.of_age(body, self._wall_clock() - fetched_at, now)
 
     def put(self, jwks_uri: str, document: JWKSDocument, now: float) -> None:
         """Keep a document, unless a newer one is there."""
@@ -63,7 +58,7 @@ class DjangoJWKSCache:
         kept = cache.get(name)
         known = None if kept is None else self._read(kept)[0]
         if known is None or known <= fetched_at or known > wall:
-            cache.set(name, b"%r\n%b" % (fetched_at, document.body), timeout=_KEEP)
+            cache.set(name, b"%r\n%b" % (fetched_at, document.body), timeout=LONGEST_TTL)
 
     def claim(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
         """Claim one fetch out of the budget of all who share this cache: one of as many names as there are fetches."""

@@ -10,8 +10,9 @@ from typing import Any, Self
 import redis
 import redis.asyncio
 
-from ...exceptions import ConfigurationError
-from ...policy import JWKSPolicy
+from ..._clocks import since_boot
+from ..._validation import check_wall_clock
+from ...policy import LONGEST_TTL, JWKSPolicy
 from .._protocols import JWKSDocument
 from .._redis_client import async_client, check_prefix, check_timeout, is_own, open_async, open_sync, sync_client
 from .._redis_commands import Command, open_async_sender, open_sender
@@ -20,7 +21,7 @@ __all__ = ["AsyncRedisJWKSCache", "RedisJWKSCache"]
 
 _PREFIX = "private-key-jwt:jwks:"
 _TIMEOUT = 0.25
-_KEEP_MS = 86_400_000  # the longest ttl that a policy allows: documents of tenants that are gone leave
+_KEEP_MS = 1_000 * LONGEST_TTL  # the longest ttl that a policy allows: documents of tenants that are gone leave
 _STEPS = 8  # of the server's clock that are remembered
 _SET_BACK = 1.0  # seconds by which two clocks drift apart, or a reply is late, without one of them having been set
 
@@ -71,8 +72,7 @@ class _ServerClock:
     """
 
     def __init__(self, wall_clock: Callable[[], float]) -> None:
-        if not callable(wall_clock):
-            raise ConfigurationError("wall_clock must be a function that gives seconds since the epoch")
+        check_wall_clock(wall_clock)
         self.wall_clock = wall_clock
         self._behind = math.inf  # by how much the server was behind this host, at the least
         self._steps: list[tuple[float, float]] = []  # when one was noticed, and how far the clock went back
@@ -147,12 +147,6 @@ class _Documents:
         return reply == 1
 
 
-def _elapsed() -> float:
-    """Return seconds of a clock that also runs while the machine sleeps, where there is one."""
-    clock = getattr(time, "CLOCK_BOOTTIME", None)
-    return time.monotonic() if clock is None else time.clock_gettime(clock)
-
-
 class RedisJWKSCache:
     """JWK Sets in Redis 6.2 or later, or Valkey: workers share documents and, together, one fetch budget.
 
@@ -207,9 +201,9 @@ class RedisJWKSCache:
 
     def put(self, jwks_uri: str, document: JWKSDocument, now: float) -> None:
         """See JWKSCache.put. Raises what redis-py raises."""
-        began = _elapsed()
+        began = since_boot()
         server_now = self._sender.send(self._documents.time(jwks_uri))
-        age = max(0.0, now - document.fetched_at) + _elapsed() - began
+        age = max(0.0, now - document.fetched_at) + since_boot() - began
         self._sender.send(self._documents.put(jwks_uri, document, server_now, age))
 
     def claim(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
@@ -264,9 +258,9 @@ class AsyncRedisJWKSCache:
 
     async def put(self, jwks_uri: str, document: JWKSDocument, now: float) -> None:
         """See JWKSCache.put. Raises what redis-py raises."""
-        began = _elapsed()
+        began = since_boot()
         server_now = await self._sender.send(self._documents.time(jwks_uri))
-        age = max(0.0, now - document.fetched_at) + _elapsed() - began
+        age = max(0.0, now - document.fetched_at) + since_boot() - began
         await self._sender.send(self._documents.put(jwks_uri, document, server_now, age))
 
     async def claim(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ..._validation import check_integer, check_number
-from ...exceptions import ConfigurationError
-from ...policy import JWKSPolicy
+from ..._clocks import since_boot
+from ..._validation import check_integer, check_number, check_wall_clock
+from ...policy import LONGEST_WINDOW, JWKSPolicy
 from .._protocols import JWKSDocument
 from .._sqlite_file import SQLiteFile, SQLiteSession
 
@@ -43,12 +43,10 @@ _CLAIM = (
     "INSERT INTO jwks_claims SELECT :jwks_uri, :wall WHERE (SELECT count(*) FROM jwks_claims"
     " WHERE jwks_uri = :jwks_uri AND at > :wall - :window AND at <= :wall) < :limit"
 )
-# No policy has a window of more than an hour.
 _FORGET_CLAIMS = (
     "DELETE FROM jwks_claims WHERE rowid IN"
-    " (SELECT rowid FROM jwks_claims WHERE at <= :wall - 3600 OR at > :wall LIMIT :batch)"
+    " (SELECT rowid FROM jwks_claims WHERE at <= :wall - :window OR at > :wall LIMIT :batch)"
 )
-_ROUNDING = 1e-3
 _PURGE_BATCH = 100  # idle claims that one claim deletes at most
 
 
@@ -79,8 +77,7 @@ class SQLiteJWKSCache:
     ) -> None:
         check_number("timeout", timeout, 0.01, 60)
         check_integer("max_documents", max_documents, 1, 100_000_000)
-        if not callable(wall_clock):
-            raise ConfigurationError("wall_clock must be a function that gives seconds since the epoch")
+        check_wall_clock(wall_clock)
         self._timeout = timeout
         self._max_documents = max_documents
         self._wall_clock = wall_clock
@@ -96,15 +93,15 @@ class SQLiteJWKSCache:
         [(body, fetched_at, since_boot)] = rows
         # By the wall clock, or, when that was set back, by the host's own: whichever is more, so that no removed key
         # comes back.
-        age = max(self._wall_clock() - fetched_at, _since_boot() - since_boot)
-        return JWKSDocument(body, now - max(0.0, age)) if age >= -_ROUNDING else None
+        age = max(self._wall_clock() - fetched_at, since_boot() - since_boot)
+        return JWKSDocument.of_age(body, age, now)
 
     def put(self, jwks_uri: str, document: JWKSDocument, now: float) -> None:
         """Keep a document, unless a newer one is there."""
         # Both clocks are read before it waits: waiting must not make a document younger.
         age = max(0.0, now - document.fetched_at)
         wall = self._wall_clock()
-        times = {"fetched_at": wall - age, "boot": self._boot, "since_boot": _since_boot() - age}
+        times = {"fetched_at": wall - age, "boot": self._boot, "since_boot": since_boot() - age}
         values = {"jwks_uri": jwks_uri, "body": document.body, **times}
 
         def put(session: SQLiteSession) -> None:
@@ -120,7 +117,7 @@ class SQLiteJWKSCache:
 
         def claim(session: SQLiteSession) -> bool:
             wall = self._wall_clock()  # read when nobody else can write, or two claims could miss each other
-            session.change(_FORGET_CLAIMS, {"wall": wall, "batch": _PURGE_BATCH})
+            session.change(_FORGET_CLAIMS, {"wall": wall, "window": LONGEST_WINDOW, "batch": _PURGE_BATCH})
             budget = {"window": policy.fetch_window, "limit": policy.fetch_limit}
             return session.change(_CLAIM, {"jwks_uri": jwks_uri, "wall": wall, **budget}) == 1
 
@@ -131,15 +128,9 @@ class SQLiteJWKSCache:
         self._file.close()
 
 
-def _since_boot() -> float:
-    """Seconds by a clock that also runs while the machine sleeps, where there is one."""
-    clock = getattr(time, "CLOCK_BOOTTIME", None)
-    return time.monotonic() if clock is None else time.clock_gettime(clock)
-
-
 def _boot(path: str = "/proc/sys/kernel/random/boot_id") -> str:
     """Name the boot of this host: by the id that Linux gives it, elsewhere by its time to the minute."""
     try:
         return Path(path).read_text(encoding="ascii").strip()
     except OSError:
-        return f"{(time.time() - _since_boot()) / 60:.0f}"
+        return f"{(time.time() - since_boot()) / 60:.0f}"

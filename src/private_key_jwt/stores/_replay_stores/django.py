@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import logging
 import math
 import re
 import threading
@@ -21,21 +20,31 @@ from django.db import DatabaseError, IntegrityError, connections
 
 from ..._fork import renew_after_fork
 from ..._validation import check_number
+from ...events import logger
 from ...exceptions import ConfigurationError, TemporarilyUnavailable
 from .._combiner import AsyncCombiner, Combiner
 from .._locks import run_locked
+from . import MARGIN, MAX_MARGIN, PREFIX
 from .errors import store_unavailable
-from .sql import ENGINES, Add, AddResult, PurgeTurns, Values, is_deadlock, is_missing_table, limit_statements
+from .sql import (
+    ENGINES,
+    MAX_DEADLOCKS,
+    TABLE,
+    Add,
+    AddResult,
+    PurgeTurns,
+    Values,
+    is_deadlock,
+    is_missing_table,
+    limit_statements,
+)
 
 __all__ = ["DjangoCacheReplayStore", "DjangoReplayStore"]
 
-logger = logging.getLogger("private_key_jwt")
-
 Result = TypeVar("Result")
 
-_TABLES = "private_key_jwt_replay", "private_key_jwt_replay_forgotten"
+_TABLES = TABLE, f"{TABLE}_forgotten"
 _CHECK_AFTER = 10.0  # seconds without use, after which a connection is asked whether it still is one
-_DEADLOCKS = 3  # one that goes on after so many repetitions is no accident
 
 
 @functools.lru_cache(maxsize=1_000)
@@ -193,7 +202,7 @@ class DjangoReplayStore:
         return results
 
     def _add_over(self, session: _Session, adds: list[Add]) -> list[AddResult]:
-        for _ in range(_DEADLOCKS):
+        for _ in range(MAX_DEADLOCKS):
             try:
                 return self._sql.add_all(session, self, adds)
             except DatabaseError as error:
@@ -251,8 +260,8 @@ class DjangoCacheReplayStore:
     Thread-safe; works after a fork. Raises ConfigurationError.
     """
 
-    def __init__(self, alias: str = "default", *, margin: float = 60.0) -> None:
-        check_number("margin", margin, 0, 86_400)
+    def __init__(self, alias: str = "default", *, margin: float = MARGIN) -> None:
+        check_number("margin", margin, 0, MAX_MARGIN)
         self._alias = _checked_cache(alias)
         self._margin = margin
 
@@ -260,7 +269,7 @@ class DjangoCacheReplayStore:
         """See ReplayStore.add. Raises TemporarilyUnavailable: replay_store_unavailable."""
         lifetime = max(1, math.ceil(expires_at - now + self._margin))
         try:
-            added = caches[self._alias].add(f"private-key-jwt:replay:{key.hex()}", 1, timeout=lifetime)
+            added = caches[self._alias].add(f"{PREFIX}{key.hex()}", 1, timeout=lifetime)
         except Exception as error:
             raise store_unavailable(self, error) from error
         if added is True or added is False:

@@ -74,13 +74,12 @@ from .._redis_client import (
     sync_client,
 )
 from .._redis_commands import Command, open_async_sender, open_sender
+from . import MARGIN, MAX_MARGIN, PREFIX
 from .errors import store_unavailable
 
 __all__ = ["AsyncRedisReplayStore", "RedisReplayStore"]
 
-_PREFIX = "private-key-jwt:replay:"
 _TIMEOUT = 1.0
-_MARGIN = 60.0
 _ADD = "return redis.call('SET', KEYS[1], '1', 'NX', 'PX', ARGV[1])"
 
 
@@ -89,7 +88,7 @@ class _Marks:
 
     def __init__(self, prefix: str, margin: float) -> None:
         check_prefix(prefix)
-        check_number("margin", margin, 0, 86_400)
+        check_number("margin", margin, 0, MAX_MARGIN)
         self._prefix = prefix.encode()
         self._margin = margin
 
@@ -166,8 +165,8 @@ class RedisReplayStore:
         self,
         client: redis.Redis | redis.RedisCluster,
         *,
-        prefix: str = _PREFIX,
-        margin: float = _MARGIN,
+        prefix: str = PREFIX,
+        margin: float = MARGIN,
         timeout: float = _TIMEOUT,
         on_event: OnEvent | None = None,
     ) -> None:
@@ -185,8 +184,8 @@ class RedisReplayStore:
         url: str,
         *,
         timeout: float = _TIMEOUT,
-        prefix: str = _PREFIX,
-        margin: float = _MARGIN,
+        prefix: str = PREFIX,
+        margin: float = MARGIN,
         on_event: OnEvent | None = None,
     ) -> Self:
         """Return a store with a client of its own, without retries.
@@ -261,8 +260,8 @@ class AsyncRedisReplayStore:
         self,
         client: redis.asyncio.Redis | redis.asyncio.RedisCluster,
         *,
-        prefix: str = _PREFIX,
-        margin: float = _MARGIN,
+        prefix: str = PREFIX,
+        margin: float = MARGIN,
         timeout: float = _TIMEOUT,
         on_event: OnEvent | None = None,
     ) -> None:
@@ -280,8 +279,8 @@ class AsyncRedisReplayStore:
         url: str,
         *,
         timeout: float = _TIMEOUT,
-        prefix: str = _PREFIX,
-        margin: float = _MARGIN,
+        prefix: str = PREFIX,
+        margin: float = MARGIN,
         on_event: OnEvent | None = None,
     ) -> Self:
         """See RedisReplayStore.from_url; the timeout is of a whole add."""

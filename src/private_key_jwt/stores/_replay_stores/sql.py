@@ -20,6 +20,8 @@ from .errors import store_unavailable
 
 __all__ = [
     "ENGINES",
+    "MAX_DEADLOCKS",
+    "TABLE",
     "Add",
     "AddResult",
     "BulkSession",
@@ -36,17 +38,23 @@ __all__ = [
     "limit_statements",
 ]
 
+TABLE = "private_key_jwt_replay"
+"""The table of marks, unless another name is given."""
+
+MAX_DEADLOCKS = 3
+"""How often an add is repeated after a deadlock: one that goes on after that is no accident."""
+
 PURGE_BATCH = 100
 """Expired rows that one purge deletes at most: no add pays for many."""
 _ADDS_PER_PURGE = 20  # a fifth of the batch: purging keeps ahead, also when most purges meet a locked table
 
 # PostgreSQL cuts an identifier after 63 bytes without a word, and ours get the suffix `_forgotten`.
-_TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,47}")
+_TABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,47}")
 
 
 def check_table(table: object) -> str:
     """Return a table name that is one everywhere. Raises ConfigurationError."""
-    if not isinstance(table, str) or not _TABLE.fullmatch(table) or table.endswith("_forgotten"):
+    if not isinstance(table, str) or not _TABLE_NAME.fullmatch(table) or table.endswith("_forgotten"):
         raise ConfigurationError(
             f"table must be 1 to 48 letters, digits and _, no digit first and no _forgotten last, not {table!a}"
         )

@@ -33,6 +33,8 @@ from .._combiner import AsyncCombiner, Combiner
 from .errors import store_unavailable
 from .sql import (
     ENGINES,
+    MAX_DEADLOCKS,
+    TABLE,
     Add,
     AddResult,
     PurgeTurns,
@@ -49,7 +51,6 @@ AnyEngine = TypeVar("AnyEngine", Engine, AsyncEngine)
 
 _PURGE_SHARE = 0.25  # of the timeout, for a purge
 _LOST_RACES = 3  # two tables and an index: hosts that start together may each make one of them first
-_DEADLOCKS = 3  # one that goes on after so many repetitions is no accident
 
 
 class _Statements:
@@ -139,7 +140,7 @@ class _Store:
 
     def _add_over(self, connection: Connection, adds: Sequence[Add]) -> list[AddResult]:
         session = _Session(connection, self._statements)
-        for _ in range(_DEADLOCKS):
+        for _ in range(MAX_DEADLOCKS):
             try:
                 return self._sql.add_all(session, self, adds)
             except DBAPIError as error:
@@ -208,7 +209,7 @@ class SQLAlchemyReplayStore(_Store):
     Raises ConfigurationError.
     """
 
-    def __init__(self, engine: Engine, *, table: str = "private_key_jwt_replay", timeout: float = 1.0) -> None:
+    def __init__(self, engine: Engine, *, table: str = TABLE, timeout: float = 1.0) -> None:
         if not isinstance(engine, Engine):
             raise ConfigurationError(f"engine must be a SQLAlchemy Engine, not {type(engine).__name__}")
         super().__init__(engine, table, timeout)
@@ -269,7 +270,7 @@ class AsyncSQLAlchemyReplayStore(_Store):
     An engine belongs to one event loop (so says SQLAlchemy); so does the store then.
     """
 
-    def __init__(self, engine: AsyncEngine, *, table: str = "private_key_jwt_replay", timeout: float = 1.0) -> None:
+    def __init__(self, engine: AsyncEngine, *, table: str = TABLE, timeout: float = 1.0) -> None:
         if not isinstance(engine, AsyncEngine):
             raise ConfigurationError(f"engine must be a SQLAlchemy AsyncEngine, not {type(engine).__name__}")
         super().__init__(engine.sync_engine, table, timeout)

@@ -6,6 +6,8 @@ from typing import Any
 
 from django.db import models
 
+from .._replay_stores.sql import TABLE
+
 __all__ = ["ForgottenUntil", "KeyField", "ReplayMark"]
 
 
@@ -24,7 +26,7 @@ class ReplayMark(models.Model):
     expires_at = models.FloatField(db_index=True)
 
     class Meta:
-        db_table = "private_key_jwt_replay"
+        db_table = TABLE
 
 
 class ForgottenUntil(models.Model):
@@ -34,4 +36,4 @@ class ForgottenUntil(models.Model):
     until = models.FloatField()
 
     class Meta:
-        db_table = "private_key_jwt_replay_forgotten"
+        db_table = f"{TABLE}_forgotten"
