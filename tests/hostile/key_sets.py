@@ -61,29 +61,29 @@ def forbidden(op: Provider, *hosts: str) -> Cases:
         yield Reason.JWKS_UNAVAILABLE, op.sent(op.token())
 
 
-@row("U05", "the metadata service of a cloud")
-def row_u05(op: Provider) -> Cases:
+@row("U05")
+def the_metadata_service_of_a_cloud(op: Provider) -> Cases:
     yield from forbidden(op, "169.254.169.254", "[fd00:ec2::254]", "100.100.100.200", "168.63.129.16")
     registered(op, "https://169.254.169.254/latest/meta-data/")
     yield Reason.JWKS_UNAVAILABLE, op.sent(op.token())
     yield CONFIGURATION, op.registered(jwks_uri="http://169.254.169.254/latest/meta-data/")
 
 
-@row("U07", "an address that hides another one")
-def row_u07(op: Provider) -> Cases:
+@row("U07")
+def an_address_that_hides_another_one(op: Provider) -> Cases:
     yield from forbidden(op, "[64:ff9b::7f00:1]")
     for host in ("[::ffff:127.0.0.1]", "[2002:7f00:1::]", "[::127.0.0.1]", "[::ffff:0:7f00:1]", "[fe80::1%25lo]"):
         yield CONFIGURATION, op.registered(jwks_uri=f"https://{host}/")
 
 
-@row("U08", "an IPv4 address in another spelling")
-def row_u08(op: Provider) -> Cases:
+@row("U08")
+def an_ipv4_address_in_another_spelling(op: Provider) -> Cases:
     for host in [*NUMBERS, "0177.0.0.1", "127.0.0.01", "256.0.0.1"]:
         yield CONFIGURATION, op.registered(jwks_uri=f"https://{host}/")
 
 
-@row("U10", "a name that leads elsewhere when it is looked up again")
-def row_u10(op: Provider) -> Cases:
+@row("U10")
+def a_name_that_leads_elsewhere_when_it_is_resolved_again(op: Provider) -> Cases:
     names = Names(op.monkeypatch, **{"rebind.example": [["127.0.0.2"], ["127.0.0.1"]]})
     port = int(op.publisher.uri().split(":")[2].split("/")[0])
     op.publisher.keys = [OLD]
@@ -95,8 +95,8 @@ def row_u10(op: Provider) -> Cases:
     assert op.publisher.count == 0
 
 
-@row("U12", "a URL with what splits requests, or hides a host")
-def row_u12(op: Provider) -> Cases:
+@row("U12")
+def a_url_with_what_splits_requests_or_hides_a_host(op: Provider) -> Cases:
     for piece in ("#fragment", "#", "\r\nX: y", "\0", " ", "\t", "a" * 10_000, "\\@evil.example", "\u00e9"):
         yield CONFIGURATION, op.registered(jwks_uri=f"https://client.example/{piece}")
     for authority in (
@@ -110,8 +110,9 @@ def row_u12(op: Provider) -> Cases:
         yield CONFIGURATION, op.registered(jwks_uri=f"https://client.example:{port}/")
 
 
-@row("U13", "a host that looks like another one, and one with a dot at its end")
-def row_u13(op: Provider) -> Cases:
+@row("U13")
+def a_host_that_looks_like_another_one(op: Provider) -> Cases:
+    """A host that looks like another one, and one with a dot at its end."""
     yield CONFIGURATION, op.registered(jwks_uri="https://cl\u0456ent.example/")
     for host in ("client.example.", "localhost.", "169.254.169.254."):
         yield CONFIGURATION, op.registered(jwks_uri=f"https://{host}/jwks.json")
@@ -125,33 +126,34 @@ def redirected(op: Provider, status: str, *targets: str) -> Cases:
         assert op.publisher.count == before + 1
 
 
-@row("U15", "a redirect elsewhere (302)")
-def row_u15(op: Provider) -> Cases:
+@row("U15")
+def a_redirect_elsewhere_302(op: Provider) -> Cases:
     yield from redirected(op, "302 Found", *REDIRECTS)
 
 
-@row("U16", "a redirect elsewhere (301, 303, 307, 308, 300)")
-def row_u16(op: Provider) -> Cases:
+@row("U16")
+def a_redirect_elsewhere_301_303_307_308_300(op: Provider) -> Cases:
     for status in ("303 See Other", "301 Moved Permanently", "307 Temporary Redirect", "308 Permanent", "300 Multiple"):
         yield from redirected(op, status, "https://evil.example/jwks")
 
 
-@row("U19", "a redirect to plain http, to a metadata service, to a file")
-def row_u19(op: Provider) -> Cases:
+@row("U19")
+def a_redirect_to_plain_http_to_a_metadata_service_to_a_file(op: Provider) -> Cases:
     uri = op.publish(OLD)
     yield from redirected(
         op, "302 Found", uri.replace("jwks", "other"), "http://169.254.169.254/", "file:///etc/passwd"
     )
 
 
-@row("U20", "a redirect to itself, and fifty in a row")
-def row_u20(op: Provider) -> Cases:
+@row("U20")
+def a_redirect_to_itself_and_fifty_in_a_row(op: Provider) -> Cases:
     uri = op.publish(OLD)
     yield from redirected(op, "302 Found", uri, "", *(f"/{hop}" for hop in range(50)))
 
 
-@row("U21", "a certificate that is expired, self-signed, or another host's (revocation is not looked up); TLS 1.1")
-def row_u21(op: Provider) -> Cases:
+@row("U21")
+def a_certificate_that_is_expired_self_signed_or_another_hosts(op: Provider) -> Cases:
+    """A certificate that is expired, self-signed, or another host's (revocation is not checked); TLS 1.1."""
     for number, (host, lifetime, trusted, expected) in enumerate(
         (
             ("127.0.0.1", 86_400, True, ACCEPTED),
@@ -181,8 +183,8 @@ def row_u21(op: Provider) -> Cases:
         publisher.close()
 
 
-@row("U23", "a cookie is set, and never sent")
-def row_u23(op: Provider) -> Cases:
+@row("U23")
+def a_cookie_is_set_and_never_sent(op: Provider) -> Cases:
     op.publish(OLD)
     op.publisher.answer = http(KEYS, headers="Set-Cookie: a=b; Path=/\r\n")
     for _round in range(3):
@@ -192,8 +194,8 @@ def row_u23(op: Provider) -> Cases:
     assert not any(re.search("cookie", request, re.IGNORECASE) for request in op.publisher.requests)
 
 
-@row("U25", "two clients with one jwks_uri")
-def row_u25(op: Provider) -> Cases:
+@row("U25")
+def two_clients_with_one_jwks_uri(op: Provider) -> Cases:
     op.publish(OLD)
     op.publish(OLD, client_id="client-2")
     yield ACCEPTED, op.sent(op.token())
@@ -235,8 +237,8 @@ def raw_answer(data: bytes) -> Any:
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 
-@row("B03", "headers without end")
-def row_b03(op: Provider) -> Cases:
+@row("B03")
+def headers_without_end(op: Provider) -> Cases:
     yield from bad_answers(
         op,
         raw_answer(HEAD + b"X: x\r\n" * 100_000),
@@ -245,8 +247,8 @@ def row_b03(op: Provider) -> Cases:
     )
 
 
-@row("B04", "a body without end")
-def row_b04(op: Provider) -> Cases:
+@row("B04")
+def a_body_without_end(op: Provider) -> Cases:
     def chunks(connection: socket.socket) -> None:
         connection.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
         for _chunk in range(10_000):
@@ -261,8 +263,8 @@ def row_b04(op: Provider) -> Cases:
     )
 
 
-@row("B05", "a body that is cut short")
-def row_b05(op: Provider) -> Cases:
+@row("B05")
+def a_body_that_is_cut_short(op: Provider) -> Cases:
     yield from bad_answers(
         op,
         http(KEYS, length=len(KEYS) + 1),
@@ -272,8 +274,8 @@ def row_b05(op: Provider) -> Cases:
     )
 
 
-@row("B07", "layers of compression, and a bomb")
-def row_b07(op: Provider) -> Cases:
+@row("B07")
+def layers_of_compression_and_a_bomb(op: Provider) -> Cases:
     encodings = (", ".join(["gzip"] * 1_000), "gzip, gzip", "br", "deflate", "zstd", "gzip;q=1")
     yield from bad_answers(
         op,
@@ -282,16 +284,17 @@ def row_b07(op: Provider) -> Cases:
     )
 
 
-@row("B10", "a page in HTML, to the first fetch")
-def row_b10(op: Provider) -> Cases:
+@row("B10")
+def a_page_in_html_to_the_first_fetch(op: Provider) -> Cases:
     op.publish(OLD)
     yield Reason.JWKS_UNAVAILABLE, cold(op, HTML)
     op.publisher.answer = None
     yield ACCEPTED, op.sent(op.token())
 
 
-@row("B11", "a page in HTML, to a later fetch: good keys stay to the end of their life")
-def row_b11(op: Provider) -> Cases:
+@row("B11")
+def a_page_in_html_to_a_later_fetch(op: Provider) -> Cases:
+    """A page in HTML, to a later fetch: good keys stay to the end of their life."""
     op.publish(OLD)
     yield ACCEPTED, op.sent(op.token())
     op.publisher.answer = HTML
@@ -306,13 +309,13 @@ def row_b11(op: Provider) -> Cases:
     yield Reason.JWKS_UNAVAILABLE, op.sent(op.token())
 
 
-@row("B12", "a body without content")
-def row_b12(op: Provider) -> Cases:
+@row("B12")
+def a_body_without_content(op: Provider) -> Cases:
     yield from bad_bodies(op, b"", b"null", b"[]", b"{}", b" ", b"0", b'""')
 
 
-@row("B13", "a body that is no JWK Set")
-def row_b13(op: Provider) -> Cases:
+@row("B13")
+def a_body_that_is_no_jwk_set(op: Provider) -> Cases:
     texts: tuple[Any, ...] = (
         {"keys": None},
         {"keys": {}},
@@ -326,8 +329,9 @@ def row_b13(op: Provider) -> Cases:
     yield from bad_bodies(op, *(json.dumps(text).encode() for text in texts))
 
 
-@row("B14", "a JWK Set that is called something else (pinned: the bytes count), and other things that are called JSON")
-def row_b14(op: Provider) -> Cases:
+@row("B14")
+def a_jwk_set_that_is_called_something_else(op: Provider) -> Cases:
+    """A JWK Set that is called something else (pinned: the bytes count), and other things that are called JSON."""
     types = (
         *("application/json", "application/jwk-set+json", "text/html", "text/plain", "application/octet-stream", ""),
         *("application/json; charset=utf-16", "application/jose"),
@@ -340,8 +344,8 @@ def row_b14(op: Provider) -> Cases:
         )
 
 
-@row("B16", "JSON that is none, or that goes too deep")
-def row_b16(op: Provider) -> Cases:
+@row("B16")
+def json_that_is_none_or_that_goes_too_deep(op: Provider) -> Cases:
     inner = KEYS[:-1]
     yield from bad_bodies(
         op,
@@ -358,8 +362,8 @@ def row_b16(op: Provider) -> Cases:
     yield ACCEPTED, cold(op, http(b"\xef\xbb\xbf" + KEYS))  # forgiven: RFC 8259 section 8.1
 
 
-@row("B19", "more members beside the keys")
-def row_b19(op: Provider) -> Cases:
+@row("B19")
+def more_members_beside_the_keys(op: Provider) -> Cases:
     op.publish(OLD)
     body = json.dumps({"issuer": "x", "keys": [OLD], "y": [{}], "": None}).encode()
     yield ACCEPTED, cold(op, http(body))
@@ -379,55 +383,56 @@ def beside(op: Provider, *odd: Any) -> Cases:
 BAD = {"kid": "bad", "alg": ..., "use": ...}
 
 
-@row("K03", "a kty that is no string, and members that are no keys")
-def row_k03(op: Provider) -> Cases:
+@row("K03")
+def a_kty_that_is_no_string_and_members_that_are_no_keys(op: Provider) -> Cases:
     yield from beside(op, *(jwk(**BAD, kty=kty) for kty in each(1, None, [], {}, "", "rsa", "DSA", ...)))
     yield from beside(op, None, 1, "x", [], {}, [OLD], True, 1.5)
 
 
-@row("K05", "a modulus that is no base64url")
-def row_k05(op: Provider) -> Cases:
+@row("K05")
+def a_modulus_that_is_no_base64url(op: Provider) -> Cases:
     yield from beside(
         op, *(jwk(**BAD, n=n) for n in each("!!!", "", "=", "\ud83d\ude00", OLD["n"] + "==", "A" * 5_000, ...))
     )
 
 
-@row("K06", "a modulus that is a number")
-def row_k06(op: Provider) -> Cases:
+@row("K06")
+def a_modulus_that_is_a_number(op: Provider) -> Cases:
     yield from beside(op, *(jwk(**BAD, n=n) for n in each(1, None, [], {}, True, 1.5)))
     yield from beside(op, *(jwk(**BAD, e=e) for e in each(65_537, None, [], {}, "!!!", "", ...)))
 
 
-@row("K09", "a use, alg or key_ops of the wrong type")
-def row_k09(op: Provider) -> Cases:
+@row("K09")
+def a_use_alg_or_key_ops_of_the_wrong_type(op: Provider) -> Cases:
     for name in ("use", "alg", "key_ops", "kid"):
         for value in each(1, "verify", None, {}, [1]):
             yield from beside(op, {**jwk(kid="bad"), name: value} if name != "kid" or value != "verify" else None)
 
 
-@row("K10", "a secret key")
-def row_k10(op: Provider) -> Cases:
+@row("K10")
+def a_secret_key(op: Provider) -> Cases:
     yield from beside(op, *({"kty": "oct", "kid": kid, "k": k} for kid in ("bad", "k1") for k in ("AAAA", "", 1, None)))
 
 
-@row("K11", "a point that is not on its curve")
-def row_k11(op: Provider) -> Cases:
+@row("K11")
+def a_point_that_is_not_on_its_curve(op: Provider) -> Cases:
     yield from beside(op, {"kty": "EC", "kid": "bad", "crv": "P-256", "x": integer(5), "y": integer(7)})
 
 
-@row("K12", "a curve that nobody knows")
-def row_k12(op: Provider) -> Cases:
+@row("K12")
+def a_curve_that_nobody_knows(op: Provider) -> Cases:
     for kty, crv in (("EC", "brainpoolP256r1"), ("EC", ""), ("EC", None), ("OKP", "Ed9999"), ("OKP", 1)):
         yield from beside(op, {"kty": kty, "kid": "bad", "crv": crv, "x": "AAAA", "y": "AAAA"})
 
 
-@row("K14", "an exponent of 2,048 bits")
-def row_k14(op: Provider) -> Cases:
+@row("K14")
+def an_exponent_of_2_048_bits(op: Provider) -> Cases:
     yield from beside(op, jwk(**BAD, e=integer(2**2_047 + 1)))
 
 
-@row("K17", "a member nested 1,000 deep: the document is refused (pinned: 32 levels), and 20 deep costs nothing")
-def row_k17(op: Provider) -> Cases:
+@row("K17")
+def a_member_nested_1_000_deep_the_document_is_refused(op: Provider) -> Cases:
+    """A member nested 1,000 deep: the document is refused (pinned: 32 levels), and 20 deep costs nothing."""
     deep: Any = 1
     for _level in range(20):
         deep = {"x": deep}
@@ -436,8 +441,9 @@ def row_k17(op: Provider) -> Cases:
     yield Reason.JWKS_UNAVAILABLE, cold(op, http(nested))
 
 
-@row("K18", "two keys of one kid: neither, whatever their order (pinned: no key is tried out)")
-def row_k18(op: Provider) -> Cases:
+@row("K18")
+def two_keys_of_one_kid_neither_whatever_their_order(op: Provider) -> Cases:
+    """Two keys of one kid: neither, whatever their order (pinned: no key is tried out)."""
     other = jwk(private_key(1))
     for keys in ([OLD, other], [other, OLD], [OLD, other, OLD]):
         op.publish(*keys)
@@ -446,43 +452,44 @@ def row_k18(op: Provider) -> Cases:
     assert op.publisher.count == 3
 
 
-@row("K19", "a key for encryption under the same kid")
-def row_k19(op: Provider) -> Cases:
+@row("K19")
+def a_key_for_encryption_under_the_same_kid(op: Provider) -> Cases:
     yield from beside(op, jwk(private_key(1), use="enc", alg="RSA-OAEP"), jwk(private_key(1), alg="PS256"))
 
 
-@row("K20", "an EC key under the same kid")
-def row_k20(op: Provider) -> Cases:
+@row("K20")
+def an_ec_key_under_the_same_kid(op: Provider) -> Cases:
     numbers = generate_ec(SECP256R1()).public_key().public_numbers()
     yield from beside(op, {"kty": "EC", "kid": "k1", "crv": "P-256", "x": integer(numbers.x), "y": integer(numbers.y)})
 
 
-@row("K21", "the same key twice")
-def row_k21(op: Provider) -> Cases:
+@row("K21")
+def the_same_key_twice(op: Provider) -> Cases:
     yield from beside(op, OLD, jwk(alg=..., use=...), jwk(x5t="x"))
 
 
-@row("K23", "a key that says neither alg nor use")
-def row_k23(op: Provider) -> Cases:
+@row("K23")
+def a_key_that_says_neither_alg_nor_use(op: Provider) -> Cases:
     op.publish(jwk(alg=..., use=...))
     yield ACCEPTED, cold(op, None)
 
 
-@row("K25", "a key that says when it ends (pinned: unknown members; leaving the set is what revokes)")
-def row_k25(op: Provider) -> Cases:
+@row("K25")
+def a_key_that_says_when_it_ends(op: Provider) -> Cases:
+    """A key that says when it ends (pinned: unknown members; leaving the set is what revokes)."""
     for members in ({"exp": 1}, {"nbf": 9_999_999_999}, {"iat": 1}, {"revoked": {"revoked_at": 1}}):
         op.publish({**OLD, **members})
         yield ACCEPTED, cold(op, None)
 
 
-@row("K26", "a signed JWK Set")
-def row_k26(op: Provider) -> Cases:
+@row("K26")
+def a_signed_jwk_set(op: Provider) -> Cases:
     signed = op.raw('{"alg":"RS256","typ":"jwk-set+jwt"}', KEYS).encode()
     yield from bad_answers(op, http(signed, content_type="application/jwk-set+jwt"), http(signed))
 
 
-@row("K27", "a URL of a certificate in a key: nobody follows it")
-def row_k27(op: Provider) -> Cases:
+@row("K27")
+def a_url_of_a_certificate_in_a_key_nobody_follows_it(op: Provider) -> Cases:
     op.publish(jwk(x5u=op.publisher.uri("/evil.pem")))
     yield ACCEPTED, cold(op, None)
     assert op.publisher.count == 1
@@ -495,8 +502,8 @@ def unknown(op: Provider, number: object = 0) -> Attempt:
     return op.sent(op.token({"kid": f"unknown-{number}"}))
 
 
-@row("F01", "100 first assertions at once")
-def row_f01(op: Provider) -> Cases:
+@row("F01")
+def a_hundred_first_assertions_at_once(op: Provider) -> Cases:
     op.publish(OLD)
     op.publisher.hold()
     end = op.edge.begin([op.sent(op.token()) for _ in range(100)])
@@ -513,8 +520,8 @@ def row_f01(op: Provider) -> Cases:
     assert op.publisher.count == 1
 
 
-@row("F03", "a failure is not remembered for ever")
-def row_f03(op: Provider) -> Cases:
+@row("F03")
+def a_failure_is_not_remembered_for_ever(op: Provider) -> Cases:
     op.publish(OLD)
     yield Reason.JWKS_UNAVAILABLE, cold(op, raw_answer(b""))
     op.clock.advance(1)
@@ -522,8 +529,8 @@ def row_f03(op: Provider) -> Cases:
     yield ACCEPTED, op.sent(op.token())
 
 
-@row("F05", "a new key works at once, budget allowing")
-def row_f05(op: Provider) -> Cases:
+@row("F05")
+def a_new_key_works_at_once_budget_allowing(op: Provider) -> Cases:
     op.publish(OLD)
     yield ACCEPTED, op.sent(op.token())
     op.publisher.keys = [OLD, NEW]
@@ -531,8 +538,8 @@ def row_f05(op: Provider) -> Cases:
     assert op.publisher.count == 2
 
 
-@row("F06", "1,000 made-up kids in a second")
-def row_f06(op: Provider) -> Cases:
+@row("F06")
+def a_thousand_made_up_kids_in_a_second(op: Provider) -> Cases:
     op.publish(OLD)
     yield ACCEPTED, op.sent(op.token())
     for number in range(1_000):
@@ -543,8 +550,8 @@ def row_f06(op: Provider) -> Cases:
     assert op.publisher.count == 2
 
 
-@row("F10", "one made-up kid for hours")
-def row_f10(op: Provider) -> Cases:
+@row("F10")
+def one_made_up_kid_for_hours(op: Provider) -> Cases:
     op.publish(OLD)
     for _minute in range(120):
         yield Reason.UNKNOWN_KID, unknown(op)
@@ -554,8 +561,8 @@ def row_f10(op: Provider) -> Cases:
     yield ACCEPTED, unknown(op)
 
 
-@row("F11", "a removed key after 300 s")
-def row_f11(op: Provider) -> Cases:
+@row("F11")
+def a_removed_key_after_300_s(op: Provider) -> Cases:
     op.publish(OLD, NEW)
     yield ACCEPTED, op.sent(op.token())
     op.publisher.keys = [NEW]
@@ -566,8 +573,9 @@ def row_f11(op: Provider) -> Cases:
     yield Reason.UNKNOWN_KID, op.sent(op.token())
 
 
-@row("F12", "a removed key, and a publisher that is down: 300 s are the end (pinned: stale_if_error is off)")
-def row_f12(op: Provider) -> Cases:
+@row("F12")
+def a_removed_key_and_a_publisher_that_is_down(op: Provider) -> Cases:
+    """A removed key, and a publisher that is down: 300 s are the end (pinned: stale_if_error is off)."""
     op.publish(OLD)
     yield ACCEPTED, op.sent(op.token())
     op.publisher.keys = []
@@ -579,8 +587,9 @@ def row_f12(op: Provider) -> Cases:
     yield Reason.JWKS_UNAVAILABLE, op.sent(op.token())
 
 
-@row("F13", "another key under the same kid (pinned: known when the set is next fetched)")
-def row_f13(op: Provider) -> Cases:
+@row("F13")
+def another_key_under_the_same_kid(op: Provider) -> Cases:
+    """Another key under the same kid (pinned: known when the set is next fetched)."""
     op.publish(OLD)
     yield ACCEPTED, op.sent(op.token())
     op.publisher.keys = [jwk(private_key(1))]
@@ -590,8 +599,8 @@ def row_f13(op: Provider) -> Cases:
     yield Reason.BAD_SIGNATURE, op.sent(op.token())
 
 
-@row("F14", "1,000 bad signatures under a known kid")
-def row_f14(op: Provider) -> Cases:
+@row("F14")
+def a_thousand_bad_signatures_under_a_known_kid(op: Provider) -> Cases:
     op.publish(OLD)
     forged = op.token(key=private_key(1))
     for _time in range(1_000):
@@ -599,8 +608,9 @@ def row_f14(op: Provider) -> Cases:
     assert op.publisher.count == 1
 
 
-@row("F15", "a publisher that is down while keys are fresh: nobody asks it")
-def row_f15(op: Provider) -> Cases:
+@row("F15")
+def a_publisher_that_is_down_while_keys_are_fresh(op: Provider) -> Cases:
+    """A publisher that is down while keys are fresh: nobody asks it."""
     op.publish(OLD)
     yield ACCEPTED, op.sent(op.token())
     op.publisher.answer = http(status="503 Service Unavailable")
@@ -610,8 +620,8 @@ def row_f15(op: Provider) -> Cases:
     assert op.publisher.count == 1
 
 
-@row("F16", "a publisher that is down when an unknown kid comes")
-def row_f16(op: Provider) -> Cases:
+@row("F16")
+def a_publisher_that_is_down_when_an_unknown_kid_comes(op: Provider) -> Cases:
     op.publish(OLD)
     yield ACCEPTED, op.sent(op.token())
     op.publisher.answer = http(status="503 Service Unavailable")
@@ -621,8 +631,8 @@ def row_f16(op: Provider) -> Cases:
     yield ACCEPTED, op.sent(op.token())
 
 
-@row("F17", "an empty set is an answer: every key is revoked (pinned)")
-def row_f17(op: Provider) -> Cases:
+@row("F17")
+def an_empty_set_is_an_answer_every_key_is_revoked(op: Provider) -> Cases:
     op.publish(OLD)
     yield ACCEPTED, op.sent(op.token())
     op.publisher.answer = http(b'{"keys": []}')
@@ -630,13 +640,14 @@ def row_f17(op: Provider) -> Cases:
     yield Reason.NO_KEYS, op.sent(op.token())
 
 
-@row("F18", "what is no JWK Set is no answer")
-def row_f18(op: Provider) -> Cases:
+@row("F18")
+def what_is_no_jwk_set_is_no_answer(op: Provider) -> Cases:
     yield from bad_answers(op, HTML, http(b"{"), http(b"\xff"), http(KEYS, status="206 Partial Content"))
 
 
-@row("F19", "somebody else's set at the same URL: TLS is the only proof (documented)")
-def row_f19(op: Provider) -> Cases:
+@row("F19")
+def somebody_elses_set_at_the_same_url_tls_is_the_only_proof(op: Provider) -> Cases:
+    """Somebody else's set at the same URL: TLS is the only proof (documented)."""
     op.publish(OLD)
     yield ACCEPTED, op.sent(op.token())
     op.publisher.keys = [NEW]
@@ -644,8 +655,8 @@ def row_f19(op: Provider) -> Cases:
     yield Reason.UNKNOWN_KID, op.sent(op.token())
 
 
-@row("F20", "no keys were ever fetched: none are made up")
-def row_f20(op: Provider) -> Cases:
+@row("F20")
+def no_keys_were_ever_fetched_none_are_made_up(op: Provider) -> Cases:
     op.publish(OLD)
     op.publisher.answer = http(status="500 Internal Server Error")
     for key in (private_key(), private_key(1)):
@@ -653,8 +664,8 @@ def row_f20(op: Provider) -> Cases:
         yield Reason.JWKS_UNAVAILABLE, op.sent(op.token({"kid": ...}, key=key))
 
 
-@row("F21", "a publisher that wants to be kept for a year")
-def row_f21(op: Provider) -> Cases:
+@row("F21")
+def a_publisher_that_wants_to_be_kept_for_a_year(op: Provider) -> Cases:
     op.publish(OLD)
     body = json.dumps({"keys": [OLD]}).encode()
     headers = "Cache-Control: max-age=31536000, immutable\r\nExpires: Fri, 01 Jan 2099 00:00:00 GMT\r\n"
@@ -665,8 +676,8 @@ def row_f21(op: Provider) -> Cases:
     yield Reason.UNKNOWN_KID, op.sent(op.token())
 
 
-@row("F22", "a publisher that wants to be asked each time")
-def row_f22(op: Provider) -> Cases:
+@row("F22")
+def a_publisher_that_wants_to_be_asked_each_time(op: Provider) -> Cases:
     op.publish(OLD)
     for headers in (
         "Cache-Control: no-store\r\n",
@@ -681,8 +692,9 @@ def row_f22(op: Provider) -> Cases:
         assert op.publisher.count == before + 1
 
 
-@row("F24", "304 to a request that asked for no such thing (pinned: no conditional requests)")
-def row_f24(op: Provider) -> Cases:
+@row("F24")
+def status_304_to_a_request_that_asked_for_no_such_thing(op: Provider) -> Cases:
+    """304 to a request that asked for no such thing (pinned: no conditional requests)."""
     op.publish(OLD)
     op.publisher.answer = http(KEYS, headers='ETag: "a"\r\n')
     yield ACCEPTED, op.sent(op.token())
@@ -692,8 +704,9 @@ def row_f24(op: Provider) -> Cases:
     assert not any("if-none-match" in request.lower() for request in op.publisher.requests)
 
 
-@row("F25", "304 of something else, with a body, and to a first request")
-def row_f25(op: Provider) -> Cases:
+@row("F25")
+def status_304_of_something_else_with_a_body(op: Provider) -> Cases:
+    """304 of something else, with a body, and to a first request."""
     yield from bad_answers(
         op,
         raw_answer(b'HTTP/1.1 304 Not Modified\r\nETag: "b"\r\n\r\n'),
@@ -701,8 +714,8 @@ def row_f25(op: Provider) -> Cases:
     )
 
 
-@row("F27", "a wall clock that jumps by a day")
-def row_f27(op: Provider) -> Cases:
+@row("F27")
+def a_wall_clock_that_jumps_by_a_day(op: Provider) -> Cases:
     wall = [op.clock()]
     op.publish(OLD)
     fetcher = op.edge.fetcher(LOOPBACK, clock=op.clock)
@@ -721,8 +734,8 @@ def row_f27(op: Provider) -> Cases:
     assert op.publisher.count == 2
 
 
-@row("F30", "a client that moves to keys by value")
-def row_f30(op: Provider) -> Cases:
+@row("F30")
+def a_client_that_moves_to_keys_by_value(op: Provider) -> Cases:
     op.publish(OLD)
     yield ACCEPTED, op.sent(op.token())
     op.register(NEW)

@@ -137,8 +137,12 @@ class Row(NamedTuple):
     """A row of the catalogue: its cases, as (what must come of it, attempt)."""
 
     id: str
-    text: str
     cases: Callable[[Provider], Cases]
+
+    @property
+    def text(self) -> str:
+        """What is tried: the name of the function, or its docstring where there is more to say."""
+        return self.cases.__doc__ or self.cases.__name__.replace("_", " ")
 
     @property
     def attack_class(self) -> str:
@@ -163,12 +167,12 @@ CLASSES = {
 ROWS: dict[str, Row] = {}
 
 
-def row(number: str, text: str) -> Callable[[Callable[[Provider], Cases]], Callable[[Provider], Cases]]:
-    """Add a row."""
+def row(number: str) -> Callable[[Callable[[Provider], Cases]], Callable[[Provider], Cases]]:
+    """Add a row: what is tried is the name of the function."""
 
     def add(cases: Callable[[Provider], Cases]) -> Callable[[Provider], Cases]:
         assert number not in ROWS
-        ROWS[number] = Row(number, text, cases)
+        ROWS[number] = Row(number, cases)
         return cases
 
     return add
