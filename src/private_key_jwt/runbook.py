@@ -87,7 +87,7 @@ You must act (503 ``temporarily_unavailable``, logged as ERROR)
 ``jwks_unavailable``
     The client's keys cannot be fetched, and none are fresh. The detail says what the last fetch met, when, and when the
     next may be. Run ``jwks`` from this host. DNS, a firewall (``allow_private_hosts``, ``allow_ports``), an expired
-    certificate, a redirect (register where it leads to), or the publisher is down: tell its operator.
+    certificate, a redirect (register its target), or the publisher is down: tell its operator.
 ``client_lookup_failed``
     Your ``clients`` function raised, or returned something else: mostly the database. The detail has what it
     raised.

@@ -1,7 +1,7 @@
 """The verifiers: which client sent this token request?
 
 Each takes an assertion through the stages of ``recipe.py``, and waits in between for the client, the key and the replay
-mark. The two are twins: they differ in ``await`` (a test compares them).
+mark. The sync and the async verifier differ in ``await`` only (a test compares them).
 """
 
 from __future__ import annotations

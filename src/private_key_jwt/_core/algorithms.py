@@ -170,7 +170,7 @@ ALGORITHMS = MappingProxyType(
 """Every algorithm by the names it may have in a header, a JWK or a registration."""
 
 # The other algorithms that a key of one algorithm fits: none, but for RSA.
-_RIVALS = {
+_ALTERNATIVES = {
     name: frozenset(
         other for other, its in ALGORITHMS.items() if (its.kty, its.crv) == (row.kty, row.crv) and its.name != row.name
     )
@@ -188,7 +188,7 @@ def is_allowed(alg: str, signing_algs: Sequence[str]) -> bool:
 
 def is_only_choice(alg: str, signing_algs: Sequence[str]) -> bool:
     """Whether a key of ``alg`` fits no other of a client's ``signing_algs``."""
-    return len(signing_algs) == 1 or _RIVALS[alg].isdisjoint(signing_algs)
+    return len(signing_algs) == 1 or _ALTERNATIVES[alg].isdisjoint(signing_algs)
 
 
 def published_names(signing_algs: Iterable[str]) -> list[str]:

@@ -154,7 +154,7 @@ def select_key(keys: KeySet, query: KeyQuery) -> Decision:
     if isinstance(found, VerificationKey):
         return Decision(Action.USE, found)
     # Two keys that fit are the publisher's fault, and stay so until the next refresh ahead of time; a key that only the
-    # client's registration rules out is no fault that a fetch could mend.
+    # client's registration rules out is not changed by a fetch.
     return Decision(Action.REFUSE if found.is_final else Action.REFRESH, found)
 
 

@@ -1,6 +1,6 @@
 """Parse one strict JSON object out of bytes (RFC 8259, and RFC 8725 §3.7 for UTF-8 only).
 
-Python's own parser takes NaN and Infinity, keeps the last of several members of one name, guesses UTF-16, and answers
+Python's own parser takes NaN and Infinity, keeps the last of several members of one name, detects UTF-16, and answers
 deep nesting with RecursionError. Here each of these is a ValueError.
 """
 

@@ -27,7 +27,7 @@ from ._output import ExitCode, console, printable
 from ._token_endpoint import ACCEPTED, TokenEndpoint
 
 ISSUER = AUDIENCE
-_GHOST = "portal-ghost"
+_UNKNOWN_TENANT = "portal-ghost"
 
 
 @dataclass(slots=True)
@@ -113,7 +113,7 @@ def _altered(stage: Stage) -> httpx.Response:
 
 
 def _unknown_tenant(stage: Stage) -> httpx.Response:
-    return stage.request(stage.acme.assertion(iss=_GHOST, sub=_GHOST))
+    return stage.request(stage.acme.assertion(iss=_UNKNOWN_TENANT, sub=_UNKNOWN_TENANT))
 
 
 def _unknown_client(stage: Stage) -> httpx.Response:
@@ -210,7 +210,7 @@ def _stage() -> Iterator[Stage]:
         client = acme.client(publisher.base_url)
         verifier = ClientAssertionVerifier(
             policy=AssertionPolicy(audience=ISSUER),
-            clients=[client, ledgerbee.client(_GHOST, slug="ghost", base_url=publisher.base_url)],
+            clients=[client, ledgerbee.client(_UNKNOWN_TENANT, slug="ghost", base_url=publisher.base_url)],
             replay_store=MemoryReplayStore(),
             fetcher=fetcher,
             clock=clock,

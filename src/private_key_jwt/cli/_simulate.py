@@ -26,7 +26,7 @@ from ._output import console, printable
 # One mistake of each kind that a server meets in real life; `DEFECTS` has many more.
 _SHOWN_DEFECTS = ("expired", "aud_slash", "kid_unknown", "foreign_key")
 
-_NAP = 0.25
+_POLL_SECONDS = 0.25
 
 
 def simulate(
@@ -90,7 +90,7 @@ def _wait(seconds: float) -> None:
     # sleep, and is seen after it.
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0:
-        time.sleep(min(left, _NAP))
+        time.sleep(min(left, _POLL_SECONDS))
 
 
 @contextmanager

@@ -241,7 +241,7 @@ def _read_cache(state: FetcherState[Any], fetch: Fetch[Any]) -> Generator[Refres
     known = state.entry(jwks_uri)
     if known is not None:
         # A kid that anybody can make up must not bring back a set that is older than the last one fetched; an expired
-        # set is renewed by any younger one, or each worker behind a cache that tells an Age would fetch for itself.
+        # set is renewed by any younger one, or each worker behind a cache that sends an Age would fetch for itself.
         since = known.asked_at if request.forced else known.fetched_at
         if asked.clock <= since + (known.digest == digest) * _NEWER:
             return None
@@ -269,4 +269,4 @@ def _report(
     for member in keys.members:
         if member.fault is not None:
             state.report(KeySkipped(jwks_uri=jwks_uri, kid=escape_name(member.kid), fault=one_line(member.fault)))
-            yield Pause(0)  # others have their turn: a handler that logs takes a while for 64 of them
+            yield Pause(0)  # other tasks run in between: a handler that logs takes a while for 64 of them

@@ -25,7 +25,7 @@ async def parse_async(body: bytes, max_keys: int) -> KeySet:
     """Read a document as ``jwk_set.loads_key_set`` does. Raises ValueError.
 
     A thread would share the interpreter's lock with the loop, which then waits for milliseconds again and again; so
-    keys are imported one at a time on the loop, and others have their turn in between.
+    keys are imported one at a time on the loop, and other tasks run in between.
     """
     if len(body) <= _AT_ONCE:
         return jwk_set.loads_key_set(body, max_keys)

@@ -1,7 +1,7 @@
 """Connections of a user's httpx client for one fetch, whose number only the fetcher bounds.
 
 A pool of httpx has 100 connections by default. A hundred publishers that never answer would take them all,
-and whoever is honest would wait for one until his own deadline. Fetches are bounded elsewhere, with slots apart for
+and whoever is honest would wait for one until his own deadline. ``FetchSlots`` bounds the fetches, with slots apart for
 publishers that answered before; so each fetch gets a pool of its own, with all the settings of the user's. Nor is a
 connection ever shared by two hosts at one address, whose certificate was verified for one of them.
 """

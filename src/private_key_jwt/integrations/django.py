@@ -202,7 +202,7 @@ def client_authentication(
 
     verifier: that of the settings, unless given; an async view takes an AsyncClientAssertionVerifier.
     optional: let a request without any client assertion through too, with None as ``client``, so that other
-        methods of authentication can have their turn.
+        methods of authentication can be tried.
     consume: with False, ``client`` is a pending assertion, which the view consumes when all else is in order.
     max_body: bytes (1,024 to 16,777,216) over which a body is refused.
 

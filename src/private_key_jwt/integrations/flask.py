@@ -118,7 +118,7 @@ def client_authentication(
     """Decorate a view: it gets the VerifiedAssertion as its argument ``client``, and errors are answered before it.
 
     optional: let a request without any client assertion through too, with None as ``client``, so that other
-        methods of authentication can have their turn.
+        methods of authentication can be tried.
     consume: with False, ``client`` is a PendingAssertion, which the view consumes when all else is in order.
     max_body: bytes (1,024 to 16,777,216) over which a body is refused.
 

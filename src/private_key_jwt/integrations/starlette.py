@@ -173,7 +173,7 @@ class ClientAuthentication(Generic[Client]):
 
     verifier: what authenticates.
     optional: take a request without any client assertion too, and give None for it, so that other methods of
-        authentication can have their turn.
+        authentication can be tried.
     consume: with False, give an AsyncPendingAssertion, which the endpoint consumes when all else is in order.
     max_body: bytes (1,024 to 16,777,216) over which a body is refused.
 

@@ -38,7 +38,7 @@ class Call(Generic[Result]):
 def mint_handoff(*, sub: str, email: str, memberships: Iterable[Membership], name: str | None) -> Call[Handoff]:
     """Mint a handoff reference.
 
-    It is sent again once only: a browser waits for the response. A reference that nobody saw dies by itself.
+    It is sent again once only: a browser waits for the response. A reference that nobody saw expires by itself.
     """
     asserted = list(memberships)
     if not asserted:

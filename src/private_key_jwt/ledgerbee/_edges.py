@@ -119,7 +119,7 @@ class PortalSSO:
         name: the display name at a first login.
 
         User, organization and memberships are made when the reference is redeemed; no ``provision`` is needed
-        before. It is sent again once at most, since a browser waits: a reference that nobody saw dies by itself.
+        before. It is sent again once at most, since a browser waits: a reference that nobody saw expires by itself.
         """
         return self._perform(_calls.mint_handoff(sub=sub, email=email, memberships=memberships, name=name))
 

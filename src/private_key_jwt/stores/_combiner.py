@@ -4,7 +4,7 @@ A call that finds no batch under way runs at once, alone. Calls that come while 
 next batch holds all of them. Nothing is ever delayed in the hope of a larger batch.
 
 - A result that is an exception is raised to the call it belongs to, and to no other.
-- What ``run_batch`` raises is raised to every call of that batch: nobody gets a guess.
+- What ``run_batch`` raises is raised to every call of that batch: no result is made up.
 - A call that is cancelled or waits longer than ``timeout`` leaves; the others of its batch get their results.
 - A batch that takes longer than ``timeout`` holds up nobody who comes after that: the next batch runs beside it.
 """
@@ -105,7 +105,7 @@ class Combiner(Generic[Item, Result]):
             if self._leader is call:
                 self._lead(call)
         finally:
-            # Not a method: before the first line of one, a signal handler may raise, and the turn would be lost.
+            # Not a method: a signal handler may raise before its first line, and nobody would run the next batch.
             with self._lock:
                 if self._leader is call:
                     self._leader = None
@@ -117,7 +117,7 @@ class Combiner(Generic[Item, Result]):
                     self._waiting.remove(call)
         if isinstance(call.result, Exception):
             raise call.result
-        if call.result is _NONE:  # woken to lead, and not run before the turn was taken from it
+        if call.result is _NONE:  # woken to run a batch, and another call has taken that over
             raise _busy(self._timeout)
         return call.result
 

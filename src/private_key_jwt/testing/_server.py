@@ -27,7 +27,7 @@ class _Handler(BaseHTTPRequestHandler):
         raise AttributeError(name)
 
     def handle(self) -> None:
-        with contextlib.suppress(ConnectionError):  # a client that went away is no news
+        with contextlib.suppress(ConnectionError):  # a client that went away
             super().handle()
 
     def _respond(self) -> None:

@@ -35,7 +35,7 @@ _TIME = _NOW + "return string.format('%.0f', now)"
 
 _GET = _NOW + "return {string.format('%.0f', now), redis.call('GET', KEYS[1])}"
 
-# What claims to come from the future (the clock was set back) gives way to anything.
+# A document from the future (the clock was set back) is replaced by any other.
 _PUT = (
     _NOW
     + """

@@ -29,7 +29,7 @@ _INSERT = (
     "INSERT INTO jwks_documents VALUES (:jwks_uri, :body, :fetched_at, :boot, :since_boot)"
     " ON CONFLICT (jwks_uri) DO NOTHING"
 )
-# What claims to come from the future (the clock was set back), or from another boot, gives way to anything.
+# A document from the future (the clock was set back), or from another boot, is replaced by any other.
 _UPDATE = (
     "UPDATE jwks_documents SET body = :body, fetched_at = :fetched_at, boot = :boot, since_boot = :since_boot"
     " WHERE jwks_uri = :jwks_uri AND (fetched_at <= :fetched_at OR fetched_at > :wall OR boot <> :boot)"
@@ -90,10 +90,10 @@ class SQLiteJWKSCache:
         rows = self._file.run(lambda session: session.fetch(_GET, values), self._timeout)
         if not rows:
             return None
-        [(body, fetched_at, since_boot)] = rows
+        [(body, fetched_at, kept_at)] = rows
         # By the wall clock, or, when that was set back, by the host's own: whichever is more, so that no removed key
         # comes back.
-        age = max(self._wall_clock() - fetched_at, since_boot() - since_boot)
+        age = max(self._wall_clock() - fetched_at, since_boot() - kept_at)
         return JWKSDocument.of_age(body, age, now)
 
     def put(self, jwks_uri: str, document: JWKSDocument, now: float) -> None:
@@ -129,7 +129,7 @@ class SQLiteJWKSCache:
 
 
 def _boot(path: str = "/proc/sys/kernel/random/boot_id") -> str:
-    """Name the boot of this host: by the id that Linux gives it, elsewhere by its time to the minute."""
+    """Name the boot of this host: by the id that Linux gives it, on other systems by its time to the minute."""
     try:
         return Path(path).read_text(encoding="ascii").strip()
     except OSError:

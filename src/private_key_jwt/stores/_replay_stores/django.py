@@ -77,7 +77,7 @@ class _Connection:
     """One connection to a database of the project, for all threads of this process, and for no request.
 
     A request may roll back what it wrote (``ATOMIC_REQUESTS``, ``atomic()``), after a token was issued; a mark that
-    goes with it would let the assertion in again. So marks never travel over the connection of a request.
+    goes with it would let the assertion in again. So marks never go over the connection of a request.
     """
 
     def __init__(self, using: str, timeout: float) -> None:
