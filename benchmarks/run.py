@@ -7,8 +7,8 @@
     python benchmarks/run.py --only search      look for the dearest refusal: about ten minutes
     python benchmarks/run.py --markdown results/results.json    the tables of an earlier run, for the README
 
-It writes ``results.json`` (all raw results), ``results.md`` and a figure (light and dark) to ``--output``, and prints
-one table. It needs the extra: ``pip install -e '.[bench]'``.
+It writes ``results.json`` (all raw results) and ``results.md`` to ``--output``, and prints one table. It needs
+the extra: ``pip install -e '.[bench]'``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
-from suite import figure, report
+from suite import report
 from suite.report import Section
 
 SECTIONS = ("targets", "peers", "stages", "algorithms", "load", "http")
@@ -81,12 +81,11 @@ def main(arguments: list[str] | None = None) -> int:
     options.output.mkdir(parents=True, exist_ok=True)
     (options.output / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     (options.output / "results.md").write_text(report.markdown(results, brief=False))
-    drawn = figure.draw(results, options.output)
     console = Console(width=max(140, Console().width))
     console.print(report.terminal_table(sections))
     console.print(f"{facts['machine']}; {facts['python']}, {facts['openssl']}; {facts['mode']} mode", soft_wrap=True)
     limits = [row.met for section in sections for row in section.rows if row.met is not None]
-    console.print(f"{sum(limits)} of {len(limits)} targets met. {len(drawn)} figures and the results: {options.output}")
+    console.print(f"{sum(limits)} of {len(limits)} targets met. The results: {options.output}")
     failed = [section.data["failed"] for section in sections if "failed" in section.data]
     for text in failed:
         console.print(text, style="red", markup=False)

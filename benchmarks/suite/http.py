@@ -50,7 +50,7 @@ def _start(set_up: _SetUp, directory: Path, base_url: str, stack: ExitStack) -> 
     port = _free_port()
     store = str(directory / f"{port}.db") if set_up.store == "sqlite" else set_up.store
     environment = os.environ | {"BENCH_STORE": store, "BENCH_BASE_URL": base_url}
-    command = [sys.executable, "-m", "suite.serve", str(port), str(set_up.workers)]
+    command = [sys.executable, "-m", "suite.endpoint", str(port), str(set_up.workers)]
     process = subprocess.Popen(command, env=environment, cwd=Path(__file__).parent.parent)
     stack.callback(_end, process)
     return port, process
@@ -104,7 +104,8 @@ def run(step: Step, *, short: bool) -> Section:
         for alone, together in each:
             for _, (port, _) in servers:
                 plan += [(port, 1, alone), (port, _CONNECTIONS, together)]
-        found = in_own_process(drive, plan, step=step)
+        step("sending")
+        found = in_own_process(drive, plan)
     statuses = {status for result in found for status in result["statuses"]}
     if statuses != {"200"}:
         raise AssertionError(f"expected only answers of 200, got {statuses}")

@@ -11,8 +11,10 @@ import time
 import weakref
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import Any, NamedTuple
 
@@ -35,35 +37,16 @@ class Timed:
     seconds: list[float] = field(default_factory=list)
     outcomes: Counter[str] = field(default_factory=Counter)
 
-    def add(self, began: float, error: AuthenticationError | None = None) -> None:
-        self.seconds.append(time.perf_counter() - began)
-        self.outcomes["accepted" if error is None else str(error.reason)] += 1
-
-    def call(self, verify: Callable[[str], object], token: str) -> None:
-        began = time.perf_counter()
+    @contextmanager
+    def call(self) -> Iterator[None]:
+        """Time one call, and count how it ended."""
+        began, outcome = time.perf_counter(), "accepted"
         try:
-            verify(token)
+            yield
         except AuthenticationError as error:
-            self.add(began, error)
-        else:
-            self.add(began)
-
-    async def in_tasks(self, verify: Callable[[str], Any], tokens: Sequence[str]) -> None:
-        """Tasks that share the tokens; each times the coroutine it awaits."""
-        waiting = iter(tokens)
-
-        async def work() -> None:
-            for token in waiting:
-                began = time.perf_counter()
-                try:
-                    await verify(token)
-                except AuthenticationError as error:
-                    self.add(began, error)
-                else:
-                    self.add(began)
-                await asyncio.sleep(0)
-
-        await asyncio.gather(*(work() for _ in range(_TASKS)))
+            outcome = str(error.reason)
+        self.seconds.append(time.perf_counter() - began)
+        self.outcomes[outcome] += 1
 
     def summary(self) -> dict[str, Any]:
         return {"latency": percentiles(self.seconds), "outcomes": dict(self.outcomes)}
@@ -92,8 +75,12 @@ class InThreads(Verifier):
         self._subject = ours.Sync([self.tenant.client()], ours.fetcher(self.party, clock=self.clock), self.clock)
 
     def send(self, tokens: Sequence[str], timed: Timed) -> float:
+        def verify(token: str) -> None:
+            with timed.call():
+                self._subject.verifier.verify(token)
+
         batches = [batch for batch in (tokens[place :: self._number] for place in range(self._number)) if batch]
-        seconds, _ = in_threads(lambda token: timed.call(self._subject.verifier.verify, token), batches)
+        seconds, _ = in_threads(verify, batches)
         for thread in threading.enumerate():
             if thread.name == "jwks-fetch":
                 thread.join(5)
@@ -111,9 +98,17 @@ class InTasks(Verifier):
         self._subject = ours.Async([self.tenant.client()], fetcher, self.clock)
 
     def send(self, tokens: Sequence[str], timed: Timed) -> float:
+        waiting = iter(tokens)
+
+        async def work() -> None:
+            for token in waiting:
+                with timed.call():
+                    await self._subject.verifier.verify(token)
+                await asyncio.sleep(0)
+
         async def send() -> float:
             began = time.perf_counter()
-            await timed.in_tasks(self._subject.verifier.verify, tokens)
+            await asyncio.gather(*(work() for _ in range(_TASKS)))
             seconds = time.perf_counter() - began
             await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}), return_exceptions=True)
             return seconds
@@ -218,16 +213,17 @@ def _add(section: Section, name: str, result: dict[str, Any]) -> None:
 def run(step: Step, *, short: bool) -> Section:
     section = Section("load", "Shapes of load (time of one request)")
     count, each = (600, 3) if short else (8_000, 12)
+
+    def add(title: str, subject: Verifier, measure: Callable[[Verifier], dict[str, Any]]) -> None:
+        step(f"{title}, {subject.way}")
+        _add(section, f"{title}, {subject.way}", measure(subject))
+
     for hostile, title in ((False, "steady accept"), (True, "90 % forged")):
-        for make in (InThreads, lambda: InThreads(_THREADS), InTasks):
-            subject = make()
-            step(f"{title}, {subject.way}")
-            _add(section, f"{title}, {subject.way}", _steady(subject, count, hostile=hostile))
+        for subject in (InThreads(), InThreads(_THREADS), InTasks()):
+            add(title, subject, partial(_steady, count=count, hostile=hostile))
     for shape in SHAPES:
-        for make in (InThreads, InTasks):
-            subject = make()
-            step(f"{shape.name}, {subject.way}")
-            _add(section, f"{shape.name}, {subject.way}", _in_time(shape, subject, each))
+        for subject in (InThreads(), InTasks()):
+            add(shape.name, subject, partial(_in_time, shape, each=each))
     section.notes.append(
         f"asyncio: {_TASKS} tasks at once; the time of a request is that of the coroutine, awaited. With several"
         " threads it holds the wait for the interpreter's lock. Publishers answer without a network; minutes pass by"

@@ -13,12 +13,10 @@ import multiprocessing
 import os
 import threading
 import time
-import traceback
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
@@ -194,36 +192,10 @@ def rss() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def _child(function: Callable[..., Any], arguments: tuple[Any, ...], pipe: Connection) -> None:
-    try:
-        result = function(*arguments, lambda text: pipe.send(("step", text)))
-    except BaseException:
-        pipe.send(("failed", traceback.format_exc()))
-    else:
-        pipe.send(("done", result))
-
-
-def in_own_process(function: Callable[..., Any], *arguments: Any, step: Step = lambda _text: None) -> Any:
-    """The result of ``function(*arguments, step)`` in a new process, whose memory nothing else has touched."""
-    ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=_child, args=(function, arguments, theirs))
-    process.start()
-    theirs.close()
-    try:
-        while True:
-            kind, value = ours.recv()
-            if kind == "step":
-                step(value)
-            elif kind == "done":
-                return value
-            else:
-                raise RuntimeError(f"the process of {function.__name__} failed:\n{value}")
-    except EOFError:
-        raise RuntimeError(f"the process of {function.__name__} ended without a result") from None
-    finally:
-        process.join(5)
-        if process.is_alive():
-            process.terminate()
+def in_own_process(function: Callable[..., Any], *arguments: Any) -> Any:
+    """The result of ``function(*arguments)`` in a new process, whose memory nothing else has touched."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
 
 
 def cores() -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import httpx
 
@@ -18,11 +18,12 @@ from private_key_jwt import (
     MemoryReplayStore,
     RegisteredClient,
 )
-from private_key_jwt.testing import RelyingParty
+from private_key_jwt._core.token_request import ASSERTION_TYPE
+from private_key_jwt.testing import RelyingParty, Tenant
 
 from .corpus import AUDIENCE
 
-ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+Verifier = TypeVar("Verifier", ClientAssertionVerifier, AsyncClientAssertionVerifier)
 
 
 def relying_party(clock: Callable[[], float] = time.time) -> RelyingParty:
@@ -35,9 +36,8 @@ def fetcher(party: RelyingParty, policy: JWKSPolicy | None = None, **settings: A
 
 
 def async_fetcher(party: RelyingParty, policy: JWKSPolicy | None = None, **settings: Any) -> AsyncJWKSFetcher:
-    return AsyncJWKSFetcher(
-        policy, http_client=httpx.AsyncClient(transport=party.transport, trust_env=False), **settings
-    )
+    client = httpx.AsyncClient(transport=party.transport, trust_env=False)
+    return AsyncJWKSFetcher(policy, http_client=client, **settings)
 
 
 def form(token: str, client_id: str) -> dict[str, str]:
@@ -50,40 +50,15 @@ def form(token: str, client_id: str) -> dict[str, str]:
     }
 
 
-class Sync:
+class _Subject(Generic[Verifier]):
     """A verifier whose replay store can be renewed, so that tokens may come again; its keys stay cached."""
 
-    def __init__(
-        self,
-        clients: Sequence[RegisteredClient],
-        jwks: JWKSFetcher,
-        clock: Callable[[], float] = time.time,
-        max_entries: int = 2_000_000,
-    ) -> None:
-        self._clients = {client.client_id: client for client in clients}
-        self._jwks = jwks
-        self._clock = clock
-        self._max_entries = max_entries
-        self.renew()
-
-    def renew(self) -> None:
-        self.store = MemoryReplayStore(self._max_entries)
-        self.verifier = ClientAssertionVerifier(
-            policy=AssertionPolicy(audience=AUDIENCE),
-            clients=self._clients,
-            replay_store=self.store,
-            fetcher=self._jwks,
-            clock=self._clock,
-        )
-
-
-class Async:
-    """The same for asyncio."""
+    _kind: Callable[..., Verifier]
 
     def __init__(
         self,
         clients: Sequence[RegisteredClient],
-        jwks: AsyncJWKSFetcher | JWKSFetcher,
+        jwks: JWKSFetcher | AsyncJWKSFetcher,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._clients = {client.client_id: client for client in clients}
@@ -92,11 +67,26 @@ class Async:
         self.renew()
 
     def renew(self) -> None:
-        self.store = MemoryReplayStore()
-        self.verifier = AsyncClientAssertionVerifier(
+        self.store = MemoryReplayStore(2_000_000)
+        self.verifier: Verifier = type(self)._kind(
             policy=AssertionPolicy(audience=AUDIENCE),
             clients=self._clients,
             replay_store=self.store,
             fetcher=self._jwks,
             clock=self._clock,
         )
+
+
+class Sync(_Subject[ClientAssertionVerifier]):
+    _kind = ClientAssertionVerifier
+
+
+class Async(_Subject[AsyncClientAssertionVerifier]):
+    _kind = AsyncClientAssertionVerifier
+
+
+def set_up() -> tuple[Tenant, Sync]:
+    """One tenant, and a verifier that knows it."""
+    party = relying_party()
+    tenant = party.tenant()
+    return tenant, Sync([tenant.client()], fetcher(party))

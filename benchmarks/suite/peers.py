@@ -11,19 +11,13 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
-from private_key_jwt import (
-    AssertionPolicy,
-    ClientAssertionVerifier,
-    JWKSFetcher,
-    JWKSPolicy,
-    MemoryReplayStore,
-    ledgerbee,
-)
+from private_key_jwt import JWKSFetcher, JWKSPolicy, ledgerbee
 from private_key_jwt.testing import DEFECTS, SigningKey, Tenant
 
 from . import corpus, ours
@@ -72,21 +66,9 @@ class Kind(NamedTuple):
 
 def _ours(setting: Setting) -> Peer:
     """As its documentation says; keys cached by JWKSFetcher."""
-    jwks = JWKSFetcher(JWKSPolicy(allow_http_loopback=True))
-    current: list[ClientAssertionVerifier] = []
-
-    def renew() -> None:
-        current[:] = [
-            ClientAssertionVerifier(
-                policy=AssertionPolicy(audience=corpus.AUDIENCE),
-                clients=[ledgerbee.client(setting.client_id, slug="acme", base_url=setting.base_url)],
-                replay_store=MemoryReplayStore(),
-                fetcher=jwks,
-            )
-        ]
-
-    renew()
-    return Peer(lambda token: current[0].verify(token), renew)
+    fetcher = JWKSFetcher(JWKSPolicy(allow_http_loopback=True))
+    subject = ours.Sync([ledgerbee.client(setting.client_id, slug="acme", base_url=setting.base_url)], fetcher)
+    return Peer(lambda token: subject.verifier.verify(token), subject.renew)
 
 
 # Bare decode: a key at hand, a token, its claims
@@ -291,10 +273,6 @@ def _verdict(check: Callable[[str], object], token: str) -> str | None:
     return None
 
 
-def _weak() -> SigningKey:
-    return SigningKey("weak", generate_private_key(public_exponent=65_537, key_size=1_024))
-
-
 def verdicts(kind: Kind, tenant: Tenant, setting: Setting, sent: Mapping[str, str]) -> dict[str, str | None]:
     """What it answers to each defect, to a replay, and to a key that is too short."""
     peer = kind.make(setting)
@@ -348,6 +326,10 @@ def _quieten() -> None:
     warnings.showwarning = lambda *_args, **_kwargs: None
 
 
+def _made(setting: Setting) -> list[tuple[Kind, Peer]]:
+    return [(kind, kind.make(setting)) for kind in KINDS]
+
+
 def run(step: Step, *, short: bool) -> Section:
     """Times and checks of all peers."""
     section = Section("peers", "Peers, on the same tokens (ratio to the RSA operation)")
@@ -361,16 +343,14 @@ def run(step: Step, *, short: bool) -> Section:
             answers[kind.name] = checks(found)
             section.data[f"checks of {kind.name}"] = found
         tokens = corpus.tokens(tenant, 400 if short else 2_000)
-        paths = [_path(kind.name, kind.make(setting), tokens) for kind in KINDS]
+        paths = [CodePath(kind.name, partial(calls, peer.check), tokens, peer.renew) for kind, peer in _made(setting)]
         measured = interleave(paths, corpus.floor(tenant.current_key, tokens), 8 if short else 100, 40, step)
         for kind in KINDS:
             result = measured[kind.name]
             checked = sum(answer == "yes" for answer in answers[kind.name].values())
             note = f"{result.microseconds.median:.1f} µs; {checked} of {len(answers[kind.name])} kinds of check"
-            row = Row.of(f"{kind.what}: {kind.name}", result.ratio, note=note)
-            section.rows.append(row)
+            section.rows.append(Row.of(f"{kind.what}: {kind.name}", result.ratio, note=note))
             section.data[kind.name] = {"ratios": result.ratios, "seconds": result.seconds, "what": kind.what}
-            section.data[kind.name] |= {"checked": checked, "checks": len(answers[kind.name])}
     groups = list(next(iter(answers.values())))
     rows = [[group, *(each[group] for each in answers.values())] for group in groups]
     section.tables.append(("What each refuses, of the DEFECTS of private_key_jwt.testing", ["check", *answers], rows))
@@ -382,7 +362,3 @@ def run(step: Step, *, short: bool) -> Section:
         f" A refusal counts, whatever was raised. All with RS256 only, and {LEEWAY} s of leeway where they have it."
     )
     return section
-
-
-def _path(name: str, peer: Peer, tokens: list[str]) -> CodePath:
-    return CodePath(name, lambda items: calls(peer.check, items), tokens, peer.renew)

@@ -1,4 +1,4 @@
-"""What a section answers, and the one table made of all of them: on a terminal, in JSON, in Markdown."""
+"""What a section returns, and the one table made of all of them: on a terminal, in JSON, in Markdown."""
 
 from __future__ import annotations
 
@@ -16,38 +16,24 @@ from rich.table import Table
 
 from .measuring import Measured, Spread, cores
 
-PACKAGES = (
-    *(
-        "private-key-jwt",
-        "cryptography",
-        "joserfc",
-        "httpx",
-        "cachetools",
-        "pyjwt",
-        "authlib",
-        "python-jose",
-        "jwcrypto",
-    ),
-    *("cryptojwt", "idpyoidc", "uvicorn", "httptools", "uvloop"),
+_PACKAGES = (
+    *("private-key-jwt", "cryptography", "joserfc", "httpx", "cachetools", "pyjwt", "authlib", "python-jose"),
+    *("jwcrypto", "cryptojwt", "idpyoidc", "uvicorn", "httptools", "uvloop"),
 )
 
 
 @dataclass(slots=True)
 class Row:
-    """One line of the table. ``limit`` is the target, when there is one; ``at_most`` its direction.
-
-    detail: more of a note, left out where a table of its own says it.
-    """
+    """One line of the table. ``limit`` is the target, when there is one; ``at_most`` its direction."""
 
     name: str
-    measured: float | None
+    measured: float
     low: float | None = None
     high: float | None = None
     unit: str = "x"
     limit: float | None = None
     at_most: bool = True
     note: str = ""
-    detail: str = ""
 
     @classmethod
     def of(cls, name: str, spread: Spread, **rest: Any) -> Row:
@@ -55,9 +41,21 @@ class Row:
 
     @property
     def met(self) -> bool | None:
-        if self.limit is None or self.measured is None:
+        if self.limit is None:
             return None
         return self.measured <= self.limit if self.at_most else self.measured >= self.limit
+
+    def cells(self) -> tuple[str, ...]:
+        """Path, target, measured, spread, met, note."""
+        sign = "" if self.unit == "fetches" else "≤ " if self.at_most else "≥ "
+        return (
+            self.name,
+            "–" if self.limit is None else sign + _number(self.limit, self.unit),
+            _number(self.measured, self.unit),
+            "–" if self.low is None or self.high is None else f"{_number(self.low)}–{_number(self.high)}",
+            {None: "", True: "yes", False: "NO"}[self.met],
+            self.note,
+        )
 
 
 @dataclass(slots=True)
@@ -90,7 +88,7 @@ def environment(*, short: bool) -> dict[str, Any]:
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "switch_interval": sys.getswitchinterval(),
         "openssl": backend.openssl_version_text(),
-        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+        "packages": {name: found for name in _PACKAGES if (found := _version(name))},
     }
 
 
@@ -114,34 +112,12 @@ def _processor() -> str:
     return names[0] if names else platform.processor() or "unknown processor"
 
 
-# Text of a line
-
-
-def number(value: float | None, unit: str) -> str:
+def _number(value: float, unit: str = "") -> str:
     """A figure with its unit: no more digits than it deserves."""
-    if value is None:
-        return "–"
-    if unit in ("fetches", "entries", "requests"):
+    if unit == "fetches":
         return f"{value:,.0f}"
     digits = 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
-    return f"{value:,.{digits}f} {unit}"
-
-
-def target(row: Row) -> str:
-    if row.limit is None:
-        return "–"
-    sign = "" if row.unit == "fetches" else ("≤ " if row.at_most else "≥ ")
-    return sign + number(row.limit, row.unit)
-
-
-def spread(row: Row) -> str:
-    if row.low is None or row.high is None:
-        return "–"
-    return f"{number(row.low, '').strip()}–{number(row.high, '').strip()}"
-
-
-def met(row: Row) -> str:
-    return {None: "", True: "yes", False: "NO"}[row.met]
+    return f"{value:,.{digits}f} {unit}".strip()
 
 
 _HEADS = ("path", "target", "measured", "spread (p10–p90)", "met", "note")
@@ -156,42 +132,28 @@ def terminal_table(sections: list[Section]) -> Table:
         table.add_section()
         table.add_row(f"[bold]{section.title}")
         for row in section.rows:
-            style = {None: None, True: "green", False: "bold red"}[row.met]
-            table.add_row(
-                f"  {row.name}",
-                target(row),
-                number(row.measured, row.unit),
-                spread(row),
-                met(row),
-                f"{row.note}; {row.detail}" if row.detail else row.note,
-                style=style,
-            )
+            name, *cells = row.cells()
+            table.add_row(f"  {name}", *cells, style={None: None, True: "green", False: "bold red"}[row.met])
     return table
+
+
+def _line(cells: Any) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
 def markdown(results: dict[str, Any], *, brief: bool) -> str:
     """The tables, out of the JSON: nobody types a figure. brief: what the README wants of them."""
-    facts = results["environment"]
+    facts, sections = results["environment"], results["sections"]
     packages = ", ".join(f"{name} {found}" for name, found in facts["packages"].items())
-    lines = [
-        f"{facts['date'][:10]}, {facts['mode']} mode: {facts['machine']}; {facts['python']}, {facts['openssl']};",
-        f"{packages}.",
-        "",
-        "| " + " | ".join(_HEADS) + " |",
-        "|---|--:|--:|--:|---|---|",
-    ]
-    for section in results["sections"]:
+    lines = [f"{facts['date'][:10]}, {facts['mode']} mode: {facts['machine']}; {facts['python']}, {facts['openssl']};"]
+    lines += [f"{packages}.", "", _line(_HEADS), "|---|--:|--:|--:|---|---|"]
+    for section in sections:
         lines.append(f"| **{section['title']}** | | | | | |")
-        for members in section["rows"]:
-            row = Row(**{name: value for name, value in members.items() if name != "met"})
-            cells = (row.name, target(row), number(row.measured, row.unit), spread(row), met(row), row.note)
-            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    for section in results["sections"]:
-        for title, heads, rows in () if brief else section["tables"]:
-            lines += ["", f"**{title}**", "", "| " + " | ".join(heads) + " |"]
-            lines.append("|---|" + "--:|" * (len(heads) - 1))
-            lines += ["| " + " | ".join(cells) + " |" for cells in rows]
-    lines += ["", *(f"- {section['name']}: {note}" for section in results["sections"] for note in section["notes"])]
+        rows = ({name: value for name, value in members.items() if name != "met"} for members in section["rows"])
+        lines += [_line(Row(**members).cells()) for members in rows]
+    for title, heads, cells in [] if brief else [table for section in sections for table in section["tables"]]:
+        lines += ["", f"**{title}**", "", _line(heads), "|---|" + "--:|" * (len(heads) - 1), *map(_line, cells)]
+    lines += ["", *(f"- {section['name']}: {note}" for section in sections for note in section["notes"])]
     return "\n".join(lines) + "\n"
 
 
@@ -199,6 +161,5 @@ def as_json(facts: dict[str, Any], sections: list[Section]) -> dict[str, Any]:
     """Everything, ready for ``json.dumps``."""
     parts = [asdict(section) for section in sections]
     for part, section in zip(parts, sections, strict=True):
-        for members, row in zip(part["rows"], section.rows, strict=True):
-            members["met"] = row.met
+        part["rows"] = [members | {"met": row.met} for members, row in zip(part["rows"], section.rows, strict=True)]
     return {"environment": facts, "sections": parts}

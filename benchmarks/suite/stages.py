@@ -1,4 +1,4 @@
-"""Where the time of one accepted assertion goes: the stages of ``recipe.py``, and the three look-ups between them.
+"""Where the time of one accepted assertion goes: the stages of ``recipe.py``, and the three that wait between them.
 
 Each is what the verifier calls, one stage over all tokens of a round and then the next; what is left of a whole
 ``verify`` ties them together.
@@ -22,7 +22,7 @@ _SIZE = 40
 
 
 class _Work:
-    """One assertion on its way, with what the look-ups found for the next stage."""
+    """One assertion on its way, with what was found for the next stage."""
 
     def __init__(self, policy: AssertionPolicy, token: str) -> None:
         self.recipe = Verification(policy)
@@ -31,15 +31,15 @@ class _Work:
 
 
 def _stages(verifier: ClientAssertionVerifier) -> dict[str, Callable[[_Work], Any]]:
-    """Each stage by its name, as ``verify`` calls them in turn; a look-up leaves what it found for the next one."""
+    """Each stage by its name, as ``verify`` calls them in turn; what was found is left for the next one."""
     return {
         "1-3 read: size and shape, header, claims": lambda work: work.recipe.read(work.token, None),
-        "client look-up": lambda work: verifier._find_client(work.recipe.client_id),
+        "find the client": lambda work: verifier._find_client(work.recipe.client_id),
         "3 check_claims: rules, aud, times, jti": lambda work: work.recipe.check_claims(work.found, time.time()),
-        "4 key look-up": lambda work: verifier._find_key(work.recipe.client, work.recipe.header),
+        "4 get the key": lambda work: verifier._find_key(work.recipe.client, work.recipe.header),
         "5 check_signature: base64url, RSA": lambda work: work.recipe.check_signature(work.found),
         "6 replay_mark: its key": lambda work: work.recipe.replay_mark(time.time()),
-        "replay store": lambda work: verifier._mark(*work.found),
+        "6 mark: the replay store": lambda work: verifier._mark(*work.found),
         "6 finish: the result": lambda work: work.recipe.finish(time.time()),
     }
 
@@ -60,12 +60,10 @@ def _one_round(verifier: ClientAssertionVerifier, policy: AssertionPolicy, block
 
 def run(step: Step, *, short: bool) -> Section:
     """Each stage over all tokens of a round, one stage after the other; then whole verifications of the same."""
-    party = ours.relying_party()
-    tenant = party.tenant()
+    tenant, subject = ours.set_up()
     policy = AssertionPolicy(audience=corpus.AUDIENCE)
     rounds = 30 if short else 300
     tokens = corpus.tokens(tenant, 10 * _SIZE)
-    subject = ours.Sync([tenant.client()], ours.fetcher(party))
     subject.verifier.verify(corpus.new_token(tenant))
     floor = corpus.floor(tenant.current_key, tokens)
     seconds: dict[str, list[float]] = {name: [] for name in (*_stages(subject.verifier), "rest", "whole: verify")}

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import secrets
-import threading
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from random import Random
 from typing import Any
@@ -29,7 +28,20 @@ from private_key_jwt.stores import JWKSDocument
 
 from . import corpus, ours
 from .many_clients import ManyClients
-from .measuring import CodePath, Spread, Step, awaited, calls, frozen, in_own_process, interleave, refusals, rss
+from .measuring import (
+    CodePath,
+    Items,
+    Run,
+    Spread,
+    Step,
+    awaited,
+    calls,
+    frozen,
+    in_own_process,
+    interleave,
+    refusals,
+    rss,
+)
 from .measuring import threads as in_threads
 from .report import Row, Section
 
@@ -43,41 +55,27 @@ def accept(section: Section, step: Step, *, short: bool) -> None:
     with asyncio.Runner() as loop:
         one, two = (ours.Sync([tenant.client()], ours.fetcher(party)) for _ in range(2))
         three, four = (ours.Async([tenant.client()], ours.async_fetcher(party)) for _ in range(2))
-        rows: tuple[tuple[str, float | None, Callable[[Any], float], Any, Callable[[], None]], ...] = (
-            ("verify, accept", 1.30, lambda items: calls(one.verifier.verify, items), tokens, one.renew),
-            (
-                "async verify, accept",
-                1.35,
-                lambda items: loop.run(awaited(three.verifier.verify, items)),
-                tokens,
-                three.renew,
-            ),
-            (
-                "authenticate(form), accept",
-                1.40,
-                lambda items: calls(two.verifier.authenticate, items),
-                forms,
-                two.renew,
-            ),
-            (
-                "async authenticate(form), accept",
-                None,
-                lambda items: loop.run(awaited(four.verifier.authenticate, items)),
-                forms,
-                four.renew,
-            ),
-        )
-        paths = [CodePath(name, run, items, renew) for name, _, run, items, renew in rows]
+
+        def wait(function: Callable[[Any], Awaitable[object]], items: Items) -> float:
+            return loop.run(awaited(function, items))
+
+        # What is renewed is looked for at each block.
+        limits = {"verify": 1.30, "async verify": 1.35, "authenticate(form)": 1.40, "async authenticate(form)": None}
+        runs: list[tuple[Run, Items, Callable[[], None]]] = [
+            (lambda items: calls(one.verifier.verify, items), tokens, one.renew),
+            (lambda items: wait(three.verifier.verify, items), tokens, three.renew),
+            (lambda items: calls(two.verifier.authenticate, items), forms, two.renew),
+            (lambda items: wait(four.verifier.authenticate, items), forms, four.renew),
+        ]
+        paths = [CodePath(f"{name}, accept", *each) for name, each in zip(limits, runs, strict=True)]
         measured = interleave(paths, corpus.floor(tenant.current_key, tokens), 25 if short else 400, 40, step)
-    for name, limit, *_ in rows:
-        section.add(name, measured[name], limit)
+    for path, limit in zip(paths, limits.values(), strict=True):
+        section.add(path.name, measured[path.name], limit)
 
 
 def refuse(section: Section, step: Step, *, short: bool) -> None:
     """Refusals before the key: tokens of ordinary size, and 16 KiB of garbage. Raising and catching is in it."""
-    party = ours.relying_party()
-    tenant = party.tenant()
-    subject = ours.Sync([tenant.client()], ours.fetcher(party))
+    tenant, subject = ours.set_up()
     subject.verifier.verify(corpus.new_token(tenant))
     now = int(time.time())
 
@@ -107,12 +105,10 @@ def refuse(section: Section, step: Step, *, short: bool) -> None:
 
 def threads(section: Section, step: Step, *, short: bool) -> None:
     """The same number of tokens by one thread and by two, alternately; and the bare RSA operation likewise."""
-    party = ours.relying_party()
-    tenant = party.tenant()
+    tenant, subject = ours.set_up()
     count, rounds = (600, 5) if short else (3_000, 15)
     tokens = corpus.tokens(tenant, count)
     floor = corpus.floor(tenant.current_key, tokens)
-    subject = ours.Sync([tenant.client()], ours.fetcher(party))
 
     def scale(call: Callable[[Any], object], each: Any) -> float:
         one, _ = in_threads(call, [each])
@@ -182,7 +178,7 @@ def replay_marks(section: Section, step: Step, *, short: bool) -> None:
     section.data["replay"] = {"ratios": ratios, "bytes_each": weight}
 
 
-def population(count: int, samples: int, rounds: int, step: Step) -> dict[str, Any]:
+def population(count: int, samples: int, rounds: int) -> dict[str, Any]:
     """Many clients against one, in a process of its own: its memory is theirs."""
     many_clients = ManyClients()
     # Keys are loaded once and must stay fresh for as long as this takes.
@@ -200,8 +196,7 @@ def population(count: int, samples: int, rounds: int, step: Step) -> dict[str, A
 
     one = subject(*register(1))
     tokens_one = corpus.in_bulk(lambda _number: many_clients.token(0), samples)
-    for token in tokens_one:
-        one.verifier.verify(token)
+    calls(one.verifier.verify, tokens_one)
     one.renew()
     gc.collect()
     before = rss()
@@ -211,8 +206,6 @@ def population(count: int, samples: int, rounds: int, step: Step) -> dict[str, A
     for number in range(count):
         with suppress(InvalidClient):
             many.verifier.verify(many_clients.unsigned(number))
-        if number % 1_000 == 999:
-            step(f"{number + 1:,} clients")
     gc.collect()
     after = rss()
     chosen = Random(4).sample(range(count), min(samples, count))
@@ -222,7 +215,7 @@ def population(count: int, samples: int, rounds: int, step: Step) -> dict[str, A
         CodePath("many", lambda items: calls(many.verifier.verify, items), tokens_many, many.renew),
     ]
     floor = corpus.floor(many_clients.keys[0], corpus.in_bulk(lambda _number: many_clients.token(0), 200))
-    measured = interleave(paths, floor, rounds, 40, step)
+    measured = interleave(paths, floor, rounds, 40)
     pairs = zip(measured["many"].seconds, measured["one"].seconds, strict=True)
     return {
         "ratios": [big / small for big, small in pairs],
@@ -235,8 +228,9 @@ def clients(section: Section, step: Step, *, short: bool) -> None:
     """Clients up to 10^5, with their keys cached."""
     count = 0
     for count in (1_000,) if short else (1_000, 10_000, 100_000):
+        step(f"{count:,} clients")
         samples, rounds = (400, 15) if short else (3_000, 80)
-        section.data[f"{count} clients"] = in_own_process(population, count, samples, rounds, step=step)
+        section.data[f"{count} clients"] = in_own_process(population, count, samples, rounds)
     largest = section.data[f"{count} clients"]
     kib, note = largest["kib_each"], f"process memory; {largest['kib_registered']:.2f} of it client and document"
     section.rows += [
@@ -258,24 +252,16 @@ def _settings(clients: list[RegisteredClient]) -> dict[str, Any]:
 def _cold_threads(clients: list[RegisteredClient], tokens: list[str]) -> tuple[int, float]:
     fetcher = JWKSFetcher(JWKSPolicy(allow_http_loopback=True))
     verifier = ClientAssertionVerifier(fetcher=fetcher, **_settings(clients))
-    failures: list[BaseException] = []
-    start = threading.Barrier(len(tokens) + 1)
+    failures: list[Exception] = []
 
-    def work(token: str) -> None:
-        start.wait()
+    def verify(token: str) -> None:
         try:
             verifier.verify(token)
         except Exception as error:  # counted: a cold start must let everybody in
             failures.append(error)
 
-    workers = [threading.Thread(target=work, args=(token,)) for token in tokens]
-    for worker in workers:
-        worker.start()
-    start.wait()
-    began = time.perf_counter()
-    for worker in workers:
-        worker.join()
-    return len(failures), time.perf_counter() - began
+    seconds, _ = in_threads(verify, [[token] for token in tokens])
+    return len(failures), seconds
 
 
 async def _cold_tasks(clients: list[RegisteredClient], tokens: list[str]) -> tuple[int, float]:
