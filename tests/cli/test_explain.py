@@ -9,6 +9,8 @@ import pytest
 
 from private_key_jwt import Reason, runbook
 from private_key_jwt._core.replay import replay_key
+from private_key_jwt._text import format_time
+from private_key_jwt.policy import LONGEST_LEEWAY, LONGEST_LIFETIME
 from private_key_jwt.testing import REMOVED, RelyingParty
 
 from .conftest import World, run
@@ -38,6 +40,33 @@ def test_an_expired_one_says_what_to_look_at(world: World) -> None:
     assert "passed" in line(answer.out, "jti")
     assert "passed" in line(answer.out, "signature")
     assert "Captured earlier? Judge it as of then: --now 2030-03-17T17:45:40Z" in answer.out
+    assert line(answer.out, "iat").startswith("iat passed* 60 s ago")
+    assert line(answer.out, "nbf").startswith("nbf passed absent")
+    assert "passed*: as if it were 2030-03-17T17:45:40Z, which was needed to look at what comes behind." in answer.out
+
+
+def test_one_that_was_not_sent_yet_says_when_it_was(world: World) -> None:
+    now = int(world.clock())
+    for ahead, failed in ((60, "iat"), (400, "exp")):
+        answer = run("explain", *world.all, world.tenant.assertion(iat=now + ahead, exp=now + ahead + 60))
+        assert answer.code == 1
+        assert "FAILED" in line(answer.out, failed)
+        assert "Captured" not in answer.out
+        then = format_time(now + ahead)
+        assert f"Judged before it was sent? Judge it as of then: --now {then}" in answer.out
+        assert f"passed*: as if it were {then}, which" in answer.out
+
+
+def test_what_passes_under_a_wider_policy_only_says_so(world: World) -> None:
+    now = int(world.clock())
+    answer = run("explain", *world.all, world.tenant.assertion(iat=now, exp=now + 3_600, nbf=now))
+    assert "FAILED" in line(answer.out, "exp")
+    assert line(answer.out, "lifetime").startswith("lifetime passed* 3,600 s")
+    assert (
+        f"passed*: as if leeway were {LONGEST_LEEWAY} s, max_lifetime {LONGEST_LIFETIME} s, which was needed"
+        in " ".join(answer.out.split())
+    )
+    assert "Judge it as of then" not in answer.out
 
 
 def test_what_lies_behind_a_time_that_has_passed_is_shown(world: World) -> None:

@@ -32,6 +32,7 @@ _ZONE_TOLERANCE = 600
 _CONTEXT = 24
 _AUDIENCES_SHOWN = 2
 _LATE = 600  # seconds: an expiry that was meant to be no further ahead
+_FAST = "is the sender's clock fast, or ours slow?"
 _LIFETIME_HINT = "make it shorter, or raise max_lifetime"
 _MOST_COMPARED = 4
 _LONGEST_COMPARED = 256
@@ -111,9 +112,11 @@ def expired(exp: float, leeway: float, now: float) -> str:
 def too_far(exp: float, iat: object, max_lifetime: float, leeway: float, now: float) -> str:
     """Describe an ``exp`` that is further ahead than an assertion may live. ``iat``: the claim, whatever it is."""
     hint = time_hint(exp, now, max_lifetime)
-    is_issued_now = isinstance(iat, int | float) and abs(iat - now) <= _LATE
-    # An hour is a lifetime that libraries default to, and a zone, too: `iat` tells them apart.
-    if not hint or ("time zone" in hint and is_issued_now):
+    # An hour is a lifetime that libraries default to, and a zone, too: `iat` tells them apart, and from a clock.
+    issued_at = iat if isinstance(iat, int | float) else None
+    if not hint and issued_at is not None and issued_at > now + leeway and exp - issued_at <= max_lifetime + leeway:
+        hint = f"it lives {exp - issued_at:.0f} s from iat, which is {issued_at - now:.0f} s ahead: {_FAST}"
+    elif not hint or ("time zone" in hint and issued_at is not None and abs(issued_at - now) <= _LATE):
         hint = _LIFETIME_HINT
     elif "time zone" in hint and iat is None:
         hint = f"{hint} Or {_LIFETIME_HINT}"
@@ -129,7 +132,7 @@ def too_long(lifetime: float, max_lifetime: float, leeway: float) -> str:
 
 def ahead(name: str, value: float, leeway: float, now: float) -> str:
     """Describe an ``iat`` or ``nbf`` that lies ahead."""
-    hint = time_hint(value, now, 0) or "is the sender's clock fast, or ours slow?"
+    hint = time_hint(value, now, 0) or _FAST
     return f"{name} is {value - now:.0f} s ahead, leeway {leeway:g} s: {_times(name, value, now)}; {hint}"
 
 

@@ -92,7 +92,7 @@ def _table(report: Report) -> Table:
     table.add_column("found", overflow="fold", ratio=1)
     table.add_column("expected", overflow="fold", ratio=1)
     shown = 0
-    for row, state, found, expected in report.findings:
+    for row, state, found, expected, as_if in report.findings:
         style = _STYLES[state]
         number = str(row.step) if row.step != shown else ""
         shown = row.step
@@ -100,7 +100,7 @@ def _table(report: Report) -> Table:
         table.add_row(
             number,
             Text(row.title, dim),
-            Text(state, style),
+            Text(state if as_if is None else f"{state}*", style),
             Text(printable(found), style if state in (State.FAILED, State.UNAVAILABLE) else dim),
             Text(printable(expected), dim),
         )
@@ -126,8 +126,11 @@ def _print_verdict(out: Console, report: Report, question: Question) -> None:
         for each in others:
             out.print(Text(f"Behind it, step {each.row.step}, {each.row.title}: {printable(each.found)}", "bold red"))
         out.print(Text("What to do: help('private_key_jwt.runbook'), by reason.", "dim"))
-    if report.captured_at is not None:
-        out.print(Text(f"Captured earlier? Judge it as of then: --now {format_time(report.captured_at)}", "yellow"))
+    for as_if in dict.fromkeys(each.as_if for each in report.findings if each.as_if):
+        out.print(Text(f"passed*: {as_if}, which was needed to look at what comes behind.", "yellow"))
+    if report.sent_at is not None:
+        when = "Captured earlier" if report.sent_at < question.now else "Judged before it was sent"
+        out.print(Text(f"{when}? Judge it as of then: --now {format_time(report.sent_at)}", "yellow"))
     if report.accepted is not None:
         first, last = map(format_time, report.accepted)
         out.print(Text(f"By its times a server takes it from {first} to {last}, by the server's clock.", "dim"))

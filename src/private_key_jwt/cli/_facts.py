@@ -21,6 +21,7 @@ from ..policy import AssertionPolicy
 from ..recipe import Verification
 
 Facts = dict[Check, str]
+ABSENT = "absent"
 
 # Found
 
@@ -87,7 +88,7 @@ def _names(members: Mapping[str, Any]) -> str:
 
 
 def _shown(members: Mapping[str, Any], name: str) -> str:
-    return quote(members[name]) if name in members else "absent"
+    return quote(members[name]) if name in members else ABSENT
 
 
 def _shown_all(members: Mapping[str, Any], *names: str) -> str:
@@ -97,7 +98,7 @@ def _shown_all(members: Mapping[str, Any], *names: str) -> str:
 def _length(claims: Claims) -> str:
     """Of a ``jti`` only the length: whoever reads this must not be able to use it up."""
     if "jti" not in claims:
-        return "absent"
+        return ABSENT
     return f"{len(claims['jti'].encode())} bytes" if isinstance(claims["jti"], str) else "no string"
 
 

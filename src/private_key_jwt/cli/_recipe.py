@@ -16,6 +16,7 @@ from .._core.checks import Check
 from .._core.header import Header
 from .._core.jwk_set import VerificationKey
 from .._sources import not_found
+from .._text import format_time
 from ..clients import RegisteredClient
 from ..exceptions import AuthenticationError, ConfigurationError, Reason, TemporarilyUnavailable
 from ..policy import LONGEST_LEEWAY, LONGEST_LIFETIME, AssertionPolicy
@@ -93,26 +94,30 @@ class Question:
 
 
 class Finding(NamedTuple):
-    """One line of the report."""
+    """One line of the report.
+
+    as_if: what a time that passed was judged by, where that was not what was asked.
+    """
 
     row: Row
     state: State
     found: str
     expected: str
+    as_if: str | None = None
 
 
 class Report(NamedTuple):
     """What ``explain`` shows: a line for each check, and what is to be said beside them.
 
     error: the first refusal, which is the server's; None when nothing failed.
-    captured_at: when the assertion was fresh, if its times are all that is wrong with them now.
+    sent_at: when the assertion was fresh, if all that is wrong with its times is that it is not so now.
     accepted: the first and the last instant at which a server takes its times; None when they cannot be read.
     jti_hash: as events and logs have it; None when it is not known.
     """
 
     findings: tuple[Finding, ...]
     error: AuthenticationError | None
-    captured_at: float | None
+    sent_at: float | None
     accepted: tuple[float, float] | None
     jti_hash: str | None
 
@@ -134,6 +139,7 @@ def examine(question: Question) -> Report:
     if it had passed: an assertion that was captured a while ago has expired, and the cause may lie behind that.
     """
     failures: dict[str, AuthenticationError] = {}
+    judged: dict[str, str | None] = {}
     attempt, last = question, None
     eased: Question | None = question
     while eased is not None:
@@ -146,11 +152,14 @@ def examine(question: Question) -> Report:
             if error.check not in _TIMES or error.reason in _NOT_OF_NOW or is_as_asked:
                 failures.setdefault(str(error.check), error)  # any other time fails as of a now that was made up
             last, eased = error.check, _eased(attempt, work, error)
+        # Checks are made in the order of the rows, and a refusal names its own: those before it have come to an end.
+        for row in ROWS[: len(ROWS) if last is None else _PLACES[last] + 1]:
+            judged.setdefault(row.check, _as_if(question, attempt))
     times = [check for check in failures if check in _TIMES]
     return Report(
-        _findings(question, work, failures, last),
+        _findings(question, work, failures, judged),
         next(iter(failures.values()), None),
-        attempt.now if times == ["exp"] and attempt.now < question.now else None,
+        attempt.now if times and attempt.now != question.now and attempt.policy == question.policy else None,
         claims.window(dict(work.claims), question.policy) if hasattr(work, "client_id") else None,
         work.jti_hash,
     )
@@ -170,28 +179,38 @@ def _eased(question: Question, work: Verification, error: AuthenticationError) -
     return None if eased == question else eased
 
 
+def _as_if(question: Question, attempt: Question) -> str | None:
+    """Say by what an attempt judges times, where that is not what was asked."""
+    if attempt.policy != question.policy:
+        return f"as if leeway were {attempt.policy.leeway:g} s, max_lifetime {attempt.policy.max_lifetime:g} s"
+    return None if attempt.now == question.now else f"as if it were {format_time(attempt.now)}"
+
+
 def _findings(
-    question: Question, work: Verification, failures: Mapping[str, AuthenticationError], last: str | None
+    question: Question,
+    work: Verification,
+    failures: Mapping[str, AuthenticationError],
+    judged: Mapping[str, str | None],
 ) -> tuple[Finding, ...]:
     unchecked = _unchecked(question)
     found = facts.about(question.assertion, work, question.now)
     expected = facts.expectations(
         question.policy, question.source.client("-" if question.client_id is None else question.client_id)
     )
-    # Checks are made in the order of the rows, and a refusal names its own: those before the last have come to an end.
-    end = len(ROWS) if last is None else _PLACES[last]
     findings = []
-    for place, row in enumerate(ROWS):
+    for row in ROWS:
         state, what = State.PASSED, found.get(row.check, "")
         error = failures.get(row.check)
         if error is not None:
             state = State.UNAVAILABLE if isinstance(error, TemporarilyUnavailable) else State.FAILED
             what = error.detail
-        elif place > end:
+        elif row.check not in judged:
             state = State.NOT_REACHED
         elif row.check in unchecked:
             state = State.NOT_CHECKED
-        findings.append(Finding(row, state, what, unchecked.get(row.check) or expected[row.check]))
+        is_time = state is State.PASSED and row.check in _TIMES and what != facts.ABSENT
+        as_if = judged[row.check] if is_time else None
+        findings.append(Finding(row, state, what, unchecked.get(row.check) or expected[row.check], as_if))
     return tuple(findings)
 
 
