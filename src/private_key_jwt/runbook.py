@@ -11,7 +11,7 @@ comes on standard input loses one line break at its end: to look for that fault,
 It does not stop at an expired assertion; it shows the later checks, too. ``--now`` takes the instant of the log line.
 The ``jti_hash`` that it prints is the one in the log. With the client at hand, ask for its keys::
 
-    private-key-jwt jwks --jwks-uri URL
+    private-key-jwt jwks --jwks-uri URL --alg ALG
 
 The client must act (401 ``invalid_client``)
 ============================================

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -243,3 +243,57 @@ def test_a_private_key_in_a_file_is_shown_as_one_that_was_fetched(world: World, 
         by_url = run("jwks", "--jwks-uri", publisher.uri(), "--allow-http-loopback", "--json")
     assert by_file.code == by_url.code == 1
     assert json.loads(by_file.out)["keys"] == json.loads(by_url.out)["keys"]
+
+
+def ask(tmp_path: Path, *arguments: str, keys: Sequence[object]) -> Answer:
+    file = tmp_path / "jwks.json"
+    file.write_text(json.dumps({"keys": keys}))
+    return run("jwks", file, *arguments)
+
+
+def test_an_algorithm_is_served_by_these_keys_or_by_none_and_why(tmp_path: Path) -> None:
+    keys = [jwk(), jwk(private_key(1), kid="k2", alg="PS256"), jwk(private_key(2), kid="k3", use="enc")]
+    served = ask(tmp_path, "--alg", "RS256", keys=keys)
+    assert served.code == 0  # one that is for encryption is no fault of this client's
+    assert "RS256 is served by 'k1'" in served.out.splitlines()
+    unserved = ask(tmp_path, "--alg", "RS256", "--alg", "ES256", keys=keys)
+    assert unserved.code == 1
+    assert unserved.out.splitlines()[-4:] == [
+        "ES256 is served by no key",
+        "  'k1': its alg is RS256, not ES256",
+        "  'k2': its alg is PS256, not ES256",
+        "  'k3': its use is 'enc', not sig",
+    ]
+
+
+def test_a_key_without_alg_serves_none_of_two_that_it_fits(tmp_path: Path) -> None:
+    assert "RS256 is served by 'k1'" in ask(tmp_path, "--alg", "RS256", keys=[jwk(alg=...)]).out
+    both = ask(tmp_path, "--alg", "RS256", "--alg", "PS256", keys=[jwk(alg=...)])
+    assert both.code == 1
+    assert "RS256 is served by no key" in both.out
+    assert "'k1': it names no alg, and the client may use RS256 and PS256" in both.out
+
+
+def test_keys_that_nobody_can_choose_between_serve_nothing(tmp_path: Path) -> None:
+    twins = ask(tmp_path, "--alg", "RS256", keys=[jwk(), jwk(private_key(1))])
+    assert twins.code == 1
+    assert "'k1': 2 different keys for RS256 have this kid" in " ".join(twins.out.split())
+    nameless = ask(tmp_path, "--alg", "RS256", keys=[jwk(kid=...), jwk(private_key(1))])
+    assert nameless.code == 0
+    assert "RS256 is served by 'k1'" in nameless.out
+    assert ask(tmp_path, "--alg", "RS256", keys=[]).code == 1
+
+
+def test_algorithms_for_programs(tmp_path: Path) -> None:
+    answer = ask(tmp_path, "--alg", "RS256", "--alg", "EdDSA", "--json", keys=[jwk()])
+    assert json.loads(answer.out)["algs"] == [
+        {"alg": "RS256", "kids": ["'k1'"], "faults": []},
+        {"alg": "EdDSA", "kids": [], "faults": ["'k1': its alg is RS256, not Ed25519"]},
+    ]
+    assert "algs" not in json.loads(ask(tmp_path, "--json", keys=[jwk()]).out)
+
+
+def test_an_algorithm_that_is_none_is_a_wrong_use(tmp_path: Path) -> None:
+    answer = ask(tmp_path, "--alg", "HS256", keys=[jwk()])
+    assert (answer.code, answer.out) == (2, "")
+    assert "signing_algs must be of RS256" in " ".join(answer.err.split())

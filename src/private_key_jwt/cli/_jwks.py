@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -15,6 +15,7 @@ from rich.text import Text
 from .._core import jwk_set
 from .._core.jwk_set import KeySet, Member, NoKey
 from .._core.response import FetchError
+from .._registration import check_signing_algs
 from .._text import one_line, quote
 from ..exceptions import Reason
 from ..fetcher import fetch_document
@@ -39,6 +40,14 @@ class KeyReport(NamedTuple):
     warnings: tuple[str, ...]
 
 
+class AlgReport(NamedTuple):
+    """Which keys serve one algorithm, by their names, and why each other one does not."""
+
+    alg: str
+    kids: tuple[str, ...]
+    faults: tuple[str, ...]
+
+
 class Published(NamedTuple):
     """A JWK Set as it stands in a file or was published, and what is odd about the whole."""
 
@@ -57,11 +66,20 @@ def jwks(
     allow_http_loopback: options.LoopbackOption = False,
     allow_private_host: options.PrivateHostOption = None,
     allow_port: options.PortOption = None,
+    alg: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--alg", metavar="ALG", help="Say which keys serve this algorithm, or why none does. May be repeated."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Show the keys of a client, what each can serve, what is wrong with it, and what other servers may mind.
 
-    Exit code 0: every key can be used. 1: a fault, or no key at all. 2: wrong use. 3: the keys cannot be had now.
+    With --alg, say it for a client that may sign with these: a key without alg serves one of them at most.
+
+    Exit code 0: every key can be used; with --alg, a key serves each. 1: a fault, or no key. 2: wrong use. 3: the keys
+    cannot be had now.
     """
     source = options.require_keys(
         KeySource(
@@ -75,18 +93,24 @@ def jwks(
         ),
         "--slug, --jwks-uri or FILE",
     )
+    with options.usage_errors():
+        algs = check_signing_algs(alg) if alg else ()
     published = _load(source)
     try:
         reports = list(report(published.document, needs_kid=source.slug is not None))
+        served = list(report_algs(published.document, algs))
     except ValueError as error:
         raise typer.BadParameter(f"{source.name}: {error}") from None
     if as_json:
         keys = [each._asdict() for each in reports]
-        echo(json.dumps({"source": source.name, "warnings": published.warnings, "keys": keys}))
+        by_alg = {"algs": [each._asdict() for each in served]} if algs else {}
+        echo(json.dumps({"source": source.name, "warnings": published.warnings, "keys": keys, **by_alg}))
     else:
         is_private = any(map(jwk_set.private_members, published.document["keys"]))
         _show(source.name, reports, published.warnings, is_private=is_private)
-    raise typer.Exit(ExitCode.OK if reports and not _faulty(reports) else ExitCode.REFUSED)
+        _show_algs(served)
+    is_good = all(each.kids for each in served) if algs else bool(reports) and not _faulty(reports)
+    raise typer.Exit(ExitCode.OK if is_good else ExitCode.REFUSED)
 
 
 def _load(source: KeySource) -> Published:
@@ -123,6 +147,22 @@ def report(document: Mapping[str, Any], *, needs_kid: bool = False) -> Iterator[
             fault=_fault(keys, member, needs_kid=needs_kid),
             warnings=(*lint_key(jwk, member), *lint_reuse(member, keys.members)),
         )
+
+
+def report_algs(document: Mapping[str, Any], algs: Sequence[str]) -> Iterator[AlgReport]:
+    """Say for each algorithm which keys of a JWK Set serve it, for a client that may use all of ``algs``."""
+    keys = jwk_set.key_set(document, JWKSPolicy().max_keys)
+    for alg in algs:
+        kids, faults = [], []
+        for member in keys.members:
+            name = "a key without kid" if member.kid is None else quote(member.kid)
+            found = keys.find(alg, member.kid, algs)
+            fault = member.fault_for(alg, algs) or (isinstance(found, NoKey) and jwk_set.join(found.faults))
+            if fault:
+                faults.append(f"{name}: {fault}")
+            else:
+                kids.append(name)
+        yield AlgReport(alg, tuple(kids), tuple(faults))
 
 
 def _value(members: Mapping[str, Any], name: str) -> str:
@@ -173,3 +213,14 @@ def _show(name: str, reports: list[KeyReport], warnings: tuple[str, ...], *, is_
             "A PRIVATE key is published: whoever has read it can sign as this client. Replace the key now.",
             style="bold red",
         )
+
+
+def _show_algs(served: list[AlgReport]) -> None:
+    out = console()
+    for alg, kids, faults in served:
+        if kids:
+            out.print(Text(f"{alg} is served by {printable(', '.join(kids))}", "green"))
+            continue
+        out.print(Text(f"{alg} is served by no key", "bold red"))
+        for fault in faults:
+            out.print(Text(f"  {printable(fault)}"))
