@@ -25,7 +25,7 @@ from private_key_jwt import (
     VerifiedAssertion,
     events,
 )
-from private_key_jwt._core.replay import replay_key
+from private_key_jwt._core.claims import replay_key
 from private_key_jwt.events import (
     MAX_LINES,
     AssertionAccepted,

@@ -30,7 +30,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ._core import claims as claims_step
-from ._core import compact, jwk_set, replay
+from ._core import compact, jwk_set
 from ._core import header as header_step
 from ._core.algorithms import ALGORITHMS
 from ._core.base64url import decode_canonical
@@ -206,8 +206,8 @@ class Verification:
     def replay_mark(self, now: float) -> tuple[bytes, float, float]:
         """Step 6, before the mark: what to hand to ``ReplayStore.add``. Raises InvalidClient: expired by now."""
         claims_step.check_not_expired(self.expires_at, self._leeway, now)
-        key = replay.replay_key(self.client_id, self.jti)
-        return key, replay.retain_until(self.expires_at, self._leeway), now
+        key = claims_step.replay_key(self.client_id, self.jti)
+        return key, claims_step.retain_until(self.expires_at, self._leeway), now
 
     def finish(self, now: float) -> VerifiedAssertion:
         """Step 6, after the mark. Raises InvalidClient: expired by now."""
@@ -249,7 +249,7 @@ class Verification:
         if not hasattr(self, "client"):
             return None
         try:
-            return replay.replay_key(self.client_id, claims_step.check_jti(self._claims)).hex()
+            return claims_step.replay_key(self.client_id, claims_step.check_jti(self._claims)).hex()
         except InvalidClient:
             return None
 

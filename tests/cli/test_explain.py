@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from private_key_jwt import Reason, runbook
-from private_key_jwt._core.replay import replay_key
+from private_key_jwt._core.claims import replay_key
 from private_key_jwt._text import format_time
 from private_key_jwt.policy import LONGEST_LEEWAY, LONGEST_LIFETIME
 from private_key_jwt.testing import REMOVED, RelyingParty

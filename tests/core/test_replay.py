@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from private_key_jwt._core.replay import replay_key, retain_until
+from private_key_jwt._core.claims import replay_key, retain_until
 from private_key_jwt.policy import LONGEST_LEEWAY
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)

@@ -36,7 +36,7 @@ from private_key_jwt import (
     ledgerbee,
 )
 from private_key_jwt._core.algorithms import ALGORITHMS
-from private_key_jwt._core.replay import replay_key
+from private_key_jwt._core.claims import replay_key
 from private_key_jwt.events import (
     AssertionAccepted,
     AssertionRefused,

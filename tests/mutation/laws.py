@@ -143,7 +143,7 @@ LAWS = [
     Breach(
         1,
         "a mark ends with exp: no leeway, no skew",
-        "_core/replay.py",
+        "_core/claims.py",
         r"^return expires_at \+ LONGEST_LEEWAY",
         replace(r"expires_at.*", "expires_at"),
         "test_a_host_whose_clock_differs_by_leeway_accepts_nothing_twice",
@@ -151,7 +151,7 @@ LAWS = [
     Breach(
         1,
         "a client_id and a jti run into each other",
-        "_core/replay.py",
+        "_core/claims.py",
         r"\{len\(client_id\)\}:",
         replace(r"\{len\(client_id\)\}:", ""),
         "test_a_separator_cannot_be_forged",

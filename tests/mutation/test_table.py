@@ -31,7 +31,7 @@ def test_each_law_has_breaches() -> None:
 )
 def test_a_breach_that_fits_no_statement_or_several_is_an_error(statement: str, fault: str) -> None:
     with pytest.raises(LookupError, match=fault):
-        break_law(Breach(1, "x", "_core/replay.py", statement, replace("no such text", ""), "test_x"))
+        break_law(Breach(1, "x", "_core/claims.py", statement, replace("no such text", ""), "test_x"))
 
 
 @pytest.mark.parametrize(

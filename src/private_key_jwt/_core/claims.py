@@ -1,14 +1,15 @@
-"""Step 3, the claims (RFC 7523 §3, OpenID Connect Core §9)."""
+"""Step 3, the claims (RFC 7523 §3, OpenID Connect Core §9); and for step 6, what is remembered of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from hashlib import blake2s
 from typing import Any
 
 from .._text import quote
 from ..exceptions import Detail, InvalidClient, Reason
-from ..policy import AssertionPolicy
+from ..policy import LONGEST_LEEWAY, AssertionPolicy
 from . import describe
 from .algorithms import is_allowed
 from .checks import Check
@@ -23,6 +24,8 @@ __all__ = [
     "check_not_expired",
     "check_times",
     "identify",
+    "replay_key",
+    "retain_until",
     "window",
 ]
 
@@ -241,3 +244,22 @@ def check_jti(claims: Claims) -> str:
     if len(jti) > MAX_JTI_BYTES // 4 and (size := len(jti.encode("utf-8"))) > MAX_JTI_BYTES:
         raise _invalid("jti", f"expected a jti of at most {MAX_JTI_BYTES} bytes, got {size}")
     return jti
+
+
+def replay_key(client_id: str, jti: str) -> bytes:
+    """An injective digest of (client_id, jti): 32 bytes (BLAKE2s, RFC 7693), whatever the two hold.
+
+    RFC 7519 §4.1.7: a ``jti`` is unique to its issuer, so one client cannot burn another's. The length in
+    front keeps ("a", "bc") and ("ab", "c") apart.
+    """
+    return blake2s(f"{len(client_id)}:{client_id}{jti}".encode()).digest()
+
+
+def retain_until(expires_at: float, leeway: float) -> float:
+    """When a replay mark may be forgotten, in seconds since the epoch.
+
+    A host accepts up to ``exp`` + its leeway, by a clock that may be behind by ``leeway``. The leeway counted is the
+    longest that can be set: a policy that is changed later must not make an assertion acceptable again whose mark is
+    gone. A second more covers engines that count in whole seconds.
+    """
+    return expires_at + LONGEST_LEEWAY + leeway + 1
