@@ -458,7 +458,7 @@ def sql_entries(size: int) -> Table:
     """What live entries weigh in a database, with their index, as the server says."""
     from sqlalchemy import create_engine, text
 
-    from stores import mariadb, postgres
+    from stores import mysql, postgres
 
     table = Table(box=SIMPLE_HEAD, title="Live entries in a database (32-byte keys)")
     for title in ("store", "live", "bytes/entry"):
@@ -469,9 +469,9 @@ def sql_entries(size: int) -> Table:
         " WHERE table_name = 'weights'",
     }
     for driver, weigh in weights.items():
-        if driver.startswith("mysql") and not mariadb.is_here():
+        if driver.startswith("mysql") and not mysql.MARIADB.is_here():
             continue
-        engine = create_engine((postgres if "postgresql" in driver else mariadb).url().set(drivername=driver))
+        engine = create_engine((postgres if "postgresql" in driver else mysql.MARIADB).url().set(drivername=driver))
         store = SQLAlchemyReplayStore(engine, table="weights", timeout=60)
         store.create_table()
         insert = text("INSERT INTO weights VALUES (:key, :expires_at)")

@@ -30,6 +30,7 @@ _SLOW = (
     "integrations/test_refusals.py",
     "integrations/test_workers.py",
     "stores/test_django.py",
+    "stores/test_django_cache_laws.py",
     "stores/test_engines.py",
     "stores/test_mariadb.py",
     "stores/test_redis_cluster.py",

@@ -1,12 +1,14 @@
-"""Exceptions that a signal handler raises in the main thread, again and again, wherever CPython runs the handler."""
+"""Exceptions that a signal handler raises in the main thread, wherever CPython runs the handler."""
 
 from __future__ import annotations
 
+import itertools
 import random
 import signal
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
@@ -17,7 +19,7 @@ SOURCE = str(Path(private_key_jwt.__file__).parent)
 
 
 class Interrupt(BaseException):
-    """What the handler raises."""
+    """What a signal handler raises."""
 
 
 def _interrupt(_number: int, frame: FrameType | None) -> None:
@@ -49,3 +51,33 @@ def interrupt_often(call: Callable[[], object], times: int, longest: float = 0.0
         done.set()
         thread.join()
         signal.signal(SIGNAL, before)
+
+
+def interrupted(call: Callable[[], object], instant: int) -> bool:
+    """Call, and raise at the given instant of those at which CPython runs signal handlers; False when it ended before.
+
+    They are the starts and ends of functions, of Python and of C, ours and those of other libraries.
+    """
+    instants = itertools.count()
+
+    def profile(_frame: FrameType, event: str, _argument: object) -> None:
+        if event != "c_call" and next(instants) == instant:
+            raise Interrupt
+
+    sys.setprofile(profile)
+    try:
+        call()
+    except Interrupt:
+        return True
+    finally:
+        sys.setprofile(None)
+    return False
+
+
+def interrupt_everywhere(call: Callable[[], object]) -> Iterator[int]:
+    """Interrupt call after call, each an instant later than the one before; stop when none is interrupted any more."""
+    for instant in itertools.count(1):
+        # More than one in a row, since what __del__ raises is only reported.
+        if not any(interrupted(call, instant) for _ in range(3)):
+            break
+        yield instant

@@ -16,7 +16,7 @@ from django.db import connections
 from django.test import override_settings
 from sqlalchemy import URL
 
-from stores import mariadb, postgres
+from stores import mysql, postgres
 
 pymysql.install_as_MySQLdb()
 
@@ -24,7 +24,8 @@ if not settings.configured:
     settings.configure(SECRET_KEY="for tests")
 django.setup(set_prefix=False)
 
-VENDORS = ["sqlite", "postgresql", "mysql"]
+SERVERS: dict[str, Any] = {"postgresql": postgres, "mariadb": mysql.MARIADB, "mysql": mysql.MYSQL}
+PRODUCTS = ["sqlite", *SERVERS]
 
 
 def _over(url: URL, engine: str, name: str) -> dict[str, Any]:
@@ -32,13 +33,12 @@ def _over(url: URL, engine: str, name: str) -> dict[str, Any]:
     return {"ENGINE": f"django.db.backends.{engine}", "NAME": name, **login}
 
 
-def database(vendor: str, tmp_path: Path, name: str) -> dict[str, Any]:
+def database(product: str, tmp_path: Path, name: str) -> dict[str, Any]:
     """Settings of a database; the one that ``name`` names on a server must be made first."""
-    if vendor == "sqlite":
+    if product == "sqlite":
         return {"ENGINE": "django.db.backends.sqlite3", "NAME": str(tmp_path / "project.db")}
-    if vendor == "postgresql":
-        return _over(postgres.url(), "postgresql", name)
-    return _over(mariadb.url(), "mysql", name)
+    url = SERVERS[product].url()
+    return _over(url, url.get_backend_name(), name)
 
 
 @contextmanager
@@ -62,14 +62,14 @@ def execute(alias: str, statement: str) -> Any:
 
 
 @contextmanager
-def migrated(vendor: str, tmp_path: Path, **more: Any) -> Iterator[str]:
+def migrated(product: str, tmp_path: Path, **more: Any) -> Iterator[str]:
     """A database of the project's, with the app's tables; ``more``: settings of it, such as another ``PORT``."""
     name = f"replay_{secrets.token_hex(4)}"
-    if vendor != "sqlite":
-        owner = {"postgresql": "postgres", "mysql": "replay"}[vendor]
-        with alias_of(database(vendor, tmp_path, owner) | more) as server:
+    if product != "sqlite":
+        owner = "postgres" if product == "postgresql" else "replay"
+        with alias_of(database(product, tmp_path, owner) | more) as server:
             execute(server, f"CREATE DATABASE {name}")
     installed = override_settings(INSTALLED_APPS=["private_key_jwt.stores.django"], USE_TZ=True)
-    with installed, alias_of(database(vendor, tmp_path, name) | more) as alias:
+    with installed, alias_of(database(product, tmp_path, name) | more) as alias:
         call_command("migrate", "private_key_jwt", database=alias, verbosity=0)
         yield alias

@@ -16,18 +16,20 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from private_key_jwt import Reason, TemporarilyUnavailable
 from private_key_jwt.stores import AsyncSQLAlchemyReplayStore, SQLAlchemyReplayStore
-from stores import mariadb, postgres
+from stores import mysql, postgres
 
 NOW = 1_700_000_000.0
 POSTGRESQL = ["psycopg", "asyncpg", "psycopg_async"]
-MARIADB = ["pymysql", "asyncmy"]
+MYSQL_DRIVERS = ["pymysql", "asyncmy"]
+MARIADB = [f"{driver} on MariaDB" for driver in MYSQL_DRIVERS]
+MYSQL = [f"{driver} on MySQL" for driver in MYSQL_DRIVERS]
 SQLITE = ["pysqlite", "aiosqlite"]
 ASYNC = {"asyncpg", "psycopg_async", "aiosqlite", "asyncmy"}
 
 
 def named(driver: str, application: str) -> dict[str, Any]:
     """Connect arguments, so that the server can be asked for the connections of one test."""
-    if driver in SQLITE + MARIADB:
+    if driver in SQLITE + MYSQL_DRIVERS:
         return {}
     settings = {"application_name": application}
     return {"server_settings": settings} if driver == "asyncpg" else settings
@@ -120,11 +122,14 @@ class Place:
         self.admin.dispose()
 
 
-def make_place(driver: str, tmp_path: Path) -> Place:
+def make_place(name: str, tmp_path: Path) -> Place:
+    """Make a table; ``name``: of the driver, and for those of MySQL, on which product."""
+    driver, _, product = name.partition(" on ")
     file = URL.create("sqlite", database=str(tmp_path / "replay.db"))
     if driver in SQLITE:
         return Place(file, driver)
-    return Place(mariadb.url() if driver in MARIADB else postgres.url(), driver)
+    servers: dict[str, Any] = {"": postgres, "MariaDB": mysql.MARIADB, "MySQL": mysql.MYSQL}
+    return Place(servers[product].url(), driver)
 
 
 def new_key() -> bytes:

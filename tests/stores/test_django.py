@@ -26,8 +26,8 @@ import children
 from private_key_jwt import ConfigurationError, Reason, TemporarilyUnavailable
 from private_key_jwt.stores import DjangoReplayStore
 from private_key_jwt.testing import ReplayStoreContract
-from stores import mariadb, postgres
-from stores.django_places import VENDORS, alias_of, database, execute, migrated
+from stores import postgres
+from stores.django_places import PRODUCTS, SERVERS, alias_of, database, execute, migrated
 
 NOW = 1_700_000_000.0
 TABLE = "private_key_jwt_replay"
@@ -44,16 +44,18 @@ def refusal(call: Callable[[], object]) -> str:
     return caught.value.detail
 
 
-@pytest.fixture(params=VENDORS)
-def vendor(request: pytest.FixtureRequest) -> str:
-    if request.param == "mysql":
-        mariadb.need()
+ON_SERVERS = list(SERVERS)
+OF_MYSQL = ["mariadb", "mysql"]
+
+
+@pytest.fixture(params=PRODUCTS)
+def product(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
 @pytest.fixture
-def alias(vendor: str, tmp_path: Path) -> Iterator[str]:
-    with migrated(vendor, tmp_path) as alias:
+def alias(product: str, tmp_path: Path) -> Iterator[str]:
+    with migrated(product, tmp_path) as alias:
         yield alias
 
 
@@ -74,12 +76,12 @@ class _OverDjango(ReplayStoreContract):
 
     has_prefix = False
     many = 200
-    vendor: str
+    product: str
     rounds = int(os.environ.get("ROUNDS", "5"))
 
     @pytest.fixture(autouse=True)
     def place(self, tmp_path: Path) -> Iterator[None]:
-        with migrated(self.vendor, tmp_path) as self.alias:
+        with migrated(self.product, tmp_path) as self.alias:
             yield
 
     def open_store(self) -> Any:
@@ -90,19 +92,19 @@ class _OverDjango(ReplayStoreContract):
 
 
 class TestSQLite(_OverDjango):
-    vendor = "sqlite"
+    product = "sqlite"
 
 
 class TestPostgreSQL(_OverDjango):
-    vendor = "postgresql"
+    product = "postgresql"
 
 
 class TestMariaDB(_OverDjango):
-    vendor = "mysql"
+    product = "mariadb"
 
-    @pytest.fixture(autouse=True)
-    def engine(self) -> None:
-        mariadb.need()
+
+class TestMySQL(_OverDjango):
+    product = "mysql"
 
 
 class _Awaited:
@@ -130,8 +132,8 @@ def test_migrations_say_all_that_the_models_say(alias: str) -> None:
     assert "No changes detected" in told.getvalue()
 
 
-def test_tables_that_are_not_migrated_are_named(vendor: str, tmp_path: Path) -> None:
-    with migrated(vendor, tmp_path) as alias:
+def test_tables_that_are_not_migrated_are_named(product: str, tmp_path: Path) -> None:
+    with migrated(product, tmp_path) as alias:
         call_command("migrate", "private_key_jwt", "zero", database=alias, verbosity=0)
         store = DjangoReplayStore(alias)
         assert "manage.py migrate private_key_jwt" in refusal(lambda: store.add(new_key(), NOW + 60, NOW))
@@ -152,8 +154,8 @@ def test_a_mark_is_not_rolled_back_with_the_transaction_of_a_request(alias: str,
     assert count(alias) == 1
 
 
-def test_a_mark_is_not_rolled_back_with_a_request_under_atomic_requests(vendor: str, tmp_path: Path) -> None:
-    with migrated(vendor, tmp_path, ATOMIC_REQUESTS=True) as alias:
+def test_a_mark_is_not_rolled_back_with_a_request_under_atomic_requests(product: str, tmp_path: Path) -> None:
+    with migrated(product, tmp_path, ATOMIC_REQUESTS=True) as alias:
         store, key = DjangoReplayStore(alias), new_key()
 
         def token(_request: HttpRequest) -> HttpResponse:
@@ -225,7 +227,7 @@ def test_a_child_of_a_fork_has_a_connection_of_its_own(store: DjangoReplayStore)
     assert [children.wait(pid) for pid in pids] == [9] * 3
 
 
-@pytest.mark.parametrize("vendor", ["postgresql", "mysql"], indirect=True)
+@pytest.mark.parametrize("product", ON_SERVERS, indirect=True)
 def test_a_connection_that_was_lost_costs_one_add_or_none(store: DjangoReplayStore) -> None:
     key = new_key()
     assert store.add(key, NOW + 60, NOW)
@@ -240,25 +242,25 @@ def test_a_connection_that_was_lost_costs_one_add_or_none(store: DjangoReplaySto
     assert store.add(new_key(), NOW + 60, NOW) is True
 
 
-def test_a_locked_table_refuses_in_time(tmp_path: Path) -> None:
-    for vendor, lock in (
-        ("postgresql", f"LOCK TABLE {TABLE} IN ACCESS EXCLUSIVE MODE"),
-        ("mysql", f"LOCK TABLES {TABLE} WRITE"),
-    ):
-        if vendor == "mysql":
-            mariadb.need()
-        with migrated(vendor, tmp_path) as alias:
-            store = DjangoReplayStore(alias, timeout=0.3)
-            assert store.add(new_key(), NOW + 60, NOW)
-            with transaction.atomic(using=alias):
-                execute(alias, lock)
-                began = time.monotonic()
-                refusal(lambda: store.add(new_key(), NOW + 60, NOW))  # noqa: B023
-                assert time.monotonic() - began < 3
-                if vendor == "mysql":
-                    execute(alias, "UNLOCK TABLES")
-            assert store.add(new_key(), NOW + 60, NOW)
-            store.close()
+@pytest.mark.parametrize(
+    ("product", "lock", "unlock"),
+    [
+        ("postgresql", f"LOCK TABLE {TABLE} IN ACCESS EXCLUSIVE MODE", "SELECT 1"),
+        *((each, f"LOCK TABLES {TABLE} WRITE", "UNLOCK TABLES") for each in OF_MYSQL),
+    ],
+)
+def test_a_locked_table_refuses_in_time(product: str, lock: str, unlock: str, tmp_path: Path) -> None:
+    with migrated(product, tmp_path) as alias:
+        store = DjangoReplayStore(alias, timeout=0.3)
+        assert store.add(new_key(), NOW + 60, NOW)
+        with transaction.atomic(using=alias):
+            execute(alias, lock)
+            began = time.monotonic()
+            refusal(lambda: store.add(new_key(), NOW + 60, NOW))
+            assert time.monotonic() - began < 3
+            execute(alias, unlock)
+        assert store.add(new_key(), NOW + 60, NOW)
+        store.close()
 
 
 def test_expired_marks_leave_with_adds_and_with_the_command(alias: str, store: DjangoReplayStore) -> None:
@@ -302,9 +304,9 @@ def test_purges_beside_adds_fail_none(alias: str) -> None:
 
 
 @pytest.mark.parametrize(("deadlocks", "accepted"), [(2, True), (4, False)])
-def test_deadlocks_are_repeated_for_a_while(tmp_path: Path, deadlocks: int, accepted: bool) -> None:
-    mariadb.need()
-    with migrated("mysql", tmp_path) as alias:
+@pytest.mark.parametrize("product", OF_MYSQL)
+def test_deadlocks_are_repeated_for_a_while(product: str, tmp_path: Path, deadlocks: int, accepted: bool) -> None:
+    with migrated(product, tmp_path) as alias:
         execute(
             alias,
             f"CREATE TRIGGER deadlock BEFORE INSERT ON {TABLE} FOR EACH ROW BEGIN"
@@ -327,14 +329,14 @@ def accepted(store: DjangoReplayStore, key: bytes) -> bool:
         return False
 
 
-@pytest.mark.parametrize("vendor", ["postgresql", "mysql"], indirect=True)
-def test_an_answer_that_is_lost_lets_nobody_in_twice(vendor: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("product", ON_SERVERS, indirect=True)
+def test_an_answer_that_is_lost_lets_nobody_in_twice(product: str, tmp_path: Path) -> None:
     lost = 0
-    with migrated(vendor, tmp_path) as alias:
+    with migrated(product, tmp_path) as alias:
         given = connections.settings[alias]
         direct = DjangoReplayStore(alias, timeout=10)
         for answers in range(20):
-            proxy = postgres.Proxy(URL.create(vendor, host=given["HOST"], port=int(given["PORT"])))
+            proxy = postgres.Proxy(URL.create("mysql", host=given["HOST"], port=int(given["PORT"])))
             with alias_of({**given, "HOST": "127.0.0.1", "PORT": proxy.port}) as behind:
                 store, key = DjangoReplayStore(behind, timeout=10), new_key()
                 assert store.add(new_key(), NOW + 60, NOW)
@@ -357,12 +359,12 @@ def test_an_answer_that_is_lost_lets_nobody_in_twice(vendor: str, tmp_path: Path
     assert stored == 1  # the last answer that was lost said that it was done
 
 
-@pytest.mark.parametrize("vendor", ["postgresql", "mysql"], indirect=True)
-def test_a_server_that_is_killed_and_restarted_loses_no_mark(vendor: str, tmp_path: Path) -> None:
-    server: Any = mariadb.server() if vendor == "mysql" else postgres.Server()
+@pytest.mark.parametrize("product", ON_SERVERS, indirect=True)
+def test_a_server_that_is_killed_and_restarted_loses_no_mark(product: str, tmp_path: Path) -> None:
+    server: Any = postgres.Server() if product == "postgresql" else SERVERS[product].server()
     try:
         login = {"HOST": server.url.host, "PORT": server.url.port, "USER": server.url.username, "PASSWORD": ""}
-        with migrated(vendor, tmp_path, **login) as alias:
+        with migrated(product, tmp_path, **login) as alias:
             store, keys = DjangoReplayStore(alias, timeout=10), [new_key() for _ in range(30)]
             assert all(store.add(key, NOW + 60, NOW) for key in keys)
             connections[alias].close()

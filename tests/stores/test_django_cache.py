@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import shutil
-import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,26 +10,15 @@ from typing import Any
 
 import pytest
 from django.core.cache import caches
-from django.test import override_settings
 
 from private_key_jwt import ConfigurationError, JWKSDocument, JWKSPolicy, TemporarilyUnavailable
 from private_key_jwt.stores import DjangoCacheReplayStore, DjangoJWKSCache
-from private_key_jwt.testing import JWKSCacheContract, ReplayStoreContract
-from stores.django_places import VENDORS
-from stores.redis_server import Proxy, RedisServer
+from private_key_jwt.testing import JWKSCacheContract
+from stores.django_caches import BACKENDS, Memcached, cache
+from stores.redis_server import RedisServer
 
-assert VENDORS  # the module configures Django
-BACKENDS = "django.core.cache.backends"
 NOW = 1_700_000_000.0
 URI = "https://op.example/jwks.json"
-
-
-@contextlib.contextmanager
-def cache(backend: str, **settings: Any) -> Iterator[None]:
-    """A project whose cache ``replay`` is of this backend."""
-    local = {"BACKEND": f"{BACKENDS}.locmem.LocMemCache"}
-    with override_settings(CACHES={"default": local, "replay": {"BACKEND": f"{BACKENDS}.{backend}", **settings}}):
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -44,50 +28,11 @@ def redis_server() -> Iterator[RedisServer]:
     server.stop()
 
 
-class TestRedisCache(ReplayStoreContract):
-    """``margin=0``, because the engine expires by its own clock, in whole seconds."""
-
-    has_prefix = False
-    many = 300
-    rounds = 3
-
-    @pytest.fixture(autouse=True)
-    def place(self, redis_server: RedisServer) -> Iterator[None]:
-        self.proxy = Proxy(redis_server.port)
-        with cache("redis.RedisCache", LOCATION=self.proxy.url):
-            yield
-        self.proxy.close()
-
-    def open_store(self) -> Any:
-        return DjangoCacheReplayStore("replay", margin=0)
-
-    def break_store(self, store: Any) -> None:
-        self.proxy.close()
-
-    def let_pass(self, store: Any, key: bytes) -> None:
-        name = f"private-key-jwt:replay:{key.hex()}"
-        while caches["replay"].get(name) is not None:
-            time.sleep(0.02)
-
-
 @pytest.fixture(scope="module")
 def memcached() -> Iterator[str]:
-    executable = shutil.which("memcached")
-    if executable is None:
-        (pytest.fail if os.environ.get("ALL_ENGINES") else pytest.skip)("not run: Memcached: install memcached")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = subprocess.Popen([executable, "-u", "nobody", "-M", "-l", "127.0.0.1", "-p", str(port)])
-    deadline = time.monotonic() + 10
-    while True:
-        with contextlib.suppress(OSError):
-            socket.create_connection(("127.0.0.1", port)).close()
-            break
-        assert time.monotonic() < deadline
-    yield f"127.0.0.1:{port}"
-    process.kill()
-    process.wait()
+    server = Memcached()
+    yield server.location
+    server.stop()
 
 
 def test_memcached_lets_one_in_until_the_mark_expires(memcached: str) -> None:
@@ -108,11 +53,13 @@ def test_a_memcached_that_is_not_there_refuses() -> None:
             store.add(b"k" * 32, NOW + 60, NOW)
 
 
-def test_a_cache_that_answers_neither_true_nor_false_refuses(redis_server: RedisServer) -> None:
+@pytest.mark.parametrize(("added", "kept"), [(True, 1), (False, "1"), (None, 1), (False, None), (False, False)])
+def test_a_cache_that_proves_nothing_refuses(redis_server: RedisServer, added: Any, kept: Any) -> None:
     with cache("redis.RedisCache", LOCATION=redis_server.url):
         store = DjangoCacheReplayStore("replay")
-        caches["replay"].add = lambda *_args, **_kwargs: None
-        with pytest.raises(TemporarilyUnavailable, match="neither True nor False"):
+        caches["replay"].add = lambda *_args, **_kwargs: added
+        caches["replay"].incr = lambda *_args: kept
+        with pytest.raises(TemporarilyUnavailable, match="reply to another command"):
             store.add(b"k" * 32, NOW + 60, NOW)
 
 

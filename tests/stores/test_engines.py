@@ -25,7 +25,7 @@ from private_key_jwt.stores import (
 )
 from private_key_jwt.testing import JWKSCacheContract, ReplayStoreContract
 
-from . import mariadb, postgres
+from . import mysql, postgres
 from .redis_server import Proxy, RedisServer, oldest
 
 # Seconds. What is looked at here is who wins, on a machine that may be busy; each engine's timeout has its own test.
@@ -149,18 +149,27 @@ class TestMariaDB(TestPostgreSQL):
     """The one above, with another engine."""
 
     many = 200
+    product = mysql.MARIADB
 
     def _engine(self) -> Any:
-        return create_engine(mariadb.url().set(drivername="mysql+pymysql"), pool_size=64)
+        return create_engine(self.product.url().set(drivername="mysql+pymysql"), pool_size=64)
 
 
 class TestAsyncMariaDB(TestMariaDB):
     def _open(self, name: str) -> Any:
-        engine = create_async_engine(mariadb.url().set(drivername="mysql+asyncmy"), poolclass=NullPool)
+        engine = create_async_engine(self.product.url().set(drivername="mysql+asyncmy"), poolclass=NullPool)
         store = AsyncSQLAlchemyReplayStore(engine, table=name, timeout=PATIENT)
         self.finish(store.create_table())
         self.tables.append(store)
         return store
+
+
+class TestMySQL(TestMariaDB):
+    product = mysql.MYSQL
+
+
+class TestAsyncMySQL(TestAsyncMariaDB):
+    product = mysql.MYSQL
 
 
 class TestSQLiteJWKSCache(JWKSCacheContract):

@@ -1,19 +1,26 @@
-"""What is MariaDB's own: isolation levels, deadlocks, limits, lost answers, and a server that is killed."""
+"""What is MariaDB's and MySQL's own: isolation levels, deadlocks, limits, lost answers, and a server that is killed."""
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import URL, create_engine, event, text
 
 from private_key_jwt.stores import SQLAlchemyReplayStore
-from stores import mariadb, postgres
+from stores import postgres
+from stores.mysql import MARIADB as MARIADB_SERVER
+from stores.mysql import MYSQL as MYSQL_SERVER
+from stores.mysql import Product
 from stores.places import (
     MARIADB,
+    MYSQL,
+    MYSQL_DRIVERS,
     NOW,
     Place,
     Worker,
@@ -25,8 +32,11 @@ from stores.places import (
     refusal,
 )
 
+PRODUCTS = [MARIADB_SERVER, MYSQL_SERVER]
+NAMES = [product.name for product in PRODUCTS]
 
-@pytest.fixture(params=MARIADB)
+
+@pytest.fixture(params=MARIADB + MYSQL)
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     place = make_place(request.param, tmp_path)
     yield place
@@ -59,13 +69,22 @@ def test_the_tables_are_kept_in_innodb(place: Place) -> None:
     assert place.execute(engines) == "InnoDB"
 
 
-def test_the_server_limits_each_statement_of_the_store_and_of_nobody_else() -> None:
-    engine = create_engine(mariadb.url().set(drivername="mysql+pymysql"))
+LIMITS: dict[Product, Any] = {
+    MARIADB_SERVER: ({"max_statement_time": 0.25}, {"max_statement_time": 0}),
+    MYSQL_SERVER: (
+        {"max_execution_time": 250, "innodb_lock_wait_timeout": 1, "lock_wait_timeout": 1},
+        {"max_execution_time": 0, "innodb_lock_wait_timeout": 50, "lock_wait_timeout": 31_536_000},
+    ),
+}
+
+
+@pytest.mark.parametrize("product", PRODUCTS, ids=NAMES)
+def test_the_server_limits_each_statement_of_the_store_and_of_nobody_else(product: Product) -> None:
+    engine = create_engine(product.url().set(drivername="mysql+pymysql"))
     store = SQLAlchemyReplayStore(engine, timeout=0.25)
-    with store._engine.connect() as connection:
-        assert connection.execute(text("SELECT @@max_statement_time")).scalar() == 0.25
-    with engine.connect() as connection:
-        assert connection.execute(text("SELECT @@max_statement_time")).scalar() == 0
+    for each, limits in zip((store._engine, engine), LIMITS[product], strict=True):
+        with each.connect() as connection:
+            assert {name: connection.execute(text(f"SELECT @@{name}")).scalar() for name in limits} == limits
     store.close()
     engine.dispose()
 
@@ -167,16 +186,21 @@ def test_an_answer_that_is_lost_lets_nobody_in_twice(place: Place) -> None:
     assert stored == 1  # the last answer that was lost said that it was done
 
 
-def test_a_server_that_is_killed_and_restarted_loses_no_mark() -> None:
-    check_a_restart_loses_no_mark(mariadb.server(), MARIADB)
+@pytest.mark.parametrize("product", PRODUCTS, ids=NAMES)
+def test_a_server_that_is_killed_and_restarted_loses_no_mark(product: Product) -> None:
+    check_a_restart_loses_no_mark(product.server(), MYSQL_DRIVERS)
 
 
 def test_a_server_that_is_not_there_refuses() -> None:
-    check_absence_refuses(URL.create("mysql", "x", database="x"), MARIADB)
+    check_absence_refuses(URL.create("mysql", "x", database="x"), MYSQL_DRIVERS)
 
 
-def test_mariadb_knows_the_limits_of_mysql_too() -> None:
-    engine = create_engine(mariadb.url().set(drivername="mysql+pymysql"))
-    with engine.connect() as connection:
-        connection.exec_driver_sql("SET SESSION innodb_lock_wait_timeout = 1, SESSION lock_wait_timeout = 1")
-    engine.dispose()
+def test_a_login_with_a_hashed_password_works(place: Place) -> None:
+    """MySQL's ``caching_sha2_password`` sends it encrypted by a key of the server; MariaDB has another way."""
+    password = secrets.token_hex(8)
+    user = f"op_{secrets.token_hex(4)}"
+    place.execute(f"CREATE USER {user}@'%' IDENTIFIED BY '{password}'")
+    place.execute(f"GRANT ALL ON *.* TO {user}@'%'")
+    worker, key = place.worker(url=place.url.set(username=user, password=password)), new_key()
+    assert [worker.add(key), worker.add(key)] == [True, False]
+    place.execute(f"DROP USER {user}@'%'")

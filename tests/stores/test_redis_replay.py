@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import os
 import subprocess
 import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from types import FrameType
 from typing import Any
 
 import pytest
 import redis
 
 from edges import Edge
+from interrupts import interrupt_everywhere
 from private_key_jwt import Reason, TemporarilyUnavailable
 from private_key_jwt.stores import AsyncRedisReplayStore, RedisReplayStore
 from stores.redis_server import Proxy, RedisServer, connect
@@ -410,40 +409,6 @@ def test_an_answer_that_other_tasks_left_unread_is_nobody_elses(server: RedisSer
 
 
 # Exceptions of signal handlers
-
-
-class Interrupt(BaseException):
-    """What a signal handler raises."""
-
-
-def interrupted(call: Callable[[], object], instant: int) -> bool:
-    """Call, and raise at the given instant of those at which CPython runs signal handlers; False when it ended before.
-
-    They are the starts and ends of functions, of Python and of C, ours and redis-py's.
-    """
-    instants = itertools.count()
-
-    def profile(_frame: FrameType, event: str, _argument: object) -> None:
-        if event != "c_call" and next(instants) == instant:
-            raise Interrupt
-
-    sys.setprofile(profile)
-    try:
-        call()
-    except Interrupt:
-        return True
-    finally:
-        sys.setprofile(None)
-    return False
-
-
-def interrupt_everywhere(call: Callable[[], object]) -> Iterator[int]:
-    """Interrupt call after call, each an instant later than the one before; stop when none is interrupted any more."""
-    for instant in itertools.count(1):
-        # More than one in a row, since what __del__ raises is only reported.
-        if not any(interrupted(call, instant) for _ in range(3)):
-            break
-        yield instant
 
 
 # The collector closes what redis-py was just opening, and may be interrupted itself.

@@ -22,6 +22,7 @@ from private_key_jwt.stores._replay_stores.sql import Add
 from stores import postgres
 from stores.places import (
     MARIADB,
+    MYSQL,
     NOW,
     POSTGRESQL,
     SQLITE,
@@ -36,7 +37,7 @@ from stores.places import (
 )
 
 
-@pytest.fixture(params=POSTGRESQL + MARIADB + SQLITE)
+@pytest.fixture(params=POSTGRESQL + MARIADB + MYSQL + SQLITE)
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     place = make_place(request.param, tmp_path)
     yield place

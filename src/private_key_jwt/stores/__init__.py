@@ -60,8 +60,10 @@ says more than the clock there; medians of 5 rounds of 800):
 Several writable masters (circular replication, MySQL NDB, KeyDB's active replicas, Redis Enterprise's Active-Active,
 a client that fails over to another writable server): each would accept once. So would two files (a hard link, or a
 file that is mounted into a container: mount its directory), and a file system that is not local. Galera and MySQL's
-group replication decide at commit, on all nodes at once, and are sound. MySQL itself was not run in the tests of this
-library; MariaDB, PostgreSQL, SQLite, Redis and Valkey were.
+group replication decide at commit, on all nodes at once, and are sound.
+
+The tests ran on MySQL 9.7, MariaDB 10.11, PostgreSQL 15, SQLite 3.40, Redis 6.2, 7.0, Valkey 9.1 and Memcached 1.6.
+MySQL is run where `MYSQL_URL` names a server or `mysqld` is installed; no CI of this library has one.
 
 ## Caches of JWK Sets
 

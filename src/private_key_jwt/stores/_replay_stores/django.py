@@ -7,6 +7,7 @@ import contextlib
 import functools
 import math
 import re
+import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -257,6 +258,10 @@ class DjangoCacheReplayStore:
     since a key moves to another when one does not answer. Where you can, take RedisReplayStore, which checks its
     server, or DjangoReplayStore.
 
+    The clients of both pair commands and replies by their order. Where an exception leaves a reply unread, as one that
+    a signal handler raises can, the next command gets it. So a mark holds a random number, which must come back: an
+    add is three round trips (Memcached: two), all to the server that is written to.
+
     Thread-safe; works after a fork. Raises ConfigurationError.
     """
 
@@ -264,17 +269,53 @@ class DjangoCacheReplayStore:
         check_number("margin", margin, 0, MAX_MARGIN)
         self._alias = _checked_cache(alias)
         self._margin = margin
+        renew_after_fork(self)
 
     def add(self, key: bytes, expires_at: float, now: float) -> bool:
         """See ReplayStore.add. Raises TemporarilyUnavailable: replay_store_unavailable."""
         lifetime = max(1, math.ceil(expires_at - now + self._margin))
         try:
-            added = caches[self._alias].add(f"{PREFIX}{key.hex()}", 1, timeout=lifetime)
+            return _add_with_proof(caches[self._alias], f"{PREFIX}{key.hex()}", lifetime)
+        except _WrongReplyError as error:
+            raise store_unavailable(
+                self, "the cache sent the reply to another command, and was disconnected"
+            ) from error
         except Exception as error:
             raise store_unavailable(self, error) from error
-        if added is True or added is False:
-            return added
-        raise store_unavailable(self, "the cache answered neither True nor False")
+
+    def after_fork_in_child(self) -> None:
+        """Start with no connection: two processes on one would read each other's replies."""
+        _disconnect(caches[self._alias])
+
+
+class _WrongReplyError(Exception):
+    """What came back was not the reply to what was asked."""
+
+
+def _add_with_proof(cache: Any, name: str, lifetime: int) -> bool:
+    """Return whether the cache keeps a number that is ours alone under ``name``."""
+    proof = secrets.randbits(63)  # what a cache can count with
+    try:
+        added = cache.add(name, proof, timeout=lifetime)
+        kept = cache.incr(name, 0)  # unlike `get`, it asks the server that is written to, and unpickles nothing
+        if kept == proof:
+            return True
+        if added is False and type(kept) is int:  # pymemcache returns False where it asked no server
+            return False
+        raise _WrongReplyError
+    except BaseException:
+        _disconnect(cache)
+        raise
+
+
+def _disconnect(cache: Any) -> None:
+    """Close the connections that nobody uses: one of them may hold a reply that nobody read."""
+    with contextlib.suppress(Exception):
+        if isinstance(cache, RedisCache):
+            client = cache._cache.get_client(write=True)  # noqa: SLF001  (Django has no other way to it)
+            client.connection_pool.disconnect(inuse_connections=False)
+        else:
+            cache.close()
 
 
 _EVICTS = {

@@ -206,6 +206,7 @@ class SQLAlchemyReplayStore(_Store):
     PostgreSQL with ``synchronous_commit = off``, MariaDB and MySQL with ``innodb_flush_log_at_trx_commit`` other than
     1; so does a failover to a replica that lags behind. With several writable masters (MySQL NDB or circular
     replication) nothing is promised; Galera and MySQL group replication decide at commit, and are sound.
+    Run with MariaDB 10.11, and with MySQL 9.7, whose logins by ``caching_sha2_password`` need ``cryptography``.
     Raises ConfigurationError.
     """
 
