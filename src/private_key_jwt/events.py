@@ -229,7 +229,8 @@ class RegistrationRefused:
         if isinstance(event, RegistrationRefused):
             page(f"correct the registration of {event.client_id}: {event.detail}")
 
-    Reported for what a ``clients`` function gives; clients that are known at the start are refused at the start.
+    It comes from a ``clients`` function, where that makes the RegisteredClient: clients that are known at the start are
+    refused at the start.
     """
 
     client_id: str

@@ -12,10 +12,11 @@ the stages of ``Verification``: pure, in this order. Whoever verifies, sync or a
 calls them and fetches the three in between::
 
     work = Verification(policy)
-    work.read(assertion, client_id)                              # 1, 2, and who sent it
-    work.check_claims(find_client(work.client_id), clock())      # the rest of 3
-    work.check_signature(get_key(work.client, ...))              # 4, 5
-    mark(*work.replay_mark(clock()))                             # 6
+    work.read(client_assertion, client_id)                   # 1, 2, and who sent it
+    work.check_claims(find_client(work.client_id), clock())  # the rest of 3
+    header = work.header
+    work.check_signature(fetcher.get_key(work.client, header.alg, header.kid))  # 4, 5
+    is_first = store.add(*work.replay_mark(clock()))         # 6; False: replayed
     verified = work.finish(clock())
 
 Cheap checks come first on purpose: a forged flood costs neither a signature check nor a fetch, and nothing

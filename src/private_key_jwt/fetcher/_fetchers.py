@@ -191,7 +191,7 @@ class JWKSFetcher(_Fetcher[Ending]):
 
         fetcher = JWKSFetcher(JWKSPolicy(ttl=300))
         verifier = ClientAssertionVerifier(..., fetcher=fetcher)
-        key = fetcher.get_key(client, "RS256", "2026-11")
+        key = fetcher.get_key(client, "RS256", kid)
 
     policy: times, sizes and budgets (JWKSPolicy).
     cache: where raw documents are kept, for several workers to share; in memory unless you give one.
@@ -378,7 +378,7 @@ class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
 
         async with AsyncJWKSFetcher() as fetcher:
             verifier = AsyncClientAssertionVerifier(..., fetcher=fetcher)
-            key = await fetcher.get_key(client, "RS256", "2026-11")
+            key = await fetcher.get_key(client, "RS256", kid)
 
     Each fetch is a task of its own: a waiter that is cancelled takes nobody down. It may be used from
     several event loops, one after the other.

@@ -11,6 +11,9 @@ What is here needs no framework, and is what any other needs, such as a plain WS
         except AuthenticationError as error:
             verifier.report_refusal(error)  # once, wherever it fell: in the URL, the body or the verifier
             status, headers, body = encode_error(error)
+            start_response(f"{status} {HTTPStatus(status).phrase}", list(headers.items()))
+            return [body]
+        return issue_tokens(client.client_id, start_response)
 
 or an ASGI application: ``TokenRequest.from_asgi(scope)``, ``form(await request.receive(receive))``, and an
 AsyncClientAssertionVerifier, awaited.

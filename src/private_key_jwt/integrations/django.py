@@ -8,7 +8,8 @@
 
     @require_POST
     @client_authentication()
-    def token(request, client): ...  # a VerifiedAssertion; other requests are answered already
+    def token(request, client):  # a VerifiedAssertion; other requests are answered already
+        return issue_tokens(client.client_id)
 
 The keys are the arguments of ClientAssertionVerifier and of AssertionPolicy in capitals, and ``FETCHER`` may be a
 dictionary of those of JWKSPolicy, with a ``JWKS_CACHE`` beside it. ``CLIENTS``, ``REPLAY_STORE``, ``FETCHER``,
@@ -30,6 +31,7 @@ with the same assertion (RFC 9449 §8), takes it pending, and consumes it when e
         if not has_good_proof(request, client.client_id):
             return JsonResponse({"error": "use_dpop_nonce"}, status=400, headers={"DPoP-Nonce": new_nonce()})
         verified = client.consume()  # a refusal is answered, too
+        return issue_tokens(verified.client_id)
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@
     app = FastAPI(lifespan=authenticate.lifespan)
 
     @app.post("/token", openapi_extra=authenticate.openapi_extra)
-    async def token(client: Annotated[VerifiedAssertion, Depends(authenticate)]): ...
+    async def token(client: Annotated[VerifiedAssertion, Depends(authenticate)]):
+        return issue_tokens(client.client_id)
 
 A client is authenticated once for each request, whoever asks: ``Security(authenticate)`` beside
 ``Depends(authenticate)``, or a router's dependency beside an endpoint's.
@@ -67,6 +68,7 @@ class ClientAuthentication(starlette.ClientAuthentication[Client], SecurityBase)
     """``starlette.ClientAuthentication`` as a security scheme of the OpenAPI document.
 
         authenticate = ClientAuthentication(verifier)
+        @app.post("/token", openapi_extra=authenticate.openapi_extra)
         async def token(client: Annotated[VerifiedAssertion, Depends(authenticate)]): ...
 
     scheme_name: what the docs page calls it.

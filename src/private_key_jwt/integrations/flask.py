@@ -2,7 +2,8 @@
 
     @app.post("/token")
     @client_authentication(verifier)
-    def token(client): ...  # a VerifiedAssertion; other requests are answered already
+    def token(client):  # a VerifiedAssertion; other requests are answered already
+        return issue_tokens(client.client_id)
 
 The reason for a refusal goes to the verifier's ``on_event``, one event for each request, and can be had until the end
 of the request::
@@ -22,6 +23,7 @@ with the same assertion (RFC 9449 §8), takes it pending, and consumes it when e
         if not has_good_proof(request, client.client_id):
             return {"error": "use_dpop_nonce"}, 400, {"DPoP-Nonce": new_nonce()}
         verified = client.consume()  # a refusal is answered, too
+        return issue_tokens(verified.client_id)
 """
 
 from __future__ import annotations

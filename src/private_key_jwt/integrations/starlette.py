@@ -4,6 +4,7 @@
 
     async def token(request):
         client = await authenticate(request)  # a VerifiedAssertion; other requests are answered here
+        return issue_tokens(client.client_id)
 
     app = Starlette(routes=[Route("/token", token, methods=["POST"])], lifespan=authenticate.lifespan)
 
@@ -22,6 +23,7 @@ with the same assertion (RFC 9449 §8), takes it pending, and consumes it when e
         if not has_good_proof(request, client.client_id):
             return JSONResponse({"error": "use_dpop_nonce"}, 400, {"DPoP-Nonce": new_nonce()})
         verified = await client.consume()  # a refusal is answered, too
+        return issue_tokens(verified.client_id)
 """
 
 # No `from __future__ import annotations`: FastAPI reads the annotations of a dependency, and cannot resolve strings

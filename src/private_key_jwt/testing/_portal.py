@@ -62,10 +62,9 @@ class PortalUser:
     """A portal user as it stands now.
 
         [user] = tenant.portal.users
-        user.sub                     # None until a first login has linked it
-        tenant.portal.log_in(sub="u-1", email=user.email)
+        cookie = tenant.portal.log_in(sub="u-1", email=user.email)
 
-    A value: ask ``users`` again for what became of it.
+    A value: ask ``users`` again for what became of it. ``sub`` is None until a first login has linked it.
     """
 
     id: str
@@ -145,7 +144,7 @@ class Portal:
 
         customer_id = tenant.portal.add_customer("C001")
         cookie = tenant.portal.redeem(handoff.ref)    # as a browser does
-        tenant.portal.session(cookie).email           # None once the session is revoked
+        user = tenant.portal.session(cookie)          # of whom the session is, until it is revoked
 
     It is ``tenant.portal``. Its methods may be called from several threads.
 

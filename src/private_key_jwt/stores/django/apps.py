@@ -8,7 +8,12 @@ __all__ = ["ReplayMarksConfig"]
 
 
 class ReplayMarksConfig(AppConfig):
-    """The tables of replay marks. Its label is ``private_key_jwt``."""
+    """The tables of replay marks.
+
+        INSTALLED_APPS += ["private_key_jwt.stores.django"]
+
+    Its label is ``private_key_jwt``.
+    """
 
     name = "private_key_jwt.stores.django"
     label = "private_key_jwt"
