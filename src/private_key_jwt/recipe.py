@@ -179,7 +179,8 @@ class Verification:
         if not key.verify(decode_canonical(self._signature), self._signing_input):
             raise self._bad_signature(key, describe_keys)
         self.key = key
-        header_step.keep(self._header_segment, self.header)
+        if self._header_segment not in header_step.verified:
+            header_step.keep(self._header_segment, self.header)
 
     def _bad_signature(self, key: VerificationKey, describe_keys: DescribeKeys | None) -> InvalidClient:
         client = self.client

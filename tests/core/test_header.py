@@ -139,14 +139,14 @@ def test_no_stranger_drives_out_the_header_of_a_right_signature() -> None:
 
 def test_headers_of_right_signatures_are_bounded_in_number_and_length(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(header, "_MOST_VERIFIED", 2)
-    monkeypatch.setattr(header, "_verified", {})
+    monkeypatch.setattr(header, "verified", {})
     for number in range(5):
         each = segment(json.dumps(members(kid=f"k{number}")).encode())
         header.keep(each, header.parse(each))
-        assert len(header._verified) <= 2
+        assert len(header.verified) <= 2
     long = segment(json.dumps(members(foo="x" * 600)).encode())
     header.keep(long, header.parse(long))
-    assert long not in header._verified
+    assert long not in header.verified
 
 
 @pytest.mark.parametrize("cty", ["JWT", "jwt", "application/jwt", "Application/JWT"])

@@ -108,7 +108,7 @@ def parse(segment: bytes) -> Header:
     Raises InvalidClient: malformed, too_large, unsupported_crit or unsupported_typ.
     """
     # A client sends the same header with each assertion, and parsing it is pure. What raises is not kept.
-    header = _verified.get(segment)
+    header = verified.get(segment)
     if header is not None:
         return header
     return _parse_cached(segment) if len(segment) <= _LONGEST_KEPT else _parse(segment)
@@ -119,10 +119,10 @@ def keep(segment: bytes, header: Header) -> None:
 
     With 100,000 clients that send in turn, parsing each header anew is a tenth of an accepted assertion.
     """
-    if segment not in _verified and len(segment) <= _LONGEST_KEPT:
-        if len(_verified) >= _MOST_VERIFIED:
-            _verified.clear()  # not one by one: a thread may read meanwhile, and they come again
-        _verified[segment] = header
+    if len(segment) <= _LONGEST_KEPT:
+        if len(verified) >= _MOST_VERIFIED:
+            verified.clear()  # not one by one: a thread may read meanwhile, and they come again
+        verified[segment] = header
 
 
 def _parse(segment: bytes) -> Header:
@@ -133,4 +133,5 @@ def _parse(segment: bytes) -> Header:
 
 # Of strangers: with the bound on the length under a megabyte.
 _parse_cached = lru_cache(maxsize=1_024)(_parse)
-_verified: dict[bytes, Header] = {}
+verified: dict[bytes, Header] = {}
+"""What ``keep`` keeps."""
