@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from functools import partial
 from time import perf_counter
+from typing import get_args
 
+from ._core.checks import Check
 from ._core.claimant import claim_of_assertion
 from ._text import describe_error, escape_name, one_line
 from .events import (
@@ -32,6 +34,8 @@ from .recipe import Verification, VerifiedAssertion
 __all__ = ["Reporter"]
 
 _REFUSED = AssertionRefused.__name__
+_CHECKS = get_args(Check)
+_BEFORE_CLIENT = frozenset(_CHECKS[: _CHECKS.index("client")])  # nobody knows yet who sent it
 # Its detail names them; of what is too large nothing is read.
 _WITHOUT_CLAIM = (Reason.TOO_LARGE, Reason.CLIENT_MISMATCH)
 
@@ -75,7 +79,7 @@ class Reporter:
         if error.is_reported:
             return
         error.is_reported = True
-        if assertion is not None and not hasattr(work, "client_id") and error.reason not in _WITHOUT_CLAIM:
+        if assertion is not None and error.check in _BEFORE_CLIENT and error.reason not in _WITHOUT_CLAIM:
             error.claim = partial(claim_of_assertion, assertion, client_id)
         # Asked before the event is made: under a flood a refusal that is not logged costs next to nothing.
         if not self.reports_accepted:
