@@ -25,7 +25,7 @@ class _Work:
     """One assertion on its way, with what was found for the next stage."""
 
     def __init__(self, policy: AssertionPolicy, token: str) -> None:
-        self.recipe = Verification(policy)
+        self.recipe, self.policy = Verification(), policy
         self.token = token
         self.found: Any = None
 
@@ -33,7 +33,7 @@ class _Work:
 def _stages(verifier: ClientAssertionVerifier) -> dict[str, Callable[[_Work], Any]]:
     """Each stage by its name, as ``verify`` calls them in turn; what was found is left for the next one."""
     return {
-        "1-3 read: size and shape, header, claims": lambda work: work.recipe.read(work.token, None),
+        "1-3 read: size and shape, header, claims": lambda work: work.recipe.read(work.policy, work.token, None),
         "find the client": lambda work: verifier._find_client(work.recipe.client_id),
         "3 check_claims: rules, aud, times, jti": lambda work: work.recipe.check_claims(work.found, time.time()),
         "4 get the key": lambda work: verifier._find_key(work.recipe.client, work.recipe.header),

@@ -11,8 +11,8 @@ Three things may wait for somebody else: the client, the key and the mark. What 
 the stages of ``Verification``: pure, in this order. Whoever verifies, sync or async, the command line or a benchmark,
 calls them and fetches the three in between::
 
-    work = Verification(policy)
-    work.read(client_assertion, client_id)                   # 1, 2, and who sent it
+    work = Verification()
+    work.read(policy, client_assertion, client_id)           # 1, 2, and who sent it
     work.check_claims(find_client(work.client_id), clock())  # the rest of 3
     header = work.header
     work.check_signature(fetcher.get_key(work.client, header.alg, header.kid))  # 4, 5
@@ -86,13 +86,11 @@ class VerifiedAssertion:
 class Verification:
     """One assertion on its way through the recipe.
 
-        work = Verification(policy)
-        work.read(client_assertion, None)             # who sent it: work.client_id
+        work = Verification()
+        work.read(policy, client_assertion, None)     # who sent it: work.client_id
         work.check_claims(client, time.time())        # and so on, stage by stage
 
     It holds what each stage found, for the next one and for reports.
-
-    policy: what the assertion must satisfy, unless its client has a policy of its own.
 
     Every stage raises InvalidClient, whose ``check`` says where the recipe ended.
     """
@@ -117,6 +115,7 @@ class Verification:
 
     # Each is set by the stage that finds it: a stage that is left out is an AttributeError in the next one, and no
     # VerifiedAssertion comes into being without a key whose signature was checked.
+    policy: AssertionPolicy
     header: Header
     client_id: str
     client: RegisteredClient
@@ -132,23 +131,20 @@ class Verification:
     _signature: bytes
     _signing_input: bytes
 
-    def __init__(self, policy: AssertionPolicy) -> None:
-        self.policy = policy
-
     @property
     def claims(self) -> Mapping[str, Any]:
         """The claims, read-only. Not to be trusted before the signature is checked."""
         return MappingProxyType(self._claims)
 
-    def read(self, assertion: str | bytes, client_id: str | None) -> None:
+    def read(self, policy: AssertionPolicy, assertion: str | bytes, client_id: str | None) -> None:
         """Steps 1 and 2, and who sent it: ``client_id`` names the client to find.
 
+        policy: what the assertion must satisfy, unless its client has a policy of its own.
         client_id: that of the request, when it was given: it must be the same.
         """
         # 1. Size and shape.
-        segment, claims, self._signature, self._signing_input = compact.split(
-            assertion, self.policy.max_assertion_bytes
-        )
+        self.policy = policy
+        segment, claims, self._signature, self._signing_input = compact.split(assertion, policy.max_assertion_bytes)
         # 2. Header.
         self._header_segment = segment
         self.header = header_step.parse(segment)

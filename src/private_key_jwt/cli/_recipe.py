@@ -144,7 +144,7 @@ def examine(question: Question) -> Report:
     eased: Question | None = question
     while eased is not None:
         attempt, eased, last = eased, None, None
-        work = Verification(attempt.policy)
+        work = Verification()
         try:
             _run(attempt, work)
         except AuthenticationError as error:
@@ -231,7 +231,7 @@ def _unchecked(question: Question) -> Facts:
 
 def _run(question: Question, work: Verification) -> None:
     """Call the stages of the recipe. Raises what ``ClientAssertionVerifier.begin`` raises."""
-    work.read(question.assertion, None)
+    work.read(question.policy, question.assertion, None)
     client = question.source.client(work.client_id if question.client_id is None else question.client_id)
     if client.client_id != work.client_id:
         raise not_found(None, work.client_id)
