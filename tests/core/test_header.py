@@ -88,6 +88,32 @@ def test_a_member_of_the_wrong_type_is_malformed(name: str, values: list[Any], c
         assert refused(**{name: value}) == (Reason.MALFORMED, check)
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"crit": "x"}, "crit has the wrong JSON type: 'x'"),
+        ({"b64": 0}, "b64 has the wrong JSON type: 0"),
+        ({"crit": ["exp"]}, "expected no crit, got ['exp']: no extension is known"),
+        ({"zip": "DEF"}, "expected no zip, got 'DEF': nothing is inflated here"),
+        ({"cty": "at+jwt"}, "expected no cty, or JWT, got 'at+jwt'"),
+        ({"alg": 7}, "expected alg to be a string, got 7"),
+        ({"alg": None}, "expected alg to be a string, got None"),
+        ({"alg": UNSET}, "expected alg to be a string, got none"),
+        ({"kid": 7}, "expected kid to be a non-empty string, got 7"),
+        ({"kid": "k" * 257}, "expected a kid of at most 256 bytes, got 257"),
+        ({"typ": 7}, "expected typ to be a string, got 7"),
+        (
+            {"typ": "at+jwt"},
+            "expected typ to be absent, JWT or client-authentication+jwt, got 'at+jwt': another kind of token",
+        ),
+    ],
+)
+def test_a_refusal_says_what_came_and_what_was_expected(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidClient) as caught:
+        parse(**changes)
+    assert caught.value.detail == words
+
+
 @pytest.mark.parametrize("alg", ["none", "None", "HS256", "rs256", "RS256 ", "RS256\0", "ＲＳ２５６", ""])
 def test_an_alg_is_only_read_here(alg: str) -> None:
     assert parse(alg=alg).alg == alg
@@ -116,16 +142,28 @@ def test_a_header_segment_has_one_spelling() -> None:
     assert caught.value.check == "header"
 
 
+def of_length(characters: int) -> bytes:
+    """A header segment of so many characters: one more byte of JSON is one or two more."""
+    made = (segment(json.dumps(members(foo="x" * size)).encode()) for size in range(characters))
+    return next(each for each in made if len(each) >= characters)
+
+
 def test_a_long_header_is_parsed_and_not_kept() -> None:
-    before = header._parse_cached.cache_info().currsize
-    assert parse(foo="x" * 600).alg == "RS256"
-    assert header._parse_cached.cache_info().currsize == before
+    header._parse_cached.cache_clear()
+    for length, kept in ((512, 1), (514, 1), (515, 1), (800, 1)):
+        each = of_length(length)
+        assert len(each) == length
+        assert header.parse(each).alg == "RS256"
+        header.keep(each, header.parse(each))
+        assert header._parse_cached.cache_info().currsize == kept
+        assert (each in header._verified) is (length == 512)
 
 
 def test_what_is_kept_is_bounded() -> None:
+    header._parse_cached.cache_clear()
     for number in range(1_200):
         parse(kid=f"k{number}")
-    assert header._parse_cached.cache_info().currsize <= 1_024
+    assert header._parse_cached.cache_info().currsize == 1_024
 
 
 def test_no_stranger_drives_out_the_header_of_a_right_signature() -> None:

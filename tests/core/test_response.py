@@ -1,12 +1,13 @@
 """What may replace keys, chunk by chunk."""
 
 import gzip
+import re
 import zlib
 from typing import Any
 
 import pytest
 
-from private_key_jwt._core.response import FetchError, JWKSResponse, ResponseReader
+from private_key_jwt._core.response import BodyReader, FetchError, JWKSResponse, ResponseReader
 
 JSON: Any = {"content-type": "application/json"}
 GZIP: Any = {**JSON, "content-encoding": "gzip"}
@@ -61,6 +62,28 @@ def test_a_document_needs_no_content_type() -> None:
 def test_a_page_is_no_document_whatever_it_is_called(body: bytes, content_type: str) -> None:
     with pytest.raises(FetchError, match=f"^expected JSON, got HTML or XML, sent as '{content_type}'$"):
         read(body, content_type=content_type)
+
+
+@pytest.mark.parametrize("body", [b"X<", b"x", b" " * 900 + b"{<"])
+def test_what_does_not_begin_as_a_page_is_not_called_one(body: bytes) -> None:
+    assert read(body) == body
+
+
+def test_a_page_is_recognized_within_1024_bytes() -> None:
+    for white, is_seen in ((1_023, True), (1_024, False)):
+        reader = ResponseReader(200, {}, 2_000)
+        reader.feed(b" " * white + b"<html>")
+        if is_seen:
+            with pytest.raises(FetchError, match="HTML or XML"):
+                reader.finish()
+        else:
+            assert reader.finish().body.endswith(b"<html>")
+
+
+@pytest.mark.parametrize("age", ["", "\x0b5", "X5", "5X", "-5", "+5", "5.0", "x"])
+def test_an_age_that_is_no_number_of_seconds_counts_as_none(age: str) -> None:
+    assert answer(BODY, age=age).age == 0
+    assert answer(BODY, age=f" \t7\t ,{age}").age == 7
 
 
 def test_what_was_sent_without_a_type_is_described_so() -> None:
@@ -136,8 +159,12 @@ def test_only_status_200_is_an_answer(status: int) -> None:
 
 def test_the_cap_is_a_byte_exact() -> None:
     assert read(b"x" * 1_000, **JSON) == b"x" * 1_000
-    with pytest.raises(FetchError, match="at most 1000 bytes"):
+    with pytest.raises(FetchError) as caught:
         read(b"x" * 1_000, b"x", **JSON)
+    assert str(caught.value) == "expected at most 1000 bytes (JWKSPolicy(max_bytes=...)), got more"
+    with pytest.raises(FetchError) as caught:
+        BodyReader({}, 1).feed(b"xx")
+    assert str(caught.value) == "expected at most 1 bytes, got more"
 
 
 def test_gzip_is_read() -> None:
@@ -171,8 +198,9 @@ def test_a_gzip_bomb_costs_no_more_than_the_cap() -> None:
 
 def test_packed_bytes_count_too() -> None:
     empty_blocks = gzip.compress(b"")[:10] + b"\x00\x00\x00\xff\xff" * 1_000
-    with pytest.raises(FetchError, match="at most 1000 bytes"):
-        read(empty_blocks, **GZIP)
+    for chunks in ([empty_blocks], [empty_blocks[i : i + 400] for i in range(0, len(empty_blocks), 400)]):
+        with pytest.raises(FetchError, match="at most 1000 bytes"):
+            read(*chunks, **GZIP)
 
 
 @pytest.mark.parametrize(
@@ -206,10 +234,12 @@ def test_broken_gzip_is_refused(chunks: tuple[bytes, ...]) -> None:
         "x-gzip, gzip",
         "*",
         "x",
+        "gzip\x0b",
     ],
 )
 def test_another_encoding_is_refused(encoding: str) -> None:
-    with pytest.raises(FetchError, match="^expected Content-Encoding identity, gzip or none, got "):
+    words = re.escape(f"expected Content-Encoding identity, gzip or none, got {encoding!a}")
+    with pytest.raises(FetchError, match=f"^{words}$"):
         read(BODY, content_encoding=encoding, content_type="application/json")
 
 

@@ -41,6 +41,12 @@ _TRUTH = "Nothing but its truth is asked."
 _LENGTHS = "Both have three items."
 
 EXPLAINED = (
+    Explained(
+        "base64url.py",
+        r"^return a2b_base64\(",
+        ("False", "a2b_base64(segment + _PADDING[len(segment) % 4])"),
+        "What is canonical holds nothing that the strict mode refuses.",
+    ),
     Explained("claims.py", r"^if len\(jti\) > ", ("len(jti) >= MAX_JTI_BYTES // 4", "MAX_JTI_BYTES / 4", "5"), _SPEED),
     Explained(
         "compact.py",
@@ -62,6 +68,14 @@ EXPLAINED = (
         "A search by halves ends at the same place, whichever way it rounds up.",
     ),
     Explained("freshness.py", r"^self\._reported = False", ("None",), _TRUTH),
+    Explained(
+        "header.py",
+        r"^return value\.lower\(\)\.removeprefix",
+        ("value.isascii() or True",),
+        "No letter outside of ASCII becomes one of these names in lower case.",
+    ),
+    Explained("header.py", r"^cty = members\.get", ("'jwt'",), "It is compared without case."),
+    Explained("header.py", r"^return _parse_cached\(", ("len(segment) <= _LONGEST_KEPT and False",), _SPEED),
     Explained("okp.py", r"^return \(cast\(|^return cast\(", ("None",), _TYPES),
     Explained(
         "response.py",
@@ -69,6 +83,10 @@ EXPLAINED = (
         ("'XXXX'",),
         "Any text that is no HTML will do.",
     ),
+    Explained("response.py", r"^digits = first\.lstrip\(", ("'XX0XX'",), "It holds digits only."),
+    Explained("response.py", r"^self\._age = ", ("'XXXX'",), "Any text that is no number will do."),
+    Explained("response.py", r"^piece = None", ("''",), "Anything but no bytes will do."),
+    Explained("response.py", r"^return \(b'', b''\)", ("b'XXXX'",), "What is left is looked at after a piece only."),
     Explained(
         "strict_json.py",
         r"^if raw\.lstrip\(",
