@@ -23,6 +23,7 @@ SIMULATOR = os.environ.get("SIMULATOR")  # where `private-key-jwt simulate` serv
 def create_app(verifier: AsyncClientAssertionVerifier) -> FastAPI:
     authenticate = ClientAuthentication(verifier)
     app = FastAPI(lifespan=authenticate.lifespan)
+    app.router.route_class = authenticate.route_class  # what is sent is bounded before FastAPI parses it
 
     @app.post("/token", openapi_extra=authenticate.openapi_extra)
     async def token(client: Annotated[VerifiedAssertion, Depends(authenticate)], response: Response) -> dict[str, str]:

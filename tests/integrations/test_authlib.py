@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
+from contextlib import closing
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,14 +14,18 @@ from authlib.integrations.flask_oauth2 import AuthorizationServer
 from authlib.oauth2.rfc6749 import ClientMixin
 from authlib.oauth2.rfc6749.grants import ClientCredentialsGrant
 from authlib.oauth2.rfc7009 import RevocationEndpoint
-from flask import Flask
+from flask import Flask, Request
 from flask import request as flask_request
 from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.test import EnvironBuilder
 
 from integrations import werkzeug_server
 from integrations.scenarios import (
+    FORM,
     INVALID_CLIENT,
     INVALID_CLIENT_TRIED_BASIC,
+    INVALID_REQUEST,
     TEMPORARILY_UNAVAILABLE,
     Wire,
     token_request,
@@ -31,6 +36,7 @@ from private_key_jwt import (
     AsyncClientAssertionVerifier,
     ClientAssertionVerifier,
     ConfigurationError,
+    InvalidClient,
     InvalidRequest,
     MemoryReplayStore,
     PendingAssertion,
@@ -41,6 +47,7 @@ from private_key_jwt import (
 from private_key_jwt.events import AssertionRefused, Event, RegistrationRefused
 from private_key_jwt.integrations import authlib as authlib_integration
 from private_key_jwt.integrations import flask as in_flask
+from private_key_jwt.integrations._authlib_request import bound
 from private_key_jwt.integrations.authlib import refusal, register_private_key_jwt, registered_clients
 from private_key_jwt.testing import RelyingParty, Tenant
 
@@ -92,7 +99,7 @@ class OpenIDProvider:
         self.list_methods("client_secret_basic")
         self.server.register_grant(Grant)
         self.server.register_endpoint(Revocation)
-        app.post("/token", endpoint="token")(self.server.create_token_response)
+        app.post("/token", endpoint="token")(lambda: self.server.create_token_response())
         app.post("/revocation", endpoint="revocation")(lambda: self.server.create_endpoint_response("revocation"))
         self.app = app
         self.reported: list[Event] = []
@@ -309,6 +316,72 @@ def test_the_request_of_the_framework_tells_why_it_was_refused(op: OpenIDProvide
     op.post(token_request(op.tenant.defective("expired")))
     op.post(token_request(op.tenant.assertion()))
     assert [error and error.reason for error in seen] == [Reason.EXPIRED, None]
+
+
+COSTLY: dict[str, dict[str, Any]] = {
+    "a query of 300 parameters": {"params": b"a=&" * 300},
+    "a query of 5,000 bytes": {"params": b"a=" + b"x" * 5_000},
+    "a form of 300 parameters": {"content": b"a=&" * 300, "headers": {"Content-Type": FORM}},
+    "a form of 70,000 bytes": {"data": {"a": "x" * 70_000}},
+    "multipart of 5,000 bytes": {"files": {"a": b"x" * 5_000}},
+}
+
+
+@pytest.mark.parametrize("query", [b"a=\xff", b"a=" + b"%41" * 600, b"a=" + b'"' * 600])
+def test_a_query_that_cannot_be_read_cheaply_is_refused(query: bytes) -> None:
+    environ = EnvironBuilder(method="POST", data={"a": "b"}).get_environ()
+    with pytest.raises(InvalidRequest):
+        bound(Request({**environ, "QUERY_STRING": query.decode("latin-1")}))
+
+
+@pytest.mark.parametrize("endpoint", ["token", "revocation"])
+@pytest.mark.parametrize("name", COSTLY)
+def test_what_would_cost_too_much_to_parse_is_refused_before(op: OpenIDProvider, name: str, endpoint: str) -> None:
+    response = op.http.post(f"{op.url}/{endpoint}", **COSTLY[name])
+    assert wire(response) == INVALID_REQUEST
+    assert op.refusals() == [Reason.INVALID_REQUEST]
+
+
+def test_a_multipart_body_in_chunks_has_a_bound_too() -> None:
+    builder = EnvironBuilder(method="POST", data={"a": "x" * 5_000}, content_type="multipart/form-data")
+    with closing(builder):
+        environ = builder.get_environ()
+    del environ["CONTENT_LENGTH"]
+    request = Request({**environ, "wsgi.input_terminated": True})
+    bound(request)
+    with pytest.raises(RequestEntityTooLarge):
+        _ = request.form
+
+
+def test_what_is_no_request_of_a_client_is_left_alone() -> None:
+    long = "a=b&" * 2_000
+    get = Request(EnvironBuilder(query_string=long).get_environ())
+    bound(get)
+    assert len(get.args) == 1
+    bound(SimpleNamespace(method="POST", uri=f"https://op.example.com/token?{long}"))  # of another framework
+    # At the authorization endpoint a client is named in the URL, also where a form is posted to it.
+    consent = Request(EnvironBuilder(method="POST", query_string="client_id=a", data={"confirm": "x"}).get_environ())
+    bound(consent)
+    assert (consent.args["client_id"], consent.form["confirm"]) == ("a", "x")
+
+
+def test_an_endpoint_takes_only_forms_and_what_is_small(op: OpenIDProvider) -> None:
+    """A client of another method may go on to send multipart."""
+    op.add({"token": "client_secret_post"})
+    op.list_methods("client_secret_post")
+    form = {"grant_type": "client_credentials", "client_id": op.tenant.client_id, "client_secret": "s3cret"}
+    files = {name: (None, value) for name, value in form.items()}
+    assert op.http.post(f"{op.url}/token", files=files).status_code == 200
+
+
+def test_what_a_grant_raises_is_answered_and_is_one_event(op: OpenIDProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_self: object) -> None:
+        raise InvalidClient(Reason.BAD_SIGNATURE, "a proof is missing")
+
+    op.add()
+    monkeypatch.setattr(Grant, "create_token_response", refuse)
+    assert wire(op.post(token_request(op.tenant.assertion()))) == INVALID_CLIENT
+    assert op.refusals() == [Reason.BAD_SIGNATURE]
 
 
 @pytest.mark.parametrize("before", ["a hook of Flask", "before_consume"])

@@ -11,7 +11,7 @@ import pytest
 
 from integrations.authorization_server import AuthorizationServer
 from integrations.scenarios import INVALID_CLIENT, INVALID_REQUEST, TEMPORARILY_UNAVAILABLE, token_request, wire
-from private_key_jwt.testing import RelyingParty, Tenant
+from private_key_jwt.testing import Clock, RelyingParty, Tenant
 
 CASES = re.findall(
     r"^def ([a-z]\w+)\(\) -> None:", (Path(__file__).parent / "toolkit_cases.py").read_text(), re.MULTILINE
@@ -30,7 +30,7 @@ class OpenIDProvider:
 
 @pytest.fixture(scope="module")
 def op(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenIDProvider]:
-    party = RelyingParty()
+    party = RelyingParty(clock=Clock())
     with (
         party.serve() as publisher,
         httpx.Client(trust_env=False) as http,

@@ -19,6 +19,7 @@ from django.core.management.base import SystemCheckError
 from django.db import connection
 from django.http import HttpResponse
 from django.test import RequestFactory, override_settings
+from django.test.client import MULTIPART_CONTENT
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from oauth2_provider.models import get_access_token_model, get_application_model, get_device_grant_model
@@ -308,6 +309,25 @@ def a_body_has_a_cap_that_a_subclass_may_set() -> None:
         pass
 
     assert Subclass(lambda _request: None).process_view(request, View.as_view(), (), {}).status_code == 400
+
+
+def what_would_cost_too_much_to_parse_is_refused_before() -> None:
+    class View(ClientProtectedResourceView):  # type: ignore[misc]
+        pass
+
+    view, factory = View.as_view(), RequestFactory(headers={"Host": "localhost"})
+    for path, body, content_type in (
+        (f"/?a={'x' * 5_000}", "", FORM),
+        (f"/?a={'%41' * 600}", "", FORM),
+        ("/", "a=" + "[" * 2_049, FORM),
+        ("/", "a=&" * 300, FORM),
+        ("/", {"a": "x" * 5_000}, MULTIPART_CONTENT),
+    ):
+        request = factory.post(path, body, content_type)
+        assert _through_the_middleware(view, request).status_code == 400
+        error = refusal(request)
+        assert error is not None
+        assert (error.reason, error.is_reported) == (Reason.INVALID_REQUEST, True)
 
 
 def an_application_with_keys_is_not_known_by_its_name() -> None:

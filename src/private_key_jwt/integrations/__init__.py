@@ -17,6 +17,16 @@ What is here needs no framework, and is what any other needs, such as a plain WS
 
 or an ASGI application: ``TokenRequest.from_asgi(scope)``, ``form(await request.receive(receive))``, and an
 AsyncClientAssertionVerifier, awaited.
+
+What a stranger sends costs at most 100 RSA verifications (2 ms) for each 60 kB of body or query, beside what a plain
+request costs: forms have 256 parameters at most, and what a framework, Authlib or oauthlib would take longer for is
+refused before they parse it. In FastAPI that needs the ``route_class`` of ``.fastapi``. Some is parsed before:
+
+- Django reads ``Content-Type`` when a request begins: 8 kB of ``a=b;`` in this field take 5 ms. Bound header fields in
+  front (``gunicorn --limit-request-field_size 2048``; nginx: ``large_client_header_buffers 4 2k``).
+- A middleware of yours that looks at ``request.POST``, ``request.form`` or the query runs the parsers of the framework,
+  which take up to 80 ms for 60 kB. Bound request lines and bodies in front (``--limit-request-line``; nginx:
+  ``client_max_body_size 64k``).
 """
 
 from __future__ import annotations

@@ -12,12 +12,17 @@ with needs(__name__, "django"):
     from django.core.exceptions import TooManyFieldsSent
     from django.http import HttpRequest, QueryDict
 
-__all__ = ["read"]
+__all__ = ["read", "read_form"]
 
 
 def read(request: HttpRequest, max_body: int) -> Parts:
     """Read the form of a request, and leave it as ``request.POST``. Raises InvalidRequest."""
     token_request = TokenRequest.from_wsgi(request.META, max_body)  # which Django fills under ASGI, too
+    return read_form(request, token_request), token_request.authorization
+
+
+def read_form(request: HttpRequest, token_request: TokenRequest) -> list[tuple[str, str]]:
+    """See ``read``: the form alone."""
     try:
         form = token_request.form(request.body)
         # What a view reads is what was authenticated, and Django's slower parser is not run for a stranger.
@@ -26,7 +31,7 @@ def read(request: HttpRequest, max_body: int) -> Parts:
         raise
     except Exception as error:  # SuspiciousOperation, UnreadablePostError, RawPostDataException
         raise unreadable(error) from error
-    return form, token_request.authorization
+    return form
 
 
 def _query_dict(form: list[tuple[str, str]]) -> QueryDict:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import string
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ __all__ = [
     "Receive",
     "TokenRequest",
     "authorization",
+    "bound_query",
+    "bound_query_of_several_parsers",
     "check_content_type",
     "check_query",
     "check_settings",
@@ -51,6 +54,14 @@ FORM = "application/x-www-form-urlencoded"
 
 MAX_BODY = 65_536
 """Bytes of a token request's body: an assertion of 16 KiB, and ample room for the rest."""
+
+MAX_OTHER_BODY = 4_096
+"""Bytes of a body that is no form, which a framework then parses: multipart costs up to 0.5 ms for a kilobyte."""
+
+# Of a query that is parsed several times: gunicorn takes no longer request line, and each escape costs up to 2 µs.
+_MAX_COSTLY_QUERY = 4_094
+_MAX_ESCAPES = 512
+_QUERY_CHARACTERS = (string.ascii_letters + string.digits + "-._~!$&'()*+,;=:@/?").encode()  # RFC 3986 §3.4
 
 _MAX_QUERY = 8_192  # bytes: what common servers take of a whole request line
 _LONGEST_NAME = 3 * max(map(len, CLIENT_PARAMETERS))  # bytes, with every letter escaped
@@ -83,22 +94,49 @@ def encode_error(error: AuthenticationError) -> EncodedResponse:
     return EncodedResponse(response.status, headers, json.dumps(response.body).encode())
 
 
+def _query_bytes(query: str | bytes, limit: int) -> bytes:
+    text = query.encode("utf-8", "backslashreplace") if isinstance(query, str) else query
+    if len(text) > limit:
+        raise _invalid(f"expected at most {limit} bytes after the ? of the URL, got {len(text)}")
+    return text
+
+
+def bound_query_of_several_parsers(query: str | bytes) -> None:
+    """Refuse a query for which Flask, Authlib or oauthlib would need milliseconds. Raises InvalidRequest.
+
+    That is also more than 4,094 bytes, or more than 512 escapes and characters that should be escaped.
+    """
+    escapes = len(_query_bytes(query, _MAX_COSTLY_QUERY).translate(None, _QUERY_CHARACTERS))
+    if escapes > _MAX_ESCAPES:
+        raise _invalid(f"expected at most {_MAX_ESCAPES} escapes after the ? of the URL, got {escapes}")
+    bound_query(query)
+
+
+def bound_query(query: str | bytes) -> list[tuple[bytes, bytes]]:
+    """Split what follows the ``?`` of a URL, whatever it holds.
+
+    Raises InvalidRequest: more than 8,192 bytes or 256 parameters.
+    """
+    text = _query_bytes(query, _MAX_QUERY)
+    try:
+        return split_pairs(text)
+    except ValueError as error:
+        raise _invalid(f"in the URL: {error}") from None
+
+
 def check_query(query: str | bytes) -> None:
     """Refuse credentials in a URL, where logs and referrers keep them (RFC 6749 §2.3.1, RFC 7521 §4.2).
 
     query: what follows the ``?``, still encoded. A parameter without a value counts as omitted (RFC 6749 §3.2).
     Raises InvalidRequest, also for more than 8,192 bytes or 256 parameters.
     """
-    text = query.encode("utf-8", "backslashreplace") if isinstance(query, str) else query
-    if len(text) > _MAX_QUERY:
-        raise _invalid(f"expected at most {_MAX_QUERY} bytes after the ? of the URL, got {len(text)}")
-    try:
-        pairs = split_pairs(text)
-    except ValueError as error:
-        raise _invalid(f"in the URL: {error}") from None
-    for raw, value in pairs:
+    for raw, value in bound_query(query):
         if value and len(raw) <= _LONGEST_NAME and (name := decode(raw, "replace")) in CLIENT_PARAMETERS:
             raise _invalid(f"expected {name} in the body, got it in the URL")
+
+
+def _media_type(content_type: str | None) -> str:
+    return (content_type or "").partition(";")[0].strip().lower()
 
 
 def check_content_type(content_type: str | None) -> None:
@@ -196,6 +234,11 @@ class TokenRequest:
             authorization=authorization(fields.get(b"authorization", [])),
             max_body=max_body,
         )
+
+    @property
+    def is_form(self) -> bool:
+        """Whether its body is announced as a form, which a POST only can have."""
+        return self.method == "POST" and _media_type(self.content_type) == FORM
 
     @property
     def length(self) -> int:

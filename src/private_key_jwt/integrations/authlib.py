@@ -37,6 +37,7 @@ from ..clients import RegisteredClient
 from ..exceptions import AuthenticationError, ConfigurationError, InvalidClient, Reason
 from ..verifier import ClientAssertionVerifier, PendingAssertion
 from . import _outcome
+from ._authlib_request import bound, flask_request
 from ._models import registered_client
 from ._outcome import Outcomes, Parts, outcomes_of
 from ._request import ASSERTION_PARAMETERS, TokenRequest, check_query, encode_error, use_utf_8
@@ -47,6 +48,8 @@ with needs(__name__, "authlib"):
     from authlib.oauth2.rfc6749.util import extract_basic_authorization
 
 __all__ = ["BeforeConsume", "ClientNotAuthenticated", "refusal", "register_private_key_jwt", "registered_clients"]
+
+_FLASK_SERVER = "authlib.integrations.flask_oauth2."
 
 BeforeConsume = Callable[[PendingAssertion, Any], None]
 
@@ -87,6 +90,10 @@ def register_private_key_jwt(
     model does not also name the method that it came with, is not let in by that other method at any endpoint. A model
     that names ``private_key_jwt`` for the token endpoint, and not for another, is not let in there.
 
+    Bodies and queries that would take milliseconds to parse are refused before Flask, Django or Authlib does; so take
+    the server's methods for your views after this call. An AuthenticationError of a grant of yours gets the
+    constant response, too.
+
     Raises ConfigurationError.
     """
     for name, value, kind in (("server", server, AuthorizationServer), ("verifier", verifier, ClientAssertionVerifier)):
@@ -96,6 +103,8 @@ def register_private_key_jwt(
     server.register_client_auth_method(METHOD, _without_assertion)
     server.authenticate_client = authentication.authenticate_client
     server.create_oauth2_request = authentication.create_oauth2_request
+    server.create_token_response = authentication.create_token_response
+    server.create_endpoint_response = authentication.create_endpoint_response
 
 
 class ClientNotAuthenticated(OAuth2Error):  # type: ignore[misc]  # Authlib is untyped
@@ -137,10 +146,37 @@ class _Authentication:
         self._before_consume = before_consume
         self._authenticate_client = server.authenticate_client
         self._create_oauth2_request = server.create_oauth2_request
+        self._create_token_response = server.create_token_response
+        self._create_endpoint_response = server.create_endpoint_response
+        self._is_flask = any(cls.__module__.startswith(_FLASK_SERVER) for cls in type(server).__mro__)
 
     def create_oauth2_request(self, request: Any) -> Any:
-        use_utf_8(request)
+        of_framework = flask_request() if self._is_flask else request
+        use_utf_8(of_framework)
+        try:
+            bound(of_framework)
+        except AuthenticationError as error:
+            raise self._refused(of_framework, error) from error
         return self._create_oauth2_request(request)
+
+    def create_token_response(self, request: Any = None) -> Any:
+        return self._responded(request, lambda: self._create_token_response(request))
+
+    def create_endpoint_response(self, name: str, request: Any = None) -> Any:
+        return self._responded(request, lambda: self._create_endpoint_response(name, request))
+
+    def _responded(self, request: Any, create: Callable[[], Any]) -> Any:
+        """Give the response to a request that is refused before Authlib handles errors, or by a grant of yours."""
+        try:
+            return create()
+        except ClientNotAuthenticated as error:
+            return self._server.handle_error_response(request, error)
+        except AuthenticationError as error:
+            of_framework = flask_request() if self._is_flask else request
+            return self._server.handle_error_response(request, self._refused(of_framework, error))
+
+    def _refused(self, request: Any, error: AuthenticationError) -> ClientNotAuthenticated:
+        return ClientNotAuthenticated(_outcomes(request).refuse(self._verifier, error))
 
     def authenticate_client(self, request: Any, methods: Sequence[str], endpoint: str = "token") -> Any:
         outcomes = _outcomes(request)
@@ -149,7 +185,7 @@ class _Authentication:
             if client is None:
                 client = self._by_other_method(request, methods, endpoint)
         except AuthenticationError as error:
-            raise ClientNotAuthenticated(outcomes.refuse(self._verifier, error)) from error
+            raise self._refused(request, error) from error
         return client
 
     def _by_assertion(self, request: Any, outcomes: Outcomes, methods: Sequence[str], endpoint: str) -> Any:

@@ -30,8 +30,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from io import BytesIO
 from typing import Any, Literal, overload
 
+from .._core.token_request import Form
 from .._extra import needs
 from ..exceptions import AuthenticationError
 from ..verifier import ClientAssertionVerifier, PendingAssertion, VerifiedAssertion
@@ -88,19 +90,31 @@ def begin_authentication(
 
 
 def _read(request: Request, max_body: int) -> Parts:
+    token_request = TokenRequest.from_wsgi(request.environ, _limit(request, max_body))
+    return read_form(request, token_request), token_request.authorization
+
+
+def _limit(request: Request, max_body: int) -> int:
     lower = request.max_content_length
-    limit = max_body if lower is None else min(lower, max_body)
-    token_request = TokenRequest.from_wsgi(request.environ, limit)
-    request.max_content_length = limit + 1  # where Werkzeug cuts a body in chunks: it is seen to be too large
+    return max_body if lower is None else min(lower, max_body)
+
+
+def read_form(request: Request, token_request: TokenRequest) -> Form:
+    """Read the form of a request, and leave it as ``request.form``. Raises InvalidRequest."""
+    request.max_content_length = token_request.max_body + 1  # Werkzeug cuts a body in chunks: it is seen as too large
     try:
         body = request.get_data()
-        # An empty body may be one that was read before: the form keeps what was in it.
-        form = token_request.form(body) if body else token_request.parsed(request.form)
+        if not body:  # it may be one that was read before: the form keeps what was in it
+            return token_request.parsed(request.form)
     except AuthenticationError:
         raise
     except Exception as error:  # a client that went away, a limit of the framework's own
         raise unreadable(error) from error
-    return form, token_request.authorization
+    form = token_request.form(body)
+    # What a view reads is what was authenticated, and Werkzeug's slower parser is not run for a stranger.
+    storage = request.parameter_storage_class
+    vars(request).update(form=storage(form), files=storage(), stream=BytesIO(body))
+    return form
 
 
 def refusal(request: Request) -> AuthenticationError | None:

@@ -35,6 +35,7 @@ with the same assertion (RFC 9449 §8), overrides ``before_consume``. What it ra
 from __future__ import annotations
 
 import json
+import string
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any, cast
@@ -49,7 +50,18 @@ from ..exceptions import AuthenticationError, ConfigurationError, InvalidClient,
 from ..verifier import ClientAssertionVerifier, PendingAssertion, VerifiedAssertion
 from . import _models, _outcome
 from ._outcome import Outcomes, Parts, outcomes_of
-from ._request import ASSERTION_PARAMETERS, FORM, MAX_BODY, check_content_type, check_query, encode_error, use_utf_8
+from ._request import (
+    ASSERTION_PARAMETERS,
+    FORM,
+    MAX_BODY,
+    MAX_OTHER_BODY,
+    TokenRequest,
+    bound_query_of_several_parsers,
+    check_content_type,
+    check_query,
+    encode_error,
+    use_utf_8,
+)
 
 with needs(__name__, "django-oauth-toolkit"):
     from django.conf import settings
@@ -76,6 +88,8 @@ __all__ = [
 # Django, its toolkit and oauthlib are untyped.
 # mypy: disable-error-code="misc"
 
+_UNRESERVED = (string.ascii_letters + string.digits + "-._~").encode()  # RFC 3986 §2.3
+_MAX_ESCAPES = 2_048
 _REQUEST = "private_key_jwt.request"  # of META, which the toolkit hands to oauthlib as header fields
 _REFUSED = "_private_key_jwt_refused"  # the attribute of a request that the middleware must answer
 _CLIENT_VIEWS = (
@@ -280,6 +294,7 @@ class ClientAssertionMiddleware(MiddlewareMixin):
 
     max_body: bytes over which a body is refused: override it in a subclass.
 
+    Bodies and queries that would take milliseconds to parse are refused before Django or oauthlib does.
     Of a repeated parameter the toolkit hands on the last value, so that nothing behind it could refuse an assertion
     that came twice (RFC 6749 §3.2); its device grant drops the header fields of errors, and its introspection answers
     403. What it publishes as metadata is completed by the algorithms of the method (RFC 8414 §2).
@@ -297,10 +312,12 @@ class ClientAssertionMiddleware(MiddlewareMixin):
         if not issubclass(_class(view), _CLIENT_VIEWS):
             return None
         try:
+            bound_query_of_several_parsers(request.META.get("QUERY_STRING", ""))
             if request.content_type == FORM:
                 _django_request.read(request, self.max_body)
+                _check_escapes(request.POST)
             else:
-                check_query(request.META.get("QUERY_STRING", ""))
+                TokenRequest.from_wsgi(request.META, MAX_OTHER_BODY)
         except InvalidRequest as error:
             return _refuse(request, error)
         return None
@@ -319,6 +336,18 @@ class ClientAssertionMiddleware(MiddlewareMixin):
         if response.status_code == HTTPStatus.OK and issubclass(_class(_view(request)), _METADATA_VIEWS):
             _complete_metadata(response)
         return response
+
+
+def _check_escapes(form: Any) -> None:
+    """Refuse a form that oauthlib, which encodes and decodes it once more, would need milliseconds for."""
+    texts = (text for name, values in form.lists() for text in (name, *values))
+    escapes = sum(len(text.encode().translate(None, _UNRESERVED)) for text in texts)
+    if escapes > _MAX_ESCAPES:
+        raise InvalidRequest(
+            Reason.INVALID_REQUEST,
+            f"expected a form of at most {_MAX_ESCAPES} bytes beside letters, digits and - . _ ~, got {escapes}",
+            "request",
+        )
 
 
 def _refuse(request: Any, error: AuthenticationError) -> Any:

@@ -40,7 +40,7 @@ from ..exceptions import AuthenticationError
 from ..verifier import AsyncClientAssertionVerifier, AsyncPendingAssertion, VerifiedAssertion
 from . import _outcome
 from ._outcome import Outcomes, Parts
-from ._request import MAX_BODY, TokenRequest, check_settings, encode_error, unreadable
+from ._request import MAX_BODY, TokenRequest, bound_query, check_settings, encode_error, unreadable
 
 with needs(__name__, "starlette"):
     from starlette.datastructures import FormData
@@ -125,6 +125,13 @@ async def _read(request: Request, max_body: int) -> Parts:
 
 
 async def _form(request: Request, token_request: TokenRequest) -> Form:
+    outcomes = _outcomes(request)
+    if outcomes.form is None:
+        outcomes.form = await _read_form(request, token_request)
+    return outcomes.form
+
+
+async def _read_form(request: Request, token_request: TokenRequest) -> Form:
     try:
         try:
             body = await _body(request, token_request)
@@ -232,6 +239,23 @@ class ClientAuthentication(Generic[Client]):
         self._find = authenticate if consume else begin_authentication
         self._optional = optional
         self._max_body = max_body
+
+    async def bound(self, request: Request, *, expects_form: bool) -> None:
+        """Read a form with limits, and leave it for whoever reads next: for what comes before a framework's parsers.
+
+        expects_form: refuse a body of another kind, too, in place of leaving it alone.
+
+        Raises InvalidRequest, also for a query beyond its limits.
+        """
+        _register_handler(self._verifier, request)
+        try:
+            bound_query(request.scope.get("query_string", b""))
+            # Whether credentials may stand in the URL is for the endpoint to say.
+            token_request = TokenRequest.from_asgi({**request.scope, "query_string": b""}, self._max_body)
+            if expects_form or token_request.is_form:
+                await _form(request, token_request)
+        except AuthenticationError as error:
+            raise _outcomes(request).refuse(self._verifier, error) from None
 
     async def __call__(self, request: Request) -> Client:
         """Give the client of this request; None without an assertion, where optional. Raises AuthenticationError."""

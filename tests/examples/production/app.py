@@ -45,6 +45,7 @@ async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
 
 
 app = FastAPI(lifespan=lifespan)
+app.router.route_class = authenticate.route_class  # what is sent is bounded before FastAPI parses it
 
 
 @app.post("/token", openapi_extra=authenticate.openapi_extra)

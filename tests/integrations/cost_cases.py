@@ -1,0 +1,198 @@
+"""What whole requests cost that a stranger makes up, in the process that serves them.
+
+Where a framework parses a request, the library must have bounded it before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import sys
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from time import thread_time
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+from integrations.scenarios import FORM, token_request
+from integrations.timing import rsa_verification
+
+ROUNDS = 4
+LARGE = 60_000  # bytes
+ALLOWED = 100  # RSA verifications, beside what a request costs that is as short as can be
+FLOOR = 0.001  # seconds: below it a database and a framework are measured
+
+PIECES = {
+    "pairs": b"a=&",
+    "separators": b"&",
+    "signs": b"=",
+    "escapes": b"%41",
+    "escapes of two bytes": b"%C3%A9",
+    "literal percents": b"%",
+    "broken escapes": b"%zz",
+    "plus": b"+",
+    "backslashes": b"\\",
+    "letters": b"a",
+    "quotes": b'"',
+    "brackets": b"[",
+    "semicolons": b"a=;",
+    "pairs of escapes": b"%61" * 39 + b"=" + b"%41" * 39 + b"&",
+    "no UTF-8": b"\xff",
+}
+_PART = b'--x\r\nContent-Disposition: form-data; name="a"'
+# A multipart body: what comes before a piece that is repeated, the piece, and what comes after it.
+MULTIPART = {
+    "parts": (b"", _PART + b"\r\n\r\n\r\n", b"--x--\r\n"),
+    "header fields": (b"--x\r\n", b"a: b\r\n", b"\r\n--x--\r\n"),
+    "beginnings of boundaries": (_PART + b"\r\n\r\n", b"\r\n--", b"\r\n--x--\r\n"),
+    "parameters": (_PART, b";a=b", b"\r\n\r\n\r\n--x--\r\n"),
+    "encoded parameters": (_PART, b";a*0*=utf-8''%41", b"\r\n\r\n\r\n--x--\r\n"),
+    "escaped quotes": (_PART[:-1], b'\\"', b'"\r\n\r\n\r\n--x--\r\n'),
+    "line breaks": (b"", b"\r\n", b"--x--\r\n"),
+    "a file": (_PART + b'; filename="f"\r\n\r\n', b"\r\n--", b"\r\n--x--\r\n"),
+}
+_ASSERTION = urlencode(token_request("a.b.c")).encode() + b"&"
+
+
+class Sent(NamedTuple):
+    """A POST request."""
+
+    query: bytes = b""
+    body: bytes = b"a=b"
+    content_type: str = FORM
+
+
+Call = Callable[[Sent], int]
+"""Make a request, and give the status of its response."""
+
+
+def _fill(piece: bytes, size: int) -> bytes:
+    return (piece * (size // len(piece) + 1))[:size]
+
+
+def requests(size: int) -> Iterator[tuple[str, Sent]]:
+    """Everything that is made up, of so many bytes."""
+    for name, piece in PIECES.items():
+        filled = _fill(piece, size)
+        yield f"a query of {name}", Sent(query=filled)
+        yield f"a short query of {name}", Sent(query=filled[: size * 4_000 // LARGE])
+        yield f"a form of {name}", Sent(body=filled)
+        yield f"a form with an assertion and {name}", Sent(body=_ASSERTION + filled)
+        for content_type in ("text/plain", "application/json"):
+            yield f"{content_type} of {name}", Sent(body=filled, content_type=content_type)
+    for name, (before, piece, after) in MULTIPART.items():
+        body = before + _fill(piece, size) + after
+        yield f"multipart of {name}", Sent(body=body, content_type="multipart/form-data; boundary=x")
+
+
+def _seconds(call: Call, sent: Sent, rounds: int = ROUNDS) -> float:
+    """The least of several times of the processor. What traces the tests is off: it slows Python only."""
+    times = []
+    tracer = sys.gettrace()
+    sys.settrace(None)
+    try:
+        for _ in range(rounds):
+            started = thread_time()
+            status = call(sent)
+            times.append(thread_time() - started)
+            assert status < 500
+    finally:
+        sys.settrace(tracer)
+    return min(times)
+
+
+def check(call: Call) -> None:
+    """Assert what each request may cost: so many RSA verifications, and for twice the bytes two and a half times."""
+    call(Sent())
+    plain, unit = _seconds(call, Sent(), 10 * ROUNDS), rsa_verification()
+    half, whole = dict(requests(LARGE // 2)), dict(requests(LARGE))
+
+    def cost(sent: Sent, allowed: float) -> float:
+        seconds = _seconds(call, sent) - plain
+        # A machine that does something else beside adds to a time, and takes nothing from it.
+        return seconds if seconds <= allowed else _seconds(call, sent, 10 * ROUNDS) - plain
+
+    for name, sent in whole.items():
+        seconds = cost(sent, ALLOWED * unit)
+        assert seconds <= ALLOWED * unit, (name, seconds / unit)
+        allowed = 2.5 * max(_seconds(call, half[name]) - plain, FLOOR)
+        assert seconds <= allowed or cost(sent, allowed) <= allowed, (name, seconds, allowed)
+
+
+def wsgi(application: Any, path: str) -> Call:
+    """Make requests of a WSGI application."""
+
+    def call(sent: Sent) -> int:
+        environ = {
+            "REQUEST_METHOD": "POST",
+            "SCRIPT_NAME": "",
+            "PATH_INFO": path,
+            "QUERY_STRING": sent.query.decode("latin-1"),
+            "CONTENT_TYPE": sent.content_type,
+            "CONTENT_LENGTH": str(len(sent.body)),
+            "SERVER_NAME": "127.0.0.1",
+            "SERVER_PORT": "80",
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "HTTP_HOST": "127.0.0.1",
+            "wsgi.url_scheme": "http",
+            "wsgi.input": io.BytesIO(sent.body),
+            "wsgi.errors": io.StringIO(),
+        }
+        statuses: list[str] = []
+        response = application(environ, lambda status, _headers, _error=None: statuses.append(status))
+        b"".join(response)
+        response.close()
+        return int(statuses[0][:3])
+
+    return call
+
+
+def asgi(application: Any, path: str, runner: asyncio.Runner) -> Call:
+    """Make requests of an ASGI application, on an event loop that waits for nothing."""
+
+    def call(sent: Sent) -> int:
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": "POST",
+            "scheme": "http",
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": sent.query,
+            "root_path": "",
+            "headers": [(b"host", b"127.0.0.1"), (b"content-type", sent.content_type.encode())],
+        }
+        statuses: list[int] = []
+
+        async def receive() -> Any:
+            return {"type": "http.request", "body": sent.body}
+
+        async def send(message: Any) -> None:
+            statuses.extend([message["status"]] if "status" in message else [])
+
+        runner.run(application(scope, receive, send))
+        return statuses[0]
+
+    return call
+
+
+# In the process of an authorization server:
+
+
+def authlib_flask() -> None:
+    application = import_module("authlib_flask.app").app
+    for path in ("/token", "/revoke"):
+        check(wsgi(application, path))
+
+
+def django() -> None:
+    from django.core.wsgi import get_wsgi_application
+
+    paths = {
+        "authlib_django.settings": ("/token", "/revoke"),
+        "oauth_toolkit.settings": ("/o/token/", "/o/revoke_token/", "/o/introspect/", "/o/device-authorization/"),
+    }
+    for path in paths[os.environ["DJANGO_SETTINGS_MODULE"]]:
+        check(wsgi(get_wsgi_application(), path))
