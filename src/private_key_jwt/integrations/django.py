@@ -1,10 +1,14 @@
-"""Client authentication in Django: a view decorator, or one call in a view. No middleware, no app to install.
+"""Client authentication in Django: a view decorator, or one call in a view. No middleware, and no app but the store's.
 
-    PRIVATE_KEY_JWT = {  # settings.py
+    INSTALLED_APPS += ["private_key_jwt.stores.django"]  # settings.py; then: manage.py migrate private_key_jwt
+    PRIVATE_KEY_JWT = {
         "AUDIENCE": "https://op.example.com",
         "CLIENTS": "project.oauth.find_client",
-        "REPLAY_STORE": "private_key_jwt.stores.DjangoReplayStore",  # with the app private_key_jwt.stores.django
+        "REPLAY_STORE": "private_key_jwt.stores.DjangoReplayStore",
     }
+
+    def find_client(client_id):  # project/oauth.py: a RegisteredClient, or None
+        return RegisteredClient("client-1", jwks_uri="https://rp.example/jwks") if client_id == "client-1" else None
 
     @require_POST
     @client_authentication()

@@ -216,7 +216,8 @@ class DjangoReplayStore:
             return error
         cause = error.__cause__ or error
         if is_missing_table(cause):
-            return store_unavailable(self, f"table {_TABLES[0]} is missing: manage.py migrate private_key_jwt")
+            remedy = "manage.py migrate private_key_jwt, with private_key_jwt.stores.django in INSTALLED_APPS"
+            return store_unavailable(self, f"table {_TABLES[0]} is missing: {remedy}")
         return store_unavailable(self, cause)
 
 
