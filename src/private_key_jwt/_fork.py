@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import threading
 import weakref
 from typing import Protocol, TypeVar
 
 from cachetools import FIFOCache
+
+from ._lock import RLock
 
 
 class Forkable(Protocol):
@@ -39,7 +40,7 @@ def rebuilt(cache: FIFOCache[str, Kept]) -> FIFOCache[str, Kept]:
 
 _objects: weakref.WeakSet[Forkable] = weakref.WeakSet()
 # Threads make objects at once, and an interpreter without a lock of its own does not guard the set for them.
-_lock = threading.RLock()
+_lock = RLock()
 
 
 def renew_after_fork(subject: Forkable) -> None:
@@ -50,7 +51,7 @@ def renew_after_fork(subject: Forkable) -> None:
 
 def _renew() -> None:
     global _lock
-    _lock = threading.RLock()  # whoever held it is not in this process
+    _lock = RLock()  # whoever held it is not in this process
     for subject in list(_objects):
         subject.after_fork_in_child()
 

@@ -21,6 +21,7 @@ from cachetools import LRUCache
 from ._core.addresses import Address, Kind, kind_of
 from ._core.response import FetchError
 from ._fork import renew_after_fork
+from ._lock import Lock
 from ._text import describe_error, quote
 
 __all__ = ["MAX_HANGING", "Located", "resolve", "resolve_async"]
@@ -67,7 +68,7 @@ class _Resolver:
 
     def after_fork_in_child(self) -> None:
         """Forget what the parent's threads were doing: they are not in this process."""
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._under_way: dict[str, _Resolution] = {}
         self._resolved: LRUCache[str, None] = LRUCache(_MAX_RESOLVED)
 

@@ -38,7 +38,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from hashlib import sha256
-from threading import Lock
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -49,6 +48,7 @@ from . import _registration
 from ._core import jwk_set
 from ._core.addresses import check_host
 from ._fork import renew_after_fork
+from ._lock import Lock
 from ._text import escape_name, quote
 from ._validation import check_flag
 from .events import KeySkipped, log_events

@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from .._core.freshness import Entry, KeyQuery
 from .._fork import renew_after_fork
+from .._lock import Lock
 from ._progress import Progress
 
 __all__ = ["DONE", "Ending", "Fetch", "FetchSlots", "Outcome", "RefreshRequest", "Status", "fetch_slots"]
@@ -96,8 +98,14 @@ class Ending:
 
     def wait(self, timeout: float) -> None:
         """Wait for the end, at most so many seconds."""
-        if self._until_end.acquire(timeout=max(0.0, timeout)):
-            self._until_end.release()  # for the next who waits
+        try:
+            self._until_end.acquire(timeout=max(0.0, timeout))
+        finally:
+            if self._has_ended:  # for the next who waits, also when a signal handler raised
+                try:  # noqa: SIM105  (`suppress` is a call, before which a signal handler may raise)
+                    self._until_end.release()
+                except RuntimeError:  # another has released it
+                    pass
 
     def add_callback(self, token: object, call: Callable[[], object]) -> None:
         """Call at the end, in the thread that comes to it; at once if it has come."""
@@ -117,7 +125,8 @@ class Ending:
     def end(self) -> None:
         """Wake all who wait. To be called once."""
         self._has_ended = True
-        self._until_end.release()
+        with suppress(RuntimeError):  # who waited until just now has released it
+            self._until_end.release()
         for token in list(self._callbacks):
             self._call(token)
 
@@ -139,7 +148,7 @@ class FetchSlots:
 
     def after_fork_in_child(self) -> None:
         """Forget the fetches of the parent process: no thread of theirs is here."""
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._of_answering: set[Fetch[Any]] = set()
         self._of_others: set[Fetch[Any]] = set()
 

@@ -6,13 +6,13 @@ Nothing here waits or does I/O, and getting a known set takes no lock.
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections.abc import Callable
 from typing import Generic
 
 from .._core.freshness import Entry, Instant
 from .._fork import renew_after_fork
+from .._lock import Lock
 from .._text import escape_name, one_line
 from ..events import (
     Event,
@@ -65,7 +65,7 @@ class FetcherState(Generic[Handle]):
 
     def after_fork_in_child(self) -> None:
         """Forget the fetches of the parent process: no thread of theirs, and none that held the lock, is here."""
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._fetches: dict[str, Fetch[Handle]] = {}
         self._sweep_at = _MIN_FETCHES_SWEPT
         self._unknown_kids = UnknownKids()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
-from threading import RLock
 from typing import Any, TypeVar
 
 from .._coroutines import is_in_process
 from .._extra import needs
 from .._fork import renew_after_fork
+from .._lock import RLock
 from .._text import quote
 from ..exceptions import ConfigurationError
 from ..fetcher import JWKSFetcher

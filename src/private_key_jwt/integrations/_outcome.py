@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from threading import RLock
 from typing import Any
 from weakref import ref
 
 from .._core.token_request import Form, missing_assertion
+from .._lock import RLock
 from ..exceptions import AuthenticationError
 from ..verifier import (
     AsyncClientAssertionVerifier,

@@ -20,6 +20,7 @@ from typing import Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 from .._fork import renew_after_fork
+from .._lock import Lock
 
 __all__ = ["MAX_BATCH", "AsyncCombiner", "Combiner"]
 
@@ -91,7 +92,7 @@ class Combiner(Generic[Item, Result]):
 
     def after_fork_in_child(self) -> None:
         """No other thread lives in this child: none holds the lock, waits, or runs a batch."""
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._waiting: deque[_Call[Item, Result]] = deque()
         self._leader: _Call[Item, Result] | None = None
         self._overdue_at = 0.0

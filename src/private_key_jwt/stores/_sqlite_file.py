@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
+from .._lock import Lock
 from ..exceptions import ConfigurationError
 from ._locks import run_locked
 
@@ -190,7 +191,7 @@ class _Forks:
     def __init__(self) -> None:
         self._databases: weakref.WeakSet[SQLiteFile] = weakref.WeakSet()
         self._paused: list[SQLiteFile] = []
-        self._lock = threading.Lock()
+        self._lock = Lock()
         # Absent where there is no fork.
         register = getattr(os, "register_at_fork", lambda **_hooks: None)
         register(before=self._before, after_in_parent=self._after, after_in_child=self._after)

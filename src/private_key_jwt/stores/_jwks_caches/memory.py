@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from typing import ClassVar
 
 from cachetools import FIFOCache
 
 from ..._fork import rebuilt, renew_after_fork
+from ..._lock import Lock
 from ..._validation import check_integer
 from ...policy import JWKSPolicy
 from .._protocols import JWKSDocument
@@ -26,12 +26,12 @@ class MemoryJWKSCache:
     def __init__(self, max_documents: int = 100_000) -> None:
         check_integer("max_documents", max_documents, 1, 100_000_000)
         self._documents: FIFOCache[str, JWKSDocument] = FIFOCache(max_documents)
-        self._lock = threading.Lock()
+        self._lock = Lock()
         renew_after_fork(self)
 
     def after_fork_in_child(self) -> None:
         """A thread that held the lock is not in this process."""
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._documents = rebuilt(self._documents)
 
     def get(self, jwks_uri: str, now: float) -> JWKSDocument | None:  # it keeps this process's clock

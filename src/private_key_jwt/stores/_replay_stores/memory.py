@@ -5,11 +5,11 @@ from __future__ import annotations
 import heapq
 import math
 import multiprocessing
-import threading
 import warnings
 from typing import ClassVar, NamedTuple
 
 from ..._fork import renew_after_fork
+from ..._lock import Lock
 from ..._validation import check_integer
 from ...exceptions import Reason, TemporarilyUnavailable
 
@@ -49,12 +49,12 @@ class MemoryReplayStore:
         self._order: list[int] = []
         self._forgotten_until = -math.inf
         self._unshared = _SPAWNED if multiprocessing.parent_process() is not None else ""
-        self._lock = threading.Lock()
+        self._lock = Lock()
         renew_after_fork(self)
 
     def after_fork_in_child(self) -> None:
         """A thread that held the lock is not in this process; nor are the other workers' marks."""
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._unshared = _FORKED
 
     def __bool__(self) -> bool:
