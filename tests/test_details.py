@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from edges import LOOPBACK, Edge
 from private_key_jwt import (
@@ -20,8 +21,9 @@ from private_key_jwt import (
     RegisteredClient,
     VerificationKey,
 )
+from private_key_jwt._core.base64url import decode
 from private_key_jwt.testing import Clock, RelyingParty, Tenant
-from support import jwk, private_key
+from support import b64, jwk, private_key
 
 OP = "https://op.example.com"
 FROM = "s old, from http://127.0.0.1:"
@@ -124,6 +126,15 @@ def foreign_key_by_value(provider: Provider) -> None:
     provider.by_value(jwk()).verify(provider.tenant.assertion(header={"kid": "k1"}))
 
 
+def der_signature(provider: Provider) -> None:
+    tenant = provider.party.tenant("es", alg="ES256")
+    signing_input, _, signature = tenant.assertion().rpartition(".")
+    octets = decode(signature.encode())
+    der = encode_dss_signature(int.from_bytes(octets[:32]), int.from_bytes(octets[32:]))
+    verifier = provider.verifier(clients=[tenant.client(provider.server.base_url)])
+    verifier.verify(f"{signing_input}.{b64(der)}")
+
+
 def key_replaced_while_pending(provider: Provider) -> None:
     client_id, key = provider.tenant.client_id, provider.tenant.current_key.public_jwk()
     clients = {client_id: RegisteredClient(client_id, jwks={"keys": [key]})}
@@ -220,7 +231,7 @@ FACTS: list[tuple[Reason, Callable[[Provider], None], list[str]]] = [
     ),
     (Reason.MISSING_KID, defect("kid_absent"), ["a kid in the header", "require_kid"]),
     (Reason.MISSING_CLAIM, defect("jti_absent"), ["the claim jti", "absent"]),
-    (Reason.INVALID_CLAIM, defect("exp_string"), ["exp to be a number", "got '"]),
+    (Reason.INVALID_CLAIM, defect("exp_string"), ["exp to be a number of seconds since the epoch", "got '"]),
     (Reason.UNKNOWN_CLIENT, defect("unknown_client"), ["no client is registered as 'portal-acme-nobody'"]),
     (Reason.CLIENT_MISMATCH, assertion(sub="other"), ["iss and sub to be equal", "'portal-acme' and 'other'"]),
     (Reason.AUDIENCE_MISMATCH, defect("aud_slash"), [f"got aud '{OP}/'", f"expected '{OP}'", "only the slash"]),
@@ -241,6 +252,7 @@ FACTS: list[tuple[Reason, Callable[[Provider], None], list[str]]] = [
         defect("foreign_key"),
         ["RS256 key, kid '", "a new key wants a new kid", "s old", FROM, INSTANT],
     ),
+    (Reason.BAD_SIGNATURE, der_signature, ["ES256 key, kid '", "octets, and one of this key has 64: it is DER", FROM]),
     (Reason.BAD_SIGNATURE, foreign_key_by_value, ["RS256 key, kid 'k1'", "a new key wants a new kid", VALUE]),
     (Reason.BAD_SIGNATURE, foreign_key_of_another_source, ["RS256 key, kid 'k1'", "its keys are at http://127.0.0.1:"]),
     (Reason.UNKNOWN_KID, key_replaced_while_pending, ["kid '", "replaced while", VALUE]),
@@ -269,7 +281,7 @@ FACTS: list[tuple[Reason, Callable[[Provider], None], list[str]]] = [
     ),
     (Reason.REPLAY_STORE_UNAVAILABLE, store(OSError("no route")), ["the store raised OSError: 'no route'"]),
     (Reason.REPLAY_STORE_UNAVAILABLE, store("yes"), ["expected True or False of the store, got str"]),
-    (Reason.REPLAY_STORE_FULL, full, ["1 marks are live", "raise max_entries"]),
+    (Reason.REPLAY_STORE_FULL, full, ["MemoryReplayStore is full, 1 marks are live", "raise max_entries"]),
     (Reason.CLIENT_LOOKUP_FAILED, look_up, ["'portal-acme'", "raised ConnectionError: 'the database is away'"]),
     (Reason.INVALID_REQUEST, request({"client_assertion": "a.b.c"}), ["client_assertion_type", "got none"]),
     (Reason.INVALID_REQUEST, mistyped, ["client_assertion_type", "got 'jwt-bearer'", CLAIM]),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from functools import partial
 from time import perf_counter
 from typing import get_args
 
@@ -36,8 +35,6 @@ __all__ = ["Reporter"]
 _REFUSED = AssertionRefused.__name__
 _CHECKS = get_args(Check)
 _BEFORE_CLIENT = frozenset(_CHECKS[: _CHECKS.index("client")])  # nobody knows yet who sent it
-# Its detail names them; of what is too large nothing is read.
-_WITHOUT_CLAIM = (Reason.TOO_LARGE, Reason.CLIENT_MISMATCH)
 
 
 class Reporter:
@@ -79,8 +76,9 @@ class Reporter:
         if error.is_reported:
             return
         error.is_reported = True
-        if assertion is not None and error.check in _BEFORE_CLIENT and error.reason not in _WITHOUT_CLAIM:
-            error.claim = partial(claim_of_assertion, assertion, client_id)
+        # The detail of a mismatch names them already.
+        if assertion is not None and error.check in _BEFORE_CLIENT and error.reason is not Reason.CLIENT_MISMATCH:
+            error.claim = claim_of_assertion(assertion, client_id)
         # Asked before the event is made: under a flood a refusal that is not logged costs next to nothing.
         if not self.reports_accepted:
             is_ours = isinstance(error, TemporarilyUnavailable)
@@ -108,4 +106,6 @@ class Reporter:
 
 
 def _cause(error: AuthenticationError) -> str:
-    return error.detail if error.__cause__ is None else describe_error(error.__cause__)
+    cause = error.__cause__
+    # A store of ours raises what is raised here: its detail says it all.
+    return error.detail if cause is None or isinstance(cause, AuthenticationError) else describe_error(cause)

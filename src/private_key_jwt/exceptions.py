@@ -155,12 +155,14 @@ class AuthenticationError(PrivateKeyJWTError):
         detail = self._detail
         if not isinstance(detail, str):
             detail = detail()
-        claim = "" if self.claim is None else self.claim()
-        length = DETAIL_LENGTH - len(claim)
+        claim = self.claim and self.claim()
+        length = DETAIL_LENGTH - len(claim) if claim else DETAIL_LENGTH
         if len(detail) > length:
             detail = detail[: length - 3] + "..."
-        self._detail, self.claim = detail + claim, None
-        return self._detail
+        if claim:
+            detail, self.claim = detail + claim, None
+        self._detail = detail
+        return detail
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.reason, self.detail, self.check)

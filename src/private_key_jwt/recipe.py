@@ -33,7 +33,7 @@ from typing import Any
 from ._core import claims as claims_step
 from ._core import compact, jwk_set
 from ._core import header as header_step
-from ._core.algorithms import ALGORITHMS
+from ._core.algorithms import ALGORITHMS, signature_fault
 from ._core.base64url import decode_canonical
 from ._core.checks import Check
 from ._core.header import Header
@@ -179,15 +179,14 @@ class Verification:
             header_step.keep(self._header_segment, self.header)
 
     def _bad_signature(self, key: VerificationKey, describe_keys: DescribeKeys | None) -> InvalidClient:
-        client = self.client
+        client, signature = self.client, self._signature
 
         def detail() -> str:
+            fault = signature_fault(key.alg, key.public_key, decode_canonical(signature))
+            why = fault or "changed, or signed with a new key under the old kid (a new key wants a new kid)"
             known = f"; {describe_keys(client)}" if describe_keys else ""
             kid = shorten(quote(key.kid), _KID_LENGTH)
-            return (
-                f"not signed by the {key.alg} key, kid {kid}: changed, or signed with a new key under the old kid (a"
-                f" new key wants a new kid){known}"
-            )
+            return f"not signed by the {key.alg} key, kid {kid}: {why}{known}"
 
         return InvalidClient(Reason.BAD_SIGNATURE, detail, "signature")
 

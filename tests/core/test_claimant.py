@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+import textwrap
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from private_key_jwt import InvalidClient, Reason
-from private_key_jwt._core.claimant import basic_client, claim_of_assertion, claim_of_name
+from private_key_jwt._core.claimant import basic_client, claim_of_assertion
 from private_key_jwt._core.token_request import missing_assertion, read
 
 
@@ -19,6 +21,10 @@ def encode(value: object) -> str:
 
 def assertion(**claims: Any) -> str:
     return f"{encode({'alg': 'RS256'})}.{encode(claims)}.c2ln"
+
+
+def said(claim: Callable[[], str] | None) -> str:
+    return "" if claim is None else claim()
 
 
 ACME = "; claims to be client 'acme' (unverified)"
@@ -35,10 +41,12 @@ ACME = "; claims to be client 'acme' (unverified)"
         f"client_assertion='{assertion(sub='acme')}='",
         f"x.{encode({'sub': 'acme'})}",
         "\u2013" + assertion(sub="acme"),
+        "\r\n".join(textwrap.wrap(assertion(sub="acme"), 20)),
+        assertion(sub="acme").replace(".", "%2E"),
     ],
 )
 def test_a_claim_is_read_whatever_is_wrong_around_it(text: str | bytes) -> None:
-    assert claim_of_assertion(text, "other") == ACME
+    assert said(claim_of_assertion(text, "other")) == ACME
 
 
 @pytest.mark.parametrize(
@@ -62,13 +70,13 @@ def test_a_claim_is_read_whatever_is_wrong_around_it(text: str | bytes) -> None:
     ],
 )
 def test_without_one_the_client_id_of_the_request_counts(text: Any) -> None:
-    assert claim_of_assertion(text, "acme") == ACME
-    assert claim_of_assertion(text, None) == ""
-    assert claim_of_assertion(text, "") == ""
+    assert said(claim_of_assertion(text, "acme")) == ACME
+    assert said(claim_of_assertion(text, None)) == ""
+    assert said(claim_of_assertion(text, "")) == ""
 
 
 def test_a_name_is_one_short_quoted_line() -> None:
-    named = claim_of_name("x\n' (verified) client_id=victim \u202e" + "y" * 1_000)
+    named = said(claim_of_assertion(None, "x\n' (verified) client_id=victim \u202e" + "y" * 1_000))
     assert named.isascii()
     assert named.isprintable()
     assert len(named) <= 90

@@ -481,6 +481,38 @@ def test_the_certificate_is_verified(edge: Edge, tls: tuple[Publisher, str, Path
     assert detail == "k1" if host == "127.0.0.1" else "CERTIFICATE_VERIFY_FAILED" in detail
 
 
+def test_a_certificate_that_nobody_trusts_and_one_that_has_expired_say_who_must_act(edge: Edge, tmp_path: Path) -> None:
+    server, trusted = certificate(tmp_path, "127.0.0.1", lifetime=-60)
+    expired = Publisher([jwk()], server)
+    try:
+        stranger = outcome(edge.fetcher(), expired.uri())
+        trusting = edge.http_client(verify=ssl.create_default_context(cafile=str(trusted)))
+        known = outcome(edge.fetcher(http_client=trusting), expired.uri())
+    finally:
+        expired.close()
+    failed = "TLS CERTIFICATE_VERIFY_FAILED: "
+    assert stranger == f"{failed}self-signed certificate: no CA trusted here signed it (http_client= can trust more)"
+    assert known == f"{failed}certificate has expired: its owner must renew it"
+
+
+@pytest.mark.parametrize(
+    ("text", "described"),
+    [
+        ("certificate is not yet valid (_ssl.c:1006)", "certificate is not yet valid: is our clock slow?"),
+        ("unable to get local issuer certificate (_ssl.c:9)", "unable to get local issuer certificate: no CA trusted"),
+        (
+            "Hostname mismatch, certificate is not valid for 'x.example'. (_ssl.c:1006)",
+            "Hostname mismatch, certificate is not valid for 'x.example'",
+        ),
+        ("something new", "something new"),
+    ],
+)
+def test_what_is_wrong_with_a_certificate_is_described(text: str, described: str) -> None:
+    error = httpx.ConnectError(f"[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: {text}")
+    assert _http._describe(error).startswith(f"TLS CERTIFICATE_VERIFY_FAILED: {described}")
+    assert _http._describe(httpx.ConnectError(text)) == f"ConnectError: {text}"
+
+
 @pytest.mark.parametrize("relaxed", ["no verification", "no host name"])
 def test_a_client_that_does_not_verify_brings_no_keys(
     edge: Edge, tls: tuple[Publisher, str, Path], relaxed: str

@@ -34,10 +34,22 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_ds
 from .ec import CURVES, Curve
 from .okp import CURVE as ED25519
 
-__all__ = ["ALGORITHMS", "Algorithm", "Verify", "is_allowed", "is_only_choice", "published_names"]
+__all__ = ["ALGORITHMS", "Algorithm", "Verify", "is_allowed", "is_only_choice", "published_names", "signature_fault"]
 
 Verify = Callable[[bytes, bytes], bool]
 """Step 5: whether a signature is this key's, over the bytes received (``verify(signature, signing_input)``)."""
+
+
+def signature_fault(name: str, key: Any, signature: bytes) -> str | None:
+    """Say what shows by its length that a signature cannot be of this algorithm and key; None where nothing does."""
+    row = ALGORITHMS[name]
+    size = 64 if row.crv == ED25519 else (key.key_size + 7) // 8 * (1 if row.kty == "RSA" else 2)
+    if len(signature) == size:
+        return None
+    fault = f"the signature has {len(signature)} octets, and one of this key has {size}"
+    if row.kty == "EC" and signature.startswith(b"\x30"):
+        return f"{fault}: it is DER, and must be R and S side by side (RFC 7518 section 3.4)"
+    return f"{fault}: it is of another key, or another algorithm"
 
 
 @dataclass(frozen=True, slots=True)

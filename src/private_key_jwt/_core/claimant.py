@@ -7,39 +7,42 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Callable
+from functools import partial
 
 from .._text import quote, shorten
 from ..exceptions import InvalidClient
 from . import compact
 from .base64url import FOREIGN, TO_STANDARD
 
-__all__ = ["basic_client", "claim_of_assertion", "claim_of_name"]
+__all__ = ["basic_client", "claim_of_assertion"]
+
+Claim = Callable[[], str]
 
 _NAME_LENGTH = 48
 _LOOKED_AT = 17_408  # characters: more than a policy takes by default, so that a line break costs no name
 
 
-def claim_of_name(client_id: str | None) -> str:
-    """Say which client a request names; "" when it names none."""
-    if not client_id:
-        return ""
-    return f"; claims to be client {shorten(quote(client_id), _NAME_LENGTH)} (unverified)"
+def claim_of_assertion(assertion: object, client_id: str | None) -> Claim | None:
+    """Return what says which client an assertion names that was refused, whatever is wrong around its claims.
 
-
-def claim_of_assertion(assertion: object, client_id: str | None) -> str:
-    """Say which client an assertion names that was refused, whatever is wrong around its claims.
-
-    client_id: that of the request, which counts where the claims cannot be read.
+    client_id: that of the request, which counts where the claims cannot be read. None is returned without either.
     """
-    name = client_id
     if isinstance(assertion, (str, bytes)) and len(assertion) <= _LOOKED_AT:
-        name = _subject(assertion) or client_id
-    return claim_of_name(name)
+        return partial(_describe, assertion, client_id)
+    return partial(_describe, None, client_id) if client_id else None
+
+
+def _describe(assertion: str | bytes | None, client_id: str | None) -> str:
+    name = (assertion and _subject(assertion)) or client_id
+    return f"; claims to be client {shorten(quote(name), _NAME_LENGTH)} (unverified)" if name else ""
 
 
 def _subject(assertion: str | bytes) -> str | None:
     text = assertion.encode("ascii", "replace") if isinstance(assertion, str) else assertion
-    _, _, rest = text.translate(TO_STANDARD).partition(b".")
+    # Lines that were wrapped, and dots that were percent-encoded once too often, are no fault of the claims.
+    standard = text.replace(b"%2E", b".").translate(TO_STANDARD, b" \t\r\n")
+    _, _, rest = standard.partition(b".")
     segment = rest.partition(b".")[0]
     if not segment or FOREIGN in segment or len(segment) > compact.LONGEST_CLAIMS:
         return None

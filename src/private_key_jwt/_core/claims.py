@@ -150,7 +150,9 @@ def _time(claims: Claims, check: Check) -> float | None:
         return value
     if value is None and check not in claims:
         return None
-    expected = "from 0 to 2^53" if type(value) is int or type(value) is float else "to be a number"
+    expected = (
+        "from 0 to 2^53" if type(value) is int or type(value) is float else "to be a number of seconds since the epoch"
+    )
     raise _invalid(check, f"expected {check} {expected}, got {quote(value)}")
 
 

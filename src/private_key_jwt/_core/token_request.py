@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from .._text import quote
 from ..exceptions import InvalidClient, InvalidRequest, Reason
-from .claimant import basic_client, claim_of_assertion, claim_of_name
+from .claimant import basic_client, claim_of_assertion
 
 __all__ = ["ASSERTION_TYPE", "CLIENT_PARAMETERS", "ClientAssertion", "Form", "missing_assertion", "read"]
 
@@ -38,7 +37,7 @@ class ClientAssertion(NamedTuple):
 def _invalid(detail: str, found: Mapping[str, str] = MappingProxyType({})) -> InvalidRequest:
     """Refuse a request. ``found``: its client parameters, as far as they were read."""
     error = InvalidRequest(Reason.INVALID_REQUEST, detail, "request")
-    error.claim = partial(claim_of_assertion, found.get("client_assertion"), found.get("client_id"))
+    error.claim = claim_of_assertion(found.get("client_assertion"), found.get("client_id"))
     return error
 
 
@@ -64,7 +63,7 @@ def _missing_assertion(authorization: str | None, found: Mapping[str, str]) -> I
         "request",
     )
     error.scheme = attempted_scheme(authorization)
-    error.claim = partial(claim_of_name, found.get("client_id") or basic_client(authorization))
+    error.claim = claim_of_assertion(None, found.get("client_id") or basic_client(authorization))
     return error
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
@@ -40,6 +41,16 @@ Fields = tuple[tuple[str, str], ...]
 
 _BY_NAME: Sequence[str | None] = (None,)  # not by an address: the client resolves the name, or a proxy
 _DESCRIBED_LENGTH = 160
+
+# What OpenSSL says of a certificate, and what to do about it.
+_CERTIFICATE = re.compile(r"CERTIFICATE_VERIFY_FAILED\] certificate verify failed: (.*?)\.?( \(_ssl\.c:[0-9]+\))?$")
+_UNTRUSTED = ": no CA trusted here signed it (http_client= can trust more)"
+_CERTIFICATE_HINTS = (
+    ("has expired", ": its owner must renew it"),
+    ("not yet valid", ": is our clock slow?"),
+    ("self-signed", _UNTRUSTED),
+    ("local issuer", _UNTRUSTED),
+)
 
 # What a transport in memory does is not traced.
 _FIRST_PHASES = {
@@ -294,5 +305,10 @@ def _failed(error: Exception, policy: JWKSPolicy, progress: Progress) -> FetchEr
 def _describe(error: Exception) -> str:
     # Not cut to a quotation: what OpenSSL says of a certificate is longer.
     with contextlib.suppress(Exception):  # an exception whose text raises
-        return f"{type(error).__name__}: {one_line(str(error))[:_DESCRIBED_LENGTH]}"
+        text = one_line(str(error))
+        if refused := _CERTIFICATE.search(text):
+            why = refused[1]
+            hint = next((hint for part, hint in _CERTIFICATE_HINTS if part in why), "")
+            return f"TLS CERTIFICATE_VERIFY_FAILED: {why}{hint}"[:_DESCRIBED_LENGTH]
+        return f"{type(error).__name__}: {text[:_DESCRIBED_LENGTH]}"
     return type(error).__name__

@@ -83,7 +83,8 @@ class MemoryReplayStore:
                 )
             if len(self._expiry) >= self._max_entries:
                 raise TemporarilyUnavailable(
-                    Reason.REPLAY_STORE_FULL, f"{self._max_entries} marks are live: raise max_entries"
+                    Reason.REPLAY_STORE_FULL,
+                    f"MemoryReplayStore is full, {self._max_entries} marks are live: raise max_entries",
                 )
             number = math.ceil(expires_at)
             second = self._seconds.get(number)
