@@ -156,7 +156,7 @@ def test_a_long_header_is_parsed_and_not_kept() -> None:
         assert header.parse(each).alg == "RS256"
         header.keep(each, header.parse(each))
         assert header._parse_cached.cache_info().currsize == kept
-        assert (each in header._verified) is (length == 512)
+        assert (each in header.verified) is (length == 512)
 
 
 def test_what_is_kept_is_bounded() -> None:
