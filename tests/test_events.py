@@ -385,7 +385,7 @@ def refuse(setup: Setup, verifier: Any, count: int = 1) -> None:
 
 def logging_verifier(setup: Setup) -> Any:
     return setup.edge.verifier(
-        policy=AssertionPolicy(audience=AUDIENCE),
+        policy=AssertionPolicy(audience=AUDIENCE, leeway=15),
         clients=[setup.tenant.client(setup.base_url)],
         replay_store=MemoryReplayStore(),
         fetcher=setup.edge.fetcher(),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from private_key_jwt import AssertionPolicy, RegisteredClient
+from private_key_jwt._core.checks import Check
 from private_key_jwt.cli import _facts as facts
 from private_key_jwt.testing._keys import compact, to_json
 
@@ -73,6 +74,11 @@ def test_unknown_claims_are_named_and_not_shown() -> None:
     assert "someone" not in shown
 
 
+def test_every_check_has_an_expectation() -> None:
+    expected = facts.expectations(AssertionPolicy(audience="a"), RegisteredClient("c", jwks_uri="https://c.example/"))
+    assert {"request", *expected} == set(get_args(Check))
+
+
 def test_expectations_follow_the_policy_and_the_client() -> None:
     policy = AssertionPolicy(audience=["b", "a"], audience_rule="member", require_iat=True, require_typ=True, leeway=3)
     client = RegisteredClient("c", jwks_uri="https://c.example/", require_kid=True)
@@ -91,7 +97,7 @@ def test_expectations_follow_the_policy_and_the_client() -> None:
         relaxed.items()
         >= {
             "aud": "only 'a'",
-            "iat": "at most 15 s ahead",
+            "iat": f"at most {AssertionPolicy(audience='a').leeway:g} s ahead",
             "require_typ": "not required",
             "require_kid": "not required",
         }.items()

@@ -12,6 +12,7 @@ import httpx
 import pytest
 import typer
 
+from private_key_jwt import JWKSPolicy
 from private_key_jwt.cli import _options
 from private_key_jwt.testing import DEFECTS, REMOVED
 
@@ -203,7 +204,7 @@ def test_a_wrong_use_is_named(arguments: tuple[str, ...], text: str) -> None:
         ('{"keys": [], "keys": []}', "a member stands twice"),
         ('{"keys": 1}', "not a JWK Set"),
         ('{"keys": [{"kty": "RSA", "d": "AQAB"}]}', "holds private members: d"),
-        (" " * 65_537, "holds more than 65536 bytes"),
+        (" " * (JWKSPolicy().max_bytes + 1), f"holds more than {JWKSPolicy().max_bytes} bytes"),
     ],
 )
 def test_a_file_is_read_strictly(tmp_path: Path, content: str, text: str) -> None:

@@ -13,7 +13,7 @@ from private_key_jwt._core.header import Header
 NOW = 1_700_000_000
 OP = "https://as.example"
 TOKEN_ENDPOINT = "https://as.example/token"
-POLICY = AssertionPolicy(audience=[OP, TOKEN_ENDPOINT])
+POLICY = AssertionPolicy(audience=[OP, TOKEN_ENDPOINT], leeway=15, max_lifetime=300)
 UNSET = object()
 
 

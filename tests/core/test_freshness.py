@@ -1,5 +1,6 @@
 """The rules of freshness, as data."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -152,7 +153,7 @@ def test_the_wall_clock_ends_a_set_and_prolongs_none(wall: float, action: Action
 
 
 def test_staleness_counts_ages_and_not_times() -> None:
-    tolerant = JWKSPolicy(stale_if_error=60)
+    tolerant = replace(POLICY, stale_if_error=60)
 
     def allowed(age: float, failed: float) -> bool:
         return freshness.stale_allowed(entry(FULL, EPOCH), EPOCH + failed, at(EPOCH + age), tolerant)
@@ -180,7 +181,7 @@ def test_a_spent_budget_is_reported_once_until_a_claim_is_granted() -> None:
 
 
 def test_refresh_ahead_can_be_turned_off() -> None:
-    known = entry(FULL, 0, JWKSPolicy(refresh_ahead=1))
+    known = entry(FULL, 0, replace(POLICY, refresh_ahead=1))
     assert freshness.decide(known, KeyQuery("RS256", "k1"), at(299.9)).action is Action.USE
 
 
@@ -195,7 +196,7 @@ def test_stale_keys_are_capped() -> None:
         return freshness.stale_allowed(entry(FULL, 0, policy), failed_at, at(now), policy)
 
     assert not allowed(300, POLICY, 300)
-    tolerant = JWKSPolicy(stale_if_error=60)
+    tolerant = replace(POLICY, stale_if_error=60)
     assert allowed(359.9, tolerant, 359.9)
     assert allowed(359.9, tolerant, 330)
     assert not allowed(359.9, tolerant, 329.9)

@@ -148,7 +148,7 @@ def test_the_port_must_be_one_of_the_policys(
 
 def test_a_refusal_counts_against_the_budget(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
     names = Names(monkeypatch, **{HOST: ["10.0.0.1"]})
-    fetcher = edge.fetcher(JWKSPolicy())
+    fetcher = edge.fetcher(JWKSPolicy(fetch_limit=2))
     detail = [outcome(fetcher, f"https://{HOST}/") for _ in range(3)]
     assert all("private" in each for each in detail)  # the last one says what the fetch before met
     assert names.asked == [HOST, HOST]

@@ -121,13 +121,15 @@ def test_a_set_is_described_for_a_signature_that_its_key_did_not_make() -> None:
 # Over real HTTP
 
 
+# What the seconds and counts below are about, whatever the defaults are.
+POLICY = JWKSPolicy(allow_http_loopback=True, ttl=300, refresh_ahead=0.8, fetch_limit=2, fetch_window=30)
+
+
 class Case:
     def __init__(self, edge: Edge, publisher: Publisher, clock: Clock) -> None:
         self.clock, self.publisher, self.edge = clock, publisher, edge
         self.events: list[Event] = []
-        self.fetcher = edge.fetcher(
-            JWKSPolicy(allow_http_loopback=True), clock=clock, wall_clock=clock, on_event=self.events.append
-        )
+        self.fetcher = edge.fetcher(POLICY, clock=clock, wall_clock=clock, on_event=self.events.append)
         self.client = registered(publisher.uri())
 
     def refused(self, kid: str | None) -> AuthenticationError:

@@ -248,7 +248,7 @@ class AnswersLate(HangsOnce):
 def test_a_fetch_that_hung_gives_back_no_claim_but_its_own(publisher: Publisher) -> None:
     """Law 2: of a hung fetch and three after it two may be sent within a window."""
     cache, now = AnswersLate(), 0.0
-    policy = JWKSPolicy(allow_http_loopback=True, timeout=0.2, fetch_window=1)
+    policy = JWKSPolicy(allow_http_loopback=True, timeout=0.2, fetch_limit=2, fetch_window=1)
     with JWKSFetcher(policy, cache=cache, clock=lambda: now) as fetcher, freeze_time() as frozen:
         assert reason(lambda: fetcher.get_key(registered(publisher.uri()), "RS256", "k1")) is Reason.JWKS_UNAVAILABLE
         (hung,) = (thread for thread in threading.enumerate() if thread.name == "jwks-fetch")

@@ -51,7 +51,7 @@ def test_law_4_holds_on_each_host_under_a_flood_over_sqlite(
     edge: Edge, publisher: Publisher, clock: Clock, tmp_path: Path, opened: ExitStack
 ) -> None:
     """A host that looks into the cache has as much budget as before, and knows a new key when any other does."""
-    policy = JWKSPolicy(allow_http_loopback=True, timeout=0.5)
+    policy = JWKSPolicy(allow_http_loopback=True, timeout=0.5, fetch_limit=2, fetch_window=30)
     publisher.keys = [OLD]
     hosts = []
     for _ in range(HOSTS):
@@ -89,7 +89,7 @@ def redis_cache(edge: Any, prefix: str) -> Any:
 
 def test_law_4_holds_on_each_host_under_a_flood_over_redis(edge: Edge, publisher: Publisher, prefix: str) -> None:
     """In real time, for Redis counts its own: with a window of 3 s."""
-    policy = JWKSPolicy(allow_http_loopback=True, fetch_window=3, timeout=1.5)
+    policy = JWKSPolicy(allow_http_loopback=True, fetch_limit=2, fetch_window=3, timeout=1.5)
     publisher.keys = [OLD]
     hosts = [Host(edge.fetcher(policy, cache=redis_cache(edge, f"{prefix}")), publisher.uri()) for _ in range(HOSTS)]
     assert [host.ask("old") for host in hosts] == ["old"] * HOSTS
@@ -130,7 +130,7 @@ class Counted:
 
 @pytest.fixture
 def policy() -> JWKSPolicy:
-    return JWKSPolicy(allow_http_loopback=True, timeout=1)
+    return JWKSPolicy(allow_http_loopback=True, timeout=1, fetch_limit=2, fetch_window=30)
 
 
 def test_a_flood_looks_and_claims_about_once_a_second(

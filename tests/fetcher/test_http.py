@@ -403,7 +403,7 @@ def test_a_timeout_of_httpx_is_described_as_one(edge: Edge) -> None:
     users = edge.http_client(transport=httpx.MockTransport(handle))
     assert (
         outcome(edge.fetcher(http_client=users), "https://op.example/jwks.json")
-        == "still waiting for the response at the end of 3 s (JWKSPolicy(timeout=...))"
+        == f"still waiting for the response at the end of {LOOPBACK.timeout:g} s (JWKSPolicy(timeout=...))"
     )
 
 

@@ -12,6 +12,9 @@ the HMAC family can never have a row: the first is no signature, and the second 
 | ES384               | EC, P-384    | the same, 48 octets each                                      |
 | ES512               | EC, P-521    | the same, 66 octets each                                      |
 | Ed25519, EdDSA      | OKP, Ed25519 | 64 octets; EdDSA is the old name, and may be used, too        |
+
+To add one: its row in ``ALGORITHMS`` here, with the function that verifies it; for a new type of key an importer in
+``jwk.py``; and in ``testing/_keys.py`` what signs. Tests that are parametrized by ``ALGORITHMS`` then run over it.
 """
 
 from __future__ import annotations

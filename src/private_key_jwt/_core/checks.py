@@ -1,4 +1,9 @@
-"""The checks of the recipe by name, in order: what an error's ``check`` names, and what ``explain`` shows."""
+"""The checks of the recipe by name, in order: what an error's ``check`` names, and what ``explain`` shows.
+
+To add one: its name here; its rule in ``header.py`` or ``claims.py``, called by ``recipe.py``; what configures it in
+``policy.py``; for ``explain`` its row in ``cli/_recipe.py`` and what is expected in ``cli/_facts.py``; and an assertion
+that it refuses in ``testing/_defects.py``.
+"""
 
 from __future__ import annotations
 

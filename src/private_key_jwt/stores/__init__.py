@@ -65,6 +65,12 @@ group replication decide at commit, on all nodes at once, and are sound.
 The tests ran on MySQL 9.7, MariaDB 10.11, PostgreSQL 15, SQLite 3.40, Redis 6.2, 7.0, Valkey 9.1 and Memcached 1.6.
 MySQL is run where `MYSQL_URL` names a server or `mysqld` is installed; no CI of this library has one.
 
+## A store of your own
+
+Any object with ``add`` (see ``ReplayStore``) is one; ``private_key_jwt.testing.ReplayStoreContract`` tests it. One that
+is to stand here, say for DynamoDB, is a module in ``_replay_stores``, and a line each in ``_LAZY``, ``__all__`` and the
+imports for type checkers here, an extra in ``pyproject.toml``, and a class in ``tests/stores/test_engines.py``.
+
 ## Caches of JWK Sets
 
 A fetcher without one is right. Hosts that share one fetch each set once for all, and have one budget: `RedisJWKSCache`
