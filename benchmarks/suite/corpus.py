@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -55,17 +54,15 @@ def unsigned(header: hostile.Object, claims: hostile.Object) -> str:
     return f"{hostile.encode(header)}.{hostile.encode(claims)}.{hostile.b64(bytes([1]) * 256)}"
 
 
-def unb64(segment: str) -> bytes:
-    return urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
-
-
 def floor(key: SigningKey, assertions: list[str]) -> CodePath:
     """The floor: the bare RSA operation of ``cryptography`` over the same tokens, its arguments made beforehand."""
     public_key = key.private_key.public_key()
     assert isinstance(public_key, RSAPublicKey)
     verify = public_key.verify
     padding, digest = PKCS1v15(), SHA256()
-    items = [(unb64(sig), head.encode("ascii")) for head, _, sig in (token.rpartition(".") for token in assertions)]
+    items = [
+        (hostile.unb64(sig), head.encode("ascii")) for head, _, sig in (token.rpartition(".") for token in assertions)
+    ]
 
     def run(block: Any) -> float:
         began = clock()

@@ -6,7 +6,7 @@ Nothing here knows the library: an older version of it is sent the same.
 from __future__ import annotations
 
 import json
-from base64 import urlsafe_b64encode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from random import Random
@@ -20,6 +20,10 @@ Object = Mapping[str, Any]
 
 def b64(raw: bytes) -> str:
     return urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
+
+
+def unb64(segment: str) -> bytes:
+    return urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
 
 
 def encode(value: Object) -> str:

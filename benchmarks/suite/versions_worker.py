@@ -13,7 +13,6 @@ import json
 import logging
 import os
 import sys
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -41,6 +40,7 @@ from private_key_jwt import (
 )
 from private_key_jwt.stores import JWKSDocument
 from suite import hostile
+from suite.measuring import awaited, calls, refusals, threads
 
 _AUDIENCE = "https://op.example.com"
 _TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -120,7 +120,7 @@ class Worker:
 
     def _take(self, number: int) -> list[str]:
         """Assertions out of the pool; they live for 300 s, and it is signed anew before they expire."""
-        if json.loads(_unb64(self._pool[-1].split(".")[1]))["exp"] - time.time() < 60:
+        if json.loads(hostile.unb64(self._pool[-1].split(".")[1]))["exp"] - time.time() < 60:
             self._pool = [self.assertion() for _ in range(_POOL)]
         self._at = 0 if self._at + number > len(self._pool) else self._at
         self._at += number
@@ -142,13 +142,13 @@ class Worker:
 
     def time_bare(self, number: int) -> float:
         parts = [each.rpartition(".") for each in self._take(number)]
-        items = [(_unb64(signature), head.encode("ascii")) for head, _, signature in parts]
-        return _time(lambda item: self._bare(item[0], item[1], self._padding, self._digest), items)
+        items = [(hostile.unb64(signature), head.encode("ascii")) for head, _, signature in parts]
+        return calls(lambda item: self._bare(item[0], item[1], self._padding, self._digest), items) / number
 
     def time_accept(self, number: int) -> float:
         verify = self.verifier().verify
         verify(self.assertion())
-        return _time(verify, self._take(number))
+        return calls(verify, self._take(number)) / number
 
     def time_form(self, number: int) -> float:
         authenticate = self.verifier().authenticate
@@ -157,17 +157,14 @@ class Worker:
             for each in self._take(number)
         ]
         authenticate({"client_assertion_type": _TYPE, "client_assertion": self.assertion()})
-        return _time(authenticate, forms)
+        return calls(authenticate, forms) / number
 
     def time_async(self, number: int) -> float:
         verifier, tokens = self._async_verifier(), self._take(number)
 
         async def run() -> float:
             await verifier.verify(self.assertion())
-            began = time.thread_time()
-            for token in tokens:
-                await verifier.verify(token)
-            return (time.thread_time() - began) / number
+            return await awaited(verifier.verify, tokens) / number
 
         return float(self._loop.run(run()))
 
@@ -176,21 +173,7 @@ class Worker:
         verify = self.verifier().verify
         verify(self.assertion())
         tokens = self._take(2 * number)
-        start = threading.Barrier(3)
-
-        def work(mine: list[str]) -> None:
-            start.wait()
-            for token in mine:
-                verify(token)
-
-        threads = [threading.Thread(target=work, args=(tokens[part::2],)) for part in range(2)]
-        for thread in threads:
-            thread.start()
-        start.wait()
-        began = time.perf_counter()
-        for thread in threads:
-            thread.join()
-        return (time.perf_counter() - began) / (2 * number)
+        return threads(verify, [tokens[::2], tokens[1::2]])[0] / (2 * number)
 
     def time_many_clients(self, number: int) -> float:
         """Assertions of clients drawn evenly out of many, whose keys are all loaded."""
@@ -199,7 +182,8 @@ class Worker:
         verify = self.verifier(self._many).verify
         self._drawn += number
         step = max(1, self._number // number)
-        return _time(verify, [self.assertion((self._drawn + place * step) % self._number) for place in range(number)])
+        tokens = [self.assertion((self._drawn + place * step) % self._number) for place in range(number)]
+        return calls(verify, tokens) / number
 
     def _register(self) -> None:
         cache, now = MemoryJWKSCache(self._number), time.monotonic()
@@ -227,31 +211,11 @@ class Worker:
         return [token for token, _ in zip(cycle(made), range(number), strict=False)]
 
 
-def _unb64(segment: str) -> bytes:
-    from base64 import urlsafe_b64decode
-
-    return urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
-
-
-def _time(call: Callable[[Any], object], items: list[Any]) -> float:
-    began = time.thread_time()
-    for item in items:
-        call(item)
-    return (time.thread_time() - began) / len(items)
-
-
 def _time_refusals(verify: Callable[[str], object], tokens: list[str]) -> float:
     for _ in range(150):  # a flood: the lines that the default handler writes in a second are used up
         with suppress(AuthenticationError):
             verify("a.b.c")
-    began = time.thread_time()
-    for token in tokens:
-        try:
-            verify(token)
-        except AuthenticationError:
-            continue
-        raise AssertionError("accepted, and was to be refused")
-    return (time.thread_time() - began) / len(tokens)
+    return refusals(verify, tokens, AuthenticationError) / len(tokens)
 
 
 def main() -> None:
