@@ -11,7 +11,7 @@ import ast
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -92,24 +92,31 @@ def _modules(place: str) -> list[Path]:
     return [module for module in found if module.exists()]
 
 
+@cache
+def _heads(path: Path) -> tuple[str, ...]:
+    """The first line of each of a module's statements, in their order: found once for all breaches."""
+    return tuple(_head(node) for node in _statements(ast.parse(path.read_text())))
+
+
 def break_law(breach: Breach) -> Broken:
     """Return the module with its statements changed. Raise LookupError unless there are as many as there should."""
-    parsed = [(path, ast.parse(path.read_text())) for path in _modules(breach.place)]
     found = [
-        (path, tree, node)
-        for path, tree in parsed
-        for node in _statements(tree)
-        if re.search(breach.statement, _head(node))
+        (path, number, head)
+        for path in _modules(breach.place)
+        for number, head in enumerate(_heads(path))
+        if re.search(breach.statement, head)
     ]
     if len(found) != breach.number or len({path for path, _, _ in found}) != 1:
-        at = ", ".join(f"{path.name}:{node.lineno} {_head(node)}" for path, _, node in found)
+        at = ", ".join(f"{path.name}: {head}" for path, _, head in found)
         raise LookupError(f"{breach.what}: {len(found)} statements match {breach.statement!r}: {at}")
-    path, tree, _ = found[0]
-    for _, _, node in found:
-        after = breach.change(_head(node))
-        if after == _head(node):
+    path = found[0][0]
+    tree = ast.parse(path.read_text())
+    statements = list(_statements(tree))
+    for _, number, head in found:
+        after = breach.change(head)
+        if after == head:
             raise LookupError(f"{breach.what}: nothing changes in {after!r}")
-        _Replaced(node, after).visit(tree)
+        _Replaced(statements[number], after).visit(tree)
     return Broken(path, ast.unparse(tree))
 
 
