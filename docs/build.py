@@ -7,10 +7,13 @@ Each warning is an error.
 
 from __future__ import annotations
 
+import ast
 import pkgutil
 import re
+import shutil
 import sys
 import tempfile
+import textwrap
 import warnings
 from importlib import import_module
 from pathlib import Path
@@ -28,8 +31,9 @@ from pygments.formatters import HtmlFormatter
 import private_key_jwt
 
 _HERE = Path(__file__).parent
-# The command line documents itself: `private-key-jwt --help`.
-_LEFT_OUT = re.compile(r"private_key_jwt\.(cli|__main__)\b|.*\._")
+# The command line documents itself: `private-key-jwt --help`. What Django finds by its name is nobody's to call.
+_LEFT_OUT = re.compile(r"private_key_jwt\.(cli|__main__)\b|.*\._|.*\.(management|migrations|models)\b")
+_FOUND_BY_DJANGO = r"!.*\.(management|migrations|models)(\.|$)"
 
 
 def _specifications() -> list[str]:
@@ -39,7 +43,7 @@ def _specifications() -> list[str]:
     for name in found:
         if not _LEFT_OUT.match(name) and name not in pdoc.extract.walk_specs(needed):
             needed.append(name)
-    return needed
+    return [*needed, _FOUND_BY_DJANGO]
 
 
 @pass_context
@@ -47,8 +51,28 @@ def _to_markdown(context: Context, docstring: str) -> str:
     """Make a list of the lines that describe one argument each (``name: text``), and leave the rest to pdoc."""
     plain = re.sub(r"(?m)::$", ":", docstring)  # before an example; Markdown knows it by its indentation
     listed = re.sub(r"(?m)^([a-z_][a-z_0-9]*(?:, [a-z_0-9]+)*): (?=\S)", r"- `\1`: ", plain)
-    listed = re.sub(r"(?m)^(?!- `)(.+\n)(?=- `)", r"\1\n", listed)
-    return to_markdown_with_context(context, listed)
+    defined = re.sub(r"(?m)^(``.+``)\n((?: {4}.+\n?)+)", _list_definition, listed)
+    apart = re.sub(r"(?m)^(?!- `)(\S.*\n)(?=- `)", r"\1\n", defined)
+    return to_markdown_with_context(context, re.sub(_CODE, _fence_python, apart))
+
+
+def _list_definition(match: re.Match[str]) -> str:
+    """Write a term, and what is indented below it, as an item of a list: Markdown would join all of them."""
+    return f"- {match[1]}: {match[2].lstrip()}"
+
+
+# Lines that are indented behind an empty one.
+_CODE = re.compile(r"(?:(?<=\n\n)|\A)((?: {4}.*(?:\n|\Z)|\n(?= {4}))+)")
+
+
+def _fence_python(match: re.Match[str]) -> str:
+    """Name the language of an example, for its colours; and pdoc makes no links out of what it looks like."""
+    code = textwrap.dedent(match[1]).rstrip()
+    try:
+        ast.parse(code)
+    except SyntaxError:
+        return match[0]
+    return f"```python\n{code}\n```\n"
 
 
 def _import_lazy_names() -> None:
@@ -78,6 +102,7 @@ def build(output: Path) -> None:
         dark = HtmlFormatter(style="github-dark").get_style_defs(".pdoc-code")
         custom = (_HERE / "custom.css").read_text()
         templates = Path(directory)
+        shutil.copy(_HERE / "index.html.jinja2", templates)
         (templates / "custom.css").write_text(f"{custom}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}\n")
         pdoc.render.configure(docformat="google", show_source=False, template_directory=templates)
         pdoc.render.env.filters["to_markdown"] = _to_markdown

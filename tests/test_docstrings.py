@@ -17,7 +17,7 @@ LONGEST = 3
 CLASSES = [each for each in members() if isinstance(each.node, ast.ClassDef)]
 
 # What is set as code and is no Python, by its beginning.
-NOT_PYTHON = ("PrivateKeyJWTError\n├", "metric  ", "private-key-jwt ", "curl -s ")
+NOT_PYTHON = ("PrivateKeyJWTError\n├", "private-key-jwt ", "curl -s ")
 # What another test runs: ledgerbee/test_profile.py.
 RUN_ELSEWHERE = "from private_key_jwt.ledgerbee import"
 

@@ -13,8 +13,7 @@ The ``jti_hash`` that it prints is the one in the log. With the client at hand, 
 
     private-key-jwt jwks --jwks-uri URL --alg ALG
 
-The client must act (401 ``invalid_client``)
-============================================
+## The client must act (401 ``invalid_client``)
 
 ``malformed``
     The assertion is no compact JWS in its one spelling, or its JSON is not strict. Mostly a program that sends more
@@ -74,15 +73,13 @@ The client must act (401 ``invalid_client``)
     The request has no client assertion: another method of authentication, an empty parameter, or a body that was read
     or rewritten before.
 
-The client must act (400 ``invalid_request``)
-=============================================
+## The client must act (400 ``invalid_request``)
 
 ``invalid_request``
     The request around the assertion: a repeated parameter, one of the two without the other, a secret beside it,
     credentials in the URL, no form, too large. The detail names it.
 
-You must act (503 ``temporarily_unavailable``, logged as ERROR)
-===============================================================
+## You must act (503 ``temporarily_unavailable``, logged as ERROR)
 
 ``jwks_unavailable``
     The client's keys cannot be fetched, and none are fresh. The detail says what the last fetch met, when, and when the

@@ -3,21 +3,23 @@
     telemetry = OpenTelemetryEvents()
     verifier = ClientAssertionVerifier(..., fetcher=JWKSFetcher(on_event=telemetry), on_event=telemetry)
 
-Names and units are after the semantic conventions; what is ours begins with ``private_key_jwt.``:
+Names and units are after the semantic conventions. In front of each name here, but for ``error.type``, stands
+``private_key_jwt.``:
 
-    metric                                   unit            attributes
-    private_key_jwt.verification.duration    s               private_key_jwt.outcome (accepted, refused, unavailable),
-                                                             private_key_jwt.reason, private_key_jwt.alg (accepted),
-                                                             error.type
-    private_key_jwt.jwks.fetch.duration      s               error.type
-    private_key_jwt.jwks.key.changes         {change}        private_key_jwt.key.change (added, removed)
-    private_key_jwt.jwks.skipped_keys        {key}
-    private_key_jwt.jwks.evictions           {eviction}
-    private_key_jwt.jwks.spent_budgets       {budget}
-    private_key_jwt.jwks.stale_uses          {use}
-    private_key_jwt.registration.refusals    {registration}
-    private_key_jwt.store.failures           {failure}       private_key_jwt.store.name (replay_store, jwks_cache)
-    private_key_jwt.store.unfit              {store}
+| metric                    | unit               | attributes                                             |
+|---------------------------|--------------------|--------------------------------------------------------|
+| ``verification.duration`` | s                  | ``outcome``, ``reason``, ``alg``, ``error.type``       |
+| ``jwks.fetch.duration``   | s                  | ``error.type``                                         |
+| ``jwks.key.changes``      | ``{change}``       | ``key.change``: ``added`` or ``removed``               |
+| ``jwks.skipped_keys``     | ``{key}``          |                                                        |
+| ``jwks.evictions``        | ``{eviction}``     |                                                        |
+| ``jwks.spent_budgets``    | ``{budget}``       |                                                        |
+| ``jwks.stale_uses``       | ``{use}``          |                                                        |
+| ``registration.refusals`` | ``{registration}`` |                                                        |
+| ``store.failures``        | ``{failure}``      | ``store.name``: ``replay_store`` or ``jwks_cache``     |
+| ``store.unfit``           | ``{store}``        |                                                        |
+
+``private_key_jwt.outcome`` is ``accepted``, ``refused`` or ``unavailable``; an accepted assertion has its ``alg``.
 
 A histogram counts, too: there is no other count of assertions or fetches. ``private_key_jwt.reason`` is the Reason of
 every refusal. ``error.type`` is there, and the status of a span is ERROR, for what is the server's fault only: to
