@@ -41,7 +41,7 @@ Keys are digests, so that a cluster spreads them evenly, and no add needs a seco
 benchmarks/replay_stores.py` measures adds on your machine, beside the engine's bare operation; with `--against SRC`,
 beside another version's source. Over a network each add waits for a round trip (SQL: two) whatever the engine does, and
 those who wait share it. Beside version 0.1.0 (`--short --against`; two cores that had other work: processor time
-says more than the clock there; medians of 5 rounds of 800):
+says more than the clock there; medians of 5 rounds of 800, for SQLite's lone callers of 80 rounds of 50):
 
 | store | callers | adds a second, times 0.1.0's | processor time of an add, here and there |
 |---|---|---|---|
@@ -50,10 +50,10 @@ says more than the clock there; medians of 5 rounds of 800):
 | AsyncSQLAlchemy, PostgreSQL | 1 task | 1.1 | 393 µs, 527 µs |
 | | 16 tasks | 5.8 | 56 µs, 568 µs |
 | | 64 tasks | 21 | 37 µs, 827 µs |
-| SQLite, `NORMAL` | 1 thread | 1.1 | 35 µs, 33 µs |
-| SQLite, `FULL` | 16 threads | 3.2 | 59 µs, 166 µs |
-| SQLite in an event loop | 1 task | 0.9 | 113 µs, 109 µs |
-| | 32 tasks | 1.5 | 31 µs, 64 µs |
+| SQLite, `NORMAL` | 1 thread | 1.0 | 39 µs, 39 µs |
+| SQLite, `FULL` | 16 threads | 3.3 | 59 µs, 164 µs |
+| SQLite in an event loop | 1 task | 1.0 | 115 µs, 114 µs |
+| | 32 tasks | 2.9 | 30 µs, 71 µs |
 
 ## What cannot keep the promise
 
