@@ -185,7 +185,13 @@ def test_an_answer_brings_its_age_and_its_media_type(publisher: Publisher) -> No
 
 
 @pytest.mark.parametrize("coding", ["", "identity", "gzip", "x-gzip"])
-@pytest.mark.parametrize("content_type", ["application/json", "text/plain", "application/json; charset=ISO-8859-1"])
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        *("application/json", "application/jwk-set+json", "application/jwk+json", "application/octet-stream"),
+        *("text/plain", "application/json; charset=ISO-8859-1", ""),
+    ],
+)
 def test_a_plain_and_a_packed_body_are_read(edge: Edge, publisher: Publisher, coding: str, content_type: str) -> None:
     body = gzip.compress(KEYS) if "gzip" in coding else KEYS
     publisher.answer = http(body, content_type=content_type, headers=f"Content-Encoding: {coding}\r\n")

@@ -112,6 +112,10 @@ def _multipart(endpoint: Endpoint, tenant: Tenant) -> Wire:
     return endpoint.post(data=token_request(tenant.assertion()), files={"file": b"x"})
 
 
+def _nothing(endpoint: Endpoint, tenant: Tenant) -> Wire:
+    return endpoint.post(data={"grant_type": "client_credentials", "client_id": tenant.client_id})
+
+
 def _in_utf_16(endpoint: Endpoint, tenant: Tenant) -> Wire:
     body = httpx.Request("POST", "http://x", data=token_request(tenant.assertion())).content
     return endpoint.post(content=body, headers={"Content-Type": f"{FORM}; charset=utf-16"})
@@ -143,6 +147,7 @@ TABLE: dict[str, tuple[Send, Wire, Reason]] = {
     "Authorization beside it": (_beside(auth=("a", "b")), INVALID_REQUEST, Reason.INVALID_REQUEST),
     "credentials in the URL": (_beside(params={"client_secret": "s"}), INVALID_REQUEST, Reason.INVALID_REQUEST),
     "a query of 10,000 parameters": (_beside(params=b"a=&" * 10_000), INVALID_REQUEST, Reason.INVALID_REQUEST),
+    "nothing": (_nothing, INVALID_CLIENT, Reason.MISSING_ASSERTION),
     "multipart": (_multipart, INVALID_REQUEST, Reason.INVALID_REQUEST),
     "another charset": (_in_utf_16, INVALID_REQUEST, Reason.INVALID_REQUEST),
     "a large body": (_sent(state="x" * 70_000), INVALID_REQUEST, Reason.INVALID_REQUEST),

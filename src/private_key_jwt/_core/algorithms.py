@@ -52,7 +52,7 @@ def signature_fault(name: str, key: Any, signature: bytes) -> str | None:
     fault = f"the signature has {len(signature)} octets, and one of this key has {size}"
     if row.kty == "EC" and signature.startswith(b"\x30"):
         return f"{fault}: it is DER, and must be R and S side by side (RFC 7518 section 3.4)"
-    return f"{fault}: it is of another key, or another algorithm"
+    return f"{fault}: was it cut, or is it of another key or algorithm?"
 
 
 @dataclass(frozen=True, slots=True)
