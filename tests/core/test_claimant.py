@@ -93,6 +93,9 @@ def basic(text: str | bytes) -> str:
     [
         (basic("acme:s3cret"), "acme"),
         (basic("acme:s3:cret").replace("Basic", "bASIC"), "acme"),
+        (basic("acme:s3cret").replace("Y", " Y"), "acme"),
+        (basic("acme:" + "x" * (13_056 - 5)), "acme"),
+        (basic("acme:" + "x" * (13_057 - 5)), None),
         (basic(b"\xff:x"), "\ufffd"),
         (basic("s3cret"), None),
         ("Basic !", None),
@@ -105,6 +108,7 @@ def basic(text: str | bytes) -> str:
 )
 def test_basic_names_a_client_and_never_its_secret(authorization: str | None, client: str | None) -> None:
     assert basic_client(authorization) == client
+    assert missing_assertion(authorization).detail.endswith(" (unverified)") is (client is not None)
     assert "s3cret" not in missing_assertion(authorization).detail
 
 

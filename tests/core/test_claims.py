@@ -83,6 +83,11 @@ def test_only_a_registered_alg_is_taken(alg: str) -> None:
     assert refusal(check_rules, Header(alg, "k", None)) == (Reason.UNSUPPORTED_ALG, "signing_algs")
 
 
+def test_either_name_of_ed25519_is_taken_for_the_other() -> None:
+    for alg, other in (("EdDSA", "Ed25519"), ("Ed25519", "EdDSA")):
+        step.check_client_rules(Header(alg, None, None), POLICY, (other,), require_kid=False)
+
+
 def test_a_kid_can_be_required_by_client_and_by_policy() -> None:
     header = Header("RS256", None, None)
     strict = AssertionPolicy(audience=OP, require_kid=True)
@@ -335,6 +340,15 @@ def test_a_time_that_is_present_is_a_number_in_range(name: str, value: Any) -> N
 
 def test_a_clock_that_gives_no_number_lets_nobody_in() -> None:
     assert refusal(step.check_times, claims(), POLICY, float("nan")) == (Reason.EXPIRED, "exp")
+    assert refusal(step.check_not_expired, NOW, 15, float("nan")) == (Reason.EXPIRED, "exp")
+
+
+def test_an_assertion_expires_when_the_leeway_after_exp_is_over() -> None:
+    step.check_not_expired(NOW - 14.999, 15, NOW)
+    for exp in (NOW - 15, NOW - 16):
+        assert refusal(step.check_not_expired, exp, 15, NOW) == (Reason.EXPIRED, "exp")
+    with pytest.raises(InvalidClient, match="expired 42 s ago, leeway 15 s: exp is 2023-11-14T22:12:38Z, and"):
+        step.check_not_expired(NOW - 42, 15, NOW)
 
 
 def test_iat_can_be_required() -> None:

@@ -47,7 +47,14 @@ EXPLAINED = (
         ("False", "a2b_base64(segment + _PADDING[len(segment) % 4])"),
         "What is canonical holds nothing that the strict mode refuses.",
     ),
+    Explained(
+        "claimant.py",
+        r"^scheme, _, credentials = ",
+        ("'XXXX'",),
+        "Any text that is no field of Basic will do.",
+    ),
     Explained("claims.py", r"^if len\(jti\) > ", ("len(jti) >= MAX_JTI_BYTES // 4", "MAX_JTI_BYTES / 4", "5"), _SPEED),
+    Explained("claims.py", r"^if header\.alg not in signing_algs and", ("None",), _SPEED),
     Explained(
         "compact.py",
         r"^lengths = zip\(",

@@ -45,7 +45,7 @@ class Survivor:
         """Whether only the case of a codec's name changed, or a text of several words: neither is a rule."""
         try:
             before, after = ast.literal_eval(self.before), ast.literal_eval(self.after)
-        except ValueError:
+        except (ValueError, SyntaxError):  # no literal, or a statement
             return False
         if not (isinstance(before, str) and isinstance(after, str)):
             return False

@@ -58,6 +58,7 @@ def test_a_change_is_made_to_the_first_line_of_a_statement(head: str, change: ob
         ("y = f'got {g(x)}'", "y = f'got {g(None)}'", ("y = f'got {g(x)}'", "x", "None")),
         ("def f(x=1): pass", "def f(x=2): pass", ("def f(x=1):", "1", "2")),
         ("y = not x", "y = x", ("y = not x", "not x", "x")),
+        ("while x:\n    continue", "while x:\n    break", ("continue", "continue", "break")),
     ],
 )
 def test_a_change_is_the_smallest_expression_that_differs(before: str, after: str, change: tuple[str, ...]) -> None:
@@ -81,6 +82,7 @@ def test_two_spellings_of_one_meaning_are_no_change() -> None:
         ('"not a number"', "None", False),
         ("quote(x)", "quote(None)", False),
         ("1", "2", False),
+        ("f(1)", "f(2)", False),
     ],
 )
 def test_a_survivor_that_changes_a_text_only_differs_from_one_that_changes_a_rule(
