@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import get_args
 
 from ._core.checks import Check
-from ._core.claimant import claim_of_assertion
+from ._core.claimant import claim_of_assertion, claim_of_claims
 from ._text import describe_error, escape_name, one_line
 from .events import (
     AssertionAccepted,
@@ -34,6 +34,7 @@ __all__ = ["Reporter"]
 
 _REFUSED = AssertionRefused.__name__
 _CHECKS = get_args(Check)
+_CLAIMS_ARE_READ = frozenset(_CHECKS[_CHECKS.index("claims") + 1 : _CHECKS.index("client")])
 _BEFORE_CLIENT = frozenset(_CHECKS[: _CHECKS.index("client")])  # nobody knows yet who sent it
 
 
@@ -78,7 +79,10 @@ class Reporter:
         error.is_reported = True
         # The detail of a mismatch names them already.
         if assertion is not None and error.check in _BEFORE_CLIENT and error.reason is not Reason.CLIENT_MISMATCH:
-            error.claim = claim_of_assertion(assertion, client_id)
+            if work is not None and error.check in _CLAIMS_ARE_READ:
+                error.claim = claim_of_claims(work.claims, client_id)
+            else:
+                error.claim = claim_of_assertion(assertion, client_id)
         # Asked before the event is made: under a flood a refusal that is not logged costs next to nothing.
         if not self.reports_accepted:
             is_ours = isinstance(error, TemporarilyUnavailable)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from .._text import quote, shorten
@@ -15,7 +15,7 @@ from ..exceptions import InvalidClient
 from . import compact
 from .base64url import FOREIGN, TO_STANDARD
 
-__all__ = ["basic_client", "claim_of_assertion"]
+__all__ = ["basic_client", "claim_of_assertion", "claim_of_claims"]
 
 Claim = Callable[[], str]
 
@@ -33,8 +33,19 @@ def claim_of_assertion(assertion: object, client_id: str | None) -> Claim | None
     return partial(_describe, None, client_id) if client_id else None
 
 
+def claim_of_claims(claims: Mapping[str, object], client_id: str | None) -> Claim:
+    """Return what says the same of claims that were read: to parse them again would double what a refusal costs.
+
+    It is no partial: what an error holds shows no claims.
+    """
+    return lambda: _say(_name(claims) or client_id)
+
+
 def _describe(assertion: str | bytes | None, client_id: str | None) -> str:
-    name = (assertion and _subject(assertion)) or client_id
+    return _say((assertion and _subject(assertion)) or client_id)
+
+
+def _say(name: str | None) -> str:
     return f"; claims to be client {shorten(quote(name), _NAME_LENGTH)} (unverified)" if name else ""
 
 
@@ -50,6 +61,10 @@ def _subject(assertion: str | bytes) -> str | None:
         claims = compact.loads(segment, "claims")
     except InvalidClient:
         return None
+    return _name(claims)
+
+
+def _name(claims: Mapping[str, object]) -> str | None:
     names = (claims.get("sub"), claims.get("iss"))
     return next((name for name in names if isinstance(name, str) and name), None)
 
