@@ -9,9 +9,12 @@ that is the cause. With the assertion at hand (from the client: no log has it), 
 ALG is what the client is registered for, and ``alg`` in the log line; other options say the rest of your policy. What
 comes on standard input loses one line break at its end: to look for that fault, give the assertion as an argument.
 It does not stop at an expired assertion; it shows the later checks, too. ``--now`` takes the instant of the log line.
-The ``jti_hash`` that it prints is the one in the log. With the client at hand, ask for its keys::
+A time that passed only as of another instant is marked. The ``jti_hash`` that it prints is the one in the log. With the
+client at hand, ask for its keys::
 
     private-key-jwt jwks --jwks-uri URL --alg ALG
+
+Where a detail ends with ``claims to be client 'x' (unverified)`` that is what the sender says, and nobody checked it.
 
 ## The client must act (401 ``invalid_client``)
 
@@ -47,11 +50,11 @@ The ``jti_hash`` that it prints is the one in the log. With the client at hand, 
     duration or a time zone. Compare the clocks (NTP) of both sides; a queue or a retry may have sent it late.
 ``lifetime_too_long``
     ``exp`` is further ahead than ``max_lifetime``. Libraries that default to an hour must be set, or ``max_lifetime``
-    raised.
+    raised. With an ``iat`` that is as far ahead the detail says so: then it is the sender's clock.
 ``unknown_kid``
-    The key is not in the client's key set. The detail has the age of the set, when it is asked for again, and the kids
-    that are there. Run ``jwks``: is the key published, at the URL that is registered? "Nobody may ask before" means
-    that the fetch budget is spent, mostly by a flood of made-up kids: a new key then works within 30 s.
+    The key is not in the client's key set. The detail has the age of the set and its URL, when it is asked for again,
+    and the kids that are there. Run ``jwks``: is the key published, at the URL that is registered? "The fetch budget is
+    spent" comes mostly of a flood of made-up kids: a new key then works within 30 s.
     A ``KeyRemoved`` line (INFO) with this ``kid`` before it: the key was rotated out, and the client must sign with the
     new one. None: the key was never published here, or the client is of another environment.
 ``no_keys``
@@ -63,15 +66,16 @@ The ``jti_hash`` that it prints is the one in the log. With the client at hand, 
     Several keys fit. The publisher must give each its own ``kid``, and the client must send it.
 ``bad_signature``
     Not signed by the named key: the assertion was changed on its way, or the client signs with a new key under an old
-    ``kid``, which is seen only when the set is fetched again. A new key wants a new ``kid``. Many of these from one
-    place are an attack.
+    ``kid``, which is seen only when the set is fetched again. A new key wants a new ``kid``. A signature of the wrong
+    length is of another key, or DER where R and S are wanted: the detail says so. Many of these from one place are an
+    attack.
 ``replayed``
     This ``jti`` was used before. A client or a proxy that repeats a request must make a new assertion; if none did, the
     assertion was captured. Search the log for the ``jti_hash``: its first use is there where
     ``on_event=log_events`` logs accepted ones (DEBUG).
 ``missing_assertion``
-    The request has no client assertion: another method of authentication, an empty parameter, or a body that was read
-    or rewritten before.
+    The request has no client assertion: another method of authentication (the detail says which), an empty parameter,
+    or a body that was read or rewritten before.
 
 ## The client must act (400 ``invalid_request``)
 
@@ -84,7 +88,8 @@ The ``jti_hash`` that it prints is the one in the log. With the client at hand, 
 ``jwks_unavailable``
     The client's keys cannot be fetched, and none are fresh. The detail says what the last fetch met, when, and when the
     next may be. Run ``jwks`` from this host. DNS, a firewall (``allow_private_hosts``, ``allow_ports``), an expired
-    certificate, a redirect (register its target), or the publisher is down: tell its operator.
+    certificate, a redirect (register its target), or the publisher is down: tell its operator. One that took too long
+    says in which phase it was: resolving and connecting are the network's, the others the publisher's.
 ``client_lookup_failed``
     Your ``clients`` function raised, or returned something else: mostly the database. The detail has what it
     raised.
