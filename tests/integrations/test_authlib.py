@@ -353,6 +353,15 @@ def test_a_multipart_body_in_chunks_has_a_bound_too() -> None:
         _ = request.form
 
 
+@pytest.mark.parametrize("content_type", [FORM, "multipart/form-data; boundary=x"])
+def test_a_lower_limit_of_the_framework_stays(content_type: str) -> None:
+    environ = EnvironBuilder(method="POST", data=b"a=" + b"x" * 2_000, content_type=content_type).get_environ()
+    request = Request(environ)
+    request.max_content_length = 1_000
+    with pytest.raises(InvalidRequest, match="at most 1000 bytes"):
+        bound(request)
+
+
 def test_what_is_no_request_of_a_client_is_left_alone() -> None:
     long = "a=b&" * 2_000
     get = Request(EnvironBuilder(query_string=long).get_environ())

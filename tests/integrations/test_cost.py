@@ -1,8 +1,10 @@
 """What one request costs is bounded by its bytes, also where a framework parses it before the library does."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 import pytest
 from fastapi import Depends, FastAPI, Form
@@ -80,16 +82,32 @@ def test_a_bounded_route_hands_on_the_form_that_is_authenticated(provider: Provi
     assert post(params={"a": "b"}, data=token_request(tenant.assertion())).status_code == 200
 
 
-def test_other_requests_of_a_bounded_router_are_left_alone(provider: Provider) -> None:
+def test_a_dependency_with_a_lower_limit_of_its_own_keeps_it(provider: Provider, tenant: Tenant) -> None:
+    """Also for a body in chunks, which another has read."""
+    verifier, other = provider.async_verifier(), provider.async_verifier()
+    wide, narrow = ClientAuthentication(verifier), ClientAuthentication(other, max_body=1_024)
+    app = FastAPI()
+    app.router.route_class = wide.route_class
+
+    @app.post("/token", dependencies=[Depends(wide), Depends(narrow)])
+    async def token() -> None: ...
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield urlencode(token_request(tenant.assertion(), scope="x" * 1_024)).encode()
+
+    assert wire(asgi_post(app)(content=chunks(), headers={"Content-Type": FORM})) == INVALID_REQUEST
+
+
+def test_other_routes_of_a_bounded_router_are_left_alone(provider: Provider) -> None:
     app = with_a_declared_form(provider.async_verifier())
 
     @app.post("/authorize")
     async def authorize(request: FastAPIRequest) -> str:
-        # Credentials may stand in the URL, and a body may be something else.
-        return f"{request.query_params['client_id']} {(await request.body()).decode()}"
+        # Credentials may stand in the URL, and a body may be large, and something else than a form.
+        return f"{request.query_params['client_id']} {len(request.query_params)} {len(await request.body())}"
 
     post = asgi_post(app)
-    query = {"client_id": "a"}
-    assert post("/authorize", params=query, json={"b": "c"}).json() == 'a {"b":"c"}'
-    assert post("/authorize", params=query, data={"b": "c"}).json() == "a b=c"
+    query = {"client_id": "a", **{str(number): "x" for number in range(300)}}
+    assert post("/authorize", params=query, json="b" * 70_000).json() == "a 301 70002"
+    assert post("/authorize", params=query, data={"b": "c" * 70_000}).json() == "a 301 70002"
     assert provider.refusals() == []

@@ -45,9 +45,11 @@ def _bound(request: Any, environ: Mapping[str, Any], read_form: Callable[[Any, T
     except Exception as error:  # a framework's own limit, or text that it cannot decode
         raise unreadable(error) from error
     # Whether credentials may stand in the URL is for the endpoint to say: at the authorization endpoint some must.
-    token_request = TokenRequest.from_wsgi({**environ, "QUERY_STRING": ""}, MAX_BODY)
+    own = getattr(request, "max_content_length", None) or MAX_BODY  # Flask's
+    token_request = TokenRequest.from_wsgi({**environ, "QUERY_STRING": ""}, min(own, MAX_BODY))
     if token_request.is_form:
         read_form(request, token_request)
     else:
-        replace(token_request, max_body=MAX_OTHER_BODY)  # which checks what the body says of its size
-        request.max_content_length = MAX_OTHER_BODY  # Werkzeug's, for a body in chunks
+        limit = min(own, MAX_OTHER_BODY)
+        replace(token_request, max_body=limit)  # which checks what the body says of its size
+        request.max_content_length = limit  # for a body in chunks

@@ -48,13 +48,13 @@ class _Outcome:
 
 
 class Outcomes:
-    """What is known of one request: its form, an outcome for each verifier that was asked, and the last refusal."""
+    """What is known of one request: its form for each limit, an outcome for each verifier, and the last refusal."""
 
-    __slots__ = ("__weakref__", "_by_verifier", "form", "refusal")
+    __slots__ = ("__weakref__", "_by_verifier", "forms", "refusal")
 
     def __init__(self) -> None:
         self._by_verifier: dict[object, _Outcome] = {}
-        self.form: Form | None = None
+        self.forms: dict[int, Form] = {}
         self.refusal: AuthenticationError | None = None
 
     def of(self, verifier: object) -> _Outcome:

@@ -12,8 +12,9 @@ A client is authenticated once for each request, whoever asks: ``Security(authen
 ``Depends(authenticate)``, or a router's dependency beside an endpoint's.
 
 FastAPI parses the query of every request, and the body for ``Form()`` parameters, before any dependency runs: 60 kB of
-``a=&`` hold the event loop up for 15 ms. ``route_class``, of the application's router or of an
-``APIRouter(route_class=...)`` of its own, bounds both before.
+``a=&`` hold the event loop up for 15 ms. With ``route_class``, for the application's router or an
+``APIRouter(route_class=...)``, the routes that depend on this read both with limits before. It does not see the
+dependencies that ``include_router`` adds.
 
 ``refusal(request)`` gives the reason for a refusal, and ``ClientAuthentication(verifier, consume=False)`` a pending
 assertion: see ``.starlette``.
@@ -83,11 +84,11 @@ def _route_class(authentication: starlette.ClientAuthentication[Any]) -> type[AP
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
             """See APIRoute."""
             handle = super().get_route_handler()
-            # It would be refused later, after FastAPI has parsed it.
-            expects_form = any(call is authentication for call in _calls(self.dependant))
+            if all(call is not authentication for call in _calls(self.dependant)):
+                return handle
 
             async def bounded(request: Request) -> Response:
-                await authentication.bound(request, expects_form=expects_form)
+                await authentication.read(request)
                 return await handle(request)
 
             return bounded
@@ -107,8 +108,8 @@ class ClientAuthentication(starlette.ClientAuthentication[Client], SecurityBase)
     OpenAPI has no scheme for assertions in a body. It is named here as an HTTP scheme of our own, the one that the
     challenge beside a 401 names, so that no tool asks for a secret or sends an ``Authorization`` header.
     ``openapi_extra`` is for the path operation: the parameters of the body, and the errors. ``route_class`` is for the
-    router: queries of more than 8,192 bytes or 256 parameters are refused, and forms are read with the limits of this
-    dependency, before FastAPI parses either. Raises ConfigurationError.
+    router: the query and the form of its routes that depend on this are read with limits before FastAPI parses them.
+    Raises ConfigurationError.
     """
 
     @overload

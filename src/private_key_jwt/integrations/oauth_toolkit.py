@@ -292,7 +292,7 @@ class ClientAssertionMiddleware(MiddlewareMixin):
 
         MIDDLEWARE += ["private_key_jwt.integrations.oauth_toolkit.ClientAssertionMiddleware"]
 
-    max_body: bytes over which a body is refused: override it in a subclass.
+    max_body: bytes over which a body is refused, 32,768: override it in a subclass.
 
     Bodies and queries that would take milliseconds to parse are refused before Django or oauthlib does.
     Of a repeated parameter the toolkit hands on the last value, so that nothing behind it could refuse an assertion
@@ -300,7 +300,7 @@ class ClientAssertionMiddleware(MiddlewareMixin):
     403. What it publishes as metadata is completed by the algorithms of the method (RFC 8414 §2).
     """
 
-    max_body = MAX_BODY
+    max_body = MAX_BODY // 2  # the toolkit and oauthlib parse it up to four times
 
     def process_request(self, request: Any) -> None:
         """Take forms in any charset that holds ASCII, where Django takes UTF-8 only."""

@@ -40,7 +40,7 @@ from ..exceptions import AuthenticationError
 from ..verifier import AsyncClientAssertionVerifier, AsyncPendingAssertion, VerifiedAssertion
 from . import _outcome
 from ._outcome import Outcomes, Parts
-from ._request import MAX_BODY, TokenRequest, bound_query, check_settings, encode_error, unreadable
+from ._request import MAX_BODY, TokenRequest, check_settings, encode_error, unreadable
 
 with needs(__name__, "starlette"):
     from starlette.datastructures import FormData
@@ -125,10 +125,10 @@ async def _read(request: Request, max_body: int) -> Parts:
 
 
 async def _form(request: Request, token_request: TokenRequest) -> Form:
-    outcomes = _outcomes(request)
-    if outcomes.form is None:
-        outcomes.form = await _read_form(request, token_request)
-    return outcomes.form
+    forms, limit = _outcomes(request).forms, token_request.max_body
+    if limit not in forms:
+        forms[limit] = await _read_form(request, token_request)
+    return forms[limit]
 
 
 async def _read_form(request: Request, token_request: TokenRequest) -> Form:
@@ -240,20 +240,14 @@ class ClientAuthentication(Generic[Client]):
         self._optional = optional
         self._max_body = max_body
 
-    async def bound(self, request: Request, *, expects_form: bool) -> None:
-        """Read a form with limits, and leave it for whoever reads next: for what comes before a framework's parsers.
+    async def read(self, request: Request) -> None:
+        """Read a request with limits, and leave its form for whoever reads next, before a framework parses it.
 
-        expects_form: refuse a body of another kind, too, in place of leaving it alone.
-
-        Raises InvalidRequest, also for a query beyond its limits.
+        Raises InvalidRequest.
         """
         _register_handler(self._verifier, request)
         try:
-            bound_query(request.scope.get("query_string", b""))
-            # Whether credentials may stand in the URL is for the endpoint to say.
-            token_request = TokenRequest.from_asgi({**request.scope, "query_string": b""}, self._max_body)
-            if expects_form or token_request.is_form:
-                await _form(request, token_request)
+            await _read(request, self._max_body)
         except AuthenticationError as error:
             raise _outcomes(request).refuse(self._verifier, error) from None
 
