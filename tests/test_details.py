@@ -197,7 +197,7 @@ def full(provider: Provider) -> None:
     verifier.verify(provider.tenant.assertion())
 
 
-def look_up(provider: Provider) -> None:
+def clients_that_raise(provider: Provider) -> None:
     def find(_client_id: str) -> RegisteredClient:
         raise ConnectionError("the database is away")
 
@@ -284,7 +284,11 @@ FACTS: list[tuple[Reason, Callable[[Provider], None], list[str]]] = [
     (Reason.REPLAY_STORE_UNAVAILABLE, store(OSError("no route")), ["the store raised OSError: 'no route'"]),
     (Reason.REPLAY_STORE_UNAVAILABLE, store("yes"), ["expected True or False of the store, got str"]),
     (Reason.REPLAY_STORE_FULL, full, ["MemoryReplayStore is full, 1 marks are live", "raise max_entries"]),
-    (Reason.CLIENT_LOOKUP_FAILED, look_up, ["'portal-acme'", "raised ConnectionError: 'the database is away'"]),
+    (
+        Reason.CLIENT_LOOKUP_FAILED,
+        clients_that_raise,
+        ["'portal-acme'", "raised ConnectionError: 'the database is away'"],
+    ),
     (Reason.INVALID_REQUEST, request({"client_assertion": "a.b.c"}), ["client_assertion_type", "got none"]),
     (Reason.INVALID_REQUEST, mistyped, ["client_assertion_type", "got 'jwt-bearer'", CLAIM]),
 ]

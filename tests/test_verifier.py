@@ -362,12 +362,12 @@ def test_a_function_that_answers_with_another_client_is_not_believed(op: OpenIDP
 
 @pytest.mark.parametrize("answer", [StopIteration(), "portal-acme", 0, {}, KeyError("portal-acme"), OSError("down")])
 def test_a_look_up_that_fails_is_ours(op: OpenIDProvider, answer: Any) -> None:
-    def look_up(_client_id: str) -> Any:
+    def find(_client_id: str) -> Any:
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    verifier = op.make(clients=look_up)
+    verifier = op.make(clients=find)
     unavailable = reason(lambda: verifier.verify(op.tenant.assertion()), TemporarilyUnavailable)
     assert unavailable is Reason.CLIENT_LOOKUP_FAILED
 

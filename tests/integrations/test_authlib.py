@@ -263,11 +263,11 @@ def test_what_the_verifier_knows_is_registered_whatever_the_model_says(op: OpenI
         assert wire(refused) == INVALID_CLIENT_TRIED_BASIC
     assert op.refusals() == [Reason.MISSING_ASSERTION] * 2
     # What cannot be asked lets nobody in.
-    op.register(failing_look_up)
+    op.register(clients_that_raise)
     assert wire(op.post(form, Authorization=basic(tenant.client_id))) == TEMPORARILY_UNAVAILABLE
 
 
-def failing_look_up(client_id: str) -> RegisteredClient:
+def clients_that_raise(client_id: str) -> RegisteredClient:
     raise OSError("no route")
 
 

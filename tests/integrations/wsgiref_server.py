@@ -36,7 +36,7 @@ class _WSGIServer(ThreadingMixIn, wsgiref.simple_server.WSGIServer):
     request_queue_size = 128
 
     def server_bind(self) -> None:
-        """Bind, without the look-up of the host's full name that http.server does."""
+        """Bind, without resolving the host's full name, which http.server does."""
         TCPServer.server_bind(self)
         self.server_name, self.server_port = HOST, self.socket.getsockname()[1]
         self.setup_environ()
