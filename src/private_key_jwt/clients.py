@@ -20,9 +20,9 @@ ES512 only to clients that must have them.
   client's ``signing_algs`` that it fits: an RSA key without ``alg`` is refused (``unusable_key``) for a client that may
   use RS256 and PS256.
 - One key that is listed twice, once with ``alg`` RS256 and once with PS256, counts as two: each serves the algorithm
-  that its publisher names. RFC 8725 §3.1 wants one algorithm for each key, and the other may be meant for another
-  server: register one (``signing_algs=["PS256"]``), and the other finds no key here. ``private-key-jwt jwks`` warns of
-  such keys.
+  that its publisher names. RFC 8725 §3.1 wants one algorithm for each key. Register only one of the two
+  (``signing_algs=["PS256"]``): assertions by the other, which may be meant for another server, then find no key here.
+  ``private-key-jwt jwks`` warns of such keys.
 - EdDSA and Ed25519 name one algorithm (RFC 9864): register either, both are accepted, and
   ``client_authentication_metadata`` publishes ``Ed25519``.
 - Members of a JWK that are null, or empty as texts and lists, count as absent: some libraries write them for what was

@@ -6,14 +6,14 @@
 
     verifier = ClientAssertionVerifier(..., on_event=on_event)
 
-An event never holds an assertion, a key, or a claim but what a ``detail`` quotes. ``client_id`` is one that is
-registered, ``kid`` is escaped and at most 64 characters, ``jti_hash`` is the key of the replay mark in hexadecimal.
-Durations are in seconds. The function is called where things happen, in a request, a fetching thread or an event loop:
-it should be quick. Whatever it raises is logged and harms nothing.
+No event holds an assertion or a key, and of the claims none but what a ``detail`` quotes. ``client_id`` is that of a
+registered client, ``kid`` is escaped and has at most 64 characters, ``jti_hash`` is the key of the replay mark in
+hexadecimal. Durations are in seconds. The function is called where things happen, in a request, a fetching thread or an
+event loop: it should be quick. Whatever it raises is logged and harms nothing.
 
-Without ``on_event`` what went wrong is logged, as ``log_events`` would: refusals as WARNING, what is ours as ERROR. At
-most 100 lines a second are written for each kind of event (of refusals that are ours, for each reason), and then one
-that counts the rest. An accepted assertion is not reported then, and costs nothing.
+Without ``on_event`` what went wrong is logged as by ``log_events``: a refusal as WARNING, and as ERROR what is this
+server's to mend. In one second at most 100 lines are written of each kind of event, and of each reason for which
+nothing could be decided; one more line counts the rest. Accepted assertions are not reported then, and cost nothing.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Client authentication in web frameworks: one small module for each, behind its extra.
 
 ``starlette``, ``fastapi``, ``flask``, ``django``, ``authlib``, ``oauth_toolkit`` and ``otel`` are imported by name.
-What is here needs no framework, and is what any other needs, such as a plain WSGI application::
+What stands here needs no framework. It is what any other server needs, such as a plain WSGI application::
 
     def token(environ, start_response):
         try:

@@ -15,11 +15,12 @@
     def token(request, client):  # a VerifiedAssertion; other requests are answered already
         return issue_tokens(client.client_id)
 
-The keys are the arguments of ClientAssertionVerifier and of AssertionPolicy in capitals, and ``FETCHER`` may be a
-dictionary of those of JWKSPolicy, with a ``JWKS_CACHE`` beside it. ``CLIENTS``, ``REPLAY_STORE``, ``FETCHER``,
-``JWKS_CACHE`` and ``CLOCK`` may be dotted paths; a class or function named for a store, a cache or a fetcher is called,
-once, and sync and async views share what it makes. Or there is a whole ``VERIFIER``, and for async views an
-``ASYNC_VERIFIER``: a dotted path to one, or to a function that makes it.
+Its keys are the arguments of ClientAssertionVerifier and AssertionPolicy, in capitals. ``FETCHER`` may be a dictionary
+of the arguments of JWKSPolicy, in capitals; a ``JWKS_CACHE`` then stands beside it. ``CLIENTS``, ``REPLAY_STORE``,
+``FETCHER``, ``JWKS_CACHE`` and ``CLOCK`` may be dotted paths. A class or a function that is named for a store, a cache
+or a fetcher is called once, and sync and async views share what it makes. In place of all these there may be whole
+verifiers: ``VERIFIER``, and ``ASYNC_VERIFIER`` for async views, each a verifier, or a dotted path to one or to a
+function that makes it.
 
 A view without the decorator calls ``authenticate(get_verifier(), request)``, an async one
 ``await aauthenticate(get_async_verifier(), request)``, with the verifiers of the settings or its own.

@@ -1,4 +1,4 @@
-"""Client authentication in FastAPI: the dependency of ``.starlette``, with what the docs page shows.
+"""Client authentication in FastAPI: the dependency of ``.starlette``, described in the OpenAPI document, too.
 
     authenticate = ClientAuthentication(verifier)
     app = FastAPI(lifespan=authenticate.lifespan)

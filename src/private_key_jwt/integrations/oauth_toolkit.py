@@ -1,4 +1,4 @@
-"""``private_key_jwt`` for django-oauth-toolkit: one class and two settings.
+"""``private_key_jwt`` for django-oauth-toolkit: one class and three settings.
 
     class Validator(ClientAssertionMixin, OAuth2Validator):
         client_assertion_verifier = ClientAssertionVerifier(..., clients=registered_applications())
@@ -10,7 +10,8 @@
     MIDDLEWARE += ["private_key_jwt.integrations.oauth_toolkit.ClientAssertionMiddleware"]
 
 ``clients`` may as well be a list, a mapping or a function of your own, with the toolkit's default Application model:
-what the verifier knows is registered for the method, and needs an application of the same ``client_id`` only.
+what the verifier knows is registered for the method. The toolkit then needs no more than an application with the same
+``client_id``.
 
 The issuer that the toolkit publishes and the policy's audience must agree, or clients that send what is published are
 refused with ``audience_mismatch``. With ``"private_key_jwt.integrations"`` in INSTALLED_APPS ``manage.py check``

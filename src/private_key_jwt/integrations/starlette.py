@@ -8,7 +8,7 @@
 
     app = Starlette(routes=[Route("/token", token, methods=["POST"])], lifespan=authenticate.lifespan)
 
-For FastAPI take ``private_key_jwt.integrations.fastapi``: it adds what the docs page shows.
+For FastAPI take ``private_key_jwt.integrations.fastapi``: it also describes the method in the OpenAPI document.
 
 The reason for a refusal goes to the verifier's ``on_event``, one event for each request, and can be had until the end
 of the request: ``refusal(request)`` in a middleware gives the error, with ``reason`` and ``detail``.

@@ -4,7 +4,8 @@ As a registered client of your OpenID Provider:
 
     client = ledgerbee.client("portal-acme", slug="acme")
 
-From your backend, over the back channel (``AsyncPortalSSO`` is the same, awaited):
+From your backend, over the back channel, for a customer whose id ``provision`` gave (``AsyncPortalSSO`` is the same,
+awaited):
 
     with PortalSSO(api_key=os.environ["LEDGERBEE_API_KEY"]) as portal:
         jane = Membership(customer_id, Role.USER)

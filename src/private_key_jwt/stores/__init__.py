@@ -10,7 +10,7 @@ Take the first line that is true of you.
 |---|---|---|
 | one process | `MemoryReplayStore` | all marks, with the process |
 | one host, several workers | `SQLiteReplayStore` | the last moments before a power failure (`FULL`: nothing) |
-| Django | `DjangoReplayStore` | what its database loses: the next line |
+| Django | `DjangoReplayStore` | what its database can lose: see the next line |
 | PostgreSQL, MariaDB, MySQL | `SQLAlchemyReplayStore` | crash: nothing; failover: what the replica had not received |
 | Redis, Valkey | `RedisReplayStore` | crash: by `appendfsync`; failover: what the replica had not received |
 | Memcached, by Django's cache | `DjangoCacheReplayStore` | all marks, with the server |
@@ -26,9 +26,10 @@ any of the others: SQLite and Django serve all tasks that wait in one thread, an
 ## What a mark costs
 
 A mark is a key of 32 bytes and its time. Measured with 50,000 of them, index included: 127 bytes in MemoryReplayStore,
-106 in SQLite, 141 in Redis, 186 in PostgreSQL, 210 in MariaDB. It is kept until ``exp`` + 316 s (the longest leeway
-that a policy can have, and the leeway): with the defaults at most 631 s after its use, say 630 s, and about six minutes
-for assertions that live for one. So the marks that live are the rate times 630 s at most.
+106 in SQLite, 141 in Redis, 186 in PostgreSQL, 210 in MariaDB. It is kept until ``exp`` + 316 s: the longest leeway
+that any policy can have (300 s), the leeway of this one (15 s), and a second. With the defaults that is at most 631 s
+after its use, and about six minutes for assertions that live for one. So the marks that live are at most the rate times
+630 s.
 
 | verifications/s | live marks | memory of the store | a store that holds that |
 |---|---|---|---|
@@ -40,10 +41,11 @@ for assertions that live for one. So the marks that live are the rate times 630 
 Keys are digests, so that a cluster spreads them evenly, and no add needs a second node. `python
 benchmarks/replay_stores.py` measures adds on your machine, beside the engine's bare operation; with `--against SRC`,
 beside another version's source. Over a network each add waits for a round trip (SQL: two) whatever the engine does, and
-those who wait share it. Beside version 0.1.0 (`--short --against`; two cores that had other work: processor time
-says more than the clock there; medians of 5 rounds of 800, for SQLite's lone callers of 80 rounds of 50):
+callers that wait together share one. Compared with version 0.1.0 (`--short --against`: medians of 5 rounds of 800
+adds, for SQLite's lone callers of 80 rounds of 50, on two cores that had other work, so that processor time says more
+than the clock):
 
-| store | callers | adds a second, times 0.1.0's | processor time of an add, here and there |
+| store | callers | adds per second, as a multiple of 0.1.0's | processor time of an add, now and in 0.1.0 |
 |---|---|---|---|
 | SQLAlchemy, PostgreSQL | 1 thread | 2.0 | 224 µs, 449 µs |
 | | 16 threads | 6.4 | 68 µs, 554 µs |

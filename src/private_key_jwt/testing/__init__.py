@@ -10,7 +10,8 @@
 ``RelyingParty(alg="ES256")`` signs with another algorithm than LedgerBee's RS256, ``defects_of("ES256")`` lists what an
 assertion of it can have wrong, and ``tenant.break_key("key_above_p")`` publishes a key that must not be used.
 
-It also answers LedgerBee's back channel, and redeems. ``serve`` puts all of it behind a real socket:
+It also answers the calls of LedgerBee's back channel, and redeems what they mint. ``serve`` puts all of it behind a
+real socket:
 
     with relying_party.serve() as server, PortalSSO(api_key=tenant.api_key(), base_url=server.base_url) as portal:
         done = portal.provision(email="jane@example.com", customer=customer, mint_handoff=True, sub="u-1")
@@ -33,12 +34,12 @@ In any other language, start ``private-key-jwt simulate --port 8085``, and call 
 What LedgerBee's page leaves open (the codes of errors, among others) is marked *assumed* in
 ``private_key_jwt.testing._back_channel``, ``_portal``, ``_browser`` and ``_credentials``.
 
-To pytest all of it is at hand in fixtures: ``private_key_jwt_relying_party``, ``private_key_jwt_server``,
-``private_key_jwt_clock`` and ``private_key_jwt_audience``.
+pytest finds fixtures of it: ``private_key_jwt_relying_party``, ``private_key_jwt_server``, ``private_key_jwt_clock``
+and ``private_key_jwt_audience``.
 
 ``ReplayStoreContract`` and ``JWKSCacheContract`` are what stores and caches of your own must pass.
 
-It holds private keys and signs whatever it is asked to: nothing here belongs into a server.
+It holds private keys and signs whatever it is asked to: nothing here belongs in production.
 """
 
 from ._assertions import REMOVED
