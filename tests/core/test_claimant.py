@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from private_key_jwt import InvalidClient, Reason
+from private_key_jwt import InvalidClient, InvalidRequest, Reason
 from private_key_jwt._core.claimant import basic_client, claim_of_assertion
-from private_key_jwt._core.token_request import missing_assertion, read
+from private_key_jwt._core.token_request import ASSERTION_TYPE, missing_assertion, read
 
 
 def encode(value: object) -> str:
@@ -120,6 +120,29 @@ def test_a_request_without_an_assertion_says_what_it_has_in_its_place() -> None:
     assert caught.value.detail == missing_assertion(basic("other:s3cret"), form).detail
     assert caught.value.detail.endswith(f"; it has a client_secret and an Authorization header in its place{ACME}")
     assert "in its place" not in missing_assertion(None, {"client_id": b"\xff"}).detail
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"client_assertion": assertion(sub="acme"), "client_id": "other"},
+        {"client_assertion": assertion(sub="acme"), "client_assertion_type": "urn:x"},
+        {"client_assertion_type": ASSERTION_TYPE, "client_id": "acme"},
+        {"client_assertion": assertion(sub="acme"), "client_id": ["acme", "other"]},
+        {"client_assertion": assertion(sub="acme"), "client_assertion_type": ASSERTION_TYPE, "client_secret": "s"},
+    ],
+)
+def test_a_malformed_request_says_whom_it_claims_to_be_from(form: Any) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        read(form, None)
+    assert caught.value.detail.endswith(ACME)
+
+
+def test_a_second_way_of_authentication_says_whom_it_claims_to_be_from() -> None:
+    form = {"client_assertion": assertion(sub="acme"), "client_assertion_type": ASSERTION_TYPE}
+    with pytest.raises(InvalidRequest) as caught:
+        read(form, "Bearer x")
+    assert caught.value.detail.endswith(ACME)
 
 
 def test_a_claim_is_never_cut_off() -> None:

@@ -338,6 +338,25 @@ def test_a_time_that_is_present_is_a_number_in_range(name: str, value: Any) -> N
     assert refusal(times, **{name: value}) == (Reason.INVALID_CLAIM, name)
 
 
+@pytest.mark.parametrize("name", ["exp", "iat", "nbf"])
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("x", "to be a number"), (True, "to be a number"), (-1, "from 0 to 2^53"), (-0.5, "from 0 to 2^53")],
+)
+def test_a_time_that_is_none_is_quoted_beside_what_is_taken(name: str, value: Any, expected: str) -> None:
+    with pytest.raises(InvalidClient) as caught:
+        times(**{name: value})
+    assert caught.value.detail.startswith(f"expected {name} {expected}")
+    assert caught.value.detail.endswith(f", got {value!r}")
+
+
+@pytest.mark.parametrize("last", [2**53, 2.0**53])
+def test_the_last_time_is_one(last: float) -> None:
+    assert refusal(times, nbf=last) == (Reason.NOT_YET_VALID, "nbf")
+    assert refusal(times, iat=last) == (Reason.NOT_YET_VALID, "iat")
+    assert refusal(times, exp=last) == (Reason.LIFETIME_TOO_LONG, "exp")
+
+
 def test_a_clock_that_gives_no_number_lets_nobody_in() -> None:
     assert refusal(step.check_times, claims(), POLICY, float("nan")) == (Reason.EXPIRED, "exp")
     assert refusal(step.check_not_expired, NOW, 15, float("nan")) == (Reason.EXPIRED, "exp")

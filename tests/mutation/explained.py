@@ -74,6 +74,7 @@ EXPLAINED = (
         ("2",),
         "A search by halves ends at the same place, whichever way it rounds up.",
     ),
+    Explained("describe.py", r"^name = unicodedata\.name\(", ("None",), _TRUTH),
     Explained("freshness.py", r"^self\._reported = False", ("None",), _TRUTH),
     Explained(
         "header.py",
