@@ -380,6 +380,14 @@ def test_iat_can_be_required() -> None:
     ("changes", "words"),
     [
         ({"exp": NOW - 42, "iat": UNSET}, ["expired 42 s ago, leeway 15 s", "clock slow?", "2023-11-14T22:12:38Z"]),
+        (
+            {"exp": NOW - 70, "iat": NOW - 130},
+            ["now; made 130 s ago for 60 s, sent late, sent again, or is the sender's clock slow?"],
+        ),
+        ({"exp": NOW - 70, "iat": NOW}, ["now; sent late"]),
+        ({"exp": NOW - 70, "iat": "x"}, ["now; sent late"]),
+        ({"exp": NOW - 70, "iat": True}, ["now; sent late"]),
+        ({"exp": NOW - 70, "iat": -1}, ["now; sent late"]),
         ({"exp": NOW - 2 * 3_600 + 60, "iat": UNSET}, ["off by 2 h: is a time zone the cause, or was it sent again?"]),
         (
             {"exp": NOW - 3_600 * 5.5 + 60, "iat": UNSET},

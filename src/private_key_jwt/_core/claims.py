@@ -171,7 +171,7 @@ def check_times(claims: Claims, policy: AssertionPolicy, now: float) -> tuple[fl
         if exp is None:
             raise _missing("exp")
     if not exp > now - leeway:
-        raise _expired(exp, leeway, now)
+        raise _expired(exp, leeway, now, iat)
     if exp > now + longest:
         raise _too_far(exp, iat, now, policy)
     if type(iat) is not int or not 0 <= iat <= now + leeway or iat > exp:
@@ -204,8 +204,8 @@ def check_not_expired(exp: float, leeway: float, now: float) -> None:
         raise _expired(exp, leeway, now)
 
 
-def _expired(exp: float, leeway: float, now: float) -> InvalidClient:
-    return InvalidClient(Reason.EXPIRED, partial(describe.expired, exp, leeway, now), "exp")
+def _expired(exp: float, leeway: float, now: float, iat: object = None) -> InvalidClient:
+    return InvalidClient(Reason.EXPIRED, partial(describe.expired, exp, leeway, now, iat), "exp")
 
 
 def _too_far(exp: float, iat: object, now: float, policy: AssertionPolicy) -> InvalidClient:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Collection, Sequence
 from math import isfinite
+from typing import TypeGuard
 
 from .._text import format_time, quote
 
@@ -84,6 +85,10 @@ def _character_hint(character: str) -> str:
     return "only A-Z a-z 0-9 - _ . may stand there"
 
 
+def _is_time(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MILLISECONDS_FROM
+
+
 def time_hint(value: float, now: float, longest: float) -> str:
     """Say what a time claim that is far off looks like; "" when it may be what it says.
 
@@ -103,9 +108,10 @@ def time_hint(value: float, now: float, longest: float) -> str:
     return ""
 
 
-def expired(exp: float, leeway: float, now: float) -> str:
-    """Describe an assertion that has expired."""
-    hint = time_hint(exp, now, _LATE) or "sent late, sent again, or is the sender's clock slow?"
+def expired(exp: float, leeway: float, now: float, iat: object = None) -> str:
+    """Describe an assertion that has expired. ``iat``: the claim, whatever it is."""
+    made = f"made {now - iat:.0f} s ago for {exp - iat:.0f} s, " if _is_time(iat) and iat <= exp else ""
+    hint = time_hint(exp, now, _LATE) or f"{made}sent late, sent again, or is the sender's clock slow?"
     return f"expired {now - exp:.0f} s ago, leeway {leeway:g} s: {_times('exp', exp, now)}; {hint}"
 
 
@@ -113,7 +119,7 @@ def too_far(exp: float, iat: object, max_lifetime: float, leeway: float, now: fl
     """Describe an ``exp`` that is further ahead than an assertion may live. ``iat``: the claim, whatever it is."""
     hint = time_hint(exp, now, max_lifetime)
     # An hour is a lifetime that libraries default to, and a zone, too: `iat` tells them apart, and from a clock.
-    issued_at = iat if isinstance(iat, int | float) else None
+    issued_at = iat if _is_time(iat) else None
     if not hint and issued_at is not None and issued_at > now + leeway and exp - issued_at <= max_lifetime + leeway:
         hint = f"it lives {exp - issued_at:.0f} s from iat, which is {issued_at - now:.0f} s ahead: {_FAST}"
     elif not hint or ("time zone" in hint and issued_at is not None and abs(issued_at - now) <= _LATE):
