@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from functools import partial
 from time import perf_counter
 from typing import get_args
 
@@ -77,12 +79,8 @@ class Reporter:
         if error.is_reported:
             return
         error.is_reported = True
-        # The detail of a mismatch names them already.
-        if assertion is not None and error.check in _BEFORE_CLIENT and error.reason is not Reason.CLIENT_MISMATCH:
-            if work is not None and error.check in _CLAIMS_ARE_READ:
-                error.claim = claim_of_claims(work.claims, client_id)
-            else:
-                error.claim = claim_of_assertion(assertion, client_id)
+        if error.check in _BEFORE_CLIENT and assertion is not None:
+            error.claim = partial(_claim, error.reason, error.check, work, assertion, client_id)
         # Asked before the event is made: under a flood a refusal that is not logged costs next to nothing.
         if not self.reports_accepted:
             is_ours = isinstance(error, TemporarilyUnavailable)
@@ -107,6 +105,19 @@ class Reporter:
             duration=duration,
         )
         emit(self._report_refusal, event)
+
+
+def _claim(
+    reason: Reason, check: str | None, work: Verification | None, assertion: str | bytes, client_id: str | None
+) -> str:
+    """Say who an assertion says it is from. Called when a detail is read: a flood of refusals must not pay for it."""
+    if reason is Reason.CLIENT_MISMATCH:
+        return ""  # its detail names them already
+    if work is not None and check in _CLAIMS_ARE_READ:
+        claim: Callable[[], str] | None = claim_of_claims(work.claims, client_id)
+    else:
+        claim = claim_of_assertion(assertion, client_id)
+    return "" if claim is None else claim()
 
 
 def _cause(error: AuthenticationError) -> str:
