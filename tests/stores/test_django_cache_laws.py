@@ -95,6 +95,7 @@ class _OverCache(ReplayStoreContract):
     many = 300
     rounds = int(os.environ.get("ROUNDS", "3"))
     backend: str
+    margin = 0
 
     @pytest.fixture(autouse=True)
     def place(self, redis_server: RedisServer, memcached: Memcached) -> Iterator[None]:
@@ -104,7 +105,12 @@ class _OverCache(ReplayStoreContract):
         self.proxy.close()
 
     def open_store(self) -> Any:
-        return DjangoCacheReplayStore("replay", margin=0)
+        return DjangoCacheReplayStore("replay", margin=self.margin)
+
+    def test_a_clock_that_runs_ahead_revives_nothing_for_the_others(self) -> None:
+        """With a margin: a busy machine takes longer than the 5 s for which the mark would be kept."""
+        self.margin = 60
+        super().test_a_clock_that_runs_ahead_revives_nothing_for_the_others()
 
     def break_store(self, store: Any) -> None:
         self.proxy.close()

@@ -659,6 +659,24 @@ def test_tasks_that_wait_share_one_transaction(path: Path, synchronous: Any) -> 
     store.close()
 
 
+def test_a_batch_of_new_assertions_is_written_at_once_and_one_with_a_replay_anew(path: Path) -> None:
+    store = SQLiteReplayStore(path)
+    transactions: list[str] = []
+    assert store._file._connection is not None
+    store._file._connection.set_trace_callback(transactions.append)
+
+    async def run(keys: list[bytes]) -> list[bool]:
+        return await asyncio.gather(*(store.add_async(key, NOW + 60, NOW) for key in keys))
+
+    new, more = [new_key() for _ in range(21)], [new_key() for _ in range(20)]
+    assert asyncio.run(run(new)) == [True] * 21
+    assert transactions.count("ROLLBACK") == 0
+    assert asyncio.run(run([new[0], *more[:10], new[1], *more[10:]])) == [False, *[True] * 10, False, *[True] * 10]
+    assert (transactions.count("ROLLBACK"), transactions.count("COMMIT")) == (1, 2)
+    assert asyncio.run(run(new + more)) == [False] * 41
+    store.close()
+
+
 def test_a_batch_that_meets_a_full_disk_refuses_all_of_it(path: Path) -> None:
     store = SQLiteReplayStore(path)
     assert store._file._connection is not None

@@ -78,6 +78,15 @@ imports for type checkers here, an extra in ``pyproject.toml``, and a class in `
 A fetcher without one is right. Hosts that share one fetch each set once for all, and have one budget: `RedisJWKSCache`
 (any number of hosts; ages by the server's clock), `SQLiteJWKSCache` (one host), `DjangoJWKSCache` (what the project
 has). A loss, or an eviction, costs a fetch. Whoever can write to a shared cache can add keys to a client.
+
+With 100,000 clients and sets of 447 bytes (`python benchmarks/replay_stores.py --key-sets 100000`: medians by the clock
+of two cores that had other work):
+
+| cache | memory, or file | a put | a get | a claim | a refused claim |
+|---|---|---|---|---|---|
+| `SQLiteJWKSCache` | 66 MB | 45 µs | 13 µs | 39 µs | 23 µs |
+| `RedisJWKSCache` | 69 MB | 158 µs | 78 µs | 113 µs | 82 µs |
+| `DjangoJWKSCache` on Redis | 71 MB | 347 µs | 148 µs | 170 µs | 313 µs |
 """
 
 from __future__ import annotations
