@@ -413,6 +413,13 @@ def test_a_header_field_that_is_no_text_is_no_error_of_ours(op: OpenIDProvider) 
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_client")
 
 
+@pytest.mark.parametrize("endpoint", ["token", "revocation"])
+def test_credentials_that_authlib_cannot_decode_are_refused(op: OpenIDProvider, endpoint: str) -> None:
+    sent = "Basic " + base64.b64encode(b"\xff:\xff").decode()
+    assert wire(op.post({"grant_type": "client_credentials"}, endpoint, Authorization=sent)) == INVALID_REQUEST
+    assert op.refusals() == [Reason.INVALID_REQUEST]
+
+
 def test_a_client_may_be_registered_for_some_endpoints_only(op: OpenIDProvider) -> None:
     op.add({"token": "private_key_jwt", "revocation": "client_secret_basic"})
     assert op.post(token_request(op.tenant.assertion())).status_code == 200

@@ -314,6 +314,19 @@ def test_django_authenticates_once_and_tells_why_not(
     assert provider.refusals() == [Reason.REPLAYED]
 
 
+def test_django_parses_nothing_again_for_whoever_asks_for_files(
+    project: None, provider: Provider, tenant: Tenant
+) -> None:
+    def view(request: Any, client: VerifiedAssertion) -> Any:
+        form = request.POST
+        assert not request.FILES
+        assert request.POST is form
+        return django.http.HttpResponse(client.client_id)
+
+    request = _django_request(token_request(tenant.assertion()))
+    assert run(in_django.client_authentication()(view), request).status_code == 200
+
+
 @pytest.mark.parametrize("is_async", [False, True])
 def test_django_hands_out_a_pending_assertion(
     project: None, provider: Provider, tenant: Tenant, is_async: bool

@@ -11,6 +11,7 @@ with needs(__name__, "django"):
     from django.conf import settings
     from django.core.exceptions import TooManyFieldsSent
     from django.http import HttpRequest, QueryDict
+    from django.utils.datastructures import MultiValueDict
 
 __all__ = ["read", "read_form"]
 
@@ -27,6 +28,7 @@ def read_form(request: HttpRequest, token_request: TokenRequest) -> list[tuple[s
         form = token_request.form(request.body)
         # What a view reads is what was authenticated, and Django's slower parser is not run for a stranger.
         request.POST = _query_dict(form)
+        request._files = MultiValueDict()  # noqa: SLF001  # who asks for `FILES` would have Django parse it all again
     except AuthenticationError:
         raise
     except Exception as error:  # SuspiciousOperation, UnreadablePostError, RawPostDataException

@@ -34,7 +34,7 @@ from .._registration import METHOD
 from .._sources import client_lookup_failed
 from .._text import quote
 from ..clients import RegisteredClient
-from ..exceptions import AuthenticationError, ConfigurationError, InvalidClient, Reason
+from ..exceptions import AuthenticationError, ConfigurationError, InvalidClient, InvalidRequest, Reason
 from ..verifier import ClientAssertionVerifier, PendingAssertion
 from . import _outcome
 from ._authlib_request import bound, flask_request
@@ -223,6 +223,9 @@ class _Authentication:
     def _by_other_method(self, request: Any, methods: Sequence[str], endpoint: str) -> Any:
         try:
             client = self._authenticate_client(request, methods, endpoint)
+        except UnicodeDecodeError:
+            detail = "expected Basic credentials in UTF-8, and Authlib cannot decode what came"
+            raise InvalidRequest(Reason.INVALID_REQUEST, detail, "request") from None  # its text holds what was sent
         except InvalidClientError:
             # Authlib knows no client by the methods of this endpoint: say so of one that must send an assertion.
             named = _named(request)
