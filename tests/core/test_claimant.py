@@ -12,6 +12,7 @@ import pytest
 
 from private_key_jwt import InvalidClient, InvalidRequest, Reason
 from private_key_jwt._core.claimant import basic_client, claim_of_assertion
+from private_key_jwt._core.compact import LONGEST_CLAIMS
 from private_key_jwt._core.token_request import ASSERTION_TYPE, missing_assertion, read
 
 
@@ -73,6 +74,14 @@ def test_without_one_the_client_id_of_the_request_counts(text: Any) -> None:
     assert said(claim_of_assertion(text, "acme")) == ACME
     assert said(claim_of_assertion(text, None)) == ""
     assert said(claim_of_assertion(text, "")) == ""
+
+
+def test_claims_as_long_as_an_assertion_may_have_are_read() -> None:
+    longest = {"sub": "acme", "x": "x" * (3_840 - len(json.dumps({"sub": "acme", "x": ""})))}
+    assert len(encode(longest)) == LONGEST_CLAIMS
+    assert said(claim_of_assertion(f"x.{encode(longest)}.y", None)) == ACME
+    longest["x"] += "x"
+    assert said(claim_of_assertion(f"x.{encode(longest)}.y", None)) == ""
 
 
 def test_a_name_is_one_short_quoted_line() -> None:

@@ -53,6 +53,31 @@ EXPLAINED = (
         ("'XXXX'",),
         "Any text that is no field of Basic will do.",
     ),
+    Explained(
+        "claimant.py",
+        r"^if not segment or FOREIGN in segment",
+        ("not segment and FOREIGN in segment or len(segment) > compact.LONGEST_CLAIMS",),
+        "The parser refuses it, too.",
+    ),
+    Explained(
+        "claimant.py",
+        r"^claims = compact\.loads\(",
+        ("None", "'XXclaimsXX'", "'CLAIMS'"),
+        "Nobody sees the error that names it.",
+    ),
+    Explained("claims.py", r"^exp, iat = ", ("None", "'XXexpXX'", "'EXP'"), _SPEED),
+    Explained(
+        "claims.py",
+        r"^if type\(exp\) is not int or ",
+        ("None", "1", "0 < exp <= LAST_TIME", "0 <= exp < LAST_TIME"),
+        _SPEED,
+    ),
+    Explained(
+        "claims.py",
+        r"^if type\(iat\) is not int or ",
+        ("None", "1", "0 < iat <= now + leeway", "0 <= iat < now + leeway", "now - leeway", "iat >= exp"),
+        _SPEED,
+    ),
     Explained("claims.py", r"^if len\(jti\) > ", ("len(jti) >= MAX_JTI_BYTES // 4", "MAX_JTI_BYTES / 4", "5"), _SPEED),
     Explained("claims.py", r"^if header\.alg not in signing_algs and", ("None",), _SPEED),
     Explained(
@@ -104,8 +129,8 @@ EXPLAINED = (
     Explained("token_request.py", r"^if type\(form\) is dict", ("None",), _SPEED),
     Explained(
         "token_request.py",
-        r"^key = name if type\(name\) is str|^for text in \(value,\) if type\(value\) is str",
-        ("None", "type(name) is str and False", "type(value) is str and False"),
+        r"^key = name if type\(name\) is str|^if type\(value\) is str and value",
+        ("None", "type(name) is str and False"),
         _SPEED,
     ),
 )
