@@ -134,6 +134,7 @@ def postgresql(url: Any) -> Iterator[Subject]:
 
     yield Subject("SQLAlchemyReplayStore", lambda key: store.add(key, NOW + 90, NOW), bare, "INSERT in a transaction")
     metadata.drop_all(engine)
+    store.close()
     store.metadata.drop_all(engine)
     engine.dispose()
 
@@ -307,8 +308,9 @@ def postgresql_versions(url: Any, other: Any) -> Iterator[list[Versions]]:
                 (*map(adds_of, async_stores), None),
             ),
         ]
-        stores[0].close()
-        runner.run(async_stores[0].aclose())
+        for store, async_store in zip(stores, async_stores, strict=True):
+            store.close()
+            runner.run(async_store.aclose())
         runner.run(async_engine.dispose())
         stores[0].metadata.drop_all(engine)
         engine.dispose()

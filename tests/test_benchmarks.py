@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
+import replay_stores
 from private_key_jwt import InvalidClient, Reason
 from private_key_jwt.events import OnEvent
+from stores import postgres
+from stores.redis_server import shared_url
 from suite import corpus, hostile, ours, report
 from suite.measuring import CodePath, Items, Spread, in_own_process, interleave, percentiles, refusals
 from suite.report import Row, Section
@@ -25,6 +29,39 @@ def test_a_section_runs_in_short(name: str) -> None:
     text = report.markdown(results, brief=False)
     assert all(row.name in text for row in section.rows)
     assert report.terminal_table([section]).row_count == len(section.rows) + 1
+
+
+def test_each_replay_store_is_measured_beside_the_bare_operation(tmp_path: Path) -> None:
+    with (
+        replay_stores.memory() as memory,
+        replay_stores.sqlite(tmp_path) as sqlite,
+        replay_stores.redis_store(shared_url()) as redis,
+        replay_stores.postgresql(postgres.url()) as postgresql,
+    ):
+        table = replay_stores.adds([memory, sqlite, redis, postgresql], number=64, rounds=2)
+    assert table.row_count == 4 * len(replay_stores.CALLERS)
+
+
+@pytest.mark.parametrize("engine", ["redis", "postgresql", "sqlite"])
+def test_each_replay_store_is_measured_beside_another_version(engine: str, tmp_path: Path) -> None:
+    other = replay_stores.other_stores(Path(replay_stores.__file__).parents[1] / "src")
+    opened = {
+        "redis": lambda: replay_stores.redis_versions(shared_url(), other),
+        "postgresql": lambda: replay_stores.postgresql_versions(postgres.url(), other),
+        "sqlite": lambda: replay_stores.sqlite_versions(tmp_path, other),
+    }
+    with opened[engine]() as versions:
+        table = replay_stores.against(versions, number=256, rounds=1)
+    assert table.row_count == sum(len(version.numbers) for version in versions)
+
+
+def test_marks_key_sets_and_whole_verifications_are_weighed(tmp_path: Path) -> None:
+    url = shared_url()
+    assert replay_stores.entries(tmp_path, url, (100,)).row_count == 3
+    assert replay_stores.sql_entries(1_000).row_count in (1, 2)  # MariaDB is not everywhere
+    assert replay_stores.key_sets(tmp_path, url, 40).row_count == 2
+    assert replay_stores.verifications(url, 20).row_count == 2
+    assert replay_stores.capacity(url, 200).row_count == 2
 
 
 def test_each_hostile_shape_is_nearly_16_kib_and_refused_before_a_key_is_used() -> None:
