@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from edges import LOOPBACK, Edge
-from private_key_jwt import AssertionPolicy, AuthenticationError, JWKSPolicy, MemoryReplayStore
+from private_key_jwt import AssertionPolicy, AuthenticationError, MemoryReplayStore
 from private_key_jwt.events import AssertionRefused, Event
 from private_key_jwt.testing import Clock, RelyingParty
 
@@ -81,7 +81,7 @@ class Provider:
         """Publish another key in place of the current one, and let the old set end."""
         self.tenant.rotate()
         self.tenant.end_grace()
-        self.clock.advance(JWKSPolicy().ttl)
+        self.clock.advance(LOOPBACK.ttl)
 
     def refusals(self) -> list[AssertionRefused]:
         """What was refused so far."""

@@ -57,7 +57,7 @@ class Provider:
     def make(self, *, fetching: JWKSPolicy = LOOPBACK, **settings: Any) -> Any:
         """A verifier, with a fetcher of its own."""
         defaults: dict[str, Any] = {
-            "policy": AssertionPolicy(audience=OP),
+            "policy": AssertionPolicy(audience=OP, leeway=15, max_lifetime=300),  # which its rows are about
             "clients": self.clients,
             "replay_store": self.store,
             "fetcher": self.edge.fetcher(fetching, clock=self.clock),

@@ -107,6 +107,7 @@ class Observed:
         self.on_event = telemetry.on_event
 
     def verifier(self, *, store: Any = None, clients: Any = None, cache: Any = None, **settings: Any) -> Any:
+        settings = {"ttl": 300, "fetch_limit": 2, "fetch_window": 30} | settings  # which the counts below are about
         policy = JWKSPolicy(allow_http_loopback=True, **settings)
         return self.edge.verifier(
             policy=AssertionPolicy(audience=AUDIENCE),
