@@ -50,10 +50,18 @@ def _specifications() -> list[str]:
 def _to_markdown(context: Context, docstring: str) -> str:
     """Make a list of the lines that describe one argument each (``name: text``), and leave the rest to pdoc."""
     plain = re.sub(r"(?m)::$", ":", docstring)  # before an example; Markdown knows it by its indentation
-    listed = re.sub(r"(?m)^([a-z_][a-z_0-9]*(?:, [a-z_0-9]+)*): (?=\S)", r"- `\1`: ", plain)
+    listed = re.sub(rf"(?m)(?:(?<=\n\n)|\A){_ARGUMENT}.*(?:\n.+)*", _list_arguments, plain)
     defined = re.sub(r"(?m)^(``.+``)\n((?: {4}.+\n?)+)", _list_definition, listed)
     apart = re.sub(r"(?m)^(?!- `)(\S.*\n)(?=- `)", r"\1\n", defined)
     return to_markdown_with_context(context, re.sub(_CODE, _fence_python, apart))
+
+
+_ARGUMENT = r"([a-z_][a-z_0-9]*(?:, [a-z_0-9]+)*): (?=\S)"
+
+
+def _list_arguments(match: re.Match[str]) -> str:
+    """Make a list of a paragraph that begins with an argument: elsewhere a line may begin with ``so:``, too."""
+    return re.sub(rf"(?m)^{_ARGUMENT}", r"- `\1`: ", match[0])
 
 
 def _list_definition(match: re.Match[str]) -> str:

@@ -132,6 +132,8 @@ def _in_asgi(check: Callable[[Names, Post], None]) -> Callable[[Example], None]:
 def _in_django(check: Callable[[Names, Post], None]) -> Callable[[Example], None]:
     def in_django(example: Example) -> None:
         call_command("migrate", "private_key_jwt", verbosity=0)
+        find = example.made.get("find_client")
+        assert find is None or (find("client-1").client_id, find("another")) == ("client-1", None)
 
         def post(form: dict[str, str]) -> tuple[int, Any]:
             body = urlencode(form)

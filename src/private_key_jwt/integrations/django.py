@@ -19,8 +19,8 @@ Its keys are the arguments of ClientAssertionVerifier and AssertionPolicy, in ca
 of the arguments of JWKSPolicy, in capitals; a ``JWKS_CACHE`` then stands beside it. ``CLIENTS``, ``REPLAY_STORE``,
 ``FETCHER``, ``JWKS_CACHE`` and ``CLOCK`` may be dotted paths. A class or a function that is named for a store, a cache
 or a fetcher is called once, and sync and async views share what it makes. In place of all these there may be whole
-verifiers: ``VERIFIER``, and ``ASYNC_VERIFIER`` for async views, each a verifier, or a dotted path to one or to a
-function that makes it.
+verifiers, ``VERIFIER`` and for async views ``ASYNC_VERIFIER``: each is one, or a dotted path to one or to a function
+that makes it.
 
 A view without the decorator calls ``authenticate(get_verifier(), request)``, an async one
 ``await aauthenticate(get_async_verifier(), request)``, with the verifiers of the settings or its own.
