@@ -98,9 +98,12 @@ class _OverCache(ReplayStoreContract):
     margin = 0
 
     @pytest.fixture(autouse=True)
-    def place(self, redis_server: RedisServer, memcached: Memcached) -> Iterator[None]:
-        self.proxy = Proxy((redis_server if self.backend == REDIS else memcached).port)
-        with cache(self.backend, LOCATION=location(self.backend, self.proxy)):
+    def place(self, redis_server: RedisServer, memcached: Memcached, request: pytest.FixtureRequest) -> Iterator[None]:
+        server = redis_server if self.backend == REDIS else memcached
+        self.proxy = Proxy(server.port)
+        # Each thread has connections of its own, too many for a proxy where thousands of threads come.
+        is_cut_off = request.function.__name__ == "test_an_engine_that_fails_accepts_nothing"
+        with cache(self.backend, LOCATION=location(self.backend, self.proxy if is_cut_off else server)):
             yield
         self.proxy.close()
 
