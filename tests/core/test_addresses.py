@@ -161,7 +161,7 @@ def test_the_text_names_what_is_wrong_with_a_host() -> None:
         ("127.1", "as four decimal numbers, got '127.1', which some read as one"),
         ("fe80::1%25eth0", "without zone and percent-encoding"),
         ("::ffff:127.0.0.1", "hides no other address, got one that is IPv4-mapped"),
-        ("a,b", "of letters, digits, hyphens and underscores"),
+        ("a,b", "digits, hyphens and underscores, with at most 63 between dots, got 'a,b'"),
         ("1:2", "a name or an address"),
     ):
         with pytest.raises(ValueError, match=re.escape(words)):

@@ -69,6 +69,15 @@ def test_each_segment_has_one_spelling(assertion: str, name: str) -> None:
         compact.split(assertion, 100)
 
 
+@pytest.mark.parametrize("place", range(3))
+def test_the_last_character_of_a_segment_says_whether_its_spare_bits_are_zero(place: int) -> None:
+    segments = ["eyJh", "eyJi", "c2ln"]
+    segments[place] = "eJA"  # of J they would not be
+    assert compact.split(".".join(segments), 100)
+    segments[place] = "eAJ"
+    assert refused(".".join(segments)) == (Reason.MALFORMED, "segments")
+
+
 def loaded(raw: bytes) -> object:
     return compact.loads(base64.urlsafe_b64encode(raw).rstrip(b"=").translate(base64url.TO_STANDARD), "claims")
 

@@ -121,6 +121,23 @@ def test_no_beginning_of_an_object_is_refused() -> None:
         check_beginning(deepest[:end])
 
 
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [
+        (b"", "not a JSON object: it is empty"),
+        (b" \t\r\n", "not a JSON object: it is empty"),
+        (b"[1]", "not a JSON object"),
+        (b"<", "not a JSON object: it looks like HTML or XML"),
+        (b"\n <html>", "not a JSON object: it looks like HTML or XML"),
+        (b"\x0b<html>", "not a JSON object"),
+        (b"\xef\xbb\xbf{}", "not a JSON object: it begins with a byte order mark"),
+    ],
+)
+def test_what_is_no_object_is_described_by_its_beginning(raw: bytes, words: str) -> None:
+    with pytest.raises(ValueError, match=f"^{words}$"):
+        loads_object(raw)
+
+
 def test_white_space_before_an_object_is_a_beginning_that_it_has() -> None:
     check_beginning(b" \t\n\r{")
     check_beginning(b"  ")

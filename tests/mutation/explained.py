@@ -42,6 +42,18 @@ _LENGTHS = "Both have three items."
 
 EXPLAINED = (
     Explained(
+        "addresses.py",
+        r"^return kind or \(None if address\.is_global else",
+        ("address.is_global or True",),
+        "Each IPv4 network that this Python calls not global has a row of its own.",
+    ),
+    Explained(
+        "addresses.py",
+        r"^return inside and inside\._replace\(",
+        ("None", "inside._replace(name=f'NAT64 of one that is {inside.name}')"),
+        "Nobody asks for the networks of a kind that is made for one address.",
+    ),
+    Explained(
         "base64url.py",
         r"^return a2b_base64\(",
         ("False", "a2b_base64(segment + _PADDING[len(segment) % 4])"),
@@ -86,6 +98,13 @@ EXPLAINED = (
         ("None", "False", "zip(_NAMES, map(len, segments), _LONGEST)"),
         _LENGTHS,
     ),
+    Explained(
+        "compact.py",
+        r"^segments = standard\.split\(",
+        ("standard.rsplit",),
+        "Three are the same from either end, and more are only counted.",
+    ),
+    Explained("compact.py", r"^if len\(standard\) > _SHORT", ("len(standard) >= _SHORT",), _SPEED),
     Explained("compact.py", r"^name = next\(", ("None", "False", "zip(_NAMES, segments)"), _LENGTHS),
     Explained(
         "describe.py",
@@ -120,6 +139,14 @@ EXPLAINED = (
     Explained("response.py", r"^self\._age = ", ("'XXXX'",), "Any text that is no number will do."),
     Explained("response.py", r"^piece = None", ("''",), "Anything but no bytes will do."),
     Explained("response.py", r"^return \(b'', b''\)", ("b'XXXX'",), "What is left is looked at after a piece only."),
+    Explained("rsa.py", r"^if e % 2 == 0 or ", ("MIN_EXPONENT <= e < MAX_EXPONENT",), "The largest is even."),
+    Explained("strict_json.py", r"^beginning = raw\.lstrip\(", ("17",), "Its first three bytes are looked at."),
+    Explained(
+        "strict_json.py",
+        r"^json\.dumps\(",
+        ("None", "True", "json.dumps(value, ensure_ascii=False)"),
+        "What was parsed never holds itself; and of a flag nothing but its truth is asked.",
+    ),
     Explained(
         "strict_json.py",
         r"^if raw\.lstrip\(",

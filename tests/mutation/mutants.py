@@ -75,7 +75,11 @@ def _find_change(before: ast.AST, after: ast.AST, statement: str) -> tuple[str, 
         pairs = list(zip(_children(before), _children(after), strict=False))
         differ = [pair for pair in pairs if ast.dump(pair[0]) != ast.dump(pair[1])]
         same_size = len(list(_children(before))) == len(list(_children(after)))
-        if same_size and len(differ) == 1 and not isinstance(differ[0][0], ast.operator | ast.cmpop | ast.boolop):
+        if (
+            same_size
+            and len(differ) == 1
+            and not isinstance(differ[0][0], ast.operator | ast.unaryop | ast.cmpop | ast.boolop)
+        ):
             return _find_change(*differ[0], statement)
     return statement, _first_line(before), _first_line(after)
 

@@ -58,6 +58,7 @@ def test_a_change_is_made_to_the_first_line_of_a_statement(head: str, change: ob
         ("y = f'got {g(x)}'", "y = f'got {g(None)}'", ("y = f'got {g(x)}'", "x", "None")),
         ("def f(x=1): pass", "def f(x=2): pass", ("def f(x=1):", "1", "2")),
         ("y = not x", "y = x", ("y = not x", "not x", "x")),
+        ("y = x[-1]", "y = x[+1]", ("y = x[-1]", "-1", "+1")),
         ("while x:\n    continue", "while x:\n    break", ("continue", "continue", "break")),
     ],
 )
