@@ -60,6 +60,7 @@ def no_key(
         ),
         (no_key(Reason.UNKNOWN_KID, kids=(f"'{LONG}'",)), LONG, FAILED, True, ["not in", "got 429"]),
         (no_key(Reason.NO_KEYS), "x", AGED, False, ["is empty", "12 s old", "signing key"]),
+        (no_key(Reason.NO_KEYS), LONG, FAILED, True, ["is empty", "budget is spent", "next try at 2025"]),
         (no_key(Reason.UNUSABLE_KEY, ("its use is 'enc', not sig",)), "x", AGED, False, ["kid 'x': its use is 'enc'"]),
         (
             no_key(Reason.UNUSABLE_KEY, tuple(f"'key-{number}': its use is 'enc', not sig" for number in range(64))),

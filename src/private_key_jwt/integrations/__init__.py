@@ -32,8 +32,6 @@ refused before they parse it. In FastAPI that needs the ``route_class`` of ``.fa
 from __future__ import annotations
 
 from importlib import import_module
-from types import ModuleType
-from typing import TYPE_CHECKING
 
 from ._request import MAX_BODY, EncodedResponse, TokenRequest, authorization, encode_error
 
@@ -41,10 +39,9 @@ __all__ = ["MAX_BODY", "EncodedResponse", "TokenRequest", "authorization", "enco
 
 _MODULES = ("apps", "authlib", "django", "fastapi", "flask", "oauth_toolkit", "otel", "starlette")
 
-if not TYPE_CHECKING:  # a type checker would take it for every name
 
-    def __getattr__(name: str) -> ModuleType:
-        """Import an integration. ``help()`` of one whose extra is missing comes this way, and prints what is raised."""
-        if name not in _MODULES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return import_module(f".{name}", __name__)
+def __getattr__(name: str) -> object:
+    """Import an integration. ``help()`` of one whose extra is missing comes this way, and prints what is raised."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return import_module(f".{name}", __name__)
