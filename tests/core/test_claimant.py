@@ -84,6 +84,17 @@ def test_claims_as_long_as_an_assertion_may_have_are_read() -> None:
     assert said(claim_of_assertion(f"x.{encode(longest)}.y", None)) == ""
 
 
+def test_an_assertion_is_looked_into_up_to_17_kib() -> None:
+    claims = f".{encode({'sub': 'acme'})}.y"
+    for length, name in ((17_408, ACME), (17_409, "")):
+        assert said(claim_of_assertion("x" * (length - len(claims)) + claims, None)) == name
+
+
+def test_what_names_nobody_claims_nothing() -> None:
+    assert claim_of_assertion(None, None) is None
+    assert claim_of_assertion(7, "") is None
+
+
 def test_a_name_is_one_short_quoted_line() -> None:
     named = said(claim_of_assertion(None, "x\n' (verified) client_id=victim \u202e" + "y" * 1_000))
     assert named.isascii()
