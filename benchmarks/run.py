@@ -5,6 +5,7 @@
     python benchmarks/run.py --only targets,peers
     python benchmarks/run.py --only versions --against COMMIT   an old commit and this tree, interleaved
     python benchmarks/run.py --only search      look for the dearest refusal: about ten minutes
+    python benchmarks/run.py --only peers --figure docs    and draw the README's figure
     python benchmarks/run.py --markdown results/results.json    the tables of an earlier run, for the README
 
 It writes ``results.json`` (all raw results) and ``results.md`` to ``--output``, and prints one table. It needs
@@ -26,7 +27,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
-from suite import report
+from suite import figure, report
 from suite.report import Section
 
 SECTIONS = ("targets", "peers", "stages", "algorithms", "load", "http")
@@ -40,6 +41,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--against", metavar="COMMIT", default="HEAD", help="the commit that `versions` compares with")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results", metavar="DIRECTORY")
     parser.add_argument("--markdown", type=Path, metavar="JSON", help="print the tables of a results.json, and stop")
+    parser.add_argument("--figure", type=Path, metavar="DIRECTORY", help="draw the README's figure of `peers` there")
     options = parser.parse_args(arguments)
     options.only = options.only.split(",") if options.only else list(SECTIONS)
     if unknown := set(options.only) - {*SECTIONS, *ASKED_FOR}:
@@ -81,6 +83,9 @@ def main(arguments: list[str] | None = None) -> int:
     options.output.mkdir(parents=True, exist_ok=True)
     (options.output / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     (options.output / "results.md").write_text(report.markdown(results, brief=False))
+    for section in sections:
+        if section.name == "peers" and options.figure:
+            figure.draw(section.data, options.figure)
     console = Console(width=max(140, Console().width))
     console.print(report.terminal_table(sections))
     console.print(f"{facts['machine']}; {facts['python']}, {facts['openssl']}; {facts['mode']} mode", soft_wrap=True)

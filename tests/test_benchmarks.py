@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from importlib import import_module
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -13,7 +14,7 @@ from private_key_jwt import InvalidClient, Reason
 from private_key_jwt.events import OnEvent
 from stores import postgres
 from stores.redis_server import shared_url
-from suite import corpus, hostile, ours, report
+from suite import corpus, figure, hostile, ours, report
 from suite.measuring import CodePath, Items, Spread, in_own_process, interleave, percentiles, refusals
 from suite.report import Row, Section
 from suite.search import LIMIT, find_dearest
@@ -179,3 +180,22 @@ def test_an_older_version_is_checked_out_and_given_the_names_that_it_has() -> No
 
     assert worker._settings(older, fetcher=1) == {"jwks": 1}
     assert worker._settings(newer, fetcher=1) == {"fetcher": 1}
+
+
+def test_the_figure_has_a_bar_for_each_library_that_was_measured_the_cheapest_first(tmp_path: Path) -> None:
+    whole = {"what": "whole verification", "checked": 9, "checks": 20}
+    data = {
+        "slower & whole": {"ratios": [9.0, 9.2, 9.4], **whole},
+        "private-key-jwt": {"ratios": [1.5, 1.6, 1.7], **whole, "checked": 20},
+        "not here": {"absent": "it is not installed"},
+    }
+    light, dark = figure.draw(data, tmp_path)
+    for path in (light, dark):
+        texts = [each.text for each in ET.parse(path).getroot().iter("{http://www.w3.org/2000/svg}text")]
+        assert texts[-4:] == [
+            "private-key-jwt",
+            "1.6 × one RSA operation; 20 of 20 kinds of check",
+            "slower & whole",
+            "9.2 × one RSA operation; 9 of 20 kinds of check",
+        ]
+    assert light.read_text() != dark.read_text()
