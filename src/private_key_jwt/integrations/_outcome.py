@@ -218,19 +218,26 @@ async def abegin(
     optional: bool,
 ) -> AsyncPendingAssertion | None:
     """See ``begin``."""
-    outcome = outcomes.of(verifier)
-    async with outcome.alock:
-        if not outcome.is_begun:
-            try:
-                form, outcome.authorization = await read()
-                pending = await verifier.begin_authentication(form, outcome.authorization, optional=True)
-                outcome.form = () if pending else form
-                outcome.pending = pending and _AsyncRequestAssertion(pending, outcomes, verifier)
-            except AuthenticationError as error:
-                outcome.error = outcomes.refuse(verifier, error)
-            outcome.is_begun = True
+    async with outcomes.of(verifier).alock:
+        await _begin_once(verifier, outcomes, read)
     found: AsyncPendingAssertion | None = outcomes.pending(verifier, optional=optional)
     return found
+
+
+async def _begin_once(
+    verifier: AsyncClientAssertionVerifier, outcomes: Outcomes, read: Callable[[], Awaitable[Parts]]
+) -> None:
+    outcome = outcomes.of(verifier)
+    if outcome.is_begun:
+        return
+    try:
+        form, outcome.authorization = await read()
+        pending = await verifier.begin_authentication(form, outcome.authorization, optional=True)
+        outcome.form = () if pending else form
+        outcome.pending = pending and _AsyncRequestAssertion(pending, outcomes, verifier)
+    except AuthenticationError as error:
+        outcome.error = outcomes.refuse(verifier, error)
+    outcome.is_begun = True
 
 
 async def aauthenticate(
