@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 
 import httpx
+import pytest
 
 from private_key_jwt import (
     AssertionPolicy,
@@ -126,6 +127,26 @@ def test_every_object_that_threads_make_at_once_is_renewed_after_a_fork() -> Non
     for subject in [each for each in fork._objects if isinstance(each, Subject)]:
         subject.after_fork_in_child()
     assert len(set(map(id, renewed))) == len(subjects) == THREADS * 500
+
+
+def test_an_object_that_cannot_be_renewed_after_a_fork_keeps_no_other_from_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    renewed = []
+
+    class Subject:
+        def after_fork_in_child(self) -> None:
+            renewed.append(self)
+            if self is subjects[2]:
+                raise LookupError("the cache of that alias is gone")
+
+    subjects = [Subject() for _ in range(5)]
+    monkeypatch.setattr(fork, "_objects", subjects)
+    monkeypatch.setattr(fork, "_lock", fork._lock)
+    with pytest.raises(ExceptionGroup, match="after a fork") as caught:
+        fork._renew()
+    assert renewed == subjects
+    assert [str(error) for error in caught.value.exceptions] == ["the cache of that alias is gone"]
 
 
 def test_no_failure_of_a_shared_cache_is_left_uncounted() -> None:

@@ -52,8 +52,14 @@ def renew_after_fork(subject: Forkable) -> None:
 def _renew() -> None:
     global _lock
     _lock = RLock()  # whoever held it is not in this process
+    failures = []
     for subject in list(_objects):
-        subject.after_fork_in_child()
+        try:
+            subject.after_fork_in_child()
+        except Exception as error:  # the others must be renewed: they would wait for ever for a lock
+            failures.append(error)
+    if failures:
+        raise ExceptionGroup("objects that could not be renewed after a fork", failures)  # the interpreter reports it
 
 
 # Absent where there is no fork.
