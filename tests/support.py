@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import re
 import sys
 import time
@@ -20,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generat
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from private_key_jwt import RegisteredClient
+from private_key_jwt._core import rsa
 
 OP = "https://as.example"
 
@@ -89,6 +91,18 @@ def jwk(key: RSAPrivateKey | None = None, /, **changes: Any) -> dict[str, Any]:
         "e": integer(numbers.e),
     }
     return {name: value for name, value in (members | changes).items() if value is not ...}
+
+
+def without_small_factors(n: int) -> int:
+    """The next number from ``n`` down that may be an RSA modulus, as far as can be seen."""
+    while math.gcd(n, rsa._SMALL_PRODUCT) != 1:
+        n -= 2
+    return n
+
+
+def large_jwk() -> dict[str, Any]:
+    """A public JWK of 8192 bits, the most there may be; to generate a real one takes many seconds."""
+    return jwk(n=integer(without_small_factors((1 << 8_192) - 1)))
 
 
 def ec_jwk(key: ec.EllipticCurvePrivateKey, /, **changes: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from private_key_jwt._core import rsa
-from support import b64, integer, jwk, private_key
+from support import b64, integer, jwk, private_key, without_small_factors
 
 N = private_key().public_key().public_numbers().n
 
@@ -27,7 +27,7 @@ def test_a_leading_zero_octet_is_tolerated_and_does_not_count() -> None:
 
 
 def test_only_zero_octets_are_taken_off_the_front() -> None:
-    n = _without_small_factors((ord("X") << 2_048) + (1 << 2_048) - 1)
+    n = without_small_factors((ord("X") << 2_048) + (1 << 2_048) - 1)
     assert rsa.import_rsa(jwk(n=integer(n)))[0].public_numbers().n == n
 
 
@@ -37,14 +37,8 @@ def test_the_size_is_that_of_the_integer(bits: int) -> None:
 
 
 def test_8192_bits_are_the_most() -> None:
-    rsa.check_modulus(_without_small_factors((1 << 8_192) - 1))
-    rsa.check_modulus(_without_small_factors((1 << 2_048) - 1))
-
-
-def _without_small_factors(n: int) -> int:
-    while math.gcd(n, rsa._SMALL_PRODUCT) != 1:
-        n -= 2
-    return n
+    rsa.check_modulus(without_small_factors((1 << 8_192) - 1))
+    rsa.check_modulus(without_small_factors((1 << 2_048) - 1))
 
 
 @pytest.mark.parametrize("n", [0, 1])

@@ -17,9 +17,9 @@ from private_key_jwt._core import jwk_set
 from private_key_jwt._core.jwk_set import KeySet
 from private_key_jwt.fetcher import _parsing
 from private_key_jwt.fetcher._parsing import parse_async
-from support import jwk, private_key, registered
+from support import jwk, large_jwk, registered
 
-LARGE = {name: value for name, value in jwk(private_key(0, 8_192)).items() if name != "kid"}
+LARGE = {name: value for name, value in large_jwk().items() if name != "kid"}
 SMALL = {name: value for name, value in jwk().items() if name != "kid"}
 
 # Of at most 64 KiB, each dear in a way of its own.

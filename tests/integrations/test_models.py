@@ -11,7 +11,7 @@ import pytest
 from integrations.timing import least, rsa_verification
 from private_key_jwt import ConfigurationError, RegisteredClient
 from private_key_jwt.integrations._models import registered_client, uses_private_key_jwt
-from support import jwk, private_key
+from support import jwk, large_jwk
 
 URI = "https://client.example/jwks.json"
 KEYS = {"keys": [jwk()]}
@@ -91,7 +91,7 @@ def test_who_must_authenticate_with_private_key_jwt(model: Any, members: dict[st
     assert uses_private_key_jwt(model(**members)) is expected
 
 
-KEY = jwk(private_key(0, 8_192))
+KEY = large_jwk()
 
 
 def many_keys(count: int, **members: Any) -> dict[str, Any]:
