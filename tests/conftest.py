@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 
 import coverage
@@ -18,47 +19,39 @@ START = 1_700_000_000
 # The width of whoever's terminal this is (and pytest-xdist's) changes no line that a test reads.
 os.environ.pop("COLUMNS", None)
 
-# What starts servers or many processes. `pytest -m "not slow"` leaves it out; a plain `pytest` runs everything.
-_SLOW = (
-    "chaos/test_chaos.py",
-    "fetcher/test_fleet.py",
-    "fetcher/test_shares.py",
-    "clients/test_node_clients.py",
-    "integrations/test_authorization_servers.py",
-    "integrations/test_dpop.py",
-    "integrations/test_production_example.py",
-    "integrations/test_refusals.py",
-    "integrations/test_workers.py",
-    "stores/test_django.py",
-    "stores/test_django_cache_laws.py",
-    "stores/test_engines.py",
-    "stores/test_mariadb.py",
-    "stores/test_redis_cluster.py",
-    "stores/test_redis_clients.py",
-    "stores/test_redis_jwks.py",
-    "stores/test_redis_laws.py",
-    "stores/test_redis_replay.py",
-    "stores/test_redis_sentinel.py",
-    "stores/test_redis_tls.py",
-    "stores/test_sqlalchemy.py",
-    "tests/test_benchmarks.py",
-)
+NOT_SLOW = "not slow"
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave out what is slow where nothing is named: no path, no test, no marker."""
+    option = config.option  # pytest-xdist gives it to its workers
+    if config.args_source is pytest.Config.ArgsSource.TESTPATHS and not (option.markexpr or option.keyword):
+        option.markexpr = NOT_SLOW
+
+
+# In a test's name, its class or its case: eight processes (the contracts bring such tests to each store), or a server
+# that takes long to start.
+_SLOW = re.compile(r"^[^[]*_processes_|^Test\w*(MariaDB|MySQL)|\b(on MariaDB|on MySQL|mariadb|mysql)\b")
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow what says so by its name; other tests have the marker where they stand."""
     for item in items:
-        if item.path.as_posix().endswith(_SLOW):
+        if _SLOW.search(item.nodeid.partition("::")[2]):
             item.add_marker(pytest.mark.slow)
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Name the engines that are not on this machine, and whose tests were therefore not run."""
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say what was not run: the tests of engines that are not on this machine, and what is slow."""
     reports = terminalreporter.stats.get("skipped", [])
     reasons = [str(report.longrepr[2]) for report in reports if isinstance(report.longrepr, tuple)]
     not_run = [reason.removeprefix("Skipped: ") for reason in reasons if "not run: " in reason]
     for reason in sorted(set(not_run)):
         terminalreporter.write_line(f"{not_run.count(reason)} tests {reason}", yellow=True)
+    if config.option.markexpr == NOT_SLOW:
+        terminalreporter.write_line("slow tests were not run: pytest -m slow runs them", yellow=True)
 
 
 @pytest.fixture(autouse=True)

@@ -20,6 +20,7 @@ from suite.report import Row, Section
 from suite.search import LIMIT, find_dearest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["targets", "stages", "algorithms", "load", "http"])
 def test_a_section_runs_in_short(name: str) -> None:
     section: Section = import_module(f"suite.{name}").run(lambda _text: None, short=True)
@@ -107,6 +108,7 @@ def test_the_search_climbs_to_what_costs_most() -> None:
     assert hostile.search(cost, rounds=3_000, seed=1) == best
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("on_event", [None, lambda _event: None], ids=["default handler", "event handler"])
 @pytest.mark.usefixtures("untraced")  # the tracer takes the interpreter's part of the cost many times over
 def test_no_refusal_that_a_short_search_finds_costs_more_than_the_target(on_event: OnEvent | None) -> None:

@@ -15,6 +15,7 @@ def test_64_threads_on_one_assertion() -> None:
     assert threads_on_one_assertion(rounds=3) == [1, 1, 1]
 
 
+@pytest.mark.slow
 def test_workers_store_and_publisher_are_killed_under_load(tmp_path: Path) -> None:
     record = run("sqlite", tmp_path, seconds=4, workers=3)
     assert not sum(faults(record).values()), (faults(record), record.outside()[:3], record.foreign())

@@ -17,6 +17,8 @@ from clients.provider import ISSUER, Provider
 from edges import Edge
 from private_key_jwt.testing import SigningKey, Tenant
 
+pytestmark = pytest.mark.slow  # a process of Node for each token
+
 CLIENTS = Path(os.environ["NODE_CLIENTS"])
 
 

@@ -47,6 +47,7 @@ def opened() -> Iterator[ExitStack]:
         yield stack
 
 
+@pytest.mark.slow
 def test_law_4_holds_on_each_host_under_a_flood_over_sqlite(
     edge: Edge, publisher: Publisher, clock: Clock, tmp_path: Path, opened: ExitStack
 ) -> None:
@@ -87,6 +88,7 @@ def redis_cache(edge: Any, prefix: str) -> Any:
     return getattr(cache, "subject", cache)
 
 
+@pytest.mark.slow
 def test_law_4_holds_on_each_host_under_a_flood_over_redis(edge: Edge, publisher: Publisher, prefix: str) -> None:
     """In real time, for Redis counts its own: with a window of 3 s."""
     policy = JWKSPolicy(allow_http_loopback=True, fetch_limit=2, fetch_window=3, timeout=1.5)

@@ -92,6 +92,7 @@ def latencies(fetcher: Any, clients: list[Any]) -> list[float]:
         return sorted(pool.map(ask, clients))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("untraced")
 @pytest.mark.parametrize("whose", ["our client", "the user's client"])
 def test_hostile_publishers_keep_no_honest_client_out(

@@ -76,6 +76,7 @@ def _answers(port: int) -> bool:
     return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_an_example_runs_as_it_says(example: str, port: int) -> None:
     tenant = (party := RelyingParty()).tenant("acme")

@@ -10,11 +10,14 @@ from contextlib import closing
 from pathlib import Path
 
 import httpx
+import pytest
 
 from integrations.scenarios import INVALID_CLIENT, issued_to, token_request, wire
 from private_key_jwt.testing import RelyingParty
 from stores.redis_server import RedisServer, free_port
 from support import until
+
+pytestmark = pytest.mark.slow  # two workers and a Redis of their own
 
 FOLDER = Path(__file__).parent.parent / "examples" / "production"
 

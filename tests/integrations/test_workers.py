@@ -17,6 +17,8 @@ from integrations.apps import APPS
 from integrations.scenarios import INVALID_CLIENT, Wire, issued_to, token_request, wire
 from private_key_jwt.testing import RelyingParty
 
+pytestmark = pytest.mark.slow  # two workers of each server
+
 
 @contextlib.contextmanager
 def workers(number: int, *arguments: str) -> Iterator[list[str]]:

@@ -47,6 +47,7 @@ def test_a_user_is_provisioned_handed_off_logged_in_offboarded_and_cannot_come_b
     assert (user.sub, user.email) == ("u-1", EMAIL)
 
 
+@pytest.mark.slow
 def test_it_runs_as_the_readme_says() -> None:
     told = subprocess.run(
         [sys.executable, "-m", "portal_sso.story"],

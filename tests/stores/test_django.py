@@ -359,6 +359,7 @@ def test_an_answer_that_is_lost_lets_nobody_in_twice(product: str, tmp_path: Pat
     assert stored == 1  # the last answer that was lost said that it was done
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("product", ON_SERVERS, indirect=True)
 def test_a_server_that_is_killed_and_restarted_loses_no_mark(product: str, tmp_path: Path) -> None:
     server: Any = postgres.Server() if product == "postgresql" else SERVERS[product].server()

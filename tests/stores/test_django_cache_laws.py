@@ -230,6 +230,7 @@ def test_a_reply_that_is_lost_lets_nobody_in_twice(backend: str, server: Any) ->
     raise AssertionError("an add lost a reply each time")
 
 
+@pytest.mark.slow
 def test_a_server_that_is_killed_refuses_and_redis_loses_no_mark(backend: str, server: Any) -> None:
     with cache(backend, LOCATION=location(backend, server)):
         store = DjangoCacheReplayStore("replay")

@@ -28,6 +28,8 @@ from private_key_jwt.testing import JWKSCacheContract, ReplayStoreContract
 from . import mysql, postgres
 from .redis_server import Proxy, RedisServer, oldest
 
+pytestmark = pytest.mark.slow  # the whole contract on each engine
+
 # Seconds. What is looked at here is who wins, on a machine that may be busy; each engine's timeout has its own test.
 PATIENT = 20
 # Rounds of 8 processes with 16 callers each; ROUNDS=300 is what the design asks for, and takes minutes.

@@ -32,6 +32,8 @@ from stores.places import (
     refusal,
 )
 
+pytestmark = pytest.mark.slow  # servers of MariaDB and MySQL
+
 PRODUCTS = [MARIADB_SERVER, MYSQL_SERVER]
 NAMES = [product.name for product in PRODUCTS]
 

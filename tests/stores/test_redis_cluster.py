@@ -23,8 +23,11 @@ from private_key_jwt.stores import AsyncRedisReplayStore, RedisReplayStore
 from stores.redis_server import ENGINES, Cluster
 from stores.redis_support import NOW, POLICY, URI, cache_around, closing, fresh_key, store_around, user_client
 
-# redis-py's client of a Cluster leaves connections to nodes that it replaced for the garbage collector to close.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = [
+    pytest.mark.slow,  # Clusters of their own
+    # redis-py's client of a Cluster leaves connections to nodes that it replaced for the garbage collector to close.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 
 @pytest.fixture(autouse=True)

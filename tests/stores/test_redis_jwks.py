@@ -70,6 +70,7 @@ def test_ages_are_the_servers_whatever_the_clocks_of_hosts_say(edge: Edge, url: 
             assert 949 < reader.get(URI, 1_000).fetched_at <= 950
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ahead", [-3_600, 0, 600])
 @pytest.mark.parametrize("what", ["the question for the time", "the document"])
 def test_a_document_that_lay_in_a_stopped_server_is_no_younger_for_it(
@@ -249,6 +250,7 @@ def test_a_shared_document_saves_the_others_their_fetch(
     assert [worker.cache_failures for worker in workers] == [0] * 4
 
 
+@pytest.mark.slow
 def test_a_fleet_that_meets_an_unknown_kid_costs_the_budget_in_all(
     edge: Edge, url: str, prefix: str, publisher: Publisher
 ) -> None:

@@ -9,8 +9,12 @@ import sys
 import threading
 from collections.abc import Iterator
 
+import pytest
+
 from edges import Edge
 from stores.redis_server import Cluster, RedisServer
+
+pytestmark = pytest.mark.slow  # 300 rounds of 8 processes
 
 PROCESSES, CALLERS = 8, 16
 ROUNDS = 300

@@ -15,6 +15,8 @@ from stores.redis_server import Sentinels
 from stores.redis_support import NOW, closing, fresh_key, replay_store, store_around
 from support import until
 
+pytestmark = pytest.mark.slow  # Sentinels that fail over
+
 
 @pytest.fixture
 def sentinels(engine: str) -> Iterator[Sentinels]:

@@ -14,6 +14,8 @@ from private_key_jwt import JWKSDocument, Reason, TemporarilyUnavailable
 from stores.redis_server import RedisServer, TLSServer, binary, shared_server, speaks_tls
 from stores.redis_support import NOW, POLICY, URI, fresh_key, jwks_cache, refused, replay_store
 
+pytestmark = pytest.mark.slow  # servers of their own
+
 MARKS, DOCUMENTS = "private-key-jwt:replay:*", "private-key-jwt:jwks:*"
 RULES = {
     "marks": (f"~{MARKS}", "+set", "+ping", "+info"),

@@ -409,6 +409,7 @@ def test_an_add_that_is_cancelled_leaves_nothing_behind(tmp_path: Path) -> None:
     pg.close()
 
 
+@pytest.mark.slow
 def test_a_server_that_is_killed_and_restarted_loses_no_mark() -> None:
     check_a_restart_loses_no_mark(postgres.Server(), POSTGRESQL)
 

@@ -152,6 +152,7 @@ def test_kill_9_loses_no_mark(path: Path) -> None:
     store.close()
 
 
+@pytest.mark.slow
 def test_a_fork_in_the_midst_of_adds_harms_nobody(store: SQLiteReplayStore) -> None:
     done = threading.Event()
     added: list[bool] = []
