@@ -9,6 +9,7 @@ from private_key_jwt import AssertionPolicy, InvalidClient, Reason
 from private_key_jwt._core import claims as step
 from private_key_jwt._core import describe
 from private_key_jwt._core.header import Header
+from private_key_jwt._text import quote
 
 NOW = 1_700_000_000
 OP = "https://as.example"
@@ -119,6 +120,7 @@ def test_a_typ_can_be_required() -> None:
             lambda: check_rules(Header("RS256", None, "jwt"), AssertionPolicy(audience=OP, require_typ=True)),
             "expected typ client-authentication+jwt (require_typ), got 'jwt'",
         ),
+        (lambda: step.check_audience(claims(aud=7), POLICY), "a string or a list of strings, got 7"),
         (lambda: step.check_jti(claims(jti=[1])), "expected jti to be a non-empty string, got [1]"),
     ],
 )
@@ -229,7 +231,7 @@ def audience_detail(aud: Any, ours: Any = (OP, f"{OP}/t"), rule: Any = "sole") -
 def test_a_wrong_audience_is_described_beside_what_was_expected(rule: Any, aud: Any, words: str) -> None:
     detail = audience_detail(aud, rule=rule)
     assert detail.endswith(words)
-    assert detail.startswith("got aud ")
+    assert detail.startswith(f"got aud {quote(aud)}, ")
 
 
 def test_accepted_audiences_are_named_in_one_order_and_counted_when_there_are_many() -> None:

@@ -128,6 +128,12 @@ EXPLAINED = (
     ),
     Explained("header.py", r"^cty = members\.get", ("'jwt'",), "It is compared without case."),
     Explained("header.py", r"^return _parse_cached\(", ("len(segment) <= _LONGEST_KEPT and False",), _SPEED),
+    Explained(
+        "okp.py",
+        r"^twos = ",
+        ("a | -a",),
+        "It is the lowest bit that is set, too, with another sign.",
+    ),
     Explained("okp.py", r"^return \(cast\(|^return cast\(", ("None",), _TYPES),
     Explained(
         "response.py",
