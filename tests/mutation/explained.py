@@ -41,6 +41,10 @@ _TRUTH = "Nothing but its truth is asked."
 _LENGTHS = "Both have three items."
 
 EXPLAINED = (
+    Explained("okp.py", r"^a >>= twos", ("a <<= twos",), "A square more or less changes no symbol."),
+    Explained("claims.py", r"^if type\(aud\) is str and aud in", ("None",), _SPEED),
+    Explained("compact.py", r"^if len\(segment\) > _BEGINNING", ("len(segment) >= _BEGINNING",), _SPEED),
+    Explained("compact.py", r"^if len\(raw\) > ", ("len(raw) >= strict_json.MAX_STRUCTURE",), _SPEED),
     Explained(
         "addresses.py",
         r"^return kind or \(None if address\.is_global else",
