@@ -84,6 +84,7 @@ def test_strict_json_is_read(text: bytes, value: Any) -> None:
         (b'{"a": 1e400}', "out of range"),
         (b'{"a": [-1e400]}', "out of range"),
         (b'{"a": 123456789012345678901}', "20 digits"),
+        (b'{"a": 100000000000000000000}', "20 digits"),
         (b'{"a": -123456789012345678901}', "20 digits"),
         (b'{"a": ' + b"9" * 5_000 + b"}", "20 digits"),
         (b'{"a": "\\ud800"}', "surrogate"),
