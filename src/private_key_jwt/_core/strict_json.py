@@ -150,6 +150,9 @@ def _simple_object(text: str) -> dict[str, Any] | None:
 
     What each rule says is seen in the result here: it takes 1.5 µs where ``loads_object`` without it takes 2.3.
     """
+    # Nothing nested is parsed twice: that costs, and with the stack nearly full CPython 3.14 raised RecursionError from it.
+    if "[" in text or text.rfind("{") > 0:
+        return None
     try:
         value, end = _scan_simple(text, 0)
     except (ValueError, StopIteration, RecursionError):
