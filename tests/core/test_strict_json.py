@@ -291,3 +291,11 @@ def test_many_digits_outside_of_it_do_not_change_what_an_integer_may_be() -> Non
     for digits in ("9" * 21, "-" + "9" * 21):
         with pytest.raises(ValueError, match="more than 20 digits"):
             loads_object(f'{{{many},"n":{digits}}}'.encode())
+
+
+def test_the_least_integer_of_21_digits_is_refused_in_a_short_object_too() -> None:
+    assert loads_object(b'{"n":%d}' % (10**20 - 1)) == {"n": 10**20 - 1}
+    with pytest.raises(ValueError, match="more than 20 digits"):
+        loads_object(b'{"n":%d}' % 10**20)
+    with pytest.raises(ValueError, match="^not UTF-8 at byte 3$"):
+        loads_object(b'{"\xff":1}')
