@@ -2,13 +2,14 @@
 
 import contextlib
 import json
+import re
 import sys
 import threading
 import time
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from private_key_jwt._core.strict_json import MAX_DEPTH, check_beginning, loads_object
@@ -271,6 +272,29 @@ def test_no_member_stands_twice_at_any_level(members: list[tuple[bytes, bytes]])
             loads_object(text)
     else:
         assert loads_object(text) == expected
+
+
+keys = st.sampled_from(['"a"', '"b"', '"\\u0061"', '"\\udc00"', '"a,b"', '"{"', '"["', '""', '"é"', "a"])
+texts = ['"b"', '","', '"{"', '"["', '"é"', '""', '"\\u002c"', '"\\ud800"', '"\\""', '"\x00"', '"', ""]
+numbers = ["0", "-0", "-1", "01", "1.0", "-0.0", "1E400", "-1e400", "9" * 20, "9" * 21, f"1{'0' * 20}", "9" * 400]
+others = ["true", "null", "NaN", "Infinity", "-Infinity", "{}", "[]", '{"a":1,"a":1}', "[" * 32 + "]" * 32]
+ends = st.sampled_from(["}"] * 6 + ["", ",}", "} \n", "}}", "}{}", "}x", "}\x00", "}\u00a0", "}\ufeff"])
+
+
+@given(st.lists(st.tuples(keys, st.sampled_from(texts + numbers + others)), max_size=4), ends)
+@example(members=[('"a"', "1"), ('"a"', "2"), ('"b"', '","')], end="}")
+@example(members=[('"a"', '"\\ud800"')], end="}")
+def test_a_short_object_means_what_a_long_one_does(members: list[tuple[str, str]], end: str) -> None:
+    """White space makes it too long for the short way, and changes nothing but the places that errors name."""
+    rest = ",".join(f"{key}:{leaf}" for key, leaf in members) + end
+
+    def outcome(text: str) -> str:
+        try:
+            return repr(loads_object(text.encode()))  # which tells 1 from 1.0 and True, and the order of the members
+        except ValueError as error:
+            return re.sub(r"character \d+", "character", str(error))
+
+    assert outcome("{" + rest) == outcome("{" + " " * 4_096 + rest)
 
 
 def test_only_white_space_may_stand_around_an_object() -> None:
