@@ -18,8 +18,11 @@ class _MissingExtra(ConfigurationError, ImportError):
 
 
 def how_to_install(extra: str) -> str:
-    """Say how to install an extra of this library, from an index and in a clone."""
-    return f"an extra: pip install 'private-key-jwt[{extra}]', or in a clone pip install '.[{extra}]'"
+    """Say how to install an extra of this library, in a clone and from an index.
+
+    The clone comes first: that form works before the package is published.
+    """
+    return f"an extra: pip install '.[{extra}]' in a clone, or pip install 'private-key-jwt[{extra}]' from an index"
 
 
 def missing(name: str, need: str, error: ImportError) -> ConfigurationError:

@@ -109,8 +109,8 @@ def check_workers(workers: int, store: object) -> None:
     if workers > 1 and _lives_in_one_process(store):
         raise ConfigurationError(
             f"workers is {workers}, and {type(store).__name__} lives in one process: each worker would accept an"
-            " assertion once. Take a store that they share: SQLiteReplayStore (one host), RedisReplayStore or"
-            " SQLAlchemyReplayStore (several), from private_key_jwt.stores."
+            " assertion once. Take a store that they share: SQLiteReplayStore (one host), DjangoReplayStore,"
+            " RedisReplayStore or SQLAlchemyReplayStore (several), from private_key_jwt.stores."
         )
 
 

@@ -53,8 +53,8 @@ def test_missing_packages_are_named_without_a_traceback(package: str) -> None:
     ended = process(before=WITHOUT.format(package))
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr.splitlines() == [
-        "private-key-jwt: the command line needs an extra: pip install 'private-key-jwt[cli]', or in a clone"
-        " pip install '.[cli]'"
+        "private-key-jwt: the command line needs an extra: pip install '.[cli]' in a clone, or"
+        " pip install 'private-key-jwt[cli]' from an index"
     ]
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Awaitable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -290,6 +291,34 @@ def test_a_whole_verifier_may_be_given() -> None:
 def test_a_wrong_setting_is_named_when_the_views_are_imported(given: Any, named: str) -> None:
     with using(given), pytest.raises(ConfigurationError, match=named):
         client_authentication()(lambda request, client: None)
+
+
+def test_several_workers_are_pointed_to_the_database_of_the_project() -> None:
+    with using(parts(WORKERS=2)), pytest.raises(ConfigurationError, match=r"settings\.PRIVATE_KEY_JWT: .*DjangoReplay"):
+        project.verifier(ClientAssertionVerifier)
+
+
+def test_a_module_that_is_being_imported_is_told_from_one_that_lacks_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A view above ``find_client`` needs it before it is there."""
+    view = "from private_key_jwt.integrations.django import client_authentication\n"
+    view += "@client_authentication()\ndef token(request, client): ...\n"
+    name = f"op_{'with_a_long_name_' * 5}oauth"
+    (tmp_path / f"{name}.py").write_text(f"{view}def find_client(client_id): ...\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with using(parts(CLIENTS=f"{name}.find_client")):
+        with pytest.raises(ConfigurationError) as early:
+            import_module(name)
+    assert f"CLIENTS: '{name}.find_client' cannot be imported yet, as {name} is being imported:" in str(early.value)
+    assert "define find_client above the view" in str(early.value)
+    (tmp_path / f"{name}.py").write_text(f"def find_client(client_id): ...\n{view}")
+    with using(parts(CLIENTS=f"{name}.find_client")):
+        assert import_module(name).token.csrf_exempt
+    with using(parts(CLIENTS=f"{name}.find")), pytest.raises(ConfigurationError) as absent:
+        project.verifier(ClientAssertionVerifier)
+    assert f'Module "{name}" does not define a "find" attribute' in str(absent.value)
+    sys.modules.pop(name)
 
 
 def test_an_unset_setting_is_named() -> None:

@@ -175,8 +175,8 @@ def test_names_are_keys_and_say_something() -> None:
 def test_an_unknown_name_is_told_those_that_are_near(relying_party: RelyingParty) -> None:
     with pytest.raises(LookupError, match="kid_absent"):
         relying_party.tenant().defective("missing_kid")
-    with pytest.raises(LookupError, match="aud_slash"):
-        relying_party.tenant().defective("no such defect")
+    with pytest.raises(LookupError, match=r"near: aud_slash, \w+, \w+$"):
+        relying_party.tenant().defective("aud_slsh")
 
 
 def test_spare_bits_are_set_whatever_the_signature_ends_in(relying_party: RelyingParty) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
@@ -10,7 +11,7 @@ from .._coroutines import is_in_process
 from .._extra import needs
 from .._fork import renew_after_fork
 from .._lock import RLock
-from .._text import quote
+from .._text import one_line, quote, shorten
 from ..exceptions import ConfigurationError
 from ..fetcher import JWKSFetcher
 from ..policy import AssertionPolicy, JWKSPolicy
@@ -24,6 +25,7 @@ with needs(__name__, "django"):
 __all__ = ["NAME", "Project", "verifier"]
 
 NAME = "PRIVATE_KEY_JWT"
+_LONGEST_PATH = 160  # characters
 
 Verifier = TypeVar("Verifier", ClientAssertionVerifier, AsyncClientAssertionVerifier)
 
@@ -57,7 +59,22 @@ def _imported(name: str, value: Any) -> Any:
     try:
         return import_string(value)
     except Exception as error:  # the user's module: whatever it raises while it is imported
-        raise _wrong(f"{name}: {quote(value)} cannot be imported: {quote(str(error))}") from error
+        raise _wrong(f"{name}: {_shown(value)} {_why_not(value, error)}") from error
+
+
+def _why_not(path: str, error: Exception) -> str:
+    module, _, attribute = path.rpartition(".")
+    if getattr(getattr(sys.modules.get(module), "__spec__", None), "_initializing", False):
+        return (
+            f"cannot be imported yet, as {module} is being imported: define {attribute} above the view that needs it,"
+            " or in a module that does not import the view"
+        )
+    return f"cannot be imported: {one_line(shorten(str(error), 2 * _LONGEST_PATH))}"
+
+
+def _shown(path: object) -> str:
+    """Quote a dotted path whole: cut in the middle it names another module."""
+    return one_line(shorten(repr(path), _LONGEST_PATH)) if isinstance(path, str) else quote(path)
 
 
 def _made(name: str, value: Any, is_ready: Callable[[Any], bool]) -> Any:
@@ -68,7 +85,7 @@ def _made(name: str, value: Any, is_ready: Callable[[Any], bool]) -> Any:
     try:
         return found()
     except Exception as error:  # the user's code
-        raise _wrong(f"{name}: {quote(value)} raised {type(error).__name__}: {quote(str(error))}") from error
+        raise _wrong(f"{name}: {_shown(value)} raised {type(error).__name__}: {quote(str(error))}") from error
 
 
 class Project:

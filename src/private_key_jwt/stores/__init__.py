@@ -1,6 +1,7 @@
 """Replay stores, which remember that an assertion was used, and caches of JWK Sets.
 
-What needs an extra is imported when it is asked for.
+What needs an extra is imported when it is asked for: ``help("private_key_jwt.stores.DjangoReplayStore")``, or
+``python -m pydoc`` and that name, shows the page of one store.
 
 ## Which replay store
 

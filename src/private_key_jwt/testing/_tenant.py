@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from difflib import get_close_matches
 from typing import Any
 
 from .. import ledgerbee
@@ -147,10 +148,11 @@ class Tenant(Signer):
     def defective(self, name: str) -> str:
         """An assertion with the one mistake that ``defects_of`` its algorithm lists under this name.
 
-        Raises LookupError, which names those that are near.
+        Raises LookupError, which names those of the reason ``name``, or the three whose names are most alike.
         """
         defects = defects_of(self.alg)
         if name not in defects:
-            near = [known for known in defects if name in (known, defects[known].reason)]
-            raise LookupError(f"no defect is named {name!r}; near: {near or list(defects)}")
+            of_reason = [known for known in defects if defects[known].reason == name]
+            near = of_reason or get_close_matches(name, defects, cutoff=0)
+            raise LookupError(f"no defect is named {name!r}; near: {', '.join(near)}")
         return defects[name].make(self)
