@@ -22,12 +22,14 @@ from private_key_jwt import (
     VerificationKey,
 )
 from private_key_jwt._core.base64url import decode
+from private_key_jwt._core.token_request import ASSERTION_TYPE
 from private_key_jwt.testing import Clock, RelyingParty, Tenant
 from support import b64, jwk, private_key
 
 OP = "https://op.example.com"
 FROM = "s old, from http://127.0.0.1:"
 VALUE = "its keys are registered by value (jwks)"
+FAULTY_KID = "a key there is not usable, its kid is the number"
 CLAIM = "; claims to be client 'portal-acme' (unverified)"
 # What the numbers in the details are about, whatever the defaults are.
 POLICY = AssertionPolicy(audience=OP, leeway=15, max_lifetime=300, max_assertion_bytes=16_384)
@@ -213,6 +215,20 @@ def mistyped(provider: Provider) -> None:
     provider.verifier().authenticate(form)
 
 
+def mistyped_by_one_character(provider: Provider) -> None:
+    form = {
+        "client_assertion_type": ASSERTION_TYPE.replace("jwt-bearer", "jwt_bearer"),
+        "client_assertion": provider.tenant.assertion(),
+    }
+    provider.verifier().authenticate(form)
+
+
+def kid_that_is_a_number(provider: Provider) -> None:
+    provider.by_value(jwk(kid=20261129), jwk(private_key(1))).verify(
+        provider.tenant.assertion(header={"kid": "20261129"})
+    )
+
+
 # What came, what was expected, where they differ, and what to do: as far as it can be known.
 FACTS: list[tuple[Reason, Callable[[Provider], None], list[str]]] = [
     (Reason.MALFORMED, defect("line_break"), ["'\\n' at character", "a line break at its end", CLAIM]),
@@ -264,8 +280,18 @@ FACTS: list[tuple[Reason, Callable[[Provider], None], list[str]]] = [
         unknown_kid_by_value,
         ["kid 'x'", "not in the client's key set", VALUE, "the kids there: 'k1'"],
     ),
+    (
+        Reason.UNKNOWN_KID,
+        kid_that_is_a_number,
+        [f"kid '20261129': {FAULTY_KID} 20261129, not a string", "it is not in the client's key set", VALUE],
+    ),
     (Reason.REPLAYED, replayed, ["used this jti before", "a retry needs a new assertion", "captured"]),
-    (Reason.MISSING_ASSERTION, request({"grant_type": "x"}), ["client_assertion", "absent or empty"]),
+    (
+        Reason.MISSING_ASSERTION,
+        request({"grant_type": "x", '{"client_secret": "s3cret"}': ""}),
+        ["client_assertion", "absent or empty", "its parameters: grant_type, 1 more"],
+    ),
+    (Reason.MISSING_ASSERTION, request({}), ["absent or empty", "no parameter at all: was the body empty, or read"]),
     (
         Reason.MISSING_ASSERTION,
         request({"client_id": "portal-acme", "client_secret": "s3cret"}),
@@ -274,7 +300,7 @@ FACTS: list[tuple[Reason, Callable[[Provider], None], list[str]]] = [
     (
         Reason.MISSING_ASSERTION,
         request({}, "Basic cG9ydGFsLWFjbWU6czNjcmV0"),
-        ["client_assertion", "absent or empty", "an Authorization header in its place", CLAIM],
+        ["client_assertion", "absent or empty", "an Authorization header (Basic) in its place", CLAIM],
     ),
     (
         Reason.JWKS_UNAVAILABLE,
@@ -283,7 +309,7 @@ FACTS: list[tuple[Reason, Callable[[Provider], None], list[str]]] = [
     ),
     (Reason.REPLAY_STORE_UNAVAILABLE, store(OSError("no route")), ["the store raised OSError: 'no route'"]),
     (Reason.REPLAY_STORE_UNAVAILABLE, store("yes"), ["expected True or False of the store, got str"]),
-    (Reason.REPLAY_STORE_FULL, full, ["MemoryReplayStore is full, 1 marks are live", "raise max_entries"]),
+    (Reason.REPLAY_STORE_FULL, full, ["MemoryReplayStore is full", "max_entries=1 of live marks", "raise max_entries"]),
     (
         Reason.CLIENT_LOOKUP_FAILED,
         clients_that_raise,
@@ -291,6 +317,11 @@ FACTS: list[tuple[Reason, Callable[[Provider], None], list[str]]] = [
     ),
     (Reason.INVALID_REQUEST, request({"client_assertion": "a.b.c"}), ["client_assertion_type", "got none"]),
     (Reason.INVALID_REQUEST, mistyped, ["client_assertion_type", "got 'jwt-bearer'", CLAIM]),
+    (
+        Reason.INVALID_REQUEST,
+        mistyped_by_one_character,
+        ["they differ at character 48: 'ion-type:jwt_bearer' is not 'ion-type:jwt-bearer'", CLAIM],
+    ),
 ]
 
 

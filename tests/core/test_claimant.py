@@ -138,7 +138,9 @@ def test_a_request_without_an_assertion_says_what_it_has_in_its_place() -> None:
         read(form, basic("other:s3cret"), optional=False)
     assert caught.value.reason is Reason.MISSING_ASSERTION
     assert caught.value.detail == missing_assertion(basic("other:s3cret"), form).detail
-    assert caught.value.detail.endswith(f"; it has a client_secret and an Authorization header in its place{ACME}")
+    assert caught.value.detail.endswith(
+        f"; it has a client_secret and an Authorization header (Basic) in its place{ACME}"
+    )
     assert "in its place" not in missing_assertion(None, {"client_id": b"\xff"}).detail
 
 

@@ -217,7 +217,7 @@ def audience_detail(aud: Any, ours: Any = (OP, f"{OP}/t"), rule: Any = "sole") -
         ("sole", f"{OP}/token", "is the issuer meant, or the token endpoint?"),
         ("sole", "urn:x", f"got aud 'urn:x', expected '{OP}' or '{OP}/t'"),
         ("string", [OP], f"got aud ['{OP}'], expected a string, not a list"),
-        ("sole", [OP, "https://x.example"], f"got 2, 1 accepted: send '{OP}' alone"),
+        ("sole", [OP, "https://x.example"], f"got 2, of which only '{OP}' is accepted: send that alone"),
         ("sole", ["urn:x", "urn:y"], "expected a single audience, got 2"),
         (
             "sole",

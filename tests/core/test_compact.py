@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Callable
 
 import pytest
 
@@ -219,3 +220,56 @@ def test_the_number_of_segments_is_quoted(assertion: str, got: str) -> None:
     with pytest.raises(InvalidClient) as caught:
         compact.split(assertion, 16_384)
     assert caught.value.detail == f"expected three non-empty segments, got {got}"
+
+
+def detail_of(*segments: bytes | str, max_bytes: int = 20_000) -> str:
+    spelled = [
+        each if isinstance(each, str) else base64.urlsafe_b64encode(each).decode().rstrip("=") for each in segments
+    ]
+    with pytest.raises(InvalidClient) as caught:
+        compact.split(".".join(spelled), max_bytes)
+    return caught.value.detail
+
+
+@pytest.mark.parametrize(
+    ("claims", "ending"),
+    [
+        (
+            b'{"iss": "acme", "roles": "' + b"x" * 5_000 + b'"}',
+            ": its largest member is 'roles', 5002 characters of JSON",
+        ),
+        (b"{" + b" " * 5_000 + b"}", "got 6670"),
+        (b"x" * 5_000, "got 6667"),
+    ],
+)
+def test_a_segment_that_is_too_long_is_said_by_its_largest_member(claims: bytes, ending: str) -> None:
+    assert detail_of(b"{}", claims, b"sig").endswith(ending)
+
+
+@pytest.mark.parametrize("spell", [str, str.encode])
+def test_an_assertion_that_is_too_large_is_said_by_its_segments(spell: Callable[[str], str | bytes]) -> None:
+    for token, ending in ((TOKEN, "got 14: header 4, claims 4, signature 4"), ("x" * 14, "got 14")):
+        with pytest.raises(InvalidClient) as caught:
+            compact.split(spell(token), 10)
+        assert caught.value.detail.endswith(ending)
+
+
+@pytest.mark.parametrize(
+    ("header", "signature", "told"),
+    [
+        (
+            b'{"alg":"RS256"}',
+            "AAAAA",
+            "(5 characters, which no base64url has): one of RS256 has at least 342, so it was",
+        ),
+        (b'{"alg":"ES256"}', "AB", "(2 characters): one of ES256 has at least 86, so it was cut"),
+        (b'{"alg":"ES512"}', "A" * 169, "one of ES512 has at least 176, so it was cut"),
+        (b'{"alg":"EdDSA"}', "A" * 85, "one of EdDSA has at least 86, so it was cut"),
+        (b'{"alg":"EdDSA"}', "A" * 85 + "B", "(86 characters): was the assertion cut or changed?"),
+        (b'{"alg":"none"}', "AB", "(2 characters): was the assertion cut or changed?"),
+        (b'{"alg":[]}', "AB", "(2 characters): was the assertion cut or changed?"),
+        (b"xy", "AB", "(2 characters): was the assertion cut or changed?"),
+    ],
+)
+def test_a_signature_that_was_cut_is_told_by_its_length(header: bytes, signature: str, told: str) -> None:
+    assert told in detail_of(header, b"{}", signature)

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from private_key_jwt import InvalidRequest, Reason
+from private_key_jwt import InvalidClient, InvalidRequest, Reason
 from private_key_jwt._core.token_request import ASSERTION_TYPE, missing_assertion, read
 
 FORM = {"grant_type": "authorization_code", "client_assertion_type": ASSERTION_TYPE, "client_assertion": "a.b.c"}
@@ -250,3 +250,39 @@ def test_the_scheme_that_was_tried_is_challenged_beside_ours(authorization: str 
     assert ("; it has an Authorization header" in error.detail) is (authorization is not None)
     header = error.to_response().headers["WWW-Authenticate"]
     assert header == 'PrivateKeyJWT error="invalid_client"' + (f", {challenge}" if challenge else "")
+
+
+class Raising(dict[str, str]):
+    """A form that can be read once."""
+
+    read = False
+
+    def items(self) -> Any:
+        if self.read:
+            raise RuntimeError
+        self.read = True
+        return super().items()
+
+    def lists(self) -> Any:
+        return self.items()
+
+
+@pytest.mark.parametrize(
+    ("form", "ending"),
+    [
+        ({}, "absent or empty; it has no parameter at all: was the body empty, or read before?"),
+        ({"grant_type": "x", "scope": "y"}, "absent or empty; its parameters: grant_type, scope"),
+        ([("resource", "a"), ("resource", "b")], "; its parameters: resource"),
+        ([(f"p{number}", "x") for number in range(6)], "; its parameters: p0, p1, p2, p3, 2 more"),
+        ([('{"client_secret": "s3cret"}', "")], "; its parameters: 1 that are no names"),
+        ([("x" * 33, ""), ("Scope", ""), ("a", "")], "; its parameters: a, 2 more"),
+        ([(b"grant_type", b"x")], "; its parameters: grant_type"),
+        (iter([("grant_type", "x")]), "absent or empty"),
+        (Raising(grant_type="x"), "absent or empty"),
+    ],
+)
+def test_a_request_without_an_assertion_says_which_parameters_came(form: Any, ending: str) -> None:
+    with pytest.raises(InvalidClient) as caught:
+        read(form, None, optional=False)
+    assert caught.value.detail.endswith(ending), caught.value.detail
+    assert "s3cret" not in caught.value.detail

@@ -25,6 +25,7 @@ AGED = Known(NOW - 12, NOW, 18, SHORT_URI)
 FAILED = Known(NOW - 12, NOW, 18, SHORT_URI, "expected HTTP status 200, got 429", NOW - 2)
 AT_ONCE = Known(NOW - 12, NOW, 0, SHORT_URI)
 LONG = "k" * 256
+FAULTY = "a key there is not usable, its kid is the number 20261129, not a string"
 
 
 def no_key(
@@ -50,7 +51,14 @@ def no_key(
             True,
             ["maybe published since", "budget is spent", "the fetch at 2025-11-29T18:12:58Z failed", "got 429"],
         ),
-        (no_key(Reason.UNKNOWN_KID), "x", AT_ONCE, False, ["next try at once"]),
+        (
+            no_key(Reason.UNKNOWN_KID, (FAULTY,)),
+            "x",
+            AGED,
+            False,
+            [f"{FAULTY}; it is not in the key set of", "12 s old"],
+        ),
+        (no_key(Reason.UNKNOWN_KID), "x", AT_ONCE, False, ["it may be tried again now"]),
         (
             no_key(Reason.UNKNOWN_KID, kids=tuple(f"'key-{number}'" for number in range(64))),
             "x",
@@ -101,7 +109,7 @@ def test_a_refusal_within_a_set_holds_the_facts(
             ["got 429 (at 2025-11-29T18:12:58Z; next try at 2025-11-29T18:13:18Z; https://client.example/jwks.json)"],
         ),
         (FAILED, True, ["got 429 (at 2025-11-29T18:12:58Z; the fetch budget is spent; next try at 2025"]),
-        (AT_ONCE, False, ["got 429 (next try at once; https://client"]),
+        (AT_ONCE, False, ["got 429 (it may be tried again now; https://client"]),
     ],
 )
 def test_a_refusal_without_a_set_holds_the_facts(known: Known, is_spent: bool, words: list[str]) -> None:
@@ -162,7 +170,7 @@ def test_the_last_failure_is_said_by_every_refusal_that_follows_from_it(case: Ca
     asked = case.clock()
     first = case.refused("old")
     assert "got 429" in first.detail
-    assert "next try at once" in first.detail
+    assert "it may be tried again now" in first.detail
     case.clock.advance(1)
     case.refused("old")
     case.clock.advance(1)

@@ -36,8 +36,18 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_ds
 
 from .ec import CURVES, Curve
 from .okp import CURVE as ED25519
+from .rsa import MIN_MODULUS_BITS
 
-__all__ = ["ALGORITHMS", "Algorithm", "Verify", "is_allowed", "is_only_choice", "published_names", "signature_fault"]
+__all__ = [
+    "ALGORITHMS",
+    "Algorithm",
+    "Verify",
+    "is_allowed",
+    "is_only_choice",
+    "published_names",
+    "shortest_signature",
+    "signature_fault",
+]
 
 Verify = Callable[[bytes, bytes], bool]
 """Step 5: whether a signature is this key's, over the bytes received (``verify(signature, signing_input)``)."""
@@ -53,6 +63,16 @@ def signature_fault(name: str, key: Any, signature: bytes) -> str | None:
     if row.kty == "EC" and signature.startswith(b"\x30"):
         return f"{fault}: it is DER, and must be R and S side by side (RFC 7518 section 3.4)"
     return f"{fault}: was it cut, or is it of another key or algorithm?"
+
+
+def shortest_signature(name: object) -> int | None:
+    """Return the fewest octets that a signature of an algorithm has; None for one that is none of ours."""
+    row = ALGORITHMS.get(name) if isinstance(name, str) else None
+    if row is None:
+        return None
+    if row.kty == "RSA":
+        return MIN_MODULUS_BITS // 8
+    return 64 if row.crv == ED25519 else 2 * CURVES[str(row.crv)].size
 
 
 @dataclass(frozen=True, slots=True)

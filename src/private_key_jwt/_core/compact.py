@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from operator import gt
 from typing import Any
 
+from .._text import quote
 from ..exceptions import Detail, InvalidClient, Reason
 from . import describe, strict_json
+from .algorithms import shortest_signature
 from .base64url import FOREIGN, LAST, TO_STANDARD, decode_canonical, is_canonical
 from .checks import Check
 
-__all__ = ["LONGEST_CLAIMS", "loads", "split"]
+__all__ = ["LONGEST_CLAIMS", "largest_member", "loads", "split"]
 
 _NAMES: tuple[Check, Check, Check] = ("header", "claims", "signature")
 _MOST_SEGMENTS = 5  # which is what a JWE has
@@ -39,7 +42,7 @@ def split(assertion: str | bytes, max_bytes: int) -> tuple[bytes, bytes, bytes, 
     if len(assertion) > max_bytes:
         raise InvalidClient(
             Reason.TOO_LARGE,
-            f"expected at most {max_bytes} bytes (AssertionPolicy.max_assertion_bytes), got {len(assertion)}",
+            lambda: _describe_size(assertion, max_bytes),
             "size",
         )
     if isinstance(assertion, str):
@@ -76,16 +79,61 @@ def _describe_foreign(assertion: str | bytes) -> str:
     return describe.foreign_character(text, standard.index(FOREIGN))
 
 
+def _describe_size(assertion: str | bytes, max_bytes: int) -> str:
+    text = assertion if isinstance(assertion, str) else assertion.decode("latin-1")
+    segments = text.split(".", _MOST_SEGMENTS)
+    detail = f"expected at most {max_bytes} bytes (AssertionPolicy.max_assertion_bytes), got {len(assertion)}"
+    return detail + _lengths(segments) if len(segments) == 3 else detail
+
+
+def _lengths(segments: list[str]) -> str:
+    return f": {', '.join(f'{name} {len(each)}' for name, each in zip(_NAMES, segments, strict=True))}"
+
+
 def _too_long(segments: list[bytes]) -> InvalidClient:
-    lengths = zip(_NAMES, map(len, segments), _LONGEST, strict=True)
-    name, length, longest = next(each for each in lengths if each[1] > each[2])
-    detail = f"expected a {name} segment of at most {longest} characters, got {length}"
+    def detail() -> str:
+        lengths = zip(_NAMES, segments, _LONGEST, strict=True)
+        name, segment, longest = next(each for each in lengths if len(each[1]) > each[2])
+        largest = "" if name == "signature" else _describe_largest(segment, name)
+        return f"expected a {name} segment of at most {longest} characters, got {len(segment)}{largest}"
+
     return InvalidClient(Reason.TOO_LARGE, detail, "size")
 
 
+def _describe_largest(segment: bytes, name: Check) -> str:
+    try:
+        member, size = largest_member(loads(segment, name))
+    except (InvalidClient, ValueError):  # it is too large in any case
+        return ""
+    return f": its largest member is {quote(member)}, {size} characters of JSON"
+
+
+def largest_member(members: dict[str, Any]) -> tuple[str, int]:
+    """Return the member of an object that takes the most JSON, and how many characters. Raises ValueError: none."""
+    sizes = {name: len(json.dumps(value, separators=(",", ":"))) for name, value in members.items()}
+    name = max(sizes, key=sizes.__getitem__)
+    return name, sizes[name]
+
+
 def _not_canonical(segments: list[bytes]) -> InvalidClient:
-    name = next(name for name, segment in zip(_NAMES, segments, strict=True) if not is_canonical(segment))
-    return _malformed("segments", f"the {name} segment is not canonical base64url: was the assertion cut or changed?")
+    def detail() -> str:
+        name, segment = next(each for each in zip(_NAMES, segments, strict=True) if not is_canonical(each[1]))
+        length = f"{len(segment)} characters" + ", which no base64url has" * (len(segment) % 4 == 1)
+        why = (_describe_cut(segments) if name == "signature" else None) or "was the assertion cut or changed?"
+        return f"the {name} segment is not canonical base64url ({length}): {why}"
+
+    return _malformed("segments", detail)
+
+
+def _describe_cut(segments: list[bytes]) -> str | None:
+    """Say that a signature is shorter than any of its algorithm; None where that is not so, or not known."""
+    try:
+        alg = loads(segments[0], "header").get("alg")
+    except InvalidClient:
+        return None
+    octets = shortest_signature(alg)
+    shortest = 0 if octets is None else -(-octets * 4 // 3)
+    return f"one of {alg} has at least {shortest}, so it was cut" if len(segments[2]) < shortest else None
 
 
 def _wrong_segments(segments: list[bytes]) -> InvalidClient:

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Collection, Sequence
-from math import isfinite
+from math import floor, isfinite
 from typing import TypeGuard
 
 from .._text import format_time, quote
 
 __all__ = [
     "ahead",
-    "audience_difference",
     "audience_mismatch",
+    "difference",
     "expired",
     "foreign_character",
     "several_audiences",
@@ -110,9 +110,9 @@ def time_hint(value: float, now: float, longest: float) -> str:
 
 def expired(exp: float, leeway: float, now: float, iat: object = None) -> str:
     """Describe an assertion that has expired. ``iat``: the claim, whatever it is."""
-    made = f"made {now - iat:.0f} s ago for {exp - iat:.0f} s, " if _is_time(iat) and iat <= exp else ""
+    made = f"made {_between(iat, now)} s ago for {exp - iat:.0f} s, " if _is_time(iat) and iat <= exp else ""
     hint = time_hint(exp, now, _LATE) or f"{made}sent late, sent again, or is the sender's clock slow?"
-    return f"expired {now - exp:.0f} s ago, leeway {leeway:g} s: {_times('exp', exp, now)}; {hint}"
+    return f"expired {_between(exp, now)} s ago, leeway {leeway:g} s: {_times('exp', exp, now)}; {hint}"
 
 
 def too_far(exp: float, iat: object, max_lifetime: float, leeway: float, now: float) -> str:
@@ -121,12 +121,12 @@ def too_far(exp: float, iat: object, max_lifetime: float, leeway: float, now: fl
     # An hour is a lifetime that libraries default to, and a zone, too: `iat` tells them apart, and from a clock.
     issued_at = iat if _is_time(iat) else None
     if not hint and issued_at is not None and issued_at > now + leeway and exp - issued_at <= max_lifetime + leeway:
-        hint = f"it lives {exp - issued_at:.0f} s from iat, which is {issued_at - now:.0f} s ahead: {_FAST}"
+        hint = f"it lives {exp - issued_at:.0f} s from iat, which is {_between(now, issued_at)} s ahead: {_FAST}"
     elif not hint or ("time zone" in hint and issued_at is not None and abs(issued_at - now) <= _LATE):
         hint = _LIFETIME_HINT
     elif "time zone" in hint and iat is None:
         hint = f"{hint} Or {_LIFETIME_HINT}"
-    expected = f"expected exp at most {max_lifetime:g} s ahead (leeway {leeway:g} s), got {exp - now:.0f} s"
+    expected = f"expected exp at most {max_lifetime:g} s ahead (leeway {leeway:g} s), got {_between(now, exp)} s"
     return f"{expected}: {_times('exp', exp, now)}; {hint}"
 
 
@@ -139,7 +139,12 @@ def too_long(lifetime: float, max_lifetime: float, leeway: float) -> str:
 def ahead(name: str, value: float, leeway: float, now: float) -> str:
     """Describe an ``iat`` or ``nbf`` that lies ahead."""
     hint = time_hint(value, now, 0) or _FAST
-    return f"{name} is {value - now:.0f} s ahead, leeway {leeway:g} s: {_times(name, value, now)}; {hint}"
+    return f"{name} is {_between(now, value)} s ahead, leeway {leeway:g} s: {_times(name, value, now)}; {hint}"
+
+
+def _between(earlier: float, later: float) -> str:
+    """Count the seconds between two instants as ``format_time`` shows them, so that the two agree."""
+    return f"{floor(later) - floor(earlier)}" if isfinite(earlier) and isfinite(later) else f"{later - earlier:.0f}"
 
 
 def _times(name: str, value: float, now: float) -> str:
@@ -150,9 +155,9 @@ def audience_mismatch(aud: object, values: Sequence[str], accepted: Collection[s
     """Describe an ``aud`` of which no value is accepted."""
     names = [quote(each) for each in sorted(accepted)]
     more = [f"{len(names) - _AUDIENCES_SHOWN} more"] * (len(names) > _AUDIENCES_SHOWN)
-    difference = audience_difference(values, accepted)
+    hint = difference(values, accepted)
     expected = " or ".join(names[:_AUDIENCES_SHOWN] + more)
-    return f"got aud {quote(aud)}, expected {expected}{'; ' * bool(difference)}{difference}"
+    return f"got aud {quote(aud)}, expected {expected}{'; ' * bool(hint)}{hint}"
 
 
 def several_audiences(count: int, accepted: Sequence[str]) -> str:
@@ -160,11 +165,11 @@ def several_audiences(count: int, accepted: Sequence[str]) -> str:
     fault = f"expected a single audience, got {count}"
     if len(accepted) == count:
         return f"{fault}, all accepted: audience_rule='all' takes such lists, or send {quote(accepted[0])} alone"
-    return f"{fault}, {len(accepted)} accepted: send {quote(accepted[0])} alone" if accepted else fault
+    return f"{fault}, of which only {quote(accepted[0])} is accepted: send that alone" if accepted else fault
 
 
-def audience_difference(got: Sequence[str], accepted: Collection[str]) -> str:
-    """Say how the nearest accepted audience differs from one that came; "" when none is near."""
+def difference(got: Sequence[str], accepted: Collection[str]) -> str:
+    """Say how the nearest accepted value differs from one that came; "" when none is near."""
     # A stranger chooses what came: look at a few of its values, and not far into each.
     values = [value[:_LONGEST_COMPARED] for value in got[:_MOST_COMPARED]]
     pairs = [(value, each[:_LONGEST_COMPARED]) for value in values for each in sorted(accepted)[:_MOST_COMPARED]]
@@ -182,10 +187,16 @@ def _is_below(value: str, other: str) -> bool:
     return value.startswith(f"{other.rstrip('/')}/")
 
 
+def _differs_in_scheme(value: str, other: str) -> bool:
+    (scheme, _, rest), (other_scheme, _, other_rest) = value.partition("://"), other.partition("://")
+    return {scheme, other_scheme} == {"http", "https"} and rest == other_rest
+
+
 _LIKE_AN_AUDIENCE: tuple[tuple[Callable[[str, str], bool], str], ...] = (
     (lambda value, each: value.rstrip("/") == each.rstrip("/"), "only the slash at the end differs"),
     (lambda value, each: value.strip() == each, "white space stands around it"),
     (lambda value, each: value.lower() == each.lower(), "only the case differs"),
+    (_differs_in_scheme, "only the scheme differs, http or https"),
     # A server has an issuer and, often below it, a token endpoint: clients send either.
     (
         lambda value, each: _is_below(value, each) or _is_below(each, value),

@@ -125,12 +125,17 @@ class KeySet:
     def _faults(self, alg: str, signing_algs: Sequence[str]) -> Iterable[str]:
         return (f"{_name(member)}: {member.fault_for(alg, signing_algs)}" for member in self.members)
 
+    def _faulty_kids(self) -> Iterable[str]:
+        """List what is wrong with kids that cannot be read: one of them may be the one that is looked for."""
+        faults = [member.fault for member in self.members if member.kid is None and member.fault]
+        return [f"a key there is not usable, {fault}" for fault in faults if fault.startswith("its kid ")]
+
     def _explain(self, alg: str, kid: str | None, signing_algs: Sequence[str]) -> NoKey:
         if not self.members:
             return NoKey(Reason.NO_KEYS)
         named = [member for member in self.members if kid is None or member.kid == kid]
         if not named:
-            return NoKey(Reason.UNKNOWN_KID, list_kids=self.kids)
+            return NoKey(Reason.UNKNOWN_KID, describe=self._faulty_kids, list_kids=self.kids)
 
         def describe() -> Iterable[str]:
             if kid is None:
@@ -245,6 +250,12 @@ def refusal(found: NoKey, kid: str | None) -> InvalidClient:
     def detail() -> str:
         name = "an assertion without kid" if kid is None else f"kid {quote(kid)}"
         kids = f"; the kids there: {join(found.kids, ', ')}" if found.kids else ""
-        return f"{name}: {_WHY[found.reason]}{join(found.faults)}; {BY_VALUE}{kids}"
+        faults = join(found.faults)
+        why = _WHY[found.reason]
+        if found.reason is Reason.UNKNOWN_KID and faults:
+            why = f"{faults}; it is {why}"
+        else:
+            why += faults
+        return f"{name}: {why}; {BY_VALUE}{kids}"
 
     return InvalidClient(found.reason, detail, "key")

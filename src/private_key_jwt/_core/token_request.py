@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from .._text import quote
 from ..exceptions import InvalidClient, InvalidRequest, Reason
 from .claimant import basic_client, claim_of_assertion
+from .describe import difference
 
 __all__ = ["ASSERTION_TYPE", "CLIENT_PARAMETERS", "ClientAssertion", "Form", "missing_assertion", "read"]
 
@@ -24,6 +25,8 @@ CLIENT_PARAMETERS = ("client_assertion", "client_assertion_type", "client_id", "
 """What authenticates a client in a form. Only these must be unique: RFC 8707 §2 repeats ``resource``."""
 
 _NAMES = frozenset(CLIENT_PARAMETERS)
+_PARAMETER = re.compile(r"[a-z][a-z0-9_.-]{0,31}")  # RFC 6749 §8.2, as such names are written
+_NAMES_SHOWN = 4
 _SCHEME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}")  # a token (RFC 9110 §5.6.2)
 
 
@@ -34,6 +37,13 @@ class ClientAssertion(NamedTuple):
     client_id: str | None
 
 
+def _describe_type(kind: str | None) -> str:
+    if kind is None:
+        return f"expected client_assertion_type {ASSERTION_TYPE}, got none"
+    hint = difference([kind], [ASSERTION_TYPE])
+    return f"expected client_assertion_type {ASSERTION_TYPE}, got {quote(kind)}{'; ' * bool(hint)}{hint}"
+
+
 def _invalid(detail: str, found: Mapping[str, str] = MappingProxyType({})) -> InvalidRequest:
     """Refuse a request. ``found``: its client parameters, as far as they were read."""
     error = InvalidRequest(Reason.INVALID_REQUEST, detail, "request")
@@ -41,30 +51,50 @@ def _invalid(detail: str, found: Mapping[str, str] = MappingProxyType({})) -> In
     return error
 
 
-def missing_assertion(authorization: str | None = None, form: Form = ()) -> InvalidClient:
+def missing_assertion(authorization: str | None = None, form: Form | None = None) -> InvalidClient:
     """The error for a request without a client assertion that must have one (RFC 6749 §5.2: ``invalid_client``).
 
     authorization: the request's ``Authorization`` header field: its scheme is challenged, too.
-    form: its parameters, for the detail.
+    form: its parameters, for the detail; None where they are not known.
     """
     try:
         found = _client_parameters(form)
     except InvalidRequest:
         found = {}
-    return _missing_assertion(authorization, found)
+    return _missing_assertion(authorization, found, form)
 
 
-def _missing_assertion(authorization: str | None, found: Mapping[str, str]) -> InvalidClient:
-    sent = ["a client_secret"] * ("client_secret" in found) + ["an Authorization header"] * (authorization is not None)
+def _missing_assertion(authorization: str | None, found: Mapping[str, str], form: Form | None) -> InvalidClient:
+    scheme = attempted_scheme(authorization)
+    header = f"an Authorization header ({scheme})" if scheme else "an Authorization header"
+    sent = ["a client_secret"] * ("client_secret" in found) + [header] * (authorization is not None)
     in_place = f"; it has {' and '.join(sent)} in its place" if sent else ""
-    error = InvalidClient(
-        Reason.MISSING_ASSERTION,
-        f"expected client_assertion and client_assertion_type in the body, and both are absent or empty{in_place}",
-        "request",
-    )
-    error.scheme = attempted_scheme(authorization)
+
+    def detail() -> str:
+        expected = "expected client_assertion and client_assertion_type in the body, and both are absent or empty"
+        return expected + (in_place or _describe_parameters(form))
+
+    error = InvalidClient(Reason.MISSING_ASSERTION, detail, "request")
+    error.scheme = scheme
     error.claim = claim_of_assertion(None, found.get("client_id") or basic_client(authorization))
     return error
+
+
+def _describe_parameters(form: Any) -> str:
+    """Say which parameters a form has; "" where that cannot be known any more."""
+    if isinstance(form, Iterator) or not isinstance(form, Iterable):
+        return ""  # it was read to its end, or has only a method that finds what one asks for
+    try:
+        names = list(dict.fromkeys(_text(name) for name, _ in _pairs(form)))
+    except Exception:  # whatever a form raises that is none
+        return ""
+    if not names:
+        return "; it has no parameter at all: was the body empty, or read before?"
+    # What is no name may be a whole body that was taken for one, with a secret in it.
+    shown = [name for name in names if _PARAMETER.fullmatch(name)][:_NAMES_SHOWN]
+    left = len(names) - len(shown)
+    more = [f"{left} {'more' if shown else 'that are no names'}"] * bool(left)
+    return f"; its parameters: {', '.join(shown + more)}"
 
 
 def attempted_scheme(authorization: str | None) -> str | None:
@@ -150,12 +180,11 @@ def read(form: Form, authorization: str | None, *, optional: bool = True) -> Cli
     if assertion is None and kind is None:
         if optional:
             return None
-        raise _missing_assertion(authorization, found)
+        raise _missing_assertion(authorization, found, form)
     if assertion is None:
         raise _invalid("expected client_assertion beside client_assertion_type, and it is absent or empty", found)
     if kind != ASSERTION_TYPE:
-        got = "none" if kind is None else quote(kind)
-        raise _invalid(f"expected client_assertion_type {ASSERTION_TYPE}, got {got}", found)
+        raise _invalid(_describe_type(kind), found)
     if "client_secret" in found:
         raise _invalid("expected one way of client authentication, got client_secret beside the assertion", found)
     if authorization is not None:

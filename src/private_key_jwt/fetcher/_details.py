@@ -15,8 +15,8 @@ from ..exceptions import DETAIL_LENGTH, Reason
 
 __all__ = ["Known", "describe_no_key", "describe_set", "describe_unavailable"]
 
-_CAUSE_LENGTH = 130
 _FAILURE_LENGTH = 80
+_FAULT_LENGTH = 100  # of a key whose kid cannot be read
 _LEAST = 30
 _LENGTHS = ((64, 96), (48, 64), (28, 28))  # of a kid and a URL: the longest at which everything fits
 _URL_LENGTH = 64
@@ -71,7 +71,7 @@ def _url(jwks_uri: str, length: int) -> str:
 
 
 def _again(known: Known) -> str:
-    return f"next try at {format_time(known.now + known.wait)}" if known.wait > 0 else "next try at once"
+    return f"next try at {format_time(known.now + known.wait)}" if known.wait > 0 else "it may be tried again now"
 
 
 def _failure(known: Known, room: int) -> str:
@@ -108,7 +108,8 @@ def _describe(found: NoKey, kid: str | None, known: Known, tail: str, kid_length
     if found.reason is Reason.NO_KEYS:
         return f"{name}: {key_set}, is empty: is its URL right, has its client a signing key?{tail}"
     if found.reason is Reason.UNKNOWN_KID:
-        return f"{name}: not in {key_set}{tail}"
+        fault = f"{_cut(found.faults[0], _FAULT_LENGTH)}; it is " if found.faults else ""
+        return f"{name}: {fault}not in {key_set}{tail}"
     start, tail = f"{name}: ", f" ({key_set}{tail})"
     room = DETAIL_LENGTH - len(start) - len(tail) - (0 if known.failure is None else _FAILURE_LENGTH)
     return start + (_list(found.faults, room, "; ") or _cut(found.faults[0], room)) + tail
@@ -126,4 +127,10 @@ def describe_unavailable(cause: str, known: Known, *, is_spent: bool) -> str:
         if is_spent:
             facts.append("the fetch budget is spent")
     facts.append(_again(known))
-    return f"{_cut(cause, _CAUSE_LENGTH)} ({'; '.join(facts)}; {_url(known.jwks_uri, _URL_LENGTH)})"
+    told = f" ({'; '.join(facts)}; "
+    for length in (_URL_LENGTH, _LEAST):  # what to do, at the end of the cause, is worth more than the middle of a URL
+        end = f"{told}{_url(known.jwks_uri, length)})"
+        room = DETAIL_LENGTH - len(end)
+        if len(cause) <= room:
+            break
+    return shorten(cause, room) + end

@@ -84,7 +84,7 @@ class MemoryReplayStore:
             if len(self._expiry) >= self._max_entries:
                 raise TemporarilyUnavailable(
                     Reason.REPLAY_STORE_FULL,
-                    f"MemoryReplayStore is full, {self._max_entries} marks are live: raise max_entries",
+                    f"MemoryReplayStore is full, with max_entries={self._max_entries} of live marks: raise max_entries",
                 )
             number = math.ceil(expires_at)
             second = self._seconds.get(number)
