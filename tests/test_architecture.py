@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import ClassVar
@@ -213,6 +214,36 @@ def test_importing_the_package_imports_no_extra() -> None:
 def test_an_integration_imports_its_own_framework_only(module: str, brings: set[str]) -> None:
     frameworks = {"starlette", "fastapi", "flask", "django", "authlib", "oauth2_provider", "uvicorn"}
     assert new_modules(f"private_key_jwt.integrations{module}") & frameworks == brings
+
+
+GIVEN_OBJECTS = re.compile(
+    r"^_?(on_event|http_client|verifier|(jwks_|assertion_)?policy|(jwks_)?cache|(replay_)?store|fetcher|clients?|handler|"
+    r"(wall_)?clock|transport|current_key|engine|server)$"
+)
+
+
+def judged_by_truth(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """The line and the name of each object of a caller's whose truth is asked for."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If | ast.IfExp | ast.While | ast.Assert):
+            asked = [node.test]
+        elif isinstance(node, ast.BoolOp):
+            asked = node.values
+        elif isinstance(node, ast.comprehension):
+            asked = node.ifs
+        else:
+            asked = [node.operand] if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not) else []
+        for each in asked:
+            name = each.id if isinstance(each, ast.Name) else each.attr if isinstance(each, ast.Attribute) else ""
+            if GIVEN_OBJECTS.match(name):
+                yield each.lineno, name
+
+
+def test_no_object_of_a_callers_is_judged_by_its_truth() -> None:
+    """A handler that counts, a client or a store may have a length, of 0 at first: it is there all the same."""
+    assert list(judged_by_truth(ast.parse("handler = on_event or log")))  # the test sees one
+    found = {path.name: list(judged_by_truth(ast.parse(path.read_text("utf-8")))) for path in SOURCE.rglob("*.py")}
+    assert {name: lines for name, lines in found.items() if lines} == {}
 
 
 def test_the_recipe_is_numbered_in_order() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import fields
@@ -337,6 +338,29 @@ def test_on_event_must_be_a_function(edge: Edge) -> None:
         edge.verifier(
             policy=AssertionPolicy(audience=AUDIENCE), clients=[], replay_store=MemoryReplayStore(), on_event=1
         )
+
+
+class Tally(Counter[str]):
+    """A handler that is false until it is called first, as ``bool(Counter())`` is."""
+
+    def __call__(self, event: Event) -> None:
+        self[type(event).__name__] += 1
+
+
+def test_a_handler_that_is_false_is_called(setup: Setup) -> None:
+    counted_by = {"verifier": Tally(), "fetcher": Tally()}
+    verifier = setup.edge.verifier(
+        policy=AssertionPolicy(audience=AUDIENCE),
+        clients=[setup.tenant.client(setup.base_url)],
+        replay_store=MemoryReplayStore(),
+        fetcher=setup.edge.fetcher(JWKSPolicy(allow_http_loopback=True), on_event=counted_by["fetcher"]),
+        clock=setup.clock,
+        on_event=counted_by["verifier"],
+    )
+    with pytest.raises(InvalidClient):
+        verifier.verify("no assertion")
+    verifier.verify(setup.tenant.assertion())
+    assert counted_by == {"verifier": {"AssertionRefused": 1, "AssertionAccepted": 1}, "fetcher": {"KeysFetched": 1}}
 
 
 def test_without_a_handler_all_goes_on_alike(setup: Setup) -> None:

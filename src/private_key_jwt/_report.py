@@ -47,8 +47,10 @@ class Reporter:
     """
 
     def __init__(self, on_event: OnEvent | None) -> None:
-        self._on_event = on_event or log_events
-        self._report_refusal = on_event or write_line  # its line is counted before the event is made
+        self._on_event = log_events if on_event is None else on_event
+        self._report_refusal = (
+            write_line if on_event is None else on_event
+        )  # its line is counted before the event is made
         self.reports_accepted = on_event is not None
 
     def accepted(self, verified: VerifiedAssertion, work: Verification, duration: float) -> None:

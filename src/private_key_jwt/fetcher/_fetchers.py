@@ -75,13 +75,13 @@ class _Fetcher(ABC, Generic[Handle]):
         if cache is not None and not all(callable(getattr(cache, name, None)) for name in _CACHE_METHODS):
             raise ConfigurationError(f"cache must have get, put and claim, and {type(cache).__name__} has not")
         check_handler(on_event)
-        self.policy = policy or JWKSPolicy()
+        self.policy = JWKSPolicy() if policy is None else policy
         self._headers = check_headers(headers)
         self._clock, self._wall_clock = clock, wall_clock
         self._owns_cache = cache is None
         self._cache = MemoryJWKSCache(max(max_key_sets, _MAX_KEY_SETS)) if cache is None else cache
         self._state: FetcherState[Handle] = FetcherState(
-            self.policy, clock, wall_clock, max_key_sets, on_event or log_events
+            self.policy, clock, wall_clock, max_key_sets, log_events if on_event is None else on_event
         )
 
     @property

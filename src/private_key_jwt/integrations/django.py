@@ -221,12 +221,14 @@ def client_authentication(
     def decorate(view: View) -> View:
         is_async = iscoroutinefunction(view)
         kind: type[Any] = AsyncClientAssertionVerifier if is_async else ClientAssertionVerifier
+
+        def get() -> Any:
+            return project.verifier(kind) if verifier is None else verifier
+
         # Asked for here too, so that a wrong setting is named when the views are imported, and not to a client.
-        check_settings(verifier or project.verifier(kind), kind, optional=optional, consume=consume, max_body=max_body)
+        check_settings(get(), kind, optional=optional, consume=consume, max_body=max_body)
         wrap = _async_view if is_async else _view
-        wrapper = wrap(
-            view, lambda: verifier or project.verifier(kind), consume=consume, optional=optional, max_body=max_body
-        )
+        wrapper = wrap(view, get, consume=consume, optional=optional, max_body=max_body)
         decorated: View = csrf_exempt(sensitive_post_parameters("client_assertion", "client_secret")(wrapper))
         return decorated
 

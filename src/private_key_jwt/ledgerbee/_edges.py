@@ -106,7 +106,7 @@ class PortalSSO:
         self._settings = _Settings(api_key, access_token, base_url, timeout)
         check_client(http_client, httpx.Client)
         self._is_own = http_client is None
-        self._client = http_client or httpx.Client(verify=ssl_context(), trust_env=False)
+        self._client = httpx.Client(verify=ssl_context(), trust_env=False) if http_client is None else http_client
 
     def mint_handoff(
         self, *, sub: str, email: str, memberships: Iterable[Membership], name: str | None = None

@@ -47,7 +47,7 @@ class Signer(ABC):
 
     def header(self, key: SigningKey | None = None) -> dict[str, Any]:
         """The header of a valid assertion."""
-        key = key or self.current_key
+        key = self.current_key if key is None else key
         return {"alg": key.alg, "kid": key.kid}
 
     def claims(self) -> dict[str, Any]:
@@ -75,5 +75,5 @@ class Signer(ABC):
         stray = _PARAMETERS & claims.keys()
         if stray:
             raise TypeError(f"{', '.join(sorted(stray))}: a parameter of the header, which stands in header={{...}}")
-        key = key or self.current_key
+        key = self.current_key if key is None else key
         return key.sign(_changed(self.header(key), header or {}), _changed(self.claims(), claims))

@@ -172,7 +172,7 @@ class RedisReplayStore:
     ) -> None:
         check_timeout(timeout)
         check_handler(on_event)
-        self._on_event = on_event or log_events
+        self._on_event = log_events if on_event is None else on_event
         self._client = sync_client(client)
         self._marks = _Marks(prefix, margin)
         self._sender = open_sender(client, timeout)
@@ -267,7 +267,7 @@ class AsyncRedisReplayStore:
     ) -> None:
         check_timeout(timeout)
         check_handler(on_event)
-        self._on_event = on_event or log_events
+        self._on_event = log_events if on_event is None else on_event
         self._client = async_client(client)
         self._marks = _Marks(prefix, margin)
         self._sender = open_async_sender(client, timeout)
