@@ -11,10 +11,13 @@ from joserfc.jwk import RSAKey
 
 from private_key_jwt._core import jwk as jwk_module
 from private_key_jwt._core.algorithms import ALGORITHMS
-from private_key_jwt._core.jwk import PRIVATE_MEMBERS, Member, holds_surrogate, private_members, read_member
+from private_key_jwt._core.jwk import Member, holds_surrogate, private_members, read_member
 from support import b64, ec_jwk, ec_key, integer, jwk, okp_jwk, okp_key, private_key
 
 RSA_ALGS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
+
+# What the IANA registry "JSON Web Key Parameters" calls private.
+PRIVATE = ("d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv")
 
 # What libraries write for a member that was never set.
 ABSENT = pytest.mark.parametrize("value", [None, "", [], ()])
@@ -24,6 +27,7 @@ def fault(member: object) -> str:
     read = read_member(member)
     assert read.keys == ()
     assert read.algs == ()
+    assert read.alg is None
     assert read.fault is not None
     assert len(read.fault) < 300
     assert read.fault.isascii()
@@ -69,7 +73,7 @@ def test_a_key_that_says_nothing_against_it_is_usable(changes: dict[str, Any]) -
 
 
 @ABSENT
-@pytest.mark.parametrize("name", ["use", "alg", "key_ops", *PRIVATE_MEMBERS, "x5c", "x5t", "crv"])
+@pytest.mark.parametrize("name", ["use", "alg", "key_ops", *PRIVATE, "x5c", "x5t", "crv"])
 def test_a_member_without_a_value_counts_as_absent(name: str, value: Any) -> None:
     changes: dict[str, Any] = {name: value}
     read = read_member(jwk(**changes))
@@ -148,7 +152,7 @@ def test_a_fault_of_another_type_of_key_says_what_is_wrong(member: object, why: 
     assert fault(member).startswith(why)
 
 
-@pytest.mark.parametrize("name", PRIVATE_MEMBERS)
+@pytest.mark.parametrize("name", PRIVATE)
 @pytest.mark.parametrize("value", ["AQAB", 0, 1, False, [{}], {}, " "])
 def test_a_private_member_with_any_value_makes_a_key_unusable(name: str, value: Any) -> None:
     changes: dict[str, Any] = {name: value}
@@ -269,7 +273,7 @@ def test_keys_are_equal_when_what_is_published_is() -> None:
     assert one != read_member(jwk(kid="k2"))
     assert one != read_member(jwk(private_key(1)))
     assert one != read_member(jwk(alg=...))
-    assert "verify" not in repr(one)
+    assert not any(name in repr(one) for name in ("verify", "public_key"))
     assert len({*one.keys, *other.keys}) == 1
 
 
