@@ -150,6 +150,13 @@ EXPLAINED = (
     Explained("response.py", r"^piece = None", ("''",), "Anything but no bytes will do."),
     Explained("response.py", r"^return \(b'', b''\)", ("b'XXXX'",), "What is left is looked at after a piece only."),
     Explained("rsa.py", r"^if e % 2 == 0 or ", ("MIN_EXPONENT <= e < MAX_EXPONENT",), "The largest is even."),
+    Explained("rsa.py", r"^_ROCA = ", ("168",), "It is no prime."),
+    Explained(
+        "rsa.py",
+        r"^_SMALL_PRIMES = ",
+        ("753", "2"),
+        "752 is no prime; and no prime is lost when it is divided by one smaller number more.",
+    ),
     Explained("strict_json.py", r"^beginning = raw\.lstrip\(", ("17",), "Its first three bytes are looked at."),
     Explained(
         "strict_json.py",
