@@ -30,7 +30,7 @@ from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from suite import figure, report
 from suite.report import Section
 
-SECTIONS = ("targets", "peers", "stages", "algorithms", "load", "http")
+SECTIONS = ("targets", "peers", "stages", "algorithms", "frameworks", "load", "http")
 ASKED_FOR = ("versions", "search")
 
 

@@ -21,7 +21,7 @@ from suite.search import LIMIT, find_dearest
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["targets", "stages", "algorithms", "load", "http"])
+@pytest.mark.parametrize("name", ["targets", "stages", "algorithms", "frameworks", "load", "http"])
 def test_a_section_runs_in_short(name: str) -> None:
     section: Section = import_module(f"suite.{name}").run(lambda _text: None, short=True)
     assert section.name == name

@@ -1,0 +1,140 @@
+"""A whole token request in process, without sockets: the framework alone, and with the client authenticated."""
+
+import asyncio
+import io
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import Depends, FastAPI
+from flask import Flask
+from flask import request as flask_request
+from starlette.requests import Request
+
+from private_key_jwt import VerifiedAssertion
+from private_key_jwt.integrations.fastapi import ClientAuthentication
+from private_key_jwt.integrations.flask import client_authentication
+
+from . import corpus, ours
+from .measuring import CodePath, Run, Step, awaited, calls, interleave
+from .report import Section
+
+_TYPE = "application/x-www-form-urlencoded"
+
+
+def _fastapi(subject: ours.Async) -> FastAPI:
+    app, authenticate = FastAPI(), ClientAuthentication(subject.verifier)
+    app.router.route_class = authenticate.route_class
+
+    @app.post("/alone")
+    async def alone(request: Request) -> dict[str, str]:
+        return {"access_token": f"for {(await request.form())['client_id']}"}
+
+    @app.post("/verified")
+    async def verified(client: Annotated[VerifiedAssertion, Depends(authenticate)]) -> dict[str, str]:
+        return {"access_token": f"for {client.client_id}"}
+
+    return app
+
+
+def _flask(subject: ours.Sync) -> Flask:
+    app = Flask(__name__)
+
+    @app.post("/alone")
+    def alone() -> dict[str, str]:
+        return {"access_token": f"for {flask_request.form['client_id']}"}
+
+    @app.post("/verified")
+    @client_authentication(subject.verifier)
+    def verified(client: VerifiedAssertion) -> dict[str, str]:
+        return {"access_token": f"for {client.client_id}"}
+
+    return app
+
+
+def _asgi(app: Callable[..., Awaitable[None]], path: str) -> Callable[[bytes], Awaitable[None]]:
+    async def call(body: bytes) -> None:
+        statuses: list[int] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(message: dict[str, Any]) -> None:
+            statuses.append(message.get("status", 0))
+
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": "POST",
+            "scheme": "https",
+            "path": path,
+            "raw_path": path.encode(),
+            "root_path": "",
+            "query_string": b"",
+            "server": ("op.example.com", 443),
+            "client": ("192.0.2.1", 1),
+            "state": {},
+            "headers": [(b"content-type", _TYPE.encode()), (b"content-length", str(len(body)).encode())],
+        }
+        await app(scope, receive, send)
+        _check(statuses[0])
+
+    return call
+
+
+def _wsgi(app: Callable[..., Iterable[bytes]], path: str) -> Callable[[bytes], None]:
+    def call(body: bytes) -> None:
+        statuses: list[str] = []
+        environ = {
+            "REQUEST_METHOD": "POST",
+            "PATH_INFO": path,
+            "QUERY_STRING": "",
+            "wsgi.url_scheme": "https",
+            "SERVER_NAME": "op.example.com",
+            "SERVER_PORT": "443",
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "CONTENT_TYPE": _TYPE,
+            "CONTENT_LENGTH": str(len(body)),
+            "wsgi.input": io.BytesIO(body),
+        }
+        b"".join(app(environ, lambda status, *_rest: statuses.append(status)))
+        _check(int(statuses[0][:3]))
+
+    return call
+
+
+def _check(status: int) -> None:
+    if status != 200:
+        raise AssertionError(f"a token request was answered with {status}")
+
+
+def _in_loop(loop: asyncio.Runner, call: Callable[[Any], Awaitable[object]]) -> Run:
+    return lambda items: loop.run(awaited(call, items))
+
+
+def run(step: Step, *, short: bool) -> Section:
+    party = ours.relying_party()
+    tenant = party.tenant()
+    rounds, size = 4 if short else 60, 25
+    tokens = corpus.tokens(tenant, (rounds + 1) * size)
+    bodies = [urlencode(ours.form(token, tenant.client_id)).encode() for token in tokens]
+    section = Section("frameworks", "A whole token request in process (ratio to the RSA operation)")
+    one, two = (
+        ours.Async([tenant.client()], ours.async_fetcher(party)),
+        ours.Sync([tenant.client()], ours.fetcher(party)),
+    )
+    with asyncio.Runner() as loop:
+        api, flask = _fastapi(one), _flask(two)
+        paths: list[CodePath] = []
+        for path in ("/alone", "/verified"):
+            asgi, wsgi = _asgi(api, path), _wsgi(flask, path)
+            paths += [
+                CodePath(f"FastAPI, {path[1:]}", _in_loop(loop, asgi), bodies),
+                CodePath(f"Flask, {path[1:]}", partial(calls, wsgi), bodies),
+            ]
+        measured = interleave(paths, corpus.floor(tenant.current_key, tokens), rounds, size, step)
+    for each in paths:
+        section.add(each.name, measured[each.name])
+    return section
