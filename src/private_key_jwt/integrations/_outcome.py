@@ -48,18 +48,19 @@ class _Outcome:
 
 
 class Outcomes:
-    """What is known of one request: its form for each limit, an outcome for each verifier, and the last refusal."""
+    """What is known of one request: what was read with each limit, an outcome for each verifier, the last refusal."""
 
-    __slots__ = ("__weakref__", "_by_verifier", "forms", "refusal")
+    __slots__ = ("__weakref__", "_by_verifier", "parts", "refusal")
 
     def __init__(self) -> None:
         self._by_verifier: dict[object, _Outcome] = {}
-        self.forms: dict[int, Form] = {}
+        self.parts: dict[int, Parts] = {}
         self.refusal: AuthenticationError | None = None
 
     def of(self, verifier: object) -> _Outcome:
         """Return the outcome of a verifier, a new one when it was not asked before."""
-        return self._by_verifier.setdefault(verifier, _Outcome())
+        found = self._by_verifier.get(verifier)
+        return self._by_verifier.setdefault(verifier, _Outcome()) if found is None else found
 
     def last_verifier(self, default: Any) -> Any:
         """Return the verifier that was asked last for the first time; ``default`` when none was."""

@@ -108,7 +108,9 @@ async def begin_authentication(
 
 
 def _outcomes(request: Request) -> Outcomes:
-    outcomes: Outcomes = request.scope.setdefault(_KEY, Outcomes())
+    outcomes: Outcomes | None = request.scope.get(_KEY)
+    if outcomes is None:
+        outcomes = request.scope[_KEY] = Outcomes()
     return outcomes
 
 
@@ -120,15 +122,11 @@ def _register_handler(verifier: AsyncClientAssertionVerifier, request: Request) 
 
 
 async def _read(request: Request, max_body: int) -> Parts:
-    token_request = TokenRequest.from_asgi(request.scope, max_body)
-    return await _form(request, token_request), token_request.authorization
-
-
-async def _form(request: Request, token_request: TokenRequest) -> Form:
-    forms, limit = _outcomes(request).forms, token_request.max_body
-    if limit not in forms:
-        forms[limit] = await _read_form(request, token_request)
-    return forms[limit]
+    parts = _outcomes(request).parts
+    if max_body not in parts:
+        token_request = TokenRequest.from_asgi(request.scope, max_body)
+        parts[max_body] = await _read_form(request, token_request), token_request.authorization
+    return parts[max_body]
 
 
 async def _read_form(request: Request, token_request: TokenRequest) -> Form:
