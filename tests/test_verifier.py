@@ -460,6 +460,22 @@ def test_a_store_speaks_for_itself_only(op: OpenIDProvider, cause: Reason) -> No
     assert unavailable is Reason.REPLAY_STORE_UNAVAILABLE
 
 
+def test_an_error_of_a_store_s_own_class_is_told_with_its_time_to_wait(op: OpenIDProvider) -> None:
+    class Away(TemporarilyUnavailable):
+        def __init__(self, host: str) -> None:
+            super().__init__(Reason.REPLAY_STORE_FULL, f"{host} is full", 30)
+
+    class Store:
+        def add(self, key: bytes, expires_at: float, now: float) -> bool:
+            raise Away("redis-1")
+
+    with pytest.raises(TemporarilyUnavailable) as caught:
+        op.make(replay_store=Store()).verify(op.tenant.assertion())
+    assert type(caught.value) is TemporarilyUnavailable
+    assert caught.value.reason is Reason.REPLAY_STORE_FULL
+    assert (caught.value.detail, caught.value.retry_after) == ("redis-1 is full", 30)
+
+
 def test_a_full_store_says_so(op: OpenIDProvider) -> None:
     verifier = op.make(replay_store=MemoryReplayStore(1))
     assert verifier.verify(op.tenant.assertion())
@@ -762,6 +778,60 @@ def test_a_key_source_that_raises_or_answers_nonsense_lets_nobody_in(op: OpenIDP
             with pytest.raises(AuthenticationError) as caught:
                 op.make(fetcher=source).verify(op.tenant.assertion())
             assert (caught.value.reason, caught.value.detail) == (expected, detail)
+
+
+class OwnInvalidClient(InvalidClient):
+    def __init__(self) -> None:
+        super().__init__(Reason.NO_KEYS, "none in the vault")
+
+
+class OwnUnavailable(TemporarilyUnavailable):
+    def __init__(self, host: str, *, reason: Reason) -> None:
+        super().__init__(reason, f"{host} is away", 30)
+
+
+class Unfinished(InvalidClient):
+    def __init__(self) -> None:
+        pass
+
+
+class UnfinishedToo(TemporarilyUnavailable):
+    def __init__(self, reason: Any) -> None:
+        self.reason = reason
+
+
+OWN_ERRORS: list[tuple[Exception, Reason, str]] = [
+    (
+        TemporarilyUnavailable(Reason.NO_KEYS, "x"),
+        Reason.JWKS_UNAVAILABLE,
+        "raised TemporarilyUnavailable: 'no_keys: x'",
+    ),
+    (TemporarilyUnavailable(Reason.REPLAYED, "x"), Reason.JWKS_UNAVAILABLE, "raised TemporarilyUnavailable"),
+    (InvalidClient(Reason.JWKS_UNAVAILABLE, "x"), Reason.JWKS_UNAVAILABLE, "raised InvalidClient"),
+    (InvalidRequest(Reason.INVALID_REQUEST, "x"), Reason.JWKS_UNAVAILABLE, "raised InvalidRequest"),
+    (AuthenticationError(Reason.NO_KEYS, "x"), Reason.JWKS_UNAVAILABLE, "raised AuthenticationError"),
+    (InvalidClient("mine", "x"), Reason.JWKS_UNAVAILABLE, "raised InvalidClient"),  # type: ignore[arg-type]
+    (OwnInvalidClient(), Reason.NO_KEYS, "none in the vault"),
+    (OwnUnavailable("vault", reason=Reason.JWKS_UNAVAILABLE), Reason.JWKS_UNAVAILABLE, "vault is away"),
+    (Unfinished(), Reason.JWKS_UNAVAILABLE, "the key source raised Unfinished"),
+    (UnfinishedToo(Reason.JWKS_UNAVAILABLE), Reason.JWKS_UNAVAILABLE, "UnfinishedToo, and its detail raised"),
+    (InvalidClient(Reason.NO_KEYS, lambda: 1 / 0), Reason.NO_KEYS, "and its detail raised ZeroDivisionError"),  # type: ignore[arg-type, return-value]
+]
+
+
+@pytest.mark.parametrize("reports", [False, True])
+@pytest.mark.parametrize(("error", "expected", "detail"), OWN_ERRORS)
+def test_whatever_error_of_ours_a_key_source_raises_one_with_an_answer_comes_out(
+    op: OpenIDProvider, error: Exception, expected: Reason, detail: str, reports: bool
+) -> None:
+    settings: dict[str, Any] = {"on_event": lambda _: None} if reports else {}
+    for source in key_sources(op, error):
+        with pytest.raises((InvalidClient, TemporarilyUnavailable)) as caught:
+            op.make(fetcher=source, **settings).verify(op.tenant.assertion())
+        assert caught.value is not error
+        assert (caught.value.reason, caught.value.check) == (expected, "key")
+        assert detail in caught.value.detail
+        assert caught.value.to_response().status == (503 if expected is Reason.JWKS_UNAVAILABLE else 401)
 
 
 @pytest.mark.parametrize("fetcher", [1, "https://x.example", Keys, object()])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from functools import partial
 from time import perf_counter
@@ -19,6 +18,7 @@ from .events import (
     StoreFailed,
     admits_line,
     emit,
+    line_of,
     log_events,
     write_line,
 )
@@ -28,13 +28,11 @@ from .exceptions import (
     AuthenticationError,
     ConfigurationError,
     Reason,
-    TemporarilyUnavailable,
 )
 from .recipe import Verification, VerifiedAssertion
 
 __all__ = ["Reporter"]
 
-_REFUSED = AssertionRefused.__name__
 _CHECKS = get_args(Check)
 _CLAIMS_ARE_READ = frozenset(_CHECKS[_CHECKS.index("claims") + 1 : _CHECKS.index("client")])
 _BEFORE_CLIENT = frozenset(_CHECKS[: _CHECKS.index("client")])  # nobody knows yet who sent it
@@ -84,11 +82,8 @@ class Reporter:
         if error.check in _BEFORE_CLIENT and assertion is not None:
             error.claim = partial(_claim, error.reason, error.check, work, assertion, client_id)
         # Asked before the event is made: under a flood a refusal that is not logged costs next to nothing.
-        if not self.reports_accepted:
-            is_ours = isinstance(error, TemporarilyUnavailable)
-            kind, level = (error.reason, logging.ERROR) if is_ours else (_REFUSED, logging.WARNING)
-            if not admits_line(kind, level):
-                return
+        if not self.reports_accepted and not admits_line(*line_of(error.reason)):
+            return
         duration = perf_counter() - started
         if error.reason in STORE_REASONS:
             emit(self._on_event, StoreFailed(store="replay_store", error=_cause(error)))

@@ -6,9 +6,8 @@ functions. Whatever a user's own code raises or answers, they raise Authenticati
 
 from __future__ import annotations
 
-import copy
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from ._core.describe import MILLISECONDS_FROM
@@ -18,7 +17,9 @@ from ._text import describe_error, quote
 from ._validation import check_handler, check_integer, check_number
 from .clients import RegisteredClient, describe_source
 from .exceptions import (
+    RETRY_AFTER,
     STORE_REASONS,
+    UNDECIDED,
     AuthenticationError,
     ConfigurationError,
     Detail,
@@ -206,10 +207,11 @@ def client_lookup_failed(error: Exception, client_id: str) -> TemporarilyUnavail
 
 
 def _key_failed(error: Exception) -> AuthenticationError:
-    """Say that a key source raised. Its own AuthenticationError stands: it knows more."""
-    if isinstance(error, AuthenticationError):
-        return copy.copy(error)
-    return TemporarilyUnavailable(Reason.JWKS_UNAVAILABLE, f"the key source raised {describe_error(error)}")
+    """Say that a key source raised: what its InvalidClient says, or that we could not decide."""
+    reason = getattr(error, "reason", None)
+    if isinstance(error, InvalidClient) and isinstance(reason, Reason) and reason not in UNDECIDED:
+        return InvalidClient(reason, _detail_of(error), "key")
+    return _undecided(error, "the key source", (Reason.JWKS_UNAVAILABLE,))
 
 
 def _no_key(key: object) -> TemporarilyUnavailable:
@@ -233,10 +235,33 @@ def _not_added(added: object) -> AuthenticationError:
 
 
 def _store_failed(error: Exception) -> TemporarilyUnavailable:
-    """Say that a store raised. Its own TemporarilyUnavailable stands: it knows more."""
-    if isinstance(error, TemporarilyUnavailable) and error.reason in STORE_REASONS:
-        return copy.copy(error)  # one error may stand for many adds, and each refusal is reported once
-    return TemporarilyUnavailable(Reason.REPLAY_STORE_UNAVAILABLE, f"the store raised {describe_error(error)}")
+    """Say that a store raised."""
+    return _undecided(error, "the store", STORE_REASONS)
+
+
+def _undecided(error: Exception, who: str, reasons: Sequence[Reason]) -> TemporarilyUnavailable:
+    """Say that we could not decide: as a TemporarilyUnavailable with one of ``reasons`` says, which knows more.
+
+    reasons: all that ``who`` can have; the first stands for whatever else was raised.
+    """
+    reason = getattr(error, "reason", None)
+    if isinstance(error, TemporarilyUnavailable) and isinstance(reason, Reason) and reason in reasons:
+        # Made anew, since one error may stand for many adds, and each refusal is reported once. Not copied: a class of
+        # the user's own may take other arguments than ours.
+        return TemporarilyUnavailable(reason, _detail_of(error), getattr(error, "retry_after", RETRY_AFTER))
+    return TemporarilyUnavailable(reasons[0], f"{who} raised {describe_error(error)}")
+
+
+def _detail_of(error: AuthenticationError) -> Detail:
+    """Return a function that reads the detail of an error of the user's own, whose class or detail may be at fault."""
+
+    def detail() -> str:
+        try:
+            return str(error.detail)
+        except Exception as fault:  # the user's code: a detail must not decide
+            return f"{type(error).__name__}, and its detail raised {describe_error(fault)}"
+
+    return detail
 
 
 def describe_keys(fetcher: object, client: RegisteredClient) -> str:

@@ -311,17 +311,21 @@ def log_events(event: Event) -> None:
         write_line(event)
 
 
+def line_of(reason: Reason) -> tuple[str, int]:
+    """Return the kind and the level of the line that a refusal is logged as, by its reason alone.
+
+    One reason that is ours is one kind, so that each has a count of its own; all others are one kind together.
+    """
+    return (reason, logging.ERROR) if reason in UNDECIDED else (AssertionRefused.__name__, _LEVELS[AssertionRefused])
+
+
 def _kind_of(event: Event) -> str:
-    if isinstance(event, AssertionRefused) and event.reason in UNDECIDED:
-        return event.reason
-    return type(event).__name__
+    return line_of(event.reason)[0] if isinstance(event, AssertionRefused) else type(event).__name__
 
 
 def level_of(event: Event) -> int:
     """Return the level of ``logging`` at which an event is logged."""
-    if isinstance(event, AssertionRefused) and event.reason in UNDECIDED:
-        return logging.ERROR
-    return _LEVELS[type(event)]
+    return line_of(event.reason)[1] if isinstance(event, AssertionRefused) else _LEVELS[type(event)]
 
 
 def write_line(event: Event) -> None:

@@ -238,6 +238,7 @@ UNDECIDED = {
     Reason.REPLAY_STORE_UNAVAILABLE: "replay",
     Reason.REPLAY_STORE_FULL: "replay",
 }
+RETRY_AFTER = 5  # seconds
 STORE_REASONS = tuple(reason for reason, check in UNDECIDED.items() if check == "replay")
 
 
@@ -259,7 +260,7 @@ class TemporarilyUnavailable(AuthenticationError):
         "error_description": "Client authentication is temporarily unavailable.",
     }
 
-    def __init__(self, reason: Reason, detail: Detail, retry_after: float = 5) -> None:
+    def __init__(self, reason: Reason, detail: Detail, retry_after: float = RETRY_AFTER) -> None:
         super().__init__(reason, detail, UNDECIDED.get(reason))
         self.retry_after = max(1, math.ceil(retry_after))
 

@@ -83,5 +83,6 @@ def test_an_async_verifier_asks_sqlite_once_for_all_who_wait(tmp_path: Path) -> 
     assert [type(result) for result in results].count(VerifiedAssertion) == 6
     refused = [result for result in results if isinstance(result, InvalidClient)]
     assert [error.reason for error in refused] == [Reason.REPLAYED] * 6
-    assert sent.count("BEGIN IMMEDIATE") == 1  # the first add was alone
+    # The first add was alone. The batch of the others holds replays, and so is begun anew without them: it ends once.
+    assert sent.count("COMMIT") == 1
     store.close()
