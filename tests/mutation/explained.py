@@ -130,6 +130,8 @@ EXPLAINED = (
         ("value.isascii() or True",),
         "No letter outside of ASCII becomes one of these names in lower case.",
     ),
+    Explained("header.py", r"^_LONGEST_KEPT = ", ("513",), "No canonical base64url has one character more than 512."),
+    Explained("header.py", r"^_MOST_VERIFIED = ", ("200001",), "It bounds memory: one more is no matter."),
     Explained("header.py", r"^cty = members\.get", ("'jwt'",), "It is compared without case."),
     Explained("header.py", r"^return _parse_cached\(", ("len(segment) <= _LONGEST_KEPT and False",), _SPEED),
     Explained(
