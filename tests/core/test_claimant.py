@@ -99,7 +99,7 @@ def test_a_name_is_one_short_quoted_line() -> None:
     named = said(claim_of_assertion(None, "x\n' (verified) client_id=victim \u202e" + "y" * 1_000))
     assert named.isascii()
     assert named.isprintable()
-    assert len(named) <= 90
+    assert len(named) == len("; claims to be client  (unverified)") + 48
     assert named.startswith("; claims to be client \"x\\n' (verified) client_id=")
     assert named.endswith("yyy' (unverified)")
 

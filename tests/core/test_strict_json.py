@@ -12,7 +12,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from private_key_jwt._core.strict_json import MAX_DEPTH, check_beginning, loads_object
+from private_key_jwt._core.strict_json import (
+    MAX_DEPTH,
+    MAX_STRUCTURE,
+    TooMuchStructure,
+    check_beginning,
+    check_structure,
+    loads_object,
+)
 
 _STACK = 64 * 2**20  # Python 3.12 and 3.13 count calls, not bytes: up to 10,000 of them have to fit
 
@@ -295,6 +302,15 @@ def test_a_short_object_means_what_a_long_one_does(members: list[tuple[str, str]
             return re.sub(r"character \d+", "character", str(error))
 
     assert outcome("{" + rest) == outcome("{" + " " * 4_096 + rest)
+
+
+def test_only_what_structures_a_text_counts_as_structure() -> None:
+    most = dict.fromkeys(b"[]{},:\\", MAX_STRUCTURE) | {ord('"'): 512}
+    for byte in range(256):
+        check_structure(bytes([byte]) * most.get(byte, 1_000))
+        if byte in most:
+            with pytest.raises(TooMuchStructure, match=f"at most {most[byte]} .* got {most[byte] + 1}$"):
+                check_structure(bytes([byte]) * (most[byte] + 1))
 
 
 def test_only_white_space_may_stand_around_an_object() -> None:

@@ -159,6 +159,9 @@ EXPLAINED = (
         ("753", "2"),
         "752 is no prime; and no prime is lost when it is divided by one smaller number more.",
     ),
+    Explained("strict_json.py", r"^_SHORT = ", ("513",), _SPEED),
+    Explained("strict_json.py", r"^_TOO_LARGE = ", ("10 * MAX_DIGITS",), _SPEED),
+    Explained("strict_json.py", r"^_TOO_MANY_DIGITS = ", ("MAX_DIGITS - 1",), _SPEED),
     Explained("strict_json.py", r"^beginning = raw\.lstrip\(", ("17",), "Its first three bytes are looked at."),
     Explained(
         "strict_json.py",
