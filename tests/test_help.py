@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import cast
+
+import pytest
 
 import private_key_jwt
 
@@ -47,14 +51,33 @@ def public_names() -> list[str]:
     return names
 
 
-def test_help_without_any_extra() -> None:
-    names = public_names()
-    assert len(names) > 150
+def help_of(names: list[str], environment: dict[str, str], without: tuple[str, ...] = ()) -> dict[str, str]:
+    code = f"EXTRAS = {without}\n{ASK}"
     asked = subprocess.run(
-        [sys.executable, "-c", f"EXTRAS = {EXTRAS}\n{ASK}"], input=json.dumps(names), capture_output=True, text=True
+        [sys.executable, "-c", code],
+        input=json.dumps(names),
+        capture_output=True,
+        text=True,
+        env=os.environ | environment,
     )
     said = json.loads(asked.stdout or "null")
     assert said, asked.stderr
+    return cast(dict[str, str], said)
+
+
+@pytest.mark.parametrize("settings", [{}, {"DJANGO_SETTINGS_MODULE": "examples.oauth_toolkit.settings"}], ids=str)
+def test_help_needs_no_project_of_django(settings: dict[str, str]) -> None:
+    """Neither settings, nor the apps that they name: a reader has none, or has not set them up."""
+    names = [*public_names(), f"{PACKAGE}.stores.django", f"{PACKAGE}.stores.django.apps"]
+    said = help_of(names, settings)
+    assert {name: text for name, text in said.items() if not text.startswith("Python Library")} == {}
+    assert "ClientAssertionMixin" in said[f"{PACKAGE}.integrations.oauth_toolkit"]
+
+
+def test_help_without_any_extra() -> None:
+    names = public_names()
+    assert len(names) > 150
+    said = help_of(names, {}, EXTRAS)
     wrong = {name: text for name, text in said.items() if not text.startswith(("Python Library", f"{PACKAGE}."))}
     assert wrong == {}
     needing = [text for text in said.values() if text.startswith(PACKAGE)]

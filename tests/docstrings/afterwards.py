@@ -14,6 +14,7 @@ import httpx
 import pytest
 from django.core.management import call_command
 from django.test import RequestFactory, override_settings
+from django.urls.resolvers import RegexPattern, URLResolver
 from starlette.applications import Starlette
 from starlette.routing import Route
 
@@ -163,8 +164,15 @@ def _is_set_up(example: Example) -> None:
     """The settings name the validator, and the issuer that the policy has."""
     oauth_toolkit = import_module("private_key_jwt.integrations.oauth_toolkit")
     example.made["Validator"]()
-    assert oauth_toolkit.oauth2_settings.OAUTH2_VALIDATOR_CLASS is example.made["Validator"]
-    assert oauth_toolkit.check_issuer() == []
+    assert oauth_toolkit.configured_validator() is example.made["Validator"]
+    assert import_module("private_key_jwt.integrations._toolkit_checks").check_toolkit() == []
+
+
+def _serves_metadata(example: Example) -> None:
+    """Where the metadata of an issuer without a path must stand."""
+    resolver = URLResolver(RegexPattern(""), example.made["urlpatterns"])
+    for document in ("oauth-authorization-server", "openid-configuration"):
+        assert resolver.resolve(f".well-known/{document}").func.view_class.__module__.startswith("oauth2_provider.")
 
 
 def _checks_proof(example: Example) -> None:
@@ -188,6 +196,7 @@ def _migrates(example: Example) -> None:
 
 
 Key = str | tuple[str, str]
+TOOLKIT_URLS = "from oauth2_provider.urls import metadata_urlpatterns"
 
 # By what the docstring is of, and by the first line of the example where there are several.
 AFTERWARDS: dict[Key, Callable[[Example], None]] = {
@@ -203,6 +212,7 @@ AFTERWARDS: dict[Key, Callable[[Example], None]] = {
     "private_key_jwt.integrations.fastapi.ClientAuthentication": _in_asgi(_authenticates),
     "private_key_jwt.integrations.django": _in_django(_issues_once),
     "private_key_jwt.integrations.authlib": _in_flask(_issues_once),
+    ("private_key_jwt.integrations.oauth_toolkit", TOOLKIT_URLS): _serves_metadata,
     "private_key_jwt.integrations.oauth_toolkit": _is_set_up,
     "private_key_jwt.integrations.oauth_toolkit.ClientAssertionMixin": _is_a_validator,
     "private_key_jwt.stores.django": _migrates,

@@ -50,6 +50,8 @@ IMPORTED = {
     "JSONResponse": "starlette.responses",
     "JsonResponse": "django.http",
     "OAuth2Validator": "oauth2_provider.oauth2_validators",
+    "include": "django.urls",
+    "path": "django.urls",
     "Route": "starlette.routing",
     "Starlette": "starlette.applications",
     "require_POST": "django.views.decorators.http",

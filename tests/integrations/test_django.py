@@ -15,9 +15,9 @@ from typing import Any
 
 import httpx
 import pytest
-from django.apps import AppConfig
 from django.conf import settings
 from django.core import checks
+from django.db import connections
 from django.test import override_settings
 
 import children
@@ -360,9 +360,76 @@ def test_a_project_names_its_stores_in_one_line_each(tmp_path: Path) -> None:
     assert told.stdout == "[200, 401, 200, 401]", told.stderr
 
 
-def test_the_app_has_nothing_to_check_without_the_toolkit() -> None:
-    config = AppConfig.create("private_key_jwt.integrations")
-    assert config.label == "private_key_jwt_integrations"
-    before = set(checks.registry.registry.registered_checks)
-    config.ready()
-    assert checks.registry.registry.registered_checks == before
+def test_a_view_that_asks_while_its_module_is_imported_shares_what_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The setting is read, its module imported, and a view in there asks for the verifier: one store for all."""
+    django_objects.made.clear()
+    (tmp_path / "op_views.py").write_text(
+        f"from {OBJECTS} import make_store\n"
+        "from private_key_jwt.integrations.django import client_authentication\n"
+        "@client_authentication()\n"
+        "def token(request, client): ...\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with using(parts(REPLAY_STORE="op_views.make_store")):
+        sync = project.verifier(ClientAssertionVerifier)
+        twin = project.verifier(AsyncClientAssertionVerifier)
+        assert sync is project.verifier(ClientAssertionVerifier)
+    assert sync._replay_store is twin._replay_store
+    sys.modules.pop("op_views")
+
+
+# What `manage.py check` finds
+
+
+def checked(app: bool = True, **named: Any) -> list[tuple[str, str]]:
+    """What a project finds that has our app, and the store's or not."""
+    apps = ["private_key_jwt.integrations", *(["private_key_jwt.stores.django"] if app else [])]
+    with override_settings(INSTALLED_APPS=apps, **named):
+        found = checks.run_checks()
+    return [(each.id, f"{each.msg} {each.hint}") for each in found if each.id.startswith("private_key_jwt")]
+
+
+def test_the_settings_are_checked() -> None:
+    ((identity, text),) = checked(PRIVATE_KEY_JWT=parts(CLIENTS="no.such.find_client"))
+    assert identity == "private_key_jwt.E004"
+    assert "CLIENTS: 'no.such.find_client' cannot be imported" in text
+    for given in (parts(), parts(FETCHER="private_key_jwt.AsyncJWKSFetcher"), {"VERIFIER": f"{OBJECTS}.verifier"}):
+        assert checked(PRIVATE_KEY_JWT=given) == []
+    with override_settings():
+        del settings.PRIVATE_KEY_JWT
+        assert checked() == []  # views with verifiers of their own
+
+
+def test_a_store_without_its_app_is_found() -> None:
+    given = parts(REPLAY_STORE="private_key_jwt.stores.DjangoReplayStore")
+    database = connections.configure_settings({"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}})
+    with override_settings(PRIVATE_KEY_JWT=given), pytest.MonkeyPatch.context() as patch:
+        patch.setitem(connections.settings, "default", database["default"])
+        connections["default"].close()
+        del connections["default"]
+        ((identity, text),) = checked(app=False)
+        assert checked() == []
+        del connections["default"]
+    assert identity == "private_key_jwt.E005"
+    assert "INSTALLED_APPS += ['private_key_jwt.stores.django']" in text
+
+
+def test_manage_py_finds_that_the_tables_are_missing(tmp_path: Path) -> None:
+    """And makes them all the same: `migrate` runs the check first."""
+    command = [sys.executable, "-m", "integrations.django_checked", str(tmp_path / "op.sqlite3")]
+
+    def manage(*arguments: str) -> str:
+        done = subprocess.run(
+            [*command, *arguments], cwd=Path(__file__).parent.parent, capture_output=True, text=True, check=True
+        )
+        return done.stdout + done.stderr
+
+    assert "private_key_jwt." not in manage("check")
+    said = manage("check", "--database", "default")
+    assert "(private_key_jwt.W003) DATABASES['default'] has no table private_key_jwt_replay, private_key_jwt_re" in said
+    assert "HINT: manage.py migrate private_key_jwt --database default" in said
+    manage("migrate")
+    assert "private_key_jwt." not in manage("check", "--database", "default")
+    assert "private_key_jwt." not in manage("check", "--database", "other")

@@ -11,6 +11,7 @@ import pytest
 
 from integrations.authorization_server import AuthorizationServer
 from integrations.scenarios import INVALID_CLIENT, INVALID_REQUEST, TEMPORARILY_UNAVAILABLE, token_request, wire
+from private_key_jwt.integrations import oauth_toolkit
 from private_key_jwt.testing import Clock, RelyingParty, Tenant
 
 CASES = re.findall(
@@ -37,6 +38,17 @@ def op(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenIDProvider]:
         AuthorizationServer("oauth_toolkit", tmp_path_factory.mktemp("toolkit"), party.clock()) as server,
     ):
         yield OpenIDProvider(server, party, publisher.base_url, http)
+
+
+def test_the_guide_and_the_example_name_the_same_settings() -> None:
+    first = str(oauth_toolkit.__doc__).partition("``registered_applications()``")[0]
+    example = (Path(__file__).parent.parent / "examples/oauth_toolkit/settings.py").read_text()
+
+    def names(text: str) -> set[str]:
+        return set(re.findall(r'"([A-Z0-9]+_[A-Z0-9_]+)"|"(private_key_jwt\.[\w.]+)"', text))
+
+    assert names(first) == names(example)
+    assert len(names(first)) == 6
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -83,9 +95,12 @@ def test_a_registration_that_cannot_work_is_no_fault_of_the_client(op: OpenIDPro
     assert wire(op.http.post(op.server.token_endpoint, data=form)) == TEMPORARILY_UNAVAILABLE
 
 
-def test_the_metadata_tells_of_the_method_and_its_algorithms(op: OpenIDProvider) -> None:
-    told = op.http.get(f"{op.server.url}/o/.well-known/oauth-authorization-server")
+@pytest.mark.parametrize("prefix", ["", "/o"])
+def test_the_metadata_tells_of_the_method_and_its_algorithms(op: OpenIDProvider, prefix: str) -> None:
+    """At the root, where clients of an issuer without a path look for it (RFC 8414 §3), too."""
+    told = op.http.get(f"{op.server.url}{prefix}/.well-known/oauth-authorization-server")
     metadata = told.json()
+    assert metadata["token_endpoint"] == "https://op.example.com/o/token/"
     for endpoint in ("token", "revocation", "introspection"):
         methods = metadata[f"{endpoint}_endpoint_auth_methods_supported"]
         assert methods == ["private_key_jwt", "client_secret_basic"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,7 @@ from django.contrib.auth import get_user_model
 from django.core import checks
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
+from django.core.wsgi import get_wsgi_application
 from django.db import connection
 from django.http import HttpResponse
 from django.test import RequestFactory, override_settings
@@ -41,11 +43,11 @@ from private_key_jwt import (
     TemporarilyUnavailable,
 )
 from private_key_jwt.integrations import django as in_django
+from private_key_jwt.integrations._toolkit_checks import check_toolkit
 from private_key_jwt.integrations.oauth_toolkit import (
     ClientAssertionMiddleware,
     ClientAssertionMixin,
     ClientNotAuthenticated,
-    check_issuer,
     refusal,
     registered_applications,
 )
@@ -60,13 +62,7 @@ class Subclass(ClientAssertionMiddleware):
 
 
 def a_verifier_and_the_middleware_must_be_set() -> None:
-    class NoVerifier(ClientAssertionMixin, OAuth2Validator):  # type: ignore[misc]
-        pass
-
-    class WrongVerifier(ClientAssertionMixin, OAuth2Validator):  # type: ignore[misc]
-        client_assertion_verifier: Any = "x"
-
-    for validator in (NoVerifier, WrongVerifier):
+    for validator in (WithoutVerifier, WithAnythingAsVerifier):
         with pytest.raises(ConfigurationError, match="client_assertion_verifier"):
             validator()
     with override_settings(MIDDLEWARE=["django.middleware.common.CommonMiddleware"]):
@@ -373,16 +369,104 @@ def the_provider_configuration_names_the_algorithms_where_it_names_the_method() 
     assert told("client_secret_basic") is None
 
 
-def _checked(**provider: Any) -> list[Any]:
+def _checked(**provider: Any) -> list[checks.CheckMessage]:
+    with _provider(**provider):
+        return check_toolkit()
+
+
+@contextmanager
+def _provider(**provider: Any) -> Iterator[None]:
     with override_settings(OAUTH2_PROVIDER={**settings.OAUTH2_PROVIDER, **provider}):
         oauth2_settings.reload()
-        found = check_issuer()
+        yield
     oauth2_settings.reload()
-    return found
+
+
+class WithoutVerifier(ClientAssertionMixin, OAuth2Validator):  # type: ignore[misc]
+    pass
+
+
+class WithAnythingAsVerifier(ClientAssertionMixin, OAuth2Validator):  # type: ignore[misc]
+    client_assertion_verifier: Any = "x"
+
+
+# What a project may name by mistake, and what it is told.
+UNFIT_VALIDATORS = {
+    "oauth2_provider.oauth2_validators.OAuth2Validator": "names oauth2_provider.oauth2_validators.OAuth2Validator",
+    f"{__name__}.ClientAssertionMixin": "must name a class Validator(ClientAssertionMixin, OAuth2Validator)",
+    f"{__name__}.WithoutVerifier": "WithoutVerifier.client_assertion_verifier must be a ClientAssertionVerifier",
+    f"{__name__}.WithAnythingAsVerifier": "must be a ClientAssertionVerifier, not str",
+}
+
+
+def a_class_with_its_bases_in_the_wrong_order_is_refused() -> None:
+    """Nothing would ask the mixin: its methods stand behind those of the toolkit, which do not call them."""
+
+    class OfTheProject(OAuth2Validator):  # type: ignore[misc]
+        pass
+
+    class Good(ClientAssertionMixin, OAuth2Validator):  # type: ignore[misc]
+        pass
+
+    class Deciding(OAuth2Validator):  # type: ignore[misc]
+        def authenticate_client(self, request: Any, *args: Any, **kwargs: Any) -> bool:
+            return True
+
+    for base in (OAuth2Validator, OfTheProject, Deciding):
+        order = r"class Validator\(ClientAssertionMixin, (OAuth2Validator|Deciding)\)$"
+        with pytest.raises(
+            ConfigurationError, match=f"class Validator: ClientAssertionMixin must stand before .*{order}"
+        ):
+            type("Validator", (base, ClientAssertionMixin), {})
+    with pytest.raises(ConfigurationError, match="must stand before Deciding"):
+        type("Validator", (Deciding, Good), {})
+    # What only adds to the toolkit's, and what comes behind ours, may stand where it likes.
+    for bases in ((OfTheProject, Good), (Good, OfTheProject), (ClientAssertionMixin, Deciding)):
+        assert issubclass(type("Validator", bases, {}), ClientAssertionMixin)
+
+
+def a_server_does_not_start_with_a_validator_that_is_unfit() -> None:
+    for name, said in UNFIT_VALIDATORS.items():
+        with _provider(OAUTH2_VALIDATOR_CLASS=name):
+            with pytest.raises(ConfigurationError) as caught:
+                get_wsgi_application()
+            assert said in str(caught.value)
+
+
+def a_validator_that_is_unfit_is_checked() -> None:
+    for name, said in {**UNFIT_VALIDATORS, "no.such.Validator": "Could not import 'no.such.Validator'"}.items():
+        (found,) = _checked(OAUTH2_VALIDATOR_CLASS=name)
+        assert (found.id, found.level) == ("private_key_jwt.E002", checks.ERROR)
+        assert said in found.msg
+
+
+def a_middleware_that_is_missing_is_checked() -> None:
+    with override_settings(MIDDLEWARE=["django.middleware.common.CommonMiddleware"]):
+        (found,) = check_toolkit()
+        assert (found.id, found.level) == ("private_key_jwt.E003", checks.ERROR)
+        assert MIDDLEWARE in found.msg
+        other = {"OAUTH2_VALIDATOR_CLASS": "oauth2_provider.oauth2_validators.OAuth2Validator"}
+        assert [each.id for each in _checked(**other)] == ["private_key_jwt.E002", "private_key_jwt.E003"]
+        # The toolkit stands beside views that authenticate by themselves.
+        with override_settings(PRIVATE_KEY_JWT={}):
+            assert _checked(**other) == []
+            assert [each.id for each in check_toolkit()] == ["private_key_jwt.E003"]
+
+
+def a_document_that_does_not_list_the_method_is_checked() -> None:
+    (oauth2,) = _checked(OAUTH2_TOKEN_ENDPOINT_AUTH_METHODS_SUPPORTED=["client_secret_basic"])
+    assert (oauth2.id, oauth2.level) == ("private_key_jwt.W002", checks.WARNING)
+    assert "'OAUTH2_TOKEN_ENDPOINT_AUTH_METHODS_SUPPORTED'" in oauth2.msg
+    assert "['private_key_jwt', 'client_secret_basic']" in oauth2.hint
+    other = {"OIDC_TOKEN_ENDPOINT_AUTH_METHODS_SUPPORTED": ["client_secret_basic"]}
+    (oidc,) = _checked(OIDC_ENABLED=True, **other)
+    assert "'OIDC_TOKEN_ENDPOINT_AUTH_METHODS_SUPPORTED'" in oidc.msg
+    assert _checked(OIDC_ENABLED=False, **other) == []  # not served
+    assert _checked(OIDC_ENABLED=True) == []
 
 
 def the_issuer_and_the_audience_are_compared() -> None:
-    assert check_issuer in checks.registry.registry.registered_checks
+    assert check_toolkit in checks.registry.registry.registered_checks
     assert _checked() == []
     (other,) = _checked(OIDC_ISS_ENDPOINT="https://op.example.com/")
     assert (other.id, other.level) == ("private_key_jwt.E001", checks.ERROR)
@@ -390,7 +474,6 @@ def the_issuer_and_the_audience_are_compared() -> None:
     assert "https://op.example.com" in other.hint
     (derived,) = _checked(OIDC_ISS_ENDPOINT="")
     assert (derived.id, derived.level) == ("private_key_jwt.W001", checks.WARNING)
-    assert _checked(OAUTH2_VALIDATOR_CLASS="oauth2_provider.oauth2_validators.OAuth2Validator") == []
 
 
 def the_check_is_one_of_manage_py() -> None:

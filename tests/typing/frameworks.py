@@ -138,7 +138,6 @@ class Validator(oauth_toolkit.ClientAssertionMixin):
 
 django_settings = (
     oauth_toolkit.ClientAssertionMiddleware,
-    oauth_toolkit.check_issuer,
     oauth_toolkit.registered_applications(signing_algs=["RS256"]),
 )
 

@@ -22,7 +22,7 @@ with needs(__name__, "django"):
     from django.core.signals import setting_changed
     from django.utils.module_loading import import_string
 
-__all__ = ["NAME", "Project", "verifier"]
+__all__ = ["KINDS", "NAME", "Project", "verifier"]
 
 NAME = "PRIVATE_KEY_JWT"
 _LONGEST_PATH = 160  # characters
@@ -36,6 +36,7 @@ def _fields(policy: type[AssertionPolicy | JWKSPolicy]) -> dict[str, str]:
 
 # The keys of the setting: either whole verifiers, or what one is made of.
 _WHOLE = {ClientAssertionVerifier: "VERIFIER", AsyncClientAssertionVerifier: "ASYNC_VERIFIER"}
+KINDS: tuple[type[Any], ...] = tuple(_WHOLE)
 _POLICY = _fields(AssertionPolicy)
 _JWKS_POLICY = _fields(JWKSPolicy)
 _REQUIRED = ("AUDIENCE", "CLIENTS", "REPLAY_STORE")
@@ -121,7 +122,9 @@ class Project:
     def _once(self, what: object, make: Callable[[], Any]) -> Any:
         with self._lock:
             if what not in self._ready:
-                self._ready[what] = make()
+                made = make()
+                # A module that this imported may hold a view, which has asked for the same.
+                self._ready.setdefault(what, made)
             return self._ready[what]
 
     def _whole(self, kind: type[Verifier]) -> Verifier:

@@ -17,11 +17,12 @@ __all__ = ["IntegrationsConfig"]
 
 
 class IntegrationsConfig(AppConfig):  # type: ignore[misc]  # Django is untyped
-    """Registers the checks of what is installed beside it.
+    """Registers the checks of ``PRIVATE_KEY_JWT``, of DjangoReplayStore, and of django-oauth-toolkit where it is used.
 
         INSTALLED_APPS += ["private_key_jwt.integrations"]
 
-    What they find is shown by ``manage.py check``, and at the start of ``runserver``.
+    What they find is shown by ``manage.py check``, and at the start of ``runserver``; a missing table by
+    ``manage.py check --database default``.
     """
 
     name = "private_key_jwt.integrations"
@@ -30,7 +31,12 @@ class IntegrationsConfig(AppConfig):  # type: ignore[misc]  # Django is untyped
 
     def ready(self) -> None:
         """See AppConfig."""
-        if apps.is_installed("oauth2_provider"):
-            from .oauth_toolkit import check_issuer  # it needs the toolkit's models
+        from ._django_checks import check_app, check_settings, check_tables
 
-            checks.register(check_issuer)
+        checks.register(check_settings)
+        checks.register(check_app)
+        checks.register(check_tables, checks.Tags.database)
+        if apps.is_installed("oauth2_provider"):
+            from ._toolkit_checks import check_toolkit
+
+            checks.register(check_toolkit)

@@ -1,4 +1,4 @@
-"""``private_key_jwt`` for django-oauth-toolkit: one class and three settings.
+"""``private_key_jwt`` for django-oauth-toolkit: one class and its settings.
 
     class Validator(ClientAssertionMixin, OAuth2Validator):
         client_assertion_verifier = ClientAssertionVerifier(..., clients=registered_applications())
@@ -6,18 +6,38 @@
     OAUTH2_PROVIDER = {
         "OAUTH2_VALIDATOR_CLASS": "project.oauth.Validator",
         "OIDC_ISS_ENDPOINT": "https://op.example.com",  # the issuer of the metadata: the policy's audience
+        "OAUTH2_TOKEN_ENDPOINT_AUTH_METHODS_SUPPORTED": ["private_key_jwt", "client_secret_basic"],  # in the metadata
+        "OIDC_TOKEN_ENDPOINT_AUTH_METHODS_SUPPORTED": ["private_key_jwt", "client_secret_basic"],  # with OIDC_ENABLED
     }
     MIDDLEWARE += ["private_key_jwt.integrations.oauth_toolkit.ClientAssertionMiddleware"]
+    INSTALLED_APPS += ["private_key_jwt.integrations"]  # for `manage.py check`
+
+``registered_applications()`` are those whose model has a ``jwks_uri`` or ``jwks``: fields that the toolkit's default
+Application does not have. Derive a model from ``AbstractApplication``, name it in
+``OAUTH2_PROVIDER_APPLICATION_MODEL``, and run ``manage.py makemigrations`` and ``migrate`` before the toolkit's tables
+are made: they refer to it.
 
 ``clients`` may as well be a list, a mapping or a function of your own, with the toolkit's default Application model:
 what the verifier knows is registered for the method. The toolkit then needs no more than an application with the same
 ``client_id``.
 
 The issuer that the toolkit publishes and the policy's audience must agree, or clients that send what is published are
-refused with ``audience_mismatch``. With ``"private_key_jwt.integrations"`` in INSTALLED_APPS ``manage.py check``
-compares them.
+refused with ``audience_mismatch``. ``manage.py check`` compares them, and finds a validator, a middleware or a metadata
+document that does not fit. Clients of an issuer without a path look for the metadata at the root of its host:
+``/.well-known/oauth-authorization-server`` (RFC 8414 §3), and with OIDC_ENABLED ``/.well-known/openid-configuration``.
+Where the toolkit's URLs stand below a path such as ``o/``, serve both documents at the root too::
 
-The toolkit's release after 3.4 has a ``private_key_jwt`` of its own. It is not used beside this one: its fields
+    from oauth2_provider.urls import metadata_urlpatterns
+    from oauth2_provider.views import ConnectDiscoveryInfoView
+
+    urlpatterns = [
+        path("o/", include("oauth2_provider.urls")),
+        path("", include(metadata_urlpatterns)),
+        path(".well-known/openid-configuration", ConnectDiscoveryInfoView.as_view()),
+    ]
+
+No release of the toolkit up to 3.4.1 has a ``private_key_jwt`` of its own; its branch of development has one, for the
+release after that. It is not used beside this one: its fields
 ``token_endpoint_auth_method``, ``client_jwks_uri`` and ``client_jwks`` are read, and no request with an assertion
 reaches its code. Its ``client_secret_jwt`` is not supported: such clients are refused.
 
@@ -38,7 +58,9 @@ from __future__ import annotations
 import json
 import string
 from collections.abc import Callable, Sequence
+from functools import cache
 from http import HTTPStatus
+from importlib import import_module
 from typing import Any, cast
 
 from .._core.token_request import missing_assertion
@@ -65,15 +87,14 @@ from ._request import (
 )
 
 with needs(__name__, "django-oauth-toolkit"):
-    from django.conf import settings
-    from django.core import checks
+    from django import conf  # not its `settings`: help() looks into all names, and must need no project
     from django.http import HttpResponse
     from django.utils.deprecation import MiddlewareMixin
     from django.utils.module_loading import import_string
-    from oauth2_provider import views
-    from oauth2_provider.models import get_application_model
-    from oauth2_provider.settings import oauth2_settings
-    from oauthlib.oauth2 import OAuth2Error
+    from oauthlib.oauth2 import OAuth2Error, RequestValidator
+
+    # Its models and views are imported when they are needed, for the same reason.
+    import_module("oauth2_provider")
 
     from . import _django_request
 
@@ -81,7 +102,6 @@ __all__ = [
     "ClientAssertionMiddleware",
     "ClientAssertionMixin",
     "ClientNotAuthenticated",
-    "check_issuer",
     "refusal",
     "registered_applications",
 ]
@@ -94,13 +114,13 @@ _MAX_ESCAPES = 2_048
 _REQUEST = "private_key_jwt.request"  # of META, which the toolkit hands to oauthlib as header fields
 _REFUSED = "_private_key_jwt_refused"  # the attribute of a request that the middleware must answer
 _CLIENT_VIEWS = (
-    views.TokenView,
-    views.RevokeTokenView,
-    views.ClientProtectedResourceView,  # IntrospectTokenView is one
-    views.DeviceAuthorizationView,
-    getattr(views, "PushedAuthorizationRequestView", views.TokenView),  # after 3.4
+    "TokenView",
+    "RevokeTokenView",
+    "ClientProtectedResourceView",  # IntrospectTokenView is one
+    "DeviceAuthorizationView",
+    "PushedAuthorizationRequestView",  # after 3.4
 )
-_METADATA_VIEWS = (views.OAuthServerMetadataView, views.ConnectDiscoveryInfoView)
+_METADATA_VIEWS = ("OAuthServerMetadataView", "ConnectDiscoveryInfoView")
 
 
 def registered_applications(*, signing_algs: Sequence[str] | None = None) -> Callable[[str], RegisteredClient | None]:
@@ -118,6 +138,8 @@ def registered_applications(*, signing_algs: Sequence[str] | None = None) -> Cal
     def find(client_id: str) -> RegisteredClient | None:
         if "\0" in client_id:  # PostgreSQL takes none in a text, and its driver raises
             return None
+        from oauth2_provider.models import get_application_model
+
         application = get_application_model().objects.filter(client_id=client_id).first()
         if application is None or not _models.uses_private_key_jwt(application):
             return None
@@ -158,6 +180,10 @@ class ClientNotAuthenticated(OAuth2Error):
         return self.response.body.decode()
 
 
+# The methods that decide who is let in. oauthlib's validators do not call those of their other bases.
+_DECIDING = {"authenticate_client", "authenticate_client_id", "client_authentication_required"}
+
+
 class ClientAssertionMixin:
     """Stands before ``OAuth2Validator`` in the bases of your ``OAUTH2_VALIDATOR_CLASS``.
 
@@ -169,23 +195,27 @@ class ClientAssertionMixin:
 
     A request with a client assertion is decided by the assertion alone. An application that is registered for
     ``private_key_jwt`` is let in by nothing else: by no secret, and by no ``client_id`` alone if it is public.
-    Raises ConfigurationError when the verifier or the middleware is missing.
+    Raises ConfigurationError when the verifier or the middleware is missing; the class statement raises it when the
+    bases stand in another order, in which none of this would be asked.
     """
 
     client_assertion_verifier: ClientAssertionVerifier
     client_assertion_signing_algs: Sequence[str] = ("RS256",)
 
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        for each in cls.__mro__[: cls.__mro__.index(ClientAssertionMixin)]:
+            is_foreign = issubclass(each, RequestValidator) and not issubclass(each, ClientAssertionMixin)
+            if is_foreign and not _DECIDING.isdisjoint(vars(each)):
+                raise ConfigurationError(
+                    f"class {cls.__name__}: {ClientAssertionMixin.__name__} must stand before {each.__name__} in the"
+                    f" bases: class {cls.__name__}({ClientAssertionMixin.__name__}, {each.__name__})"
+                )
+
     def __init__(self) -> None:
         super().__init__()
-        verifier = getattr(self, "client_assertion_verifier", None)
-        if not isinstance(verifier, ClientAssertionVerifier):
-            raise ConfigurationError(
-                f"client_assertion_verifier must be a ClientAssertionVerifier, not {type(verifier).__name__}"
-            )
-        if not any(_is_ours(import_string(name)) for name in settings.MIDDLEWARE):
-            raise ConfigurationError(
-                f"MIDDLEWARE must hold '{__name__}.{ClientAssertionMiddleware.__name__}', or a subclass of it"
-            )
+        _check_validator(type(self))
+        check_middleware()
 
     def uses_private_key_jwt(self, application: Any) -> bool:
         """Report whether an application must authenticate with ``private_key_jwt``.
@@ -299,9 +329,14 @@ class ClientAssertionMiddleware(MiddlewareMixin):
     Of a repeated parameter the toolkit hands on the last value, so that nothing behind it could refuse an assertion
     that came twice (RFC 6749 §3.2); its device grant drops the header fields of errors, and its introspection answers
     403. What it publishes as metadata is completed by the algorithms of the method (RFC 8414 §2).
+    Raises ConfigurationError, when the server starts, unless ``OAUTH2_VALIDATOR_CLASS`` has a verifier of ours.
     """
 
     max_body = MAX_BODY // 2  # the toolkit and oauthlib parse it up to four times
+
+    def __init__(self, get_response: Any) -> None:
+        super().__init__(get_response)
+        configured_validator()
 
     def process_request(self, request: Any) -> None:
         """Take forms in any charset that holds ASCII, where Django takes UTF-8 only."""
@@ -310,7 +345,7 @@ class ClientAssertionMiddleware(MiddlewareMixin):
     def process_view(self, request: Any, view: Any, _args: object, _kwargs: object) -> Any:
         """Read the request of an endpoint that authenticates clients. Refuse one that is malformed."""
         request.META[_REQUEST] = lambda: request  # oauthlib reads header fields that can be iterated over
-        if not issubclass(_class(view), _CLIENT_VIEWS):
+        if not issubclass(_class(view), _views(_CLIENT_VIEWS)):
             return None
         try:
             bound_query_of_several_parsers(request.META.get("QUERY_STRING", ""))
@@ -325,7 +360,7 @@ class ClientAssertionMiddleware(MiddlewareMixin):
 
     def process_exception(self, request: Any, error: Exception) -> Any:
         """Answer what an endpoint lets through, also of what your validator raises itself."""
-        if isinstance(error, AuthenticationError) and issubclass(_class(_view(request)), _CLIENT_VIEWS):
+        if isinstance(error, AuthenticationError) and issubclass(_class(_view(request)), _views(_CLIENT_VIEWS)):
             return _refuse(request, error)
         return HttpResponse() if isinstance(error, ClientNotAuthenticated) else None
 
@@ -334,7 +369,7 @@ class ClientAssertionMiddleware(MiddlewareMixin):
         error = getattr(request, _REFUSED, None)
         if error is not None:
             return _send(error, response)
-        if response.status_code == HTTPStatus.OK and issubclass(_class(_view(request)), _METADATA_VIEWS):
+        if response.status_code == HTTPStatus.OK and issubclass(_class(_view(request)), _views(_METADATA_VIEWS)):
             _complete_metadata(response)
         return response
 
@@ -352,12 +387,53 @@ def _check_escapes(form: Any) -> None:
 
 
 def _refuse(request: Any, error: AuthenticationError) -> Any:
-    verifier = oauth2_settings.OAUTH2_VALIDATOR_CLASS.client_assertion_verifier
+    verifier = configured_validator().client_assertion_verifier
     return _send(outcomes_of(request).refuse(verifier, error), HttpResponse())
+
+
+def configured_validator() -> type[ClientAssertionMixin]:
+    """Return the ``OAUTH2_VALIDATOR_CLASS``. Raises ConfigurationError when it is not one of ours, or has no verifier.
+
+    ImportError when it cannot be imported.
+    """
+    from oauth2_provider.settings import oauth2_settings
+
+    found: type[ClientAssertionMixin] = oauth2_settings.OAUTH2_VALIDATOR_CLASS
+    _check_validator(found)
+    return found
+
+
+def _check_validator(found: type) -> None:
+    if not (issubclass(found, ClientAssertionMixin) and issubclass(found, RequestValidator)):
+        raise ConfigurationError(
+            "OAUTH2_PROVIDER['OAUTH2_VALIDATOR_CLASS'] must name a class Validator(ClientAssertionMixin,"
+            f" OAuth2Validator), with a client_assertion_verifier, and names {found.__module__}.{found.__qualname__}"
+        )
+    verifier = getattr(found, "client_assertion_verifier", None)
+    if not isinstance(verifier, ClientAssertionVerifier):
+        raise ConfigurationError(
+            f"{found.__qualname__}.client_assertion_verifier must be a ClientAssertionVerifier, not"
+            f" {type(verifier).__name__}"
+        )
+
+
+def check_middleware() -> None:
+    """Raise ConfigurationError unless the settings name the middleware."""
+    if not any(_is_ours(import_string(name)) for name in conf.settings.MIDDLEWARE):
+        raise ConfigurationError(
+            f"MIDDLEWARE must hold '{__name__}.{ClientAssertionMiddleware.__name__}', or a subclass of it"
+        )
 
 
 def _is_ours(middleware: object) -> bool:
     return isinstance(middleware, type) and issubclass(middleware, ClientAssertionMiddleware)
+
+
+@cache
+def _views(names: Sequence[str]) -> tuple[type, ...]:
+    """Import those of the toolkit's views that this release of it has."""
+    views = import_module("oauth2_provider.views")
+    return tuple(getattr(views, name) for name in names if hasattr(views, name))
 
 
 def _view(request: Any) -> object:
@@ -379,27 +455,9 @@ def _send(error: AuthenticationError, response: Any) -> Any:
 
 def _complete_metadata(response: Any) -> None:
     metadata = json.loads(response.content)
-    algs = oauth2_settings.OAUTH2_VALIDATOR_CLASS.client_assertion_signing_algs
-    ours = client_authentication_metadata(signing_algs=algs)
+    ours = client_authentication_metadata(signing_algs=configured_validator().client_assertion_signing_algs)
     for endpoint in ("token", "revocation", "introspection"):
         if METHOD in metadata.get(f"{endpoint}_endpoint_auth_methods_supported", ()):
             name = f"{endpoint}_endpoint_auth_signing_alg_values_supported"
             metadata[name] = ours[name]
     response.content = json.dumps(metadata)
-
-
-def check_issuer(**_: Any) -> list[checks.CheckMessage]:
-    """Compare the issuer that the toolkit publishes with the policy's audience: a system check of Django."""
-    verifier = getattr(oauth2_settings.OAUTH2_VALIDATOR_CLASS, "client_assertion_verifier", None)
-    if not isinstance(verifier, ClientAssertionVerifier):
-        return []
-    accepted, issuer = verifier.policy.audiences, oauth2_settings.OIDC_ISS_ENDPOINT
-    if issuer in accepted:
-        return []
-    shown = ", ".join(sorted(accepted))
-    hint = f"Set OAUTH2_PROVIDER['OIDC_ISS_ENDPOINT'], or the policy's audience, so that both are the same: {shown}"
-    if issuer:
-        text = f"The toolkit publishes the issuer {issuer}, and the policy's audience is {shown}: clients are refused."
-        return [checks.Error(text, hint=hint, id="private_key_jwt.E001")]
-    text = "The issuer that the toolkit publishes follows the Host header: clients that send it may be refused."
-    return [checks.Warning(text, hint=hint, id="private_key_jwt.W001")]

@@ -10,7 +10,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "oauth2_provider",
     "oauth_toolkit",
-    "private_key_jwt.integrations",  # `manage.py check` compares the issuer with the policy's audience
+    "private_key_jwt.integrations",  # for `manage.py check`
 ]
 MIDDLEWARE = ["private_key_jwt.integrations.oauth_toolkit.ClientAssertionMiddleware"]
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "op.sqlite3"}}
@@ -20,5 +20,6 @@ OAUTH2_PROVIDER_APPLICATION_MODEL = "oauth_toolkit.Application"
 OAUTH2_PROVIDER = {
     "OAUTH2_VALIDATOR_CLASS": "oauth_toolkit.validators.Validator",
     "OIDC_ISS_ENDPOINT": ISSUER,  # the issuer of the metadata, and the audience of the policy
-    "OAUTH2_TOKEN_ENDPOINT_AUTH_METHODS_SUPPORTED": ["private_key_jwt", "client_secret_basic"],
+    "OAUTH2_TOKEN_ENDPOINT_AUTH_METHODS_SUPPORTED": ["private_key_jwt", "client_secret_basic"],  # in the metadata
+    "OIDC_TOKEN_ENDPOINT_AUTH_METHODS_SUPPORTED": ["private_key_jwt", "client_secret_basic"],  # with OIDC_ENABLED
 }

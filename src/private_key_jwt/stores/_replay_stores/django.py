@@ -156,9 +156,12 @@ class DjangoReplayStore:
     Raises ConfigurationError.
     """
 
+    TABLES = _TABLES
+
     def __init__(self, using: str = "default", *, timeout: float = 1.0) -> None:
         check_number("timeout", timeout, 0.01, 60)
         database = _database(using)
+        self.using = using
         quote = database.ops.quote_name
         self._sql = ENGINES[database.vendor](*(quote(name) for name in (*_TABLES, "key")))
         self._connection = _Connection(using, timeout)
