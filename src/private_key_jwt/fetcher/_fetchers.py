@@ -32,7 +32,7 @@ from ..stores import AsyncJWKSCache, JWKSCache, MemoryJWKSCache
 from . import _flow, _http, _refusals
 from ._destination import Destination
 from ._fetches import Ending, Fetch, Handle, Outcome, RefreshRequest, Status
-from ._flow import ClaimShared, FindStep, Get, ParseKeys, Pause, ReadCache, Refresh, RefreshStep, WriteCache
+from ._flow import ClaimShared, End, FindStep, Get, ParseKeys, Pause, ReadCache, Refresh, RefreshStep, WriteCache
 from ._parsing import parse_async
 from ._progress import Phase
 from ._state import FetcherState
@@ -83,6 +83,7 @@ class _Fetcher(ABC, Generic[Handle]):
         self._state: FetcherState[Handle] = FetcherState(
             self.policy, clock, wall_clock, max_key_sets, log_events if on_event is None else on_event
         )
+        self._state.shares_cache = not self._owns_cache
 
     @property
     def cache_failures(self) -> int:
@@ -346,14 +347,17 @@ class JWKSFetcher(_Fetcher[Ending]):
                 )
             case ParseKeys(body):
                 return jwk_set.loads_key_set(body, self.policy.max_keys)
-            case ReadCache():
-                return self._call_cache(lambda: self._cache.get(uri, self._clock()), otherwise=None)
+            case ReadCache(name):
+                return self._call_cache(lambda: self._cache.get(name, self._clock()), otherwise=None)
             case Pause(seconds):
                 time.sleep(seconds)
                 return None
             case ClaimShared():
                 return self._call_cache(lambda: self._cache.claim(uri, self.policy, self._clock()), otherwise=True)
-        return self._call_cache(lambda: self._cache.put(uri, step.document, self._clock()), otherwise=None)
+            case End(outcome):
+                self._finish(fetch, outcome)
+                return None
+        return self._call_cache(lambda: self._cache.put(step.name, step.document, self._clock()), otherwise=None)
 
     def _call_cache(self, call: Callable[[], object], *, otherwise: object) -> object:
         try:
@@ -498,8 +502,8 @@ class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
                 )
             case ParseKeys(body):
                 return await parse_async(body, self.policy.max_keys)
-            case ReadCache():
-                return await self._call_cache(lambda: self._cache.get(uri, self._clock()), otherwise=None)
+            case ReadCache(name):
+                return await self._call_cache(lambda: self._cache.get(name, self._clock()), otherwise=None)
             case Pause(seconds):
                 await asyncio.sleep(seconds)
                 return None
@@ -507,7 +511,10 @@ class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
                 return await self._call_cache(
                     lambda: self._cache.claim(uri, self.policy, self._clock()), otherwise=True
                 )
-        return await self._call_cache(lambda: self._cache.put(uri, step.document, self._clock()), otherwise=None)
+            case End(outcome):
+                self._finish(fetch, outcome)
+                return None
+        return await self._call_cache(lambda: self._cache.put(step.name, step.document, self._clock()), otherwise=None)
 
     async def _call_cache(self, call: Callable[[], object], *, otherwise: object) -> object:
         try:

@@ -27,12 +27,14 @@ from ..clients import check_jwks_uri
 from ..events import KeysFetched, KeySkipped, StaleKeysServed
 from ..exceptions import Reason
 from ..stores import JWKSDocument
-from . import _refusals
+from . import _failures, _refusals
+from ._failures import SharedFailures
 from ._fetches import DONE, Fetch, Outcome, RefreshRequest, Status
 from ._state import FetcherState
 
 __all__ = [
     "ClaimShared",
+    "End",
     "Get",
     "ParseKeys",
     "Pause",
@@ -142,7 +144,9 @@ def fetch_now(state: FetcherState[Any], jwks_uri: str) -> Generator[FindStep, Ou
 
 @dataclass(frozen=True, slots=True)
 class ReadCache:
-    """Read the shared document: send me it, or None."""
+    """Read what the shared cache holds under a name: send me the document, or None."""
+
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +168,9 @@ class ParseKeys:
 
 @dataclass(frozen=True, slots=True)
 class WriteCache:
-    """Share the document."""
+    """Share a document under a name."""
 
+    name: str
     document: JWKSDocument
 
 
@@ -176,7 +181,14 @@ class Pause:
     seconds: float
 
 
-RefreshStep = ReadCache | ClaimShared | Get | ParseKeys | WriteCache | Pause
+@dataclass(frozen=True, slots=True)
+class End:
+    """Let those who wait go on: what is yet to be done is for others."""
+
+    outcome: Outcome
+
+
+RefreshStep = ReadCache | ClaimShared | Get | ParseKeys | WriteCache | Pause | End
 
 
 def refresh(state: FetcherState[Any], fetch: Fetch[Any]) -> Generator[RefreshStep, Any, Outcome]:
@@ -198,18 +210,31 @@ def refresh(state: FetcherState[Any], fetch: Fetch[Any]) -> Generator[RefreshSte
         response: JWKSResponse = yield Get()
         keys: KeySet = yield ParseKeys(response.body)
     except (FetchError, ValueError) as error:
-        return Outcome(Status.FAILED, one_line(str(error)))  # httpx quotes a Location that is no URL
+        failed = Outcome(Status.FAILED, one_line(str(error)))  # httpx quotes a Location that is no URL
+        yield End(failed)
+        yield from _share_failure(state, jwks_uri, asked, failed.detail)
+        return failed
     digest = hash(response.body)
     yield from _report(state, jwks_uri, keys, state.clock() - asked.clock, digest)
     entry = new_entry(keys, asked, policy, age=response.age, number=fetch.number, digest=digest)
     state.keep(jwks_uri, entry)
-    yield WriteCache(JWKSDocument(response.body, entry.fetched_at))
+    yield WriteCache(jwks_uri, JWKSDocument(response.body, entry.fetched_at))
     return DONE
 
 
 def _await_others(state: FetcherState[Any], fetch: Fetch[Any]) -> Generator[RefreshStep, Any, Outcome]:
-    """Wait for the document of others who share the cache: they have claimed the fetches, and are fetching now."""
-    if state.may_wait_for_others(fetch.jwks_uri):
+    """Wait for the document of others who share the cache: they have claimed the fetches, and are fetching now.
+
+    Where each of these fetches is known to have failed, there is nothing to wait for.
+    """
+    jwks_uri = fetch.jwks_uri
+    failures: SharedFailures | None = None
+    if state.may_wait_for_others(jwks_uri):
+        failures = yield from _read_failures(state, jwks_uri)
+        next_claim_at = None if failures is None else failures.next_claim_at(state.policy)
+        if next_claim_at is not None:
+            state.claim_from(jwks_uri, next_claim_at)
+            return _refused_by_others(state, fetch, failures)
         left = _WAIT_SHARE * state.policy.timeout
         for pause in _PAUSES:
             left -= pause
@@ -221,8 +246,33 @@ def _await_others(state: FetcherState[Any], fetch: Fetch[Any]) -> Generator[Refr
                 return DONE
             if found is False:
                 break
-        state.note_cache_miss(fetch.jwks_uri)
-    return _SPENT_BY_OTHERS if fetch.request.forced else _NONE_BY_OTHERS
+        state.note_cache_miss(jwks_uri)
+        failures = yield from _read_failures(state, jwks_uri)
+    return _refused_by_others(state, fetch, failures)
+
+
+def _refused_by_others(state: FetcherState[Any], fetch: Fetch[Any], failures: SharedFailures | None) -> Outcome:
+    if fetch.request.forced:
+        return _SPENT_BY_OTHERS
+    if failures is None:
+        return _NONE_BY_OTHERS
+    age = max(0.0, state.clock() - failures.failed_at)
+    return Outcome(Status.FAILED, f"{failures.detail} (met {age:.0f} s ago by another who shares the cache)")
+
+
+def _read_failures(state: FetcherState[Any], jwks_uri: str) -> Generator[RefreshStep, Any, SharedFailures | None]:
+    document: JWKSDocument | None = yield ReadCache(_failures.name_of(jwks_uri))
+    return _failures.read(document, state.clock(), state.policy)
+
+
+def _share_failure(
+    state: FetcherState[Any], jwks_uri: str, asked: Instant, detail: str
+) -> Generator[RefreshStep, Any, None]:
+    if not state.shares_cache:
+        return
+    known = yield from _read_failures(state, jwks_uri)
+    shared = _failures.write(known, asked.clock, state.clock(), detail, state.policy.fetch_limit)
+    yield WriteCache(_failures.name_of(jwks_uri), shared)
 
 
 def _read_cache(state: FetcherState[Any], fetch: Fetch[Any]) -> Generator[RefreshStep, Any, bool | None]:
@@ -231,7 +281,7 @@ def _read_cache(state: FetcherState[Any], fetch: Fetch[Any]) -> Generator[Refres
     True when it makes a fetch of our own needless, False when it does not serve what the fetch is for.
     """
     jwks_uri, request = fetch.jwks_uri, fetch.request
-    document: JWKSDocument | None = yield ReadCache()
+    document: JWKSDocument | None = yield ReadCache(jwks_uri)
     if document is None:
         return None
     now = state.now()

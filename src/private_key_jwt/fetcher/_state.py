@@ -56,6 +56,7 @@ class FetcherState(Generic[Handle]):
         self.wall_clock = wall_clock
         self._on_event = on_event
         self.cache_failures = 0
+        self.shares_cache = False
         self.last_number = 0
         """The number of the newest fetch: what is started later, is started after whoever reads this now."""
         self._key_sets = KeySets(max_key_sets)
@@ -174,6 +175,12 @@ class FetcherState(Generic[Handle]):
             spending = self._budgets.of(fetch.jwks_uri, now)
             spending.claim_from = now + CACHE_INTERVAL
             spending.fetches.give_back(fetch.claimed_at)
+
+    def claim_from(self, jwks_uri: str, instant: float) -> None:
+        """Try no claim before an instant: those who share the cache are known to refuse it until then."""
+        with self._lock:
+            spending = self._budgets.of(jwks_uri, self.clock())
+            spending.claim_from = max(spending.claim_from, instant)
 
     def may_wait_for_others(self, jwks_uri: str) -> bool:
         """Report, once for each fetch that others can make, whether to wait for theirs."""

@@ -83,7 +83,8 @@ class JWKSCache(Protocol):
     It is trusted: who can write to it can add keys to a client. It may lose what it was given at any time,
     and an error of it costs a fetch and no more: the fetcher then works on its own. ``now`` and
     ``fetched_at`` are seconds of the fetcher's monotonic clock; a cache that outlives the process must keep
-    ages, not these numbers.
+    ages, not these numbers. Under ``jwks_uri`` with ``#failures`` behind it the fetcher keeps, in the same way, which
+    fetches failed and how, so that others do not wait for them.
     """
 
     def get(self, jwks_uri: str, now: float) -> JWKSDocument | None:

@@ -1,0 +1,162 @@
+"""What workers that share a cache tell each other of fetches that failed."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from edges import Edge
+from loopback import Publisher
+from private_key_jwt import JWKSDocument, JWKSPolicy, MemoryJWKSCache, Reason, TemporarilyUnavailable
+from private_key_jwt.events import Event, FetchFailed
+from private_key_jwt.fetcher import _failures
+from private_key_jwt.testing import Clock
+from support import jwk, registered
+
+POLICY = JWKSPolicy(allow_http_loopback=True, timeout=0.5)
+WINDOW, LIMIT = POLICY.fetch_window, POLICY.fetch_limit
+DOWN = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
+
+
+class Shared:
+    """A cache that workers share, with one fetch budget."""
+
+    def __init__(self) -> None:
+        self.documents: dict[str, JWKSDocument] = {}
+        self.claims: list[float] = []
+        self.looks: list[str] = []
+
+    def get(self, jwks_uri: str, now: float) -> JWKSDocument | None:
+        self.looks.append(jwks_uri)
+        return self.documents.get(jwks_uri)
+
+    def put(self, jwks_uri: str, document: JWKSDocument, now: float) -> None:
+        self.documents[jwks_uri] = document
+
+    def claim(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
+        self.claims = [each for each in self.claims if now - each < policy.fetch_window]
+        granted = len(self.claims) < policy.fetch_limit
+        self.claims += [now] * granted
+        return granted
+
+
+class Fleet:
+    """Two workers, one publisher that is down."""
+
+    def __init__(self, edge: Edge, publisher: Publisher, clock: Clock) -> None:
+        self.edge, self.publisher, self.clock = edge, publisher, clock
+        self.cache, self.events = Shared(), list[Event]()
+        self.uri = publisher.uri()
+        self.first, self.second = (self._worker() for _ in range(2))
+        publisher.answer = DOWN
+
+    def _worker(self) -> Any:
+        return self.edge.fetcher(POLICY, clock=self.clock, cache=self.cache, on_event=self.events.append)
+
+    def refused(self, worker: Any) -> TemporarilyUnavailable:
+        with pytest.raises(TemporarilyUnavailable) as raised:
+            worker.get_key(registered(self.uri), "RS256", "kid")
+        self.edge.settle()  # what is told to others is told when those who wait have gone on
+        if worker is self.first:
+            self.cache.looks.clear()
+        return raised.value
+
+
+@pytest.fixture
+def fleet(edge: Edge, publisher: Publisher, clock: Clock) -> Fleet:
+    return Fleet(edge, publisher, clock)
+
+
+def test_nobody_waits_for_fetches_that_others_made_in_vain(fleet: Fleet) -> None:
+    for _ in range(LIMIT):
+        fleet.refused(fleet.first)
+        fleet.clock.advance(2)
+    error = fleet.refused(fleet.second)
+    assert fleet.publisher.count == LIMIT
+    assert fleet.cache.looks == [fleet.uri, _failures.name_of(fleet.uri)]
+    assert "503" in error.detail
+    assert "met 2 s ago by another who shares the cache" in error.detail
+    assert error.retry_after == pytest.approx(WINDOW - 2 * LIMIT, abs=0.01)
+    assert "next try at" in error.detail
+    assert ["503" in each.detail for each in fleet.events if isinstance(each, FetchFailed)] == [True] * (LIMIT + 1)
+    fleet.publisher.answer = None
+    fleet.publisher.keys = [jwk(kid="kid")]
+    fleet.clock.advance(error.retry_after)
+    assert fleet.second.get_key(registered(fleet.uri), "RS256", "kid").kid == "kid"
+
+
+def test_a_fetch_that_may_be_under_way_is_waited_for_and_its_forerunners_fault_is_told(fleet: Fleet) -> None:
+    fleet.refused(fleet.first)
+    fleet.cache.claims.append(fleet.clock())  # another has claimed the last fetch, and has not ended it
+    error = fleet.refused(fleet.second)
+    assert fleet.cache.looks.count(fleet.uri) > 1
+    assert "503" in error.detail
+
+
+def test_a_failure_is_told_no_longer_than_its_claim_counts(fleet: Fleet) -> None:
+    fleet.refused(fleet.first)
+    fleet.clock.advance(WINDOW)
+    fleet.cache.claims += [fleet.clock()] * LIMIT
+    assert "503" not in fleet.refused(fleet.second).detail
+
+
+def test_a_cache_of_its_own_is_told_nothing(edge: Edge, publisher: Publisher, clock: Clock) -> None:
+    publisher.answer = DOWN
+    fetcher = edge.fetcher(POLICY, clock=clock)
+    with pytest.raises(TemporarilyUnavailable) as raised:
+        fetcher.get_key(registered(publisher.uri()), "RS256", "kid")
+    assert raised.value.reason is Reason.JWKS_UNAVAILABLE
+    edge.settle()
+    cache = getattr(fetcher, "subject", fetcher)._cache
+    assert isinstance(cache, MemoryJWKSCache)
+    assert cache.get(_failures.name_of(publisher.uri()), clock()) is None
+
+
+def test_what_is_told_is_read_back() -> None:
+    first = _failures.read(_failures.write(None, 100.0, 101.5, "refused", 3), 103, POLICY)
+    assert first == ((100.0,), 101.5, "refused")
+    assert first is not None
+    assert first.next_claim_at(POLICY) is None
+    second = _failures.read(_failures.write(first, 110.0, 110.25, "reset\nby peer", 3), 111, POLICY)
+    assert second == ((110.0, 100.0), 110.25, "reset\\nby peer")
+    assert second is not None
+    assert second.next_claim_at(POLICY) == 100 + WINDOW
+    assert second.next_claim_at(replace(POLICY, fetch_limit=1)) == 110 + WINDOW
+    third = _failures.read(_failures.write(second, 120.0, 120.5, "", 2), 121, POLICY)
+    assert third == ((120.0, 110.0), 120.5, "?")
+
+
+def test_the_longest_that_is_told_is_read_back() -> None:
+    policy = JWKSPolicy(fetch_limit=100, fetch_window=3_600)
+    told = None
+    for number in range(120):
+        document = _failures.write(told, number, number, "\u20ac" * 500, policy.fetch_limit)
+        told = _failures.read(document, 119, policy)
+    assert told is not None
+    assert len(told.claimed_at) == policy.fetch_limit
+    assert len(told.detail) == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\n",
+        b"refused",
+        b"1.000\n",
+        b"nan\nrefused",
+        b"-1.000\nrefused",
+        b"1.000\nrefused\n",
+        b"1.000\n\x1b[2J",
+        b"1.000\n\xff",
+        b"1.000 " * 101 + b"\nrefused",
+        b"1.000\n" + b"x" * 3_000,
+        b'{"keys": []}',
+    ],
+)
+def test_what_is_no_word_of_failures_is_none(body: bytes) -> None:
+    assert _failures.read(JWKSDocument(body, 100), 100, POLICY) is None
+
+
+def test_a_word_from_the_future_is_from_now() -> None:
+    assert _failures.read(JWKSDocument(b"1.000\nrefused", 500), 100, POLICY) == ((99.0,), 100, "refused")
