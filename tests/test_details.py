@@ -99,6 +99,13 @@ def unknown_kid(provider: Provider) -> None:
     verifier.verify(provider.tenant.assertion(header={"kid": "made-up"}))
 
 
+def foreign_key_and_an_older_set(provider: Provider) -> None:
+    verifier = provider.verifier()
+    verifier.verify(provider.tenant.assertion())
+    provider.clock.advance(60)
+    verifier.verify(provider.tenant.defective("foreign_key"))
+
+
 def unknown_kid_when_the_budget_is_spent(provider: Provider) -> None:
     verifier = provider.verifier()
     for number in range(LOOPBACK.fetch_limit):
@@ -256,11 +263,22 @@ FACTS: list[tuple[Reason, Callable[[Provider], None], list[str]]] = [
     (Reason.EXPIRED, defect("expired"), ["expired 60 s ago", "leeway 15 s", INSTANT, "now", "clock slow?"]),
     (Reason.NOT_YET_VALID, defect("iat_ahead"), ["iat is", "s ahead, leeway 15 s", INSTANT, "clock fast"]),
     (Reason.LIFETIME_TOO_LONG, defect("exp_far"), ["at most 300 s ahead", "got", INSTANT, "raise max_lifetime"]),
-    (Reason.UNKNOWN_KID, unknown_kid, ["kid 'made-up'", f"the key set of {INSTANT}", "s old", FROM, "kids: '"]),
+    (
+        Reason.UNKNOWN_KID,
+        unknown_kid,
+        ["kid 'made-up'", f"the key set of {INSTANT}", "s old", FROM, f"sets seen here since {INSTANT}", "kids: '"],
+    ),
     (
         Reason.UNKNOWN_KID,
         unknown_kid_when_the_budget_is_spent,
-        ["kid 'published-since'", "s old", FROM, INSTANT, "the fetch budget is spent", "published since"],
+        [
+            "kid 'published-since'",
+            "s old",
+            FROM,
+            INSTANT,
+            "the fetch budget is spent, last on kid 'made-up-1'",
+            "published since",
+        ],
     ),
     (Reason.NO_KEYS, no_keys, ["is empty", "is its URL right", FROM, INSTANT]),
     (Reason.UNUSABLE_KEY, unusable_key, ["kid 'k1'", "use is 'enc', not sig", VALUE]),
@@ -268,7 +286,12 @@ FACTS: list[tuple[Reason, Callable[[Provider], None], list[str]]] = [
     (
         Reason.BAD_SIGNATURE,
         defect("foreign_key"),
-        ["RS256 key, kid '", "a new key wants a new kid", "s old", FROM, INSTANT],
+        ["RS256 key, kid '", "a new key wants a new kid", "the published key is current", "0 s old", FROM, INSTANT],
+    ),
+    (
+        Reason.BAD_SIGNATURE,
+        foreign_key_and_an_older_set,
+        ["RS256 key, kid '", "a new key wants a new kid; the key set of", "60 s old", FROM, "next try at"],
     ),
     (Reason.BAD_SIGNATURE, der_signature, ["ES256 key, kid '", "octets, and one of this key has 64: it is DER", FROM]),
     (Reason.BAD_SIGNATURE, foreign_key_by_value, ["RS256 key, kid 'k1'", "a new key wants a new kid", VALUE]),
@@ -285,7 +308,11 @@ FACTS: list[tuple[Reason, Callable[[Provider], None], list[str]]] = [
         kid_that_is_a_number,
         [f"kid '20261129': {FAULTY_KID} 20261129, not a string", "it is not in the client's key set", VALUE],
     ),
-    (Reason.REPLAYED, replayed, ["used this jti before", "a retry needs a new assertion", "captured"]),
+    (
+        Reason.REPLAYED,
+        replayed,
+        ["used this jti before (when is not kept)", "a retry needs a new assertion", "captured"],
+    ),
     (
         Reason.MISSING_ASSERTION,
         request({"grant_type": "x", '{"client_secret": "s3cret"}': ""}),

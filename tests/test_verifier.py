@@ -978,7 +978,7 @@ def test_a_bad_signature_under_a_known_kid_says_how_old_the_keys_are(op: OpenIDP
         op.verifier.verify(op.tenant.defective("foreign_key"))
     assert "a new key wants a new kid" in caught.value.detail
     assert " s old, from http://127.0.0.1:" in caught.value.detail
-    assert "/acme/jwks.json; next try at " in caught.value.detail
+    assert "/acme/jwks.json" in caught.value.detail
 
 
 # What is verified

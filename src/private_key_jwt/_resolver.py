@@ -8,12 +8,15 @@ which hanging names would take from all others, and at its end the loop waits fo
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
 import socket
 import threading
 import time
+from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NamedTuple
 
 from cachetools import LRUCache
@@ -24,7 +27,7 @@ from ._fork import renew_after_fork
 from ._lock import Lock
 from ._text import describe_error, quote
 
-__all__ = ["MAX_HANGING", "Located", "resolve", "resolve_async"]
+__all__ = ["MAX_HANGING", "Located", "explain_os_error", "resolve", "resolve_async"]
 
 MAX_HANGING = 1_024
 """How many resolutions may hang in this process: of names that were resolved before, and as many again of others."""
@@ -100,13 +103,41 @@ class _Resolver:
         try:
             found = _locate(resolution.host)
         except Exception as error:
-            found = f"{quote(resolution.host)} was not resolved: {describe_error(error)}"
+            plain = explain_os_error(error)
+            hint = f": {plain}" if plain else ""
+            found = f"{quote(resolution.host)} was not resolved: {describe_error(error)}{hint}"
         with self._lock:
             if self._under_way.get(resolution.host) is resolution:
                 del self._under_way[resolution.host]
             if not isinstance(found, str):
                 self._resolved[resolution.host] = None
         resolution.found.set_result(found)
+
+
+_OF_NAMES: Mapping[int | None, str] = MappingProxyType(
+    {
+        socket.EAI_NONAME: "there is no such name: is the jwks_uri right?",
+        socket.EAI_AGAIN: "no name server answers: ours, or those of the name",
+    }
+)
+_OF_CONNECTIONS: Mapping[int | None, str] = MappingProxyType(
+    {
+        errno.ECONNREFUSED: "nothing listens there: the server is down, or the port is wrong",
+        errno.ECONNRESET: "the connection was cut by the other side, or on the way",
+        errno.EHOSTUNREACH: "no way leads there: a firewall, or the host is down",
+        errno.ENETUNREACH: "no way leads there from this host: its network, or a firewall",
+    }
+)
+
+
+def explain_os_error(error: BaseException | None) -> str | None:
+    """Say in plain words what an error of the network means, which may be the cause of another; None for others."""
+    while error is not None:
+        plain = _OF_NAMES if isinstance(error, socket.gaierror) else _OF_CONNECTIONS
+        if isinstance(error, OSError) and error.errno in plain:
+            return plain[error.errno]
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _locate(host: str) -> tuple[Located, ...]:

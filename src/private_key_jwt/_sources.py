@@ -225,8 +225,8 @@ def _not_added(added: object) -> AuthenticationError:
     if added is False:
         return InvalidClient(
             Reason.REPLAYED,
-            "this client has used this jti before: a retry needs a new assertion with a new jti; if it was no retry,"
-            " the assertion was captured",
+            "this client has used this jti before (when is not kept): a retry needs a new assertion with a new jti; if"
+            " it was no retry, the assertion was captured",
             "replay",
         )
     return TemporarilyUnavailable(

@@ -183,7 +183,7 @@ class Verification:
 
         def detail() -> str:
             fault = signature_fault(key.alg, key.public_key, decode_canonical(signature))
-            why = fault or "changed, or signed with a new key under the old kid (a new key wants a new kid)"
+            why = fault or "changed on its way, or signed with another key under this kid (a new key wants a new kid)"
             known = f"; {describe_keys(client)}" if describe_keys else ""
             kid = shorten(quote(key.kid), _KID_LENGTH)
             return f"not signed by the {key.alg} key, kid {kid}: {why}{known}"

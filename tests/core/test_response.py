@@ -60,7 +60,7 @@ def test_a_document_needs_no_content_type() -> None:
 )
 @pytest.mark.parametrize("content_type", ["application/json", "text/html; charset=utf-8"])
 def test_a_page_is_no_document_whatever_it_is_called(body: bytes, content_type: str) -> None:
-    with pytest.raises(FetchError, match=f"^expected JSON, got HTML or XML, sent as '{content_type}'$"):
+    with pytest.raises(FetchError, match=f"^expected JSON, got HTML or XML, sent as '{content_type}': is the jwks_uri"):
         read(body, content_type=content_type)
 
 
@@ -87,7 +87,9 @@ def test_an_age_that_is_no_number_of_seconds_counts_as_none(age: str) -> None:
 
 
 def test_what_was_sent_without_a_type_is_described_so() -> None:
-    with pytest.raises(FetchError, match="^expected JSON, got HTML or XML, sent without a Content-Type$"):
+    with pytest.raises(
+        FetchError, match="^expected JSON, got HTML or XML, sent without a Content-Type: is the jwks_uri"
+    ):
         read(b"<html>")
     with pytest.raises(FetchError, match="^expected JSON, got gzip data that no Content-Encoding announces, sent"):
         read(gzip.compress(BODY))

@@ -23,6 +23,7 @@ URI = "https://op.example/" + "x" * 2_000 + "/jwks.json"
 SHORT_URI = "https://client.example/jwks.json"
 AGED = Known(NOW - 12, NOW, 18, SHORT_URI)
 FAILED = Known(NOW - 12, NOW, 18, SHORT_URI, "expected HTTP status 200, got 429", NOW - 2)
+FLOODED = Known(NOW - 12, NOW, 18, SHORT_URI, since=NOW - 3_600, spent_on="made-up")
 AT_ONCE = Known(NOW - 12, NOW, 0, SHORT_URI)
 LONG = "k" * 256
 FAULTY = "a key there is not usable, its kid is the number 20261129, not a string"
@@ -58,6 +59,15 @@ def no_key(
             False,
             [f"{FAULTY}; it is not in the key set of", "12 s old"],
         ),
+        (
+            no_key(Reason.UNKNOWN_KID),
+            "x",
+            FLOODED,
+            True,
+            ["the fetch budget is spent, last on kid 'made-up'", "sets seen here since 2025-11-29T17:13:00Z"],
+        ),
+        (no_key(Reason.UNKNOWN_KID), "made-up", FLOODED, True, ["the fetch budget is spent; next try"]),
+        (no_key(Reason.UNKNOWN_KID), "x", AGED, False, ["the first set seen here"]),
         (no_key(Reason.UNKNOWN_KID), "x", AT_ONCE, False, ["it may be tried again now"]),
         (
             no_key(Reason.UNKNOWN_KID, kids=tuple(f"'key-{number}'" for number in range(64))),
@@ -156,12 +166,12 @@ def case(edge: Edge, publisher: Publisher, clock: Clock) -> Case:
 def test_unknown_kid_says_the_age_of_the_set_the_next_try_and_the_kids(case: Case) -> None:
     asked = case.clock()
     detail = case.refused("x").detail
-    for word in (format_time(asked), "0 s old", format_time(asked + 5), "'old', 'other'"):
+    for word in (format_time(asked), "0 s old", format_time(asked + 5), "the first set seen here", "'old', 'other'"):
         assert word in detail
     case.refused("y")
     case.clock.advance(7)
     detail = case.refused("z").detail
-    for word in ("7 s old", "maybe published since: the fetch budget is spent", format_time(asked + 30), "'old'"):
+    for word in ("7 s old", "maybe published since: the fetch budget is spent", format_time(asked + 30), "last on kid"):
         assert word in detail
 
 

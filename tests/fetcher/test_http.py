@@ -1,6 +1,7 @@
 """One GET, against publishers that misbehave on real sockets, with our client and with the user's."""
 
 import asyncio
+import errno
 import gzip
 import json
 import socket
@@ -29,6 +30,7 @@ from private_key_jwt import (
 )
 from private_key_jwt._core.response import FetchError, JWKSResponse
 from private_key_jwt._http_client import Watchdog
+from private_key_jwt._resolver import explain_os_error
 from private_key_jwt.fetcher import _http
 from private_key_jwt.fetcher._progress import Phase, Progress
 from support import jwk, registered
@@ -89,7 +91,9 @@ def test_a_publisher_that_never_accepts_is_given_up(edge: Edge) -> None:
         started = time.monotonic()
         detail = outcome(edge.fetcher(SHORT), f"http://127.0.0.1:{port}/jwks.json")
         assert time.monotonic() - started < 2
-        assert detail.startswith("still connecting at the end of 0.3 s (JWKSPolicy(timeout=...))"), detail
+        peer = f"127.0.0.1:{port}"
+        assert detail.startswith(f"still connecting to {peer} at the end of 0.3 s (JWKSPolicy(timeout=...)): no answer")
+        assert "a firewall drops it, or the host is down" in detail
         for one in waiting:
             one.close()
 
@@ -214,7 +218,9 @@ def test_a_document_with_a_byte_order_mark_and_a_key_with_a_lone_surrogate_bring
 def test_nobody_listens(edge: Edge) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    assert "ConnectError" in outcome(edge.fetcher(), f"http://127.0.0.1:{port}/")
+    detail = outcome(edge.fetcher(), f"http://127.0.0.1:{port}/")
+    assert detail.startswith(f"nothing listens there: the server is down, or the port is wrong (127.0.0.1:{port}): ")
+    assert "ConnectError" in detail
 
 
 @pytest.mark.parametrize("scheme", ["http", "HTTP", "hTTp"])
@@ -517,6 +523,35 @@ def test_what_is_wrong_with_a_certificate_is_described(text: str, described: str
     error = httpx.ConnectError(f"[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: {text}")
     assert _http._describe(error).startswith(f"TLS CERTIFICATE_VERIFY_FAILED: {described}")
     assert _http._describe(httpx.ConnectError(text)) == f"ConnectError: {text}"
+
+
+@pytest.mark.parametrize(
+    ("error", "plain"),
+    [
+        (ConnectionResetError(errno.ECONNRESET, "reset"), "the connection was cut by the other side"),
+        (OSError(errno.EHOSTUNREACH, "no route"), "no way leads there: a firewall, or the host is down"),
+        (OSError(errno.ENETUNREACH, "no network"), "no way leads there from this host"),
+        (socket.gaierror(socket.EAI_AGAIN, "later"), "no name server answers"),
+        (OSError(errno.EPIPE, "pipe"), None),
+        (ValueError("x"), None),
+    ],
+)
+def test_an_error_of_the_network_is_said_in_plain_words_whatever_it_is_wrapped_in(
+    error: Exception, plain: str | None
+) -> None:
+    wrapped = httpx.ConnectError("[Errno 1] x")
+    wrapped.__cause__ = error
+    text = str(_http._failed(wrapped, JWKSPolicy(), Progress()))
+    assert text == (f"{explain_os_error(error)}: " if plain else "") + "ConnectError: [Errno 1] x"
+    assert text.startswith(plain or "ConnectError")
+
+
+def test_an_address_is_named_with_its_port() -> None:
+    progress = Progress()
+    progress.enter(Phase.CONNECT)
+    progress.trace("connection.connect_tcp.started", {"host": "2600::1", "port": 443})
+    assert progress.peer == "[2600::1]:443"
+    assert "still connecting to [2600::1]:443 at the end of 3 s" in progress.describe_delay(3)
 
 
 @pytest.mark.parametrize("relaxed", ["no verification", "no host name"])

@@ -8,9 +8,10 @@ early and never prolong it.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import NamedTuple
 
@@ -61,6 +62,7 @@ class Entry:
     expires_at, wall_expires_at: from then on, by either clock, it is not used.
     number: the number of the fetch. A set out of a shared cache has 0: no request can have waited for it.
     digest: tells its document from others in this process.
+    known_since: when the first set of its ``jwks_uri`` was asked for in this process, by the fetcher's clock.
     """
 
     keys: KeySet
@@ -71,6 +73,7 @@ class Entry:
     wall_expires_at: float
     number: int = 0
     digest: int = 0
+    known_since: float = field(default=-math.inf, compare=False)
 
     def is_older(self, other: Entry) -> bool:
         """Report whether this set was asked for before another; one out of a shared cache is known by its age alone.
@@ -126,6 +129,7 @@ def new_entry(
         asked.wall + life,
         number,
         digest,
+        asked.clock,
     )
 
 

@@ -20,6 +20,7 @@ __all__ = ["BodyReader", "FetchError", "JWKSResponse", "ResponseReader"]
 _GZIP = 16 + zlib.MAX_WBITS
 _CODINGS: Mapping[str, int | None] = {"": None, "identity": None, "gzip": _GZIP, "x-gzip": _GZIP}  # RFC 9110 §8.4.1.3
 _STEP = 262_144  # bytes: a millisecond
+_PAGE = "HTML or XML"
 _GZIP_MAGIC = b"\x1f\x8b"
 _DIGITS = re.compile(r"[0-9]+")
 _MAX_AGE = 2**31  # RFC 9111 §1.2.2
@@ -144,7 +145,8 @@ class ResponseReader(BodyReader):
         found = _recognize(body)
         if found:
             named = "without a Content-Type" if self._media_type is None else f"as {quote(self._media_type)}"
-            raise FetchError(f"expected JSON, got {found}, sent {named}")
+            hint = ": is the jwks_uri right, or is it a page to log in?" if found == _PAGE else ""
+            raise FetchError(f"expected JSON, got {found}, sent {named}{hint}")
         return JWKSResponse(body, self._age, self._media_type)
 
 
@@ -152,7 +154,7 @@ def _recognize(body: bytes) -> str | None:
     """Name what a body is, where its first bytes show that it cannot be JSON."""
     if body.startswith(_GZIP_MAGIC):
         return "gzip data that no Content-Encoding announces"
-    return "HTML or XML" if body[:1_024].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<") else None
+    return _PAGE if body[:1_024].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<") else None
 
 
 def _decompress(gzip: Any, chunk: bytes, at_most: int) -> tuple[bytes, bytes]:

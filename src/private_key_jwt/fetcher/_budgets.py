@@ -32,6 +32,7 @@ class Spending:
     waits: how often it waited for a fetch of another who shares the cache: they have as many fetches as we.
     read_cache_from, claim_from: from when on the shared cache is read again, and asked again for a claim.
     failure: how the last fetch failed, unless another has brought a key set since.
+    last_kid: the unknown kid that the last fetch was claimed for; None where it was claimed for none.
     """
 
     fetches: Budget = field(default_factory=Budget)
@@ -39,6 +40,7 @@ class Spending:
     read_cache_from: float = -math.inf
     claim_from: float = -math.inf
     failure: Failure | None = None
+    last_kid: str | None = None
 
     def can_claim(self, now: float, policy: JWKSPolicy) -> bool:
         """Report whether a fetch may be claimed: here, as far as is known, and of those who share the cache."""

@@ -20,6 +20,9 @@ _FAULT_LENGTH = 100  # of a key whose kid cannot be read
 _LEAST = 30
 _LENGTHS = ((64, 96), (48, 64), (28, 28))  # of a kid and a URL: the longest at which everything fits
 _URL_LENGTH = 64
+_SHORTER_URL = 56  # beside the longest of what is wrong with a signature
+_CURRENT = 5.0  # seconds: no younger set would say anything else
+_KIDS_LENGTH = 48  # of a few kids
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,8 @@ class Known:
     wait: seconds until it may be asked for again.
     jwks_uri: where it is from.
     failure, failed_at: what the last fetch met, and when; None where it brought a key set.
+    since: when the first set was asked for here; None where that is this one.
+    spent_on: the unknown kid that the last fetch within a spent budget was for; None where it was for none.
     """
 
     asked_at: float
@@ -38,6 +43,8 @@ class Known:
     jwks_uri: str
     failure: str | None = None
     failed_at: float = 0.0
+    since: float | None = None
+    spent_on: str | None = None
 
 
 def _cut(text: str, length: int) -> str:
@@ -83,7 +90,9 @@ def _failure(known: Known, room: int) -> str:
 
 def describe_set(known: Known) -> str:
     """Say how old a set is, and when it is asked for again: for a key that is in it, and that did not sign."""
-    return f"{_key_set(known, _URL_LENGTH)}; {_again(known)}"
+    if known.now - known.asked_at < _CURRENT:
+        return f"the published key is current: {_key_set(known, _SHORTER_URL)}"
+    return f"{_key_set(known, _SHORTER_URL)}; {_again(known)}"
 
 
 def describe_no_key(found: NoKey, kid: str | None, known: Known, *, is_spent: bool) -> str:
@@ -92,12 +101,18 @@ def describe_no_key(found: NoKey, kid: str | None, known: Known, *, is_spent: bo
     is_spent: a newer set could not be asked for, since the fetch budget is spent.
     """
     undecided = ", maybe published since: the fetch budget is spent" if is_spent else ""
+    if known.spent_on is not None and known.spent_on != kid:
+        undecided += f", last on kid {shorten(quote(known.spent_on), _LEAST)}"
     for lengths in _LENGTHS:  # what the last fetch met is worth more than the middle of a long name
         text = _describe(found, kid, known, f"{undecided}; {_again(known)}", *lengths)
         failure = _failure(known, DETAIL_LENGTH - len(text))
         if failure or known.failure is None:
             break
     text += failure
+    if found.reason is Reason.UNKNOWN_KID:
+        seen = "the first set seen here" if known.since is None else f"sets seen here since {format_time(known.since)}"
+        if len(text) + len(seen) + _KIDS_LENGTH < DETAIL_LENGTH:
+            text += f"; {seen}"
     kids = _list(found.kids, DETAIL_LENGTH - len(text) - len("; its kids: "))
     return f"{text}; its kids: {kids}" if kids else text
 

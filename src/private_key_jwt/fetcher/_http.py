@@ -27,6 +27,7 @@ from .._http_client import (
     ssl_context_async,
     without_cookies_and_hooks,
 )
+from .._resolver import explain_os_error
 from .._text import one_line, quote
 from ..policy import JWKSPolicy
 from ._destination import Destination
@@ -124,7 +125,7 @@ def _reader(response: httpx.Response, destination: Destination, policy: JWKSPoli
 def _trace(destination: Destination, watchdog: Watchdog, progress: Progress) -> Callable[[str, dict[str, Any]], None]:
     def trace(event: str, info: dict[str, Any]) -> None:
         watchdog.trace(event, info)
-        progress.trace(event)
+        progress.trace(event, info)
         refusal = destination.refusal(event, info)
         if refusal is not None:
             info["return_value"].close()
@@ -140,7 +141,7 @@ def _trace_async(
 
     async def trace(event: str, info: dict[str, Any]) -> None:
         nonlocal opened
-        progress.trace(event)
+        progress.trace(event, info)
         if event.endswith((".connect_tcp.complete", ".connect_unix_socket.complete")):
             opened = info["return_value"]
         elif event.endswith(".start_tls.failed"):
@@ -299,7 +300,9 @@ def _failed(error: Exception, policy: JWKSPolicy, progress: Progress) -> FetchEr
     # httpx counts the same seconds for one read, and may be the first to see them over.
     if isinstance(error, TimeoutError | httpx.TimeoutException):
         return FetchError(progress.describe_delay(policy.timeout))
-    return FetchError(_describe(error))
+    plain = explain_os_error(error)
+    where = f" ({progress.peer})" if plain and progress.peer else ""
+    return FetchError(f"{plain}{where}: {_describe(error)}" if plain else _describe(error))
 
 
 def _describe(error: Exception) -> str:

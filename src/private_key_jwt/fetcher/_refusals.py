@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from .._core.freshness import Entry
@@ -41,6 +42,8 @@ def no_key(
     if found.is_final:  # nothing but the next refresh ahead of time asks
         until = entry.fresh_until
     known = _known(state, jwks_uri, entry, until - now)
+    if is_spent:
+        known = replace(known, spent_on=state.last_kid(jwks_uri))
     return InvalidClient(found.reason, lambda: _details.describe_no_key(found, kid, known, is_spent=is_spent), "key")
 
 
@@ -55,6 +58,6 @@ def describe_set(state: FetcherState[Any], jwks_uri: str) -> str | None:
 def _known(state: FetcherState[Any], jwks_uri: str, entry: Entry, wait: float) -> _details.Known:
     now, last = state.now(), state.failure(jwks_uri)
     asked_at = now.wall - (now.clock - entry.fetched_at)
-    if last is None:
-        return _details.Known(asked_at, now.wall, wait, jwks_uri)
-    return _details.Known(asked_at, now.wall, wait, jwks_uri, last.detail, last.at.wall)
+    since = None if entry.known_since == entry.asked_at else now.wall - (now.clock - entry.known_since)
+    known = _details.Known(asked_at, now.wall, wait, jwks_uri, since=since)
+    return known if last is None else replace(known, failure=last.detail, failed_at=last.at.wall)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Generic
 
 from .._core.freshness import Entry, Instant
@@ -99,6 +100,8 @@ class FetcherState(Generic[Handle]):
             known = self.entry(jwks_uri)
             if known is not None and entry.is_older(known):
                 return
+            if known is not None:
+                entry = replace(entry, known_since=known.known_since)
             evicted = self._key_sets.put(jwks_uri, entry)
         now = self.now()
         for uri, other in evicted:
@@ -130,6 +133,12 @@ class FetcherState(Generic[Handle]):
             self._unknown_kids.add(jwks_uri, kid, until)
 
     # Budgets
+
+    def last_kid(self, jwks_uri: str) -> str | None:
+        """Return the unknown kid that the last fetch was claimed for; None where it was claimed for none."""
+        with self._lock:
+            spending = self._budgets.get(jwks_uri)
+            return None if spending is None else spending.last_kid
 
     def failure(self, jwks_uri: str) -> Failure | None:
         """Return how the last fetch failed, unless another has brought a key set since."""
@@ -163,6 +172,8 @@ class FetcherState(Generic[Handle]):
             spending = self._budgets.of(fetch.jwks_uri, now)
             if spending.can_claim(now, self.policy) and spending.fetches.claim(now, self.policy):
                 fetch.claimed_at = now
+                query = fetch.request.query
+                spending.last_kid = query.kid if query is not None and fetch.request.forced else None
                 return None
             spent, is_first = self._spent(spending, now)
         self._report_spent(fetch.jwks_uri, spent, is_first=is_first)
