@@ -10,6 +10,7 @@ from loopback import Publisher
 from private_key_jwt import JWKSDocument, JWKSPolicy, MemoryJWKSCache, Reason, TemporarilyUnavailable
 from private_key_jwt.events import Event, FetchFailed
 from private_key_jwt.fetcher import _failures
+from private_key_jwt.fetcher._failures import SharedFailures
 from private_key_jwt.testing import Clock
 from support import jwk, registered
 
@@ -114,16 +115,16 @@ def test_a_cache_of_its_own_is_told_nothing(edge: Edge, publisher: Publisher, cl
 
 def test_what_is_told_is_read_back() -> None:
     first = _failures.read(_failures.write(None, 100.0, 101.5, "refused", 3), 103, POLICY)
-    assert first == ((100.0,), 101.5, "refused")
+    assert first == SharedFailures((100.0,), 101.5, "refused")
     assert first is not None
     assert first.next_claim_at(POLICY) is None
     second = _failures.read(_failures.write(first, 110.0, 110.25, "reset\nby peer", 3), 111, POLICY)
-    assert second == ((110.0, 100.0), 110.25, "reset\\nby peer")
+    assert second == SharedFailures((110.0, 100.0), 110.25, "reset\\nby peer")
     assert second is not None
     assert second.next_claim_at(POLICY) == 100 + WINDOW
     assert second.next_claim_at(replace(POLICY, fetch_limit=1)) == 110 + WINDOW
     third = _failures.read(_failures.write(second, 120.0, 120.5, "", 2), 121, POLICY)
-    assert third == ((120.0, 110.0), 120.5, "?")
+    assert third == SharedFailures((120.0, 110.0), 120.5, "?")
 
 
 def test_the_longest_that_is_told_is_read_back() -> None:
@@ -159,4 +160,4 @@ def test_what_is_no_word_of_failures_is_none(body: bytes) -> None:
 
 
 def test_a_word_from_the_future_is_from_now() -> None:
-    assert _failures.read(JWKSDocument(b"1.000\nrefused", 500), 100, POLICY) == ((99.0,), 100, "refused")
+    assert _failures.read(JWKSDocument(b"1.000\nrefused", 500), 100, POLICY) == SharedFailures((99.0,), 100, "refused")
