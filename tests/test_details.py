@@ -291,7 +291,7 @@ FACTS: list[tuple[Reason, Callable[[Provider], None], list[str]]] = [
     (
         Reason.BAD_SIGNATURE,
         foreign_key_and_an_older_set,
-        ["RS256 key, kid '", "a new key wants a new kid; the key set of", "60 s old", FROM, "next try at"],
+        ["RS256 key, kid '", "a new key wants a new kid", "; the key set of", "60 s old", FROM, "next try at"],
     ),
     (Reason.BAD_SIGNATURE, der_signature, ["ES256 key, kid '", "octets, and one of this key has 64: it is DER", FROM]),
     (Reason.BAD_SIGNATURE, foreign_key_by_value, ["RS256 key, kid 'k1'", "a new key wants a new kid", VALUE]),

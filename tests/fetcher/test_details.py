@@ -64,7 +64,7 @@ def no_key(
             "x",
             FLOODED,
             True,
-            ["the fetch budget is spent, last on kid 'made-up'", "sets seen here since 2025-11-29T17:13:00Z"],
+            ["the fetch budget is spent, last on kid 'made-up'"],
         ),
         (no_key(Reason.UNKNOWN_KID), "made-up", FLOODED, True, ["the fetch budget is spent; next try"]),
         (no_key(Reason.UNKNOWN_KID), "x", AGED, False, ["the first set seen here"]),
