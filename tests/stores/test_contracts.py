@@ -134,6 +134,32 @@ class FailingOddly(Stores):
         return super().add(key, expires_at, now)
 
 
+class FailingPlainly(Stores):
+    """It raises what its engine does."""
+
+    def add(self, key: bytes, expires_at: float, now: float) -> Any:
+        if self.broken or (len(self.marks) >= 100 and not self.marks.get(key, 0) > now):
+            raise ConnectionError("the engine is away, or full")
+        return super().add(key, expires_at, now)
+
+
+class FailingForAll(Stores):
+    """When it is full, it raises for any key."""
+
+    def add(self, key: bytes, expires_at: float, now: float) -> Any:
+        if len(self.marks) >= 100:
+            raise ConnectionError("full")
+        return super().add(key, expires_at, now)
+
+
+class CarefulPlainly(Careful):
+    def add(self, key: bytes, expires_at: float, now: float) -> Any:
+        try:
+            return super().add(key, expires_at, now)
+        except TemporarilyUnavailable:
+            raise RuntimeError("the clock went back") from None
+
+
 def run(store: Stores, test: str, other: Stores | None = None, **switches: bool) -> None:
     """One test of the contract on one engine."""
 
@@ -172,6 +198,19 @@ def test_a_right_store_passes(kind: type[Stores], test: str) -> None:
 
 def test_a_store_that_cannot_tell_after_a_clock_ran_ahead_passes() -> None:
     run(Careful(), "test_a_clock_that_runs_ahead_revives_nothing_for_the_others")
+
+
+@pytest.mark.parametrize(
+    ("kind", "test"),
+    [
+        (FailingPlainly, "test_an_engine_that_fails_accepts_nothing"),
+        (FailingPlainly, "test_a_full_store_refuses_and_forgets_nothing_live"),
+        (FailingForAll, "test_a_full_store_refuses_and_forgets_nothing_live"),
+        (CarefulPlainly, "test_a_clock_that_runs_ahead_revives_nothing_for_the_others"),
+    ],
+)
+def test_a_store_may_raise_what_it_likes_when_it_cannot_tell(kind: type[Stores], test: str) -> None:
+    run(kind(), test, can_fill=True)
 
 
 def test_a_right_bounded_store_passes() -> None:

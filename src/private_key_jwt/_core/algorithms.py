@@ -56,7 +56,7 @@ Verify = Callable[[bytes, bytes], bool]
 def signature_fault(name: str, key: Any, signature: bytes) -> str | None:
     """Say what shows by its length that a signature cannot be of this algorithm and key; None where nothing does."""
     row = ALGORITHMS[name]
-    size = 64 if row.crv == ED25519 else (key.key_size + 7) // 8 * (1 if row.kty == "RSA" else 2)
+    size = row.size or (key.key_size + 7) // 8
     if len(signature) == size:
         return None
     fault = f"the signature has {len(signature)} octets, and one of this key has {size}"
@@ -68,11 +68,7 @@ def signature_fault(name: str, key: Any, signature: bytes) -> str | None:
 def shortest_signature(name: object) -> int | None:
     """Return the fewest octets that a signature of an algorithm has; None for one that is none of ours."""
     row = ALGORITHMS.get(name) if isinstance(name, str) else None
-    if row is None:
-        return None
-    if row.kty == "RSA":
-        return MIN_MODULUS_BITS // 8
-    return 64 if row.crv == ED25519 else 2 * CURVES[str(row.crv)].size
+    return None if row is None else row.size or MIN_MODULUS_BITS // 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +77,7 @@ class Algorithm:
 
     name: the fully-specified name (RFC 9864); rows of one algorithm under two names share it.
     kty, crv: what a JWK must say to be a key of this algorithm.
+    size: how many octets a signature has; None for as many as the modulus of its key.
     verify: the check of a signature: ``verify(key, *parameters, signature, signing_input)``; for RSA, the size of the
         modulus in octets stands after the key.
     """
@@ -88,6 +85,7 @@ class Algorithm:
     name: str
     kty: str
     crv: str | None
+    size: int | None
     verify: Callable[..., bool]
     parameters: tuple[Any, ...] = ()
 
@@ -177,27 +175,29 @@ def _verify_ecdsa(
 
 # Ed25519 (RFC 8032 §5.1.7)
 
+_ED25519_SIZE = 64
+
 
 def _verify_ed25519(key: Ed25519PublicKey, signature: bytes, signing_input: bytes) -> bool:
-    return len(signature) == 64 and _is_signature(key.verify, signature, signing_input)
+    return len(signature) == _ED25519_SIZE and _is_signature(key.verify, signature, signing_input)
 
 
 _SHA256, _SHA384, _SHA512 = hashes.SHA256(), hashes.SHA384(), hashes.SHA512()
 _PSS256, _PSS384, _PSS512 = (PSS(MGF1(each), each.digest_size) for each in (_SHA256, _SHA384, _SHA512))
 _P256, _P384, _P521 = (CURVES[name] for name in ("P-256", "P-384", "P-521"))
-_ED25519 = Algorithm("Ed25519", "OKP", ED25519, _verify_ed25519)
+_ED25519 = Algorithm("Ed25519", "OKP", ED25519, _ED25519_SIZE, _verify_ed25519)
 
 ALGORITHMS = MappingProxyType(
     {
-        "RS256": Algorithm("RS256", "RSA", None, _verify_pkcs1, (_SHA256_INFO, sha256)),
-        "RS384": Algorithm("RS384", "RSA", None, _verify_pkcs1, (_SHA384_INFO, sha384)),
-        "RS512": Algorithm("RS512", "RSA", None, _verify_pkcs1, (_SHA512_INFO, sha512)),
-        "PS256": Algorithm("PS256", "RSA", None, _verify_pss, (_PSS256, Prehashed(_SHA256), sha256)),
-        "PS384": Algorithm("PS384", "RSA", None, _verify_pss, (_PSS384, Prehashed(_SHA384), sha384)),
-        "PS512": Algorithm("PS512", "RSA", None, _verify_pss, (_PSS512, Prehashed(_SHA512), sha512)),
-        "ES256": Algorithm("ES256", "EC", _P256.name, _verify_ecdsa, (_P256, ec.ECDSA(_SHA256))),
-        "ES384": Algorithm("ES384", "EC", _P384.name, _verify_ecdsa, (_P384, ec.ECDSA(_SHA384))),
-        "ES512": Algorithm("ES512", "EC", _P521.name, _verify_ecdsa, (_P521, ec.ECDSA(_SHA512))),
+        "RS256": Algorithm("RS256", "RSA", None, None, _verify_pkcs1, (_SHA256_INFO, sha256)),
+        "RS384": Algorithm("RS384", "RSA", None, None, _verify_pkcs1, (_SHA384_INFO, sha384)),
+        "RS512": Algorithm("RS512", "RSA", None, None, _verify_pkcs1, (_SHA512_INFO, sha512)),
+        "PS256": Algorithm("PS256", "RSA", None, None, _verify_pss, (_PSS256, Prehashed(_SHA256), sha256)),
+        "PS384": Algorithm("PS384", "RSA", None, None, _verify_pss, (_PSS384, Prehashed(_SHA384), sha384)),
+        "PS512": Algorithm("PS512", "RSA", None, None, _verify_pss, (_PSS512, Prehashed(_SHA512), sha512)),
+        "ES256": Algorithm("ES256", "EC", _P256.name, 2 * _P256.size, _verify_ecdsa, (_P256, ec.ECDSA(_SHA256))),
+        "ES384": Algorithm("ES384", "EC", _P384.name, 2 * _P384.size, _verify_ecdsa, (_P384, ec.ECDSA(_SHA384))),
+        "ES512": Algorithm("ES512", "EC", _P521.name, 2 * _P521.size, _verify_ecdsa, (_P521, ec.ECDSA(_SHA512))),
         "Ed25519": _ED25519,
         "EdDSA": _ED25519,
     }

@@ -13,6 +13,7 @@ from ..policy import LONGEST_LEEWAY, AssertionPolicy
 from . import describe
 from .algorithms import is_allowed
 from .checks import Check
+from .describe import LAST_TIME
 from .header import CLIENT_AUTHENTICATION_TYP, Header
 
 __all__ = [
@@ -32,9 +33,6 @@ __all__ = [
 MAX_JTI_BYTES = 256
 
 _TIME_CLAIMS: tuple[Check, Check, Check] = ("exp", "iat", "nbf")
-
-# Beyond this a double no longer tells one second from the next.
-LAST_TIME = 2**53
 
 Claims = dict[str, Any]
 
@@ -145,14 +143,11 @@ def _audience_mismatch(aud: object, fault: str) -> InvalidClient:
 
 def _time(claims: Claims, check: Check) -> float | None:
     value = claims.get(check)
-    # RFC 7519 §2: a number. A bool is an int to Python, and no number to JSON.
-    if (type(value) is int or type(value) is float) and 0 <= value <= LAST_TIME:
+    if describe.is_time(value):
         return value
     if value is None and check not in claims:
         return None
-    expected = (
-        "from 0 to 2^53" if type(value) is int or type(value) is float else "to be a number of seconds since the epoch"
-    )
+    expected = "from 0 to 2^53" if describe.is_number(value) else "to be a number of seconds since the epoch"
     raise _invalid(check, f"expected {check} {expected}, got {quote(value)}")
 
 

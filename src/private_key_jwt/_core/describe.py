@@ -18,12 +18,16 @@ __all__ = [
     "difference",
     "expired",
     "foreign_character",
+    "is_number",
+    "is_time",
     "several_audiences",
     "time_hint",
     "too_far",
     "too_long",
 ]
 
+# Beyond this a double no longer tells one second from the next.
+LAST_TIME = 2**53
 # A number of seconds above this lies after the year 5138, and one below it before 1973.
 MILLISECONDS_FROM = 10**11
 _DURATION_UP_TO = 10**8
@@ -85,8 +89,17 @@ def _character_hint(character: str) -> str:
     return "only A-Z a-z 0-9 - _ . may stand there"
 
 
-def _is_time(value: object) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MILLISECONDS_FROM
+def is_time(value: object) -> TypeGuard[int | float]:
+    """Whether a claim is a time (RFC 7519 §2): a number of seconds since the epoch, from 0 to 2^53.
+
+    A bool is an int to Python, and no number to JSON.
+    """
+    return is_number(value) and 0 <= value <= LAST_TIME
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Whether a claim is a number."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def time_hint(value: float, now: float, longest: float) -> str:
@@ -110,7 +123,7 @@ def time_hint(value: float, now: float, longest: float) -> str:
 
 def expired(exp: float, leeway: float, now: float, iat: object = None) -> str:
     """Describe an assertion that has expired. ``iat``: the claim, whatever it is."""
-    made = f"made {_between(iat, now)} s ago for {exp - iat:.0f} s, " if _is_time(iat) and iat <= exp else ""
+    made = f"made {_between(iat, now)} s ago for {exp - iat:.0f} s, " if is_time(iat) and iat <= exp else ""
     hint = time_hint(exp, now, _LATE) or f"{made}sent late, sent again, or is the sender's clock slow?"
     return f"expired {_between(exp, now)} s ago, leeway {leeway:g} s: {_times('exp', exp, now)}; {hint}"
 
@@ -119,7 +132,7 @@ def too_far(exp: float, iat: object, max_lifetime: float, leeway: float, now: fl
     """Describe an ``exp`` that is further ahead than an assertion may live. ``iat``: the claim, whatever it is."""
     hint = time_hint(exp, now, max_lifetime)
     # An hour is a lifetime that libraries default to, and a zone, too: `iat` tells them apart, and from a clock.
-    issued_at = iat if _is_time(iat) else None
+    issued_at = iat if is_time(iat) and iat <= exp else None
     if not hint and issued_at is not None and issued_at > now + leeway and exp - issued_at <= max_lifetime + leeway:
         hint = f"it lives {exp - issued_at:.0f} s from iat, which is {_between(now, issued_at)} s ahead: {_FAST}"
     elif not hint or ("time zone" in hint and issued_at is not None and abs(issued_at - now) <= _LATE):

@@ -12,6 +12,7 @@ from typing import Any
 from .._core import compact
 from .._core.checks import Check
 from .._core.claims import MAX_JTI_BYTES, Claims
+from .._core.describe import is_number
 from .._core.header import CLIENT_AUTHENTICATION_TYP, MAX_KID_BYTES
 from .._core.jwk import kind_of
 from .._text import quote
@@ -102,13 +103,9 @@ def _length(claims: Claims) -> str:
     return f"{len(claims['jti'].encode())} bytes" if isinstance(claims["jti"], str) else "no string"
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def _when(claims: Claims, name: str, now: float) -> str:
     value: Any = claims.get(name)
-    if not _is_number(value):
+    if not is_number(value):
         return _shown(claims, name)
     return f"in {duration(value - now)}" if value > now else f"{duration(now - value)} ago"
 
@@ -116,7 +113,7 @@ def _when(claims: Claims, name: str, now: float) -> str:
 def _lifetime(claims: Claims) -> str:
     iat: Any = claims.get("iat")
     exp: Any = claims.get("exp")
-    return duration(exp - iat) if _is_number(iat) and _is_number(exp) else "counted from now"
+    return duration(exp - iat) if is_number(iat) and is_number(exp) else "counted from now"
 
 
 _UNITS = ((365.25 * 86_400, "years"), (86_400, "days"), (3_600, "h"))

@@ -15,7 +15,7 @@ import typer
 
 from .. import ledgerbee
 from .._core import jwk_set
-from .._core.claims import LAST_TIME
+from .._core.describe import LAST_TIME
 from .._text import quote
 from .._validation import check_number
 from ..clients import RegisteredClient, check_jwks_uri, unchecked_client

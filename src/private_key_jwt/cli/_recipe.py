@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from .._core import claims
 from .._core.checks import Check
+from .._core.describe import is_time
 from .._core.header import Header
 from .._core.jwk_set import VerificationKey
 from .._sources import not_found
@@ -172,7 +173,7 @@ def _eased(question: Question, work: Verification, error: AuthenticationError) -
     if error.check not in _TIMES or error.reason in _NOT_OF_NOW:
         return None
     exp, iat = work.claims["exp"], work.claims.get("iat")
-    sent_at = iat if isinstance(iat, int | float) and 0 <= iat <= exp else max(0.0, exp - 1)
+    sent_at = iat if is_time(iat) and iat <= exp else max(0.0, exp - 1)
     eased = replace(question, now=float(sent_at))
     if eased == question or error.check == "lifetime":
         eased = replace(question, policy=replace(question.policy, leeway=LONGEST_LEEWAY, max_lifetime=LONGEST_LIFETIME))

@@ -24,8 +24,8 @@ class ReplayStore(Protocol):
 
     ``add`` is one atomic step: of any number of callers, in any number of threads, processes and hosts that
     share the store, exactly one gets True for a key until ``expires_at``. It never forgets a live key to
-    make room, and never makes a result up: when it cannot tell, it raises (anything), and the assertion is
-    refused. Times are seconds since the epoch; ``key`` is 32 bytes.
+    make room, and never makes a result up: when it cannot tell, it raises (any Exception), and the
+    assertion is refused. Times are seconds since the epoch; ``key`` is 32 bytes.
     """
 
     def add(self, key: bytes, expires_at: float, now: float) -> bool:
