@@ -16,7 +16,7 @@ from private_key_jwt import (
     Reason,
     TemporarilyUnavailable,
 )
-from private_key_jwt._text import describe_error, quote
+from private_key_jwt._text import describe_error, describe_in_full, quote
 
 ERRORS: list[AuthenticationError] = [
     InvalidClient(Reason.EXPIRED, "expired 42 s ago", "exp"),
@@ -154,6 +154,12 @@ def test_an_exception_whose_text_raises_is_described_by_its_class() -> None:
 
     assert describe_error(Mute()) == "Mute"
     assert describe_error(OSError("a\nb")) == r"OSError: 'a\nb'"
+    assert describe_in_full(Mute()) == "Mute"
+    assert describe_in_full(OSError()) == "OSError: no text"
+    assert describe_in_full(TimeoutError(), "no reply in time") == "TimeoutError: no reply in time"
+    assert describe_in_full(OSError("a's\nb")) == r"OSError: a's\nb"
+    assert describe_in_full(OSError("'x' in \"y\" " * 10)) == "OSError: " + "'x' in \"y\" " * 10
+    assert len(describe_in_full(OSError("x" * 1_000))) == 300
 
 
 def test_a_detail_is_made_when_it_is_asked_for_and_once() -> None:

@@ -9,7 +9,7 @@ from typing import get_args
 
 from ._core.checks import Check
 from ._core.claimant import claim_of_assertion, claim_of_claims
-from ._text import describe_error, escape_name, one_line
+from ._text import describe_in_full, escape_name, one_line
 from .events import (
     AssertionAccepted,
     AssertionRefused,
@@ -120,4 +120,4 @@ def _claim(
 def _cause(error: AuthenticationError) -> str:
     cause = error.__cause__
     # A store of ours raises what is raised here: its detail says it all.
-    return error.detail if cause is None or isinstance(cause, AuthenticationError) else describe_error(cause)
+    return error.detail if cause is None or isinstance(cause, AuthenticationError) else describe_in_full(cause)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from itertools import islice
 
-__all__ = ["describe_error", "escape_name", "format_time", "one_line", "quote", "shorten"]
+__all__ = ["describe_error", "describe_in_full", "escape_name", "format_time", "one_line", "quote", "shorten"]
 
 _QUOTED_LENGTH = 64
+_FULL_LENGTH = 300
 _QUOTED_ITEMS = 4
 _QUOTED_DEPTH = 2
 
@@ -70,6 +71,18 @@ def describe_error(error: BaseException) -> str:
         return f"{type(error).__name__}: {quote(str(error))}"
     except Exception:  # an exception whose text raises
         return type(error).__name__
+
+
+def describe_in_full(error: BaseException, otherwise: str = "no text") -> str:
+    """Describe an exception in one line of at most 300 characters: what matters of a TLS failure stands at its end.
+
+    otherwise: stands for a text that is empty.
+    """
+    try:
+        text = one_line(str(error)) or otherwise
+    except Exception:  # an exception whose text raises
+        return type(error).__name__
+    return shorten(f"{type(error).__name__}: {text}", _FULL_LENGTH)
 
 
 def format_time(seconds: float) -> str:

@@ -153,10 +153,33 @@ def test_an_unfit_server_is_an_event_once(edge: Edge, start: Callable[..., Redis
 def test_a_server_that_cannot_evict_is_fit(
     edge: Edge, start: Callable[..., RedisServer], settings: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    store = replay_store(edge, start(**settings).url)
+    store = replay_store(edge, start(**settings, appendonly="yes").url)
     store.check()
     assert store.add(fresh_key(), NOW + 100, NOW)
     assert not caplog.records
+
+
+def test_a_server_that_forgets_marks_at_a_restart_is_a_warning(
+    edge: Edge, start: Callable[..., RedisServer], caplog: pytest.LogCaptureFixture
+) -> None:
+    server = start(appendonly="no")
+    store = replay_store(edge, server.url)
+    assert store.check()
+    (record,) = caplog.records
+    assert (record.name, record.levelno) == ("private_key_jwt", logging.WARNING)
+    assert "appendonly no (a restart forgets marks)" in record.getMessage()
+    assert replay_store(edge, server.url).add(fresh_key(), NOW + 100, NOW)  # the first add looks, too
+    assert len(caplog.records) == 2
+
+
+def test_what_check_saw_is_read_in_one_line_of_a_log(edge: Edge, server: RedisServer) -> None:
+    seen = replay_store(edge, server.url).check()
+    assert f"Redis: {seen}" == f"Redis: {seen[0]}"
+    assert isinstance(seen, tuple)
+    info = {"redis_version": "7.0", "role": "master", "maxmemory": 0, "maxmemory_policy": "noeviction"}
+    both = describe_servers({"a:1": info, "b:2": info | {"aof_enabled": 1}}, None, is_cluster=True)
+    assert str(both) == f"{both[0]}; {both[1]}"
+    assert both.forgetful == [both[0]]
 
 
 def test_config_may_be_forbidden_and_info_too(
@@ -169,7 +192,7 @@ def test_config_may_be_forbidden_and_info_too(
     store = replay_store(edge, server.url.replace("//", "//b:pw@"))
     assert store.add(fresh_key(), NOW + 100, NOW)
     assert store.add(fresh_key(), NOW + 100, NOW)
-    (record,) = caplog.records
+    (record,) = [each for each in caplog.records if each.levelno == logging.ERROR]
     assert record.message.startswith(
         f'StoreUnfit: store={store_name(edge)} detail="nobody knows whether it is fit: replay_store_unavailable:'
         f" {store_name(edge)}: NoPermissionError: "

@@ -22,7 +22,7 @@ from .._core.jwk_set import KeySet, VerificationKey
 from .._core.response import FetchError
 from .._coroutines import as_coroutine_function, is_in_process
 from .._http_client import check_client, check_headers
-from .._text import describe_error, quote
+from .._text import describe_in_full, quote
 from .._validation import check_handler, check_integer, check_wall_clock
 from ..clients import RegisteredClient
 from ..events import OnEvent, log_events, logger
@@ -171,7 +171,7 @@ class _Fetcher(ABC, Generic[Handle]):
     def _is_running(self, fetch: Fetch[Handle]) -> bool: ...
 
     def _report_cache_failure(self, error: Exception) -> None:
-        self._state.report_cache_failure(describe_error(error))
+        self._state.report_cache_failure(describe_in_full(error, "no reply in time"))
 
     def _unexpected(self, fetch: Fetch[Handle], error: BaseException) -> Outcome:
         logger.error("refreshing %s failed unexpectedly", fetch.jwks_uri, exc_info=error)

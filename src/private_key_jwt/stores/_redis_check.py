@@ -9,7 +9,7 @@ from typing import Any
 from .._text import quote
 from ..exceptions import ConfigurationError
 
-__all__ = ["CONFIG_PATTERN", "describe_servers"]
+__all__ = ["CONFIG_PATTERN", "ServerLines", "describe_servers"]
 
 CONFIG_PATTERN = "a*"
 """Of CONFIG GET: both appendfsync and KeyDB's active-replica. Redis 6.2 takes one pattern only."""
@@ -19,7 +19,24 @@ _OLDEST = (6, 2)
 _NEEDED = ("redis_version", "role", "maxmemory", "maxmemory_policy")
 
 
-def describe_servers(info: Mapping[str, Any], config: Mapping[str, Any] | None, *, is_cluster: bool) -> tuple[str, ...]:
+_FORGETS = "appendonly no (a restart forgets marks)"
+
+
+class ServerLines(tuple[str, ...]):
+    """One line for each server; as a text, one line for all."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "; ".join(self)
+
+    @property
+    def forgetful(self) -> list[str]:
+        """The lines of those that forget marks when they are started anew."""
+        return [each for each in self if _FORGETS in each]
+
+
+def describe_servers(info: Mapping[str, Any], config: Mapping[str, Any] | None, *, is_cluster: bool) -> ServerLines:
     """Return one line for each server.
 
     info, config: the replies to INFO and CONFIG GET, of one server, or by name from the nodes of a Cluster;
@@ -29,7 +46,9 @@ def describe_servers(info: Mapping[str, Any], config: Mapping[str, Any] | None, 
     Raises ConfigurationError for a server that cannot keep replay marks, and ValueError when INFO does not say.
     """
     configs = dict(_by_name(config or {}))
-    return tuple(_describe(name, each, configs.get(name, {}), is_cluster=is_cluster) for name, each in _by_name(info))
+    return ServerLines(
+        _describe(name, each, configs.get(name, {}), is_cluster=is_cluster) for name, each in _by_name(info)
+    )
 
 
 def _by_name(reply: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -82,5 +101,5 @@ def _version(text: object) -> tuple[int, ...]:
 
 def _durability(info: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     if not int(info.get("aof_enabled", 0)):
-        return "appendonly no (a restart forgets marks)"
+        return _FORGETS
     return f"appendonly yes, appendfsync {config.get('appendfsync', 'unknown')}"

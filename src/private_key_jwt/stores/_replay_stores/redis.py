@@ -58,11 +58,11 @@ from typing import Any, Self
 import redis
 import redis.asyncio
 
-from ..._text import one_line
+from ..._text import describe_in_full, one_line
 from ..._validation import check_handler, check_number
-from ...events import OnEvent, StoreUnfit, emit, log_events
+from ...events import OnEvent, StoreUnfit, emit, log_events, logger
 from ...exceptions import ConfigurationError, PrivateKeyJWTError
-from .._redis_check import CONFIG_PATTERN, describe_servers
+from .._redis_check import CONFIG_PATTERN, ServerLines, describe_servers
 from .._redis_client import (
     async_client,
     check_prefix,
@@ -112,8 +112,13 @@ def _targets(client: Any) -> dict[str, Any]:
 
 
 def _describe(error: Exception) -> str:
-    # Whole: what matters of a TLS failure stands at its end. It quotes no URL and no password.
-    return f"{type(error).__name__}: {one_line(str(error)) or 'no reply in time'}"
+    return describe_in_full(error, "no reply in time")  # it quotes no URL and no password
+
+
+def _seen(servers: ServerLines) -> ServerLines:
+    for line in servers.forgetful:
+        logger.warning("%s: an assertion used before a restart may be accepted again after it", one_line(line))
+    return servers
 
 
 def _report_unfit(on_event: OnEvent, store: object, error: PrivateKeyJWTError) -> None:
@@ -125,7 +130,7 @@ class RedisReplayStore:
     """Replay marks in Redis 6.2 or later, or Valkey: for several workers on any number of hosts.
 
         store = RedisReplayStore.from_url("rediss://op:secret@redis.internal:6379/0")
-        print(*store.check(), sep="\\n")
+        print(store.check())
         verifier = ClientAssertionVerifier(..., replay_store=store, workers=8)
 
     client: your ``redis.Redis`` (also ``sentinel.master_for(…)``) or ``redis.RedisCluster``, or one of a class
@@ -209,18 +214,18 @@ class RedisReplayStore:
         return added
 
     def check(self) -> tuple[str, ...]:
-        """Look at each server that takes writes, and return one line for each that says what was seen.
+        """Look at each server that takes writes, and return one line for each; ``str`` of them is one line.
 
         Call it at start. Raises ConfigurationError for a server that is too old (before Redis 6.2), evicts, is
         a replica or an active replica, or is part of a Cluster while the client is not one of a Cluster; and
         TemporarilyUnavailable when it does not answer, or not to this: a managed Redis may forbid INFO, and
-        then you must know its settings.
+        then you must know its settings. A server without ``appendonly yes`` is logged as a WARNING: a restart of it
+        forgets marks, and assertions that were used before and are valid still are accepted again.
         """
         self._looked = True
         try:
-            return describe_servers(
-                self._client.info(**_targets(self._client)), self._ask_config(), is_cluster=is_cluster(self._client)
-            )
+            info = self._client.info(**_targets(self._client))
+            return _seen(describe_servers(info, self._ask_config(), is_cluster=is_cluster(self._client)))
         except ConfigurationError:
             raise
         except Exception as error:
@@ -248,7 +253,7 @@ class AsyncRedisReplayStore:
     """RedisReplayStore, awaited: the same arguments, with a client of ``redis.asyncio``.
 
         store = AsyncRedisReplayStore.from_url("rediss://op:secret@redis.internal:6379/0")
-        print(*await store.check(), sep="\\n")
+        print(await store.check())
         verifier = AsyncClientAssertionVerifier(..., replay_store=store, workers=8)
 
     timeout: seconds (0.01 to 60) of a whole add.
@@ -301,7 +306,7 @@ class AsyncRedisReplayStore:
         self._looked = True
         try:
             info = await self._client.info(**_targets(self._client))
-            return describe_servers(info, await self._ask_config(), is_cluster=is_cluster(self._client))
+            return _seen(describe_servers(info, await self._ask_config(), is_cluster=is_cluster(self._client)))
         except ConfigurationError:
             raise
         except Exception as error:
