@@ -79,8 +79,9 @@ def explain(
     )
     report = examine(question)
     out = console()
+    _print_verdict(out, report)
     out.print(_table(report))
-    _print_verdict(out, report, question)
+    _print_notes(out, report, question)
     raise typer.Exit(_exit_code(report))
 
 
@@ -107,15 +108,16 @@ def _table(report: Report) -> Table:
     return table
 
 
-def _print_verdict(out: Console, report: Report, question: Question) -> None:
+def _print_verdict(out: Console, report: Report) -> None:
     failed, error = report.failed, report.error
     if failed is None or error is None:
         unchecked = [each.row.title for each in report.findings if each.state is State.NOT_CHECKED]
         out.print(Text(f"Nothing failed. Not checked: {', '.join(unchecked)}.", "bold green"))
         out.print(
             Text(
-                "If your server refused it: it may have held an older key set, have another policy, or have seen"
-                " the jti. Its log line says which: help('private_key_jwt.runbook').",
+                "If your server refused it: the request may have named another client_id (client_mismatch), or the"
+                " server has another policy, another registration or an older key set, or has seen the jti. Its log"
+                " line says which: help('private_key_jwt.runbook').",
                 "dim",
             )
         )
@@ -126,6 +128,11 @@ def _print_verdict(out: Console, report: Report, question: Question) -> None:
         for each in others:
             out.print(Text(f"Behind it, step {each.row.step}, {each.row.title}: {printable(each.found)}", "bold red"))
         out.print(Text("What to do: help('private_key_jwt.runbook'), by reason.", "dim"))
+    for as_if in report.as_ifs:
+        out.print(Text(f"What comes behind was looked at as if {as_if}.", "yellow"))
+
+
+def _print_notes(out: Console, report: Report, question: Question) -> None:
     for as_if in dict.fromkeys(each.as_if for each in report.findings if each.as_if):
         out.print(Text(f"passed*: {as_if}, which was needed to look at what comes behind.", "yellow"))
     if report.sent_at is not None:
@@ -135,7 +142,9 @@ def _print_verdict(out: Console, report: Report, question: Question) -> None:
         first, last = map(format_time, report.accepted)
         out.print(Text(f"By its times a server takes it from {first} to {last}, by the server's clock.", "dim"))
     if report.jti_hash is not None:
-        out.print(Text(f"jti_hash {report.jti_hash} (as in the log)", "dim"), soft_wrap=True)
+        out.print(
+            Text(f"jti_hash {report.jti_hash} (as in the log, where the client was known)", "dim"), soft_wrap=True
+        )
     if question.source.is_given:
         out.print(Text(f"Keys: {question.source.name}", "dim"), soft_wrap=True)
     out.print(Text(f"Judged at {format_time(question.now)} ({question.now:.0f}).", "dim"))

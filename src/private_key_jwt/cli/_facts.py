@@ -27,11 +27,11 @@ ABSENT = "absent"
 # Found
 
 
-def about(assertion: str | bytes, work: Verification, now: float) -> Facts:
-    """Of an assertion, as far as the recipe came."""
+def about(assertion: str | bytes, altered: str | bytes, work: Verification, now: float) -> Facts:
+    """Of an assertion, as far as the recipe came; ``altered`` is what of it was looked into."""
     found = about_shape(assertion)
     try:
-        header, claims, _, _ = compact.split(assertion, len(assertion))
+        header, claims, _, _ = compact.split(altered, len(altered))
         found |= about_header(header)
         found |= about_claims(compact.loads(claims, "claims"), now)
     except InvalidClient:  # the recipe says so itself
@@ -45,7 +45,8 @@ def about(assertion: str | bytes, work: Verification, now: float) -> Facts:
 def about_shape(assertion: str | bytes) -> Facts:
     """Of the assertion as a text."""
     segments = assertion.split(".") if isinstance(assertion, str) else assertion.split(b".")
-    return {"size": f"{len(assertion)} bytes", "segments": str(len(segments))}
+    lengths = f": {', '.join(str(len(each)) for each in segments)} characters" if len(segments) == 3 else ""
+    return {"size": f"{len(assertion)} bytes", "segments": f"{len(segments)}{lengths}"}
 
 
 def about_header(segment: bytes) -> Facts:
@@ -113,7 +114,9 @@ def _when(claims: Claims, name: str, now: float) -> str:
 def _lifetime(claims: Claims) -> str:
     iat: Any = claims.get("iat")
     exp: Any = claims.get("exp")
-    return duration(exp - iat) if is_number(iat) and is_number(exp) else "counted from now"
+    if not (is_number(iat) and is_number(exp)):
+        return "counted from now"
+    return duration(exp - iat) if exp >= iat else "none: exp is before iat"
 
 
 _UNITS = ((365.25 * 86_400, "years"), (86_400, "days"), (3_600, "h"))
@@ -165,7 +168,7 @@ def expectations(policy: AssertionPolicy, client: RegisteredClient) -> Facts:
         "require_kid": "a kid" if client.require_kid or policy.require_kid else "not required",
         "require_typ": CLIENT_AUTHENTICATION_TYP if policy.require_typ else "not required",
         "aud": f"{_AUDIENCE_FORMS[policy.audience_rule]} {' or '.join(sorted(map(quote, policy.audiences)))}",
-        "exp": f"not over, leeway {leeway}",
+        "exp": f"not over, at most {policy.max_lifetime:g} s ahead, leeway {leeway}",
         "iat": f"at most {leeway} ahead" + (", required" if policy.require_iat else ""),
         "nbf": f"at most {leeway} ahead",
         "lifetime": f"at most {policy.max_lifetime:g} s",

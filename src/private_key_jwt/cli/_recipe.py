@@ -6,20 +6,22 @@ how far an assertion came.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from .._core import claims
+from .._core import claims, compact, strict_json
+from .._core.base64url import decode
 from .._core.checks import Check
 from .._core.describe import is_time
 from .._core.header import Header
 from .._core.jwk_set import VerificationKey
-from .._sources import not_found
-from .._text import format_time
+from .._core.octets import encode
+from .._text import format_time, quote
 from ..clients import RegisteredClient
-from ..exceptions import AuthenticationError, ConfigurationError, Reason, TemporarilyUnavailable
+from ..exceptions import AuthenticationError, ConfigurationError, InvalidClient, Reason, TemporarilyUnavailable
 from ..policy import LONGEST_LEEWAY, LONGEST_LIFETIME, AssertionPolicy
 from ..recipe import Verification, registered_key
 from . import _facts as facts
@@ -84,9 +86,12 @@ class Question:
 
     audience: None when the policy's is only in the place of one.
     client_id: None to take the assertion's word.
+    altered, as_ifs: the assertion without what stops the recipe early, and what that was.
     """
 
     assertion: str | bytes
+    altered: str | bytes | None = None
+    as_ifs: tuple[str, ...] = ()
     policy: AssertionPolicy
     audience: tuple[str, ...] | None
     client_id: str | None
@@ -114,6 +119,7 @@ class Report(NamedTuple):
     sent_at: when the assertion was fresh, if all that is wrong with its times is that it is not so now.
     accepted: the first and the last instant at which a server takes its times; None when they cannot be read.
     jti_hash: as events and logs have it; None when it is not known.
+    as_ifs: without what of the assertion the later checks were made.
     """
 
     findings: tuple[Finding, ...]
@@ -121,6 +127,7 @@ class Report(NamedTuple):
     sent_at: float | None
     accepted: tuple[float, float] | None
     jti_hash: str | None
+    as_ifs: tuple[str, ...]
 
     @property
     def failed(self) -> Finding | None:
@@ -145,7 +152,7 @@ def examine(question: Question) -> Report:
     eased: Question | None = question
     while eased is not None:
         attempt, eased, last = eased, None, None
-        work = Verification()
+        work = _Work()
         try:
             _run(attempt, work)
         except AuthenticationError as error:
@@ -158,16 +165,25 @@ def examine(question: Question) -> Report:
             judged.setdefault(row.check, _as_if(question, attempt))
     times = [check for check in failures if check in _TIMES]
     return Report(
-        _findings(question, work, failures, judged),
+        _findings(attempt, question, work, failures, judged),
         next(iter(failures.values()), None),
         attempt.now if times and attempt.now != question.now and attempt.policy == question.policy else None,
         claims.window(dict(work.claims), question.policy) if hasattr(work, "client_id") else None,
         work.jti_hash,
+        attempt.as_ifs,
     )
 
 
 def _eased(question: Question, work: Verification, error: AuthenticationError) -> Question | None:
     """Return the question with which the check that failed passes; None when it decides everything behind it."""
+    if error.check in ("size", "header", "claims") and error.reason is Reason.TOO_LARGE:
+        return _without_largest(question, error.check)
+    if error.check == "typ" and error.reason is Reason.UNSUPPORTED_TYP:
+        return _without(question, "header", "typ", "the header had no typ")
+    if error.check == "require_typ":
+        return replace(question, policy=replace(question.policy, require_typ=False))
+    if error.check == "client":
+        return replace(question, client_id=None)
     if error.reason is Reason.AUDIENCE_MISMATCH and question.audience:
         return replace(question, audience=())
     if error.check not in _TIMES or error.reason in _NOT_OF_NOW:
@@ -180,6 +196,49 @@ def _eased(question: Question, work: Verification, error: AuthenticationError) -
     return None if eased == question else eased
 
 
+_PLACES_OF = {"header": 0, "claims": 1}
+_OF_THE_RECIPE = frozenset({"alg", "kid", "typ", "crit", "iss", "sub", "aud", "exp", "iat", "nbf", "jti"})
+
+
+def _segments(question: Question) -> list[bytes]:
+    assertion = question.assertion if question.altered is None else question.altered
+    return (assertion.encode("ascii", "replace") if isinstance(assertion, str) else assertion).split(b".")
+
+
+def _without_largest(question: Question, check: str) -> Question | None:
+    """Leave out the largest member of the segment that is too large; None where the recipe needs it, or none is."""
+    segments = _segments(question)
+    if len(segments) != 3:
+        return None
+    name = check if check in _PLACES_OF else max(_PLACES_OF, key=lambda each: len(segments[_PLACES_OF[each]]))
+    try:
+        member, size = compact.largest_member(strict_json.loads_object(decode(segments[_PLACES_OF[name]])))
+    except ValueError:
+        return None
+    if member in _OF_THE_RECIPE:
+        return None
+    return _without(question, name, member, f"the {name} had no {quote(member)}, {size:,} characters of JSON")
+
+
+def _without(question: Question, name: str, member: str, as_if: str) -> Question:
+    segments, place = _segments(question), _PLACES_OF[name]
+    members = strict_json.loads_object(decode(segments[place]))
+    del members[member]
+    segments[place] = encode(json.dumps(members).encode()).encode()
+    return replace(question, altered=b".".join(segments), as_ifs=(*question.as_ifs, as_if))
+
+
+class _Work(Verification):
+    """A verification that may read another text than the one whose signature counts."""
+
+    __slots__ = ()
+
+    def sign_over(self, assertion: str | bytes) -> None:
+        """Check the signature over what was sent, whatever was left out of it to be read."""
+        sent = assertion.encode() if isinstance(assertion, str) else assertion
+        self._signing_input = sent.rpartition(b".")[0]
+
+
 def _as_if(question: Question, attempt: Question) -> str | None:
     """Say by what an attempt judges times, where that is not what was asked."""
     if attempt.policy != question.policy:
@@ -188,13 +247,15 @@ def _as_if(question: Question, attempt: Question) -> str | None:
 
 
 def _findings(
+    attempt: Question,
     question: Question,
     work: Verification,
     failures: Mapping[str, AuthenticationError],
     judged: Mapping[str, str | None],
 ) -> tuple[Finding, ...]:
     unchecked = _unchecked(question)
-    found = facts.about(question.assertion, work, question.now)
+    altered = question.assertion if attempt.altered is None else attempt.altered
+    found = facts.about(question.assertion, altered, work, question.now)
     expected = facts.expectations(
         question.policy, question.source.client("-" if question.client_id is None else question.client_id)
     )
@@ -230,12 +291,16 @@ def _unchecked(question: Question) -> Facts:
     return needs
 
 
-def _run(question: Question, work: Verification) -> None:
+def _run(question: Question, work: _Work) -> None:
     """Call the stages of the recipe. Raises what ``ClientAssertionVerifier.begin`` raises."""
-    work.read(question.policy, question.assertion, None)
+    if question.altered is None:
+        work.read(question.policy, question.assertion, None)
+    else:
+        work.read(question.policy, question.altered, None)
+        work.sign_over(question.assertion)
     client = question.source.client(work.client_id if question.client_id is None else question.client_id)
     if client.client_id != work.client_id:
-        raise not_found(None, work.client_id)
+        raise InvalidClient(Reason.UNKNOWN_CLIENT, _describe_client(work.client_id, client.client_id), "client")
     if question.audience is None:
         work.policy = _own_audience(work.claims, work.policy)
     elif not question.audience:  # by ``_eased``: its fault is found, look for the next
@@ -243,6 +308,13 @@ def _run(question: Question, work: Verification) -> None:
     work.check_claims(client, question.now)
     if question.source.is_given:
         work.check_signature(_find_key(question.source, client, work.header))
+
+
+def _describe_client(sub: str, client_id: str) -> str:
+    return (
+        f"the assertion is of client {quote(sub)}, and --client-id says {quote(client_id)}: where the request named the"
+        " latter, that is a client_mismatch; where the former is not registered, an unknown_client"
+    )
 
 
 def _own_audience(claims: Mapping[str, Any], policy: AssertionPolicy) -> AssertionPolicy:
