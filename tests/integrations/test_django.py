@@ -17,6 +17,7 @@ import httpx
 import pytest
 from django.conf import settings
 from django.core import checks
+from django.core.management import call_command
 from django.db import connections
 from django.test import override_settings
 
@@ -383,11 +384,11 @@ def test_a_view_that_asks_while_its_module_is_imported_shares_what_is_made(
 # What `manage.py check` finds
 
 
-def checked(app: bool = True, **named: Any) -> list[tuple[str, str]]:
+def checked(*databases: str, app: bool = True, **named: Any) -> list[tuple[str, str]]:
     """What a project finds that has our app, and the store's or not."""
     apps = ["private_key_jwt.integrations", *(["private_key_jwt.stores.django"] if app else [])]
-    with override_settings(INSTALLED_APPS=apps, **named):
-        found = checks.run_checks()
+    with override_settings(INSTALLED_APPS=apps, ROOT_URLCONF=None, **named):  # a view raises what is wrong
+        found = checks.run_checks(databases=databases)
     return [(each.id, f"{each.msg} {each.hint}") for each in found if each.id.startswith("private_key_jwt")]
 
 
@@ -402,18 +403,26 @@ def test_the_settings_are_checked() -> None:
         assert checked() == []  # views with verifiers of their own
 
 
-def test_a_store_without_its_app_is_found() -> None:
+def test_a_store_without_its_app_or_its_tables_is_found(tmp_path: Path) -> None:
     given = parts(REPLAY_STORE="private_key_jwt.stores.DjangoReplayStore")
-    database = connections.configure_settings({"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}})
+    database = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(tmp_path / "op.sqlite3")}
     with override_settings(PRIVATE_KEY_JWT=given), pytest.MonkeyPatch.context() as patch:
-        patch.setitem(connections.settings, "default", database["default"])
+        patch.setitem(connections.settings, "default", connections.configure_settings({"default": database})["default"])
+        patch.setitem(connections.settings, "other", connections.settings["default"])
         connections["default"].close()
         del connections["default"]
-        ((identity, text),) = checked(app=False)
+        ((no_app, text),) = checked(app=False)
         assert checked() == []
+        ((no_table, hint),) = checked("default")
+        assert checked("other") == []
+        with override_settings(INSTALLED_APPS=["private_key_jwt.stores.django"]):
+            call_command("migrate", verbosity=0)
+        assert checked("default") == []
+        connections["default"].close()
         del connections["default"]
-    assert identity == "private_key_jwt.E005"
+    assert (no_app, no_table) == ("private_key_jwt.E005", "private_key_jwt.W003")
     assert "INSTALLED_APPS += ['private_key_jwt.stores.django']" in text
+    assert "manage.py migrate private_key_jwt --database default" in hint
 
 
 def test_manage_py_finds_that_the_tables_are_missing(tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ from private_key_jwt import (
     TemporarilyUnavailable,
 )
 from private_key_jwt.integrations import django as in_django
+from private_key_jwt.integrations._django_checks import check_app, check_tables
 from private_key_jwt.integrations._toolkit_checks import check_toolkit
 from private_key_jwt.integrations.oauth_toolkit import (
     ClientAssertionMiddleware,
@@ -51,6 +52,7 @@ from private_key_jwt.integrations.oauth_toolkit import (
     refusal,
     registered_applications,
 )
+from private_key_jwt.stores import DjangoReplayStore
 from private_key_jwt.testing import RelyingParty
 
 FORM = "application/x-www-form-urlencoded"
@@ -451,6 +453,21 @@ def a_middleware_that_is_missing_is_checked() -> None:
         with override_settings(PRIVATE_KEY_JWT={}):
             assert _checked(**other) == []
             assert [each.id for each in check_toolkit()] == ["private_key_jwt.E003"]
+
+
+class WithDjangoStore(ClientAssertionMixin, OAuth2Validator):  # type: ignore[misc]
+    client_assertion_verifier = ClientAssertionVerifier(
+        policy=AssertionPolicy(audience="https://op.example.com"), clients=[], replay_store=DjangoReplayStore()
+    )
+
+
+def the_store_of_a_validator_is_checked() -> None:
+    assert check_app() == []
+    with _provider(OAUTH2_VALIDATOR_CLASS=f"{__name__}.WithDjangoStore"):
+        assert [each.id for each in check_app()] == ["private_key_jwt.E005"]
+        assert [each.id for each in check_tables(["default"])] == ["private_key_jwt.W003"]
+    with _provider(OAUTH2_VALIDATOR_CLASS="no.such.Validator"):
+        assert check_app() == []  # another check says what is wrong
 
 
 def a_document_that_does_not_list_the_method_is_checked() -> None:
