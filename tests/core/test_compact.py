@@ -235,8 +235,8 @@ def detail_of(*segments: bytes | str, max_bytes: int = 20_000) -> str:
     ("claims", "ending"),
     [
         (
-            b'{"iss": "acme", "roles": "' + b"x" * 5_000 + b'"}',
-            ": its largest member is 'roles', 5002 characters of JSON",
+            b'{"iss": "acme", "groups": "' + b"x" * 5_000 + b'"}',
+            ": its largest member is 'groups', 5002 characters of JSON",
         ),
         (b"{" + b" " * 5_000 + b"}", "got 6670"),
         (b"x" * 5_000, "got 6667"),
@@ -246,12 +246,17 @@ def test_a_segment_that_is_too_long_is_said_by_its_largest_member(claims: bytes,
     assert detail_of(b"{}", claims, b"sig").endswith(ending)
 
 
+def test_a_signature_that_is_too_long_is_not_looked_into() -> None:
+    signature = b'{"x": "' + b"x" * 1_400 + b'"}'
+    assert detail_of(b"{}", b"{}", signature) == "expected a signature segment of at most 1368 characters, got 1879"
+
+
 @pytest.mark.parametrize("spell", [str, str.encode])
 def test_an_assertion_that_is_too_large_is_said_by_its_segments(spell: Callable[[str], str | bytes]) -> None:
     for token, ending in ((TOKEN, "got 14: header 4, claims 4, signature 4"), ("x" * 14, "got 14")):
         with pytest.raises(InvalidClient) as caught:
             compact.split(spell(token), 10)
-        assert caught.value.detail.endswith(ending)
+        assert caught.value.detail == f"expected at most 10 bytes (AssertionPolicy.max_assertion_bytes), {ending}"
 
 
 @pytest.mark.parametrize(
@@ -273,3 +278,10 @@ def test_an_assertion_that_is_too_large_is_said_by_its_segments(spell: Callable[
 )
 def test_a_signature_that_was_cut_is_told_by_its_length(header: bytes, signature: str, told: str) -> None:
     assert told in detail_of(header, b"{}", signature)
+
+
+def test_a_signature_is_not_said_to_be_cut_for_the_claims() -> None:
+    told = detail_of(b'{"alg":"RS256"}', "eyJ", b"sig")
+    assert told.endswith(
+        "the claims segment is not canonical base64url (3 characters): was the assertion cut or changed?"
+    )

@@ -277,12 +277,31 @@ class Raising(dict[str, str]):
         ([('{"client_secret": "s3cret"}', "")], "; its parameters: 1 that are no names"),
         ([("x" * 33, ""), ("Scope", ""), ("a", "")], "; its parameters: a, 2 more"),
         ([(b"grant_type", b"x")], "; its parameters: grant_type"),
-        (iter([("grant_type", "x")]), "absent or empty"),
-        (Raising(grant_type="x"), "absent or empty"),
     ],
 )
 def test_a_request_without_an_assertion_says_which_parameters_came(form: Any, ending: str) -> None:
     with pytest.raises(InvalidClient) as caught:
         read(form, None, optional=False)
     assert caught.value.detail.endswith(ending), caught.value.detail
+    assert missing_assertion(None, form).detail == caught.value.detail
     assert "s3cret" not in caught.value.detail
+
+
+@pytest.mark.parametrize("make", [iter, Raising])
+def test_a_form_that_can_be_read_once_is_not_described(make: Callable[[Any], Any]) -> None:
+    with pytest.raises(InvalidClient, match="absent or empty$"):
+        read(make([("grant_type", "x")]), None, optional=False)
+
+
+@pytest.mark.parametrize(
+    ("kind", "ending"),
+    [
+        ("x", "got 'x'"),
+        (ASSERTION_TYPE.upper(), f"got '{ASSERTION_TYPE.upper()}'; only the case differs"),
+        (f"{ASSERTION_TYPE} ", f"got '{ASSERTION_TYPE} '; white space stands around it"),
+    ],
+)
+def test_a_wrong_assertion_type_says_how_it_differs(kind: str, ending: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        read(FORM | {"client_assertion_type": kind}, None)
+    assert caught.value.detail == f"expected client_assertion_type {ASSERTION_TYPE}, {ending}"

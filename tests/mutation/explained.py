@@ -99,8 +99,21 @@ EXPLAINED = (
     Explained(
         "compact.py",
         r"^lengths = zip\(",
-        ("None", "False", "zip(_NAMES, map(len, segments), _LONGEST)"),
+        ("None", "False", "zip(_NAMES, segments, _LONGEST)"),
         _LENGTHS,
+    ),
+    Explained(
+        "compact.py",
+        r"^alg = loads\(|^member, size = largest_member\(|^largest = ",
+        ("None", "'XXheaderXX'", "'HEADER'"),
+        "Nobody sees the error that names it.",
+    ),
+    Explained("compact.py", r"^shortest = ", ("1",), "No segment is empty."),
+    Explained(
+        "compact.py",
+        r"^segments = text\.split\(",
+        ("text.rsplit", "text.split('.')"),
+        "Three are the same from either end, and more are only counted.",
     ),
     Explained(
         "compact.py",
@@ -109,7 +122,12 @@ EXPLAINED = (
         "Three are the same from either end, and more are only counted.",
     ),
     Explained("compact.py", r"^if len\(standard\) > _SHORT", ("len(standard) >= _SHORT",), _SPEED),
-    Explained("compact.py", r"^name = next\(", ("None", "False", "zip(_NAMES, segments)"), _LENGTHS),
+    Explained(
+        "compact.py",
+        r"^name, segment = next\(|^return f.: \{', '\.join",
+        ("None", "False", "zip(_NAMES, segments)"),
+        _LENGTHS,
+    ),
     Explained(
         "describe.py",
         r"^sent_again = ",
