@@ -215,6 +215,14 @@ def test_the_runbook_has_every_reason() -> None:
     assert named >= {str(reason) for reason in Reason}
 
 
+@pytest.mark.parametrize(
+    "words_of_a_line",
+    ["FetchFailed", "FetchBudgetSpent", "page of HTML", "404", "the first set seen here", "client_secret_basic", "UTC"],
+)
+def test_the_runbook_explains_what_a_line_says(words_of_a_line: str) -> None:
+    assert words_of_a_line in words(runbook.__doc__ or "")
+
+
 def test_no_option_is_needed(world: World) -> None:
     answer = run("explain", "--now", world.clock(), world.tenant.assertion())
     assert answer.code == 0
