@@ -258,7 +258,11 @@ FACTS: list[tuple[Reason, Callable[[Provider], None], list[str]]] = [
     (Reason.MISSING_CLAIM, defect("jti_absent"), ["the claim jti", "absent"]),
     (Reason.INVALID_CLAIM, defect("exp_string"), ["exp to be a number of seconds since the epoch", "got '"]),
     (Reason.UNKNOWN_CLIENT, defect("unknown_client"), ["no client is registered as 'portal-acme-nobody'"]),
-    (Reason.CLIENT_MISMATCH, assertion(sub="other"), ["iss and sub to be equal", "'portal-acme' and 'other'"]),
+    (
+        Reason.CLIENT_MISMATCH,
+        assertion(sub="other"),
+        ["iss and sub to be equal, both the client_id", "'portal-acme' and 'other'"],
+    ),
     (Reason.AUDIENCE_MISMATCH, defect("aud_slash"), [f"got aud '{OP}/'", f"expected '{OP}'", "only the slash"]),
     (Reason.EXPIRED, defect("expired"), ["expired 60 s ago", "leeway 15 s", INSTANT, "now", "clock slow?"]),
     (Reason.NOT_YET_VALID, defect("iat_ahead"), ["iat is", "s ahead, leeway 15 s", INSTANT, "clock fast"]),

@@ -127,6 +127,12 @@ REFUSED: dict[str, Row] = {
         Reason.MALFORMED,
         ["'\\n' at character", "a line break at its end"],
     ),
+    "wrapped lines": (
+        spelled(lambda text: "\n".join(text[start : start + 64] for start in range(0, len(text), 64))),
+        {},
+        Reason.MALFORMED,
+        ["'\\n' at character 65 of", "a line break: it is wrapped at 64 columns"],
+    ),
     "padding": (spelled(lambda text: f"{text}=="), {}, Reason.MALFORMED, ["'=' at character", "base64 padding"]),
     "Bearer": (spelled(lambda text: f"Bearer {text}"), {}, Reason.MALFORMED, ["an authorization scheme stands in"]),
     "the repr of bytes": (spelled(lambda text: f"b'{text}'"), {}, Reason.MALFORMED, ["the repr of Python bytes"]),

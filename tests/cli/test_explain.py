@@ -108,6 +108,7 @@ def test_it_goes_on_behind_another_typ(world: World) -> None:
     assert answer.code == 1
     assert "Step 2, typ: unsupported_typ." in answer.out
     assert "What comes behind was looked at as if the header had no typ." in words(answer.out)
+    assert "Behind it nothing failed of what was checked: these are the claims of an assertion" in words(answer.out)
     for check in ("iss", "aud", "exp", "jti", "key", "signature"):
         assert "passed" in line(answer.out, check)
     answer = run("explain", *world.all, "--require-typ", world.tenant.assertion(header={"typ": "JWT"}))
@@ -120,6 +121,7 @@ def test_the_signature_behind_another_typ_is_that_over_what_was_sent(world: Worl
     plain = world.tenant.assertion()
     answer = run("explain", *world.all, f"{assertion.rpartition('.')[0]}.{plain.rpartition('.')[2]}")
     assert "Behind it, step 5, signature: not signed" in words(answer.out)
+    assert "nothing failed" not in answer.out
 
 
 @pytest.mark.parametrize(

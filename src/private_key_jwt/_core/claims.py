@@ -63,7 +63,9 @@ def identify(claims: Claims, client_id: str | None) -> str:
         raise _no_string(claims, "sub")
     if iss != sub:
         raise InvalidClient(
-            Reason.CLIENT_MISMATCH, f"expected iss and sub to be equal, got {quote(iss)} and {quote(sub)}", "sub"
+            Reason.CLIENT_MISMATCH,
+            f"expected iss and sub to be equal, both the client_id, got {quote(iss)} and {quote(sub)}",
+            "sub",
         )
     if client_id is not None and (not isinstance(client_id, str) or client_id != sub):
         raise InvalidClient(

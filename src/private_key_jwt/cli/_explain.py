@@ -127,6 +127,9 @@ def _print_verdict(out: Console, report: Report) -> None:
         others = [each for each in report.findings if each.state is State.FAILED and each is not failed]
         for each in others:
             out.print(Text(f"Behind it, step {each.row.step}, {each.row.title}: {printable(each.found)}", "bold red"))
+        if report.as_ifs and not others:
+            only = ": these are the claims of an assertion, and only typ is wrong" if failed.row.check == "typ" else ""
+            out.print(Text(f"Behind it nothing failed of what was checked{only}.", "bold"))
         out.print(Text("What to do: help('private_key_jwt.runbook'), by reason.", "dim"))
     for as_if in report.as_ifs:
         out.print(Text(f"What comes behind was looked at as if {as_if}.", "yellow"))

@@ -162,7 +162,7 @@ def expectations(policy: AssertionPolicy, client: RegisteredClient) -> Facts:
     leeway = f"{policy.leeway:g} s"
     return {
         **_FIXED,
-        "size": f"at most {policy.max_assertion_bytes} bytes",
+        "size": f"at most {policy.max_assertion_bytes} bytes, each segment within its bound",
         "client": quote(client.client_id),
         "signing_algs": " or ".join(client.signing_algs),
         "require_kid": "a kid" if client.require_kid or policy.require_kid else "not required",
