@@ -46,6 +46,7 @@ IMPORTED = {
     "Annotated": "typing",
     "Depends": "fastapi",
     "FastAPI": "fastapi",
+    "Form": "fastapi",
     "HTTPStatus": "http",
     "JSONResponse": "starlette.responses",
     "JsonResponse": "django.http",

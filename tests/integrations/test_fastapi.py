@@ -8,13 +8,13 @@ from typing import Annotated, Any
 
 import httpx
 import pytest
-from fastapi import Depends, FastAPI, Form
+from fastapi import Depends, FastAPI, Form, Request, Response
 
 from examples import fastapi_app
 from integrations import uvicorn_server
 from integrations.apps import Provider
 from integrations.scenarios import ASSERTION_TYPE, INVALID_CLIENT, INVALID_REQUEST, token_request, wire
-from private_key_jwt import AsyncClientAssertionVerifier, VerifiedAssertion
+from private_key_jwt import AsyncClientAssertionVerifier, AuthenticationError, VerifiedAssertion
 from private_key_jwt.integrations import fastapi, starlette
 from private_key_jwt.testing import Tenant
 
@@ -94,6 +94,40 @@ def test_form_parameters_of_the_endpoint_may_stand_beside(
     assert wire(post(app, json=form)) == INVALID_REQUEST
     # Authentication comes before what is wrong with other parameters.
     assert wire(post(app, data={})) == INVALID_CLIENT
+
+
+def app_with_form_parameter(authenticate: fastapi.ClientAuthentication[Any]) -> FastAPI:
+    app = FastAPI()
+
+    @app.exception_handler(AuthenticationError)
+    async def refuse(request: Request, error: AuthenticationError) -> Response:
+        return fastapi.error_response(error)
+
+    @app.post("/token")
+    async def token(grant_type: Annotated[str, Form()], client: Annotated[Any, Depends(authenticate)]) -> str:
+        verified = client if isinstance(client, VerifiedAssertion) else await client.consume()
+        return f"{grant_type} for {verified.client_id}"
+
+    return app
+
+
+@pytest.mark.parametrize("consume", [True, False])
+def test_a_form_parameter_that_is_missing_spares_a_pending_assertion_only(
+    verifier: AsyncClientAssertionVerifier, tenant: Tenant, consume: bool
+) -> None:
+    authenticate: fastapi.ClientAuthentication[Any] = (
+        fastapi.ClientAuthentication(verifier) if consume else fastapi.ClientAuthentication(verifier, consume=False)
+    )
+    app = app_with_form_parameter(authenticate)
+    form = token_request(tenant.assertion())
+    without = {name: value for name, value in form.items() if name != "grant_type"}
+    assert post(app, data=without).status_code == 422
+    retried = post(app, data=form)
+    if consume:
+        assert wire(retried) == INVALID_CLIENT
+    else:
+        assert retried.json() == f"client_credentials for {tenant.client_id}"
+        assert wire(post(app, data=form)) == INVALID_CLIENT
 
 
 def test_the_dependency_of_starlette_serves_fastapi_too(verifier: AsyncClientAssertionVerifier, tenant: Tenant) -> None:

@@ -16,8 +16,19 @@ FastAPI parses the query of every request, and the body for ``Form()`` parameter
 ``APIRouter(route_class=...)``, the routes that depend on this read both with limits before. It does not see the
 dependencies that ``include_router`` adds.
 
-``refusal(request)`` gives the reason for a refusal, and ``ClientAuthentication(verifier, consume=False)`` a pending
-assertion: see ``.starlette``.
+FastAPI answers 422 for parameters that are missing or wrong after every dependency has run: the assertion is used by
+then, and the same request with the parameter mended is refused as ``replayed``. So beside ``Form()``, ``Query()`` or a
+body of your own take a pending assertion, and consume it when all else is in order; or read ``await request.form()``::
+
+    authenticate = ClientAuthentication(verifier, consume=False)
+
+    @app.post("/token", openapi_extra=authenticate.openapi_extra)
+    async def token(
+        grant_type: Annotated[str, Form()], client: Annotated[AsyncPendingAssertion, Depends(authenticate)]
+    ):
+        return issue_tokens((await client.consume()).client_id)
+
+``refusal(request)`` gives the reason for a refusal: see ``.starlette``.
 """
 
 from collections.abc import Callable, Coroutine, Iterator
