@@ -274,3 +274,21 @@ def test_a_wrong_use(world: World) -> None:
     for arguments in (("--leeway", "-1"), ("--slug", ".."), ("--client-id", ""), ("--jwks", "/nowhere")):
         answer = run("explain", *arguments, world.tenant.assertion())
         assert (answer.code, answer.out) == (2, "")
+
+
+def test_the_algorithm_of_a_client_that_nobody_described_is_not_checked(world: World) -> None:
+    tenant = RelyingParty(clock=world.clock, alg="ES256").tenant("acme")
+    answer = run("explain", "--now", world.clock(), tenant.assertion())
+    assert answer.code == 0
+    assert "not checked" in line(answer.out, "client's alg")
+    assert "needs --alg" in line(answer.out, "client's alg")
+    assert "passed" in line(answer.out, "exp")
+    refused = run("explain", "--now", world.clock(), "--alg", "RS256", tenant.assertion())
+    assert refused.code == 1
+    assert "unsupported_alg" in refused.out
+    assert run("explain", *world.all, tenant.assertion()).code == 1  # LedgerBee signs with RS256
+
+
+def test_an_algorithm_that_no_client_may_use_fails_without_alg_too(world: World) -> None:
+    answer = run("explain", "--now", world.clock(), world.tenant.defective("alg_hs256"))
+    assert answer.code == 1

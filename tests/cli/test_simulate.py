@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import signal
 import socket
@@ -34,6 +35,20 @@ def test_it_prints_what_is_needed_and_ends_by_itself() -> None:
     for reason in ("expired", "audience_mismatch", "unknown_kid", "bad_signature"):
         assert f"Refused as {reason}: " in answer.out
     assert "Serving for 0.01 s." in answer.out
+    (listing,) = re.findall("^Every defect by name: (.*)$", answer.out, re.MULTILINE)
+    assert re.fullmatch(r"curl -sS 'http://127\.0\.0\.1:[0-9]+/_control'", listing)
+
+
+def test_it_prints_a_token_request_for_each_tenant() -> None:
+    out = run("simulate", "--for", 0.01, "--slug", "acme", "--slug", "globex").out
+    requests = [shlex.split(each) for each in out.splitlines() if "client_assertion_type" in each]
+    assert len(requests) == 2
+    for words in requests:
+        assert words[:3] == ["curl", "-sS", "http://127.0.0.1:8000/token"]
+        form = dict(word.split("=", 1) for word in words[3:] if word != "-d")
+        assert form["grant_type"] == "client_credentials"
+        assert form["client_assertion_type"].endswith(":jwt-bearer")
+        assert run("explain", form["client_assertion"]).code == 0
 
 
 @pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])

@@ -109,7 +109,8 @@ AudienceRuleOption = Annotated[
         "--audience-rule",
         metavar="|".join(get_args(AudienceRule)),
         rich_help_panel=_POLICY,
-        help="What aud may be: a bare string, also a list of one, or a list of any length.",
+        help="What aud may be. string: one string. sole: also a list of one. all: also a list, all of it yours."
+        " member: also a list, one of it yours.",
     ),
 ]
 RequireIatOption = Annotated[
@@ -176,10 +177,13 @@ class KeySource:
         """The URL or the file, for people."""
         return self.uri or printable(str(self.file))
 
-    def client(self, client_id: str) -> RegisteredClient:
-        """The client that has these keys; without any, one whose key must not be asked for."""
+    def client(self, client_id: str, alg: str = "RS256") -> RegisteredClient:
+        """The client that has these keys; without any, one whose key must not be asked for.
+
+        alg: what it signs with where no --alg is given.
+        """
         with usage_errors():
-            algs = tuple(self.algs or ("RS256",))
+            algs = tuple(self.algs or (alg,))
             if self.slug is not None:
                 client = ledgerbee.client(client_id, slug=self.slug, base_url=self.base_url or ledgerbee.BASE_URL)
                 return replace(client, signing_algs=algs)

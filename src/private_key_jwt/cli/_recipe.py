@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from .._core import claims, compact, strict_json
+from .._core.algorithms import ALGORITHMS
 from .._core.base64url import decode
 from .._core.checks import Check
 from .._core.describe import is_time
@@ -254,6 +255,8 @@ def _findings(
     judged: Mapping[str, str | None],
 ) -> tuple[Finding, ...]:
     unchecked = _unchecked(question)
+    if _assumed_alg(question, work) is not None:
+        unchecked["signing_algs"] = "needs --alg"
     altered = question.assertion if attempt.altered is None else attempt.altered
     found = facts.about(question.assertion, altered, work, question.now)
     expected = facts.expectations(
@@ -298,7 +301,8 @@ def _run(question: Question, work: _Work) -> None:
     else:
         work.read(question.policy, question.altered, None)
         work.sign_over(question.assertion)
-    client = question.source.client(work.client_id if question.client_id is None else question.client_id)
+    client_id = work.client_id if question.client_id is None else question.client_id
+    client = question.source.client(client_id, _assumed_alg(question, work) or "RS256")
     if client.client_id != work.client_id:
         raise InvalidClient(Reason.UNKNOWN_CLIENT, _describe_client(work.client_id, client.client_id), "client")
     if question.audience is None:
@@ -315,6 +319,14 @@ def _describe_client(sub: str, client_id: str) -> str:
         f"the assertion is of client {quote(sub)}, and --client-id says {quote(client_id)}: where the request named the"
         " latter, that is a client_mismatch; where the former is not registered, an unknown_client"
     )
+
+
+def _assumed_alg(question: Question, work: Verification) -> str | None:
+    """Return the assertion's algorithm where it is not RS256 and nobody says what its client is registered for."""
+    header: Header | None = getattr(work, "header", None)
+    if header is None or question.source.algs or question.source.slug is not None:
+        return None
+    return header.alg if header.alg != "RS256" and header.alg in ALGORITHMS else None
 
 
 def _own_audience(claims: Mapping[str, Any], policy: AssertionPolicy) -> AssertionPolicy:

@@ -17,10 +17,11 @@ from rich.text import Text
 from .._core.algorithms import ALGORITHMS
 from ..policy import AssertionPolicy
 from ..testing import DEFECTS, RelyingParty, Tenant
+from ..testing._control import PATH as CONTROL_PATH
 from ..testing._control import lines as control_lines
 from ..testing._relying_party import AUDIENCE
 from . import _options as options
-from ._curl import back_channel
+from ._curl import back_channel, token_request
 from ._output import console, printable
 
 # One mistake of each kind that a server meets in real life; `DEFECTS` has many more.
@@ -62,11 +63,13 @@ def simulate(
         _print_line(out, "The key set of any slug that is not listed here is empty.")
         for tenant in tenants:
             _print_tenant(out, tenant, server.base_url)
+            _print_entry(out, "A token request, with your server's endpoint in the first place", token_request(tenant))
             for title, line in back_channel(tenant, server):
                 _print_entry(out, title, line)
             _print_line(out, f"\nTo drive tenant {tenant.slug} while this runs:", "green")
             for title, line in control_lines(_origin(server.base_url), tenant.slug).items():
                 _print_line(out, f"{line}    # {title}")
+        _print_line(out, f"\nEvery defect by name: curl -sS '{_origin(server.base_url)}{CONTROL_PATH}'", "green")
         _print_line(out, "\nServing. Ctrl-C ends it." if seconds is None else f"\nServing for {seconds:g} s.", "bold")
         _wait(math.inf if seconds is None else seconds)
 
