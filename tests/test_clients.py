@@ -257,3 +257,8 @@ def test_what_was_imported_is_kept_by_content_and_within_a_bound(monkeypatch: py
     assert len(kept.get(too_many).members) == 9
     kept.after_fork_in_child()
     assert len(kept._kept) == 0
+
+
+def test_one_key_in_the_place_of_a_set_is_named() -> None:
+    with pytest.raises(ConfigurationError, match=r"did you mean \{'keys': \[jwk\]\}\?"):
+        RegisteredClient("c", jwks=jwk())

@@ -3,6 +3,9 @@
 import base64
 import json
 import string
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +29,14 @@ NOW = 1_700_000_000
 HEADER = {"alg": "RS256", "kid": "k1"}
 CLAIMS = {"iss": "c", "sub": "c", "aud": OP, "exp": NOW + 60, "iat": NOW, "jti": "j"}
 VALID = sign_json(HEADER, CLAIMS)
+
+
+def test_the_fuzzer_says_what_it_needs() -> None:
+    command = Path(__file__).parent / "fuzz" / "run.py"
+    # Without site-packages: whatever is installed here, the extra is not there.
+    ended = subprocess.run([sys.executable, "-S", "-E", str(command)], capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == "fuzzing needs atheris, an extra: pip install '.[fuzz]' in the clone\n"
 
 
 def verifier() -> ClientAssertionVerifier:

@@ -105,6 +105,8 @@ def check_jwks_uri(value: object) -> str:
 def _read_jwks(jwks: object) -> jwk_set.KeySet:
     if not isinstance(jwks, Mapping):
         raise ConfigurationError(f"jwks must be a JWK Set as a mapping, not {type(jwks).__name__}")
+    if "keys" not in jwks and "kty" in jwks:
+        raise ConfigurationError("jwks must be a JWK Set, and this is one JWK: did you mean {'keys': [jwk]}?")
     try:
         members = [_plain(member) for member in jwk_set.read_document(jwks, _MAX_REGISTERED_KEYS)]
         _refuse_private(members)

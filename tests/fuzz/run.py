@@ -1,4 +1,4 @@
-"""Coverage-guided fuzzing (atheris, ``pip install 'private-key-jwt[fuzz]'``) of ``targets.py``, by one command.
+"""Coverage-guided fuzzing (atheris, ``pip install '.[fuzz]'``) of ``targets.py``, by one command.
 
 ``python tests/fuzz/run.py --seconds 60`` fuzzes each target for so long, one after the other. What it finds it writes
 below ``--findings``, one file for each: once it is mended, put it into ``corpus/<target>``, and pytest replays it from
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import importlib
+import importlib.util
 import re
 import shutil
 import subprocess
@@ -32,6 +33,12 @@ _DICTIONARY = {
     "form": ["client_assertion", "client_assertion_type", "client_id", "client_secret", "=", "&",
              "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"],
 }  # fmt: skip
+
+
+def _needs(name: str) -> None:
+    """End, and say how to install what is missing."""
+    if importlib.util.find_spec(name) is None:
+        sys.exit(f"fuzzing needs {name}, an extra: pip install '.[fuzz]' in the clone")
 
 
 def _fuzz(name: str, options: Sequence[str]) -> None:
@@ -108,6 +115,9 @@ def main() -> int:
     parser.add_argument("--findings", type=Path, default=Path(tempfile.gettempdir()))
     parser.add_argument("--minimize", action="store_true")
     options = parser.parse_args()
+    _needs("atheris")
+    if options.minimize:
+        _needs("coverage")
     findings = [
         name
         for name in options.targets or _NAMES

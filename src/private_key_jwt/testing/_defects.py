@@ -405,10 +405,15 @@ _FAMILIES = {
 
 
 def defects_of(alg: str) -> Mapping[str, Defect]:
-    """List every defect that an assertion of a tenant with this algorithm can have, by its name."""
+    """List every defect that an assertion of a tenant with this algorithm can have, by its name.
+
+    Their reasons hold for a client as ``tenant.client()`` registers it. That requires a ``kid`` with every algorithm: a
+    plain RegisteredClient does not, and accepts ``kid_absent``.
+    """
     family = _FAMILIES.get(alg) or _FAMILIES[alg[:2]]
     return MappingProxyType({defect.name: defect for defect in (*_TABLE, *family)})
 
 
 DEFECTS = defects_of("RS256")
-"""Every defect of an RS256 assertion by its name; ``defects_of`` lists those of other algorithms."""
+"""Every defect of an RS256 assertion by its name; ``defects_of`` lists those of other algorithms, and says for which
+client their reasons hold."""
