@@ -1,7 +1,7 @@
 """Small mistakes in what an import of ``_core/`` evaluates: tables, bounds, defaults, and the functions that make them.
 
-Each is tried in a process of its own that imports the changed module: first with the module's own tests, then with all
-of the core's. Properties are among them, since mutmut leaves decorated functions alone.
+Each is tried in a process of its own that imports the changed module: first with the tests of the module and of those
+that import it, then with all of the core's. Properties are among them, since mutmut leaves decorated functions alone.
 """
 
 from __future__ import annotations
@@ -70,9 +70,17 @@ def _try(directory: Path, tests: Sequence[str]) -> bool:
     return os.waitpid(child, 0)[1] == 0
 
 
+def _nearest_tests(directory: Path, module: str) -> list[str]:
+    """List a module's own tests, and those of the modules that import it: one of them sees most of its mutants."""
+    name = module.removesuffix(".py")
+    imports = re.compile(rf"^from (\.{name} import|\. import .*\b{name}\b)", re.MULTILINE)
+    importing = [path.name for path in sorted((directory / CORE).glob("*.py")) if imports.search(path.read_text())]
+    named = (f"tests/core/test_{each}" for each in (module, *importing))
+    return [tests for tests in named if (directory / tests).exists()]
+
+
 def _survives(directory: Path, module: str) -> bool:
-    own = f"tests/core/test_{module}"
-    return all(_try(directory, [tests]) for tests in (own, "tests/core") if (directory / tests).exists())
+    return all(_try(directory, tests) for tests in (_nearest_tests(directory, module), ["tests/core"]) if tests)
 
 
 def run(directory: Path, modules: Sequence[str] = ()) -> Result:
