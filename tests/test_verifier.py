@@ -208,8 +208,8 @@ def test_nothing_unauthenticated_writes_to_the_store(op: OpenIDProvider) -> None
 
 def test_only_a_right_signature_keeps_its_header(op: OpenIDProvider) -> None:
     good = op.tenant.assertion()
-    kept = header.verified
-    header.verified.clear()
+    kept = header._verified
+    header._verified.clear()
     forged = f"{good[:-8]}AAAAAAAA" if not good.endswith("AAAAAAAA") else f"{good[:-8]}BBBBBBBB"
     assert reason(lambda: op.verifier.verify(forged)) is Reason.BAD_SIGNATURE
     assert not kept

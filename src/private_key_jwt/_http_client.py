@@ -28,8 +28,8 @@ __all__ = [
     "USER_AGENT",
     "Watchdog",
     "body_headers",
-    "check_client",
     "check_headers",
+    "check_http_client",
     "is_tls_verified",
     "ssl_context",
     "ssl_context_async",
@@ -73,7 +73,7 @@ async def ssl_context_async() -> ssl.SSLContext:
     return ssl_context() if ssl_context.cache_info().currsize else await asyncio.to_thread(ssl_context)
 
 
-def check_client(http: object, kind: type) -> None:
+def check_http_client(http: object, kind: type) -> None:
     """Refuse a client that would send what none may send. Raises ConfigurationError."""
     if http is None:
         return

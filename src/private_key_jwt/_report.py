@@ -80,7 +80,7 @@ class Reporter:
             return
         error.is_reported = True
         if error.check in _BEFORE_CLIENT and assertion is not None:
-            error.claim = partial(_claim, error.reason, error.check, work, assertion, client_id)
+            error.claimant = partial(_claim, error.reason, error.check, work, assertion, client_id)
         # Asked before the event is made: under a flood a refusal that is not logged costs next to nothing.
         if not self.reports_accepted and not admits_line(*line_of(error.reason)):
             return

@@ -1,7 +1,7 @@
 """A registered client: its identifier, where its keys come from, and the algorithms it may use.
 
 OpenID Connect Registration §2, RFC 7591 §2. What a client may use is what it is registered for: nothing that an
-assertion says can choose another algorithm, and no key serves two.
+assertion says can choose another algorithm, and no member of a key set serves two.
 
 | algorithm           | keys                   | cost of an accepted assertion, in units of RS256's |
 |---------------------|------------------------|----------------------------------------------------|

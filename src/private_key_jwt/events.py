@@ -13,7 +13,8 @@ event loop: it should be quick. Whatever it raises is logged and harms nothing.
 
 Without ``on_event`` what went wrong is logged as by ``log_events``: a refusal as WARNING, and as ERROR what is this
 server's to mend. In one second at most 100 lines are written of each kind of event, and of each reason for which
-nothing could be decided; one more line counts the rest. Accepted assertions are not reported then, and cost nothing.
+nothing could be decided; one more line says so, and one after that second how many were left out. Accepted assertions
+are not reported then, and cost nothing.
 
 A publisher that is down refuses every request of its client once its keys have expired: one AssertionRefused, an ERROR,
 for each. To page once, alert on a rate of these by ``reason``, or page on FetchFailed: it comes once for each fetch, so

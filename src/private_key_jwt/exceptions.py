@@ -99,7 +99,7 @@ class PrivateKeyJWTError(Exception):
         except PrivateKeyJWTError as error:
             log.error("%s", error)
 
-    Arguments that are wrong in a call of the back channel are a ValueError.
+    Arguments that are wrong in a call of ``ledgerbee.PortalSSO`` are a ValueError.
     """
 
     __slots__ = ()
@@ -129,13 +129,14 @@ class AuthenticationError(PrivateKeyJWTError):
     check: the line of the recipe that refused (see ``private-key-jwt explain``), where one did.
 
     is_reported: whether it has been handed to the reporter, which happens once.
-    claim: makes what the detail ends with: who the sender says it is, which nobody has checked; None until it is known.
+    claimant: makes the end of the detail: who the sender says it is, which nobody has checked. None without one, and
+        once the detail is made.
 
     Neither reason nor detail nor check may go on the wire.
     """
 
     # A refusal that is not logged needs no dictionary of its own then, which would cost half of making the error.
-    __slots__ = ("_detail", "check", "claim", "is_reported", "reason")
+    __slots__ = ("_detail", "check", "claimant", "is_reported", "reason")
 
     _status: ClassVar[int]
     _headers: ClassVar[dict[str, str]] = _NO_STORE
@@ -145,7 +146,7 @@ class AuthenticationError(PrivateKeyJWTError):
         self.reason = reason
         self.check = check
         self.is_reported = False
-        self.claim: Callable[[], str] | None = None
+        self.claimant: Callable[[], str] | None = None
         self._detail = detail
 
     @property
@@ -155,12 +156,12 @@ class AuthenticationError(PrivateKeyJWTError):
         detail = self._detail
         if not isinstance(detail, str):
             detail = detail()
-        claim = self.claim and self.claim()
-        length = DETAIL_LENGTH - len(claim) if claim else DETAIL_LENGTH
+        claimant = self.claimant and self.claimant()
+        length = DETAIL_LENGTH - len(claimant) if claimant else DETAIL_LENGTH
         if len(detail) > length:
             detail = detail[: length - 3] + "..."
-        if claim:
-            detail, self.claim = detail + claim, None
+        if claimant:
+            detail, self.claimant = detail + claimant, None
         self._detail = detail
         return detail
 

@@ -116,11 +116,11 @@ class JWKSPolicy:
         any window (1 to 3,600), whatever starts them and whatever comes back (OpenID Connect Core §10.1.1
         asks for the refetch; nothing there stops a stranger from causing one for each request).
     empty_ttl: how long a set without keys is kept (1 to 86,400; never longer than ``ttl``).
-    refresh_ahead: the part of ``ttl`` (over 0, to 1) after which a set in use is refetched in the
+    refresh_ahead: the part of ``ttl`` (0.01 to 1) after which a set in use is refetched in the
         background; 1 turns it off.
     stale_if_error: how long after ``ttl`` (0 to 3,600) keys may still be used when a fetch was tried and
         failed. It prolongs the life of a key that was removed: 0, off, unless you know why.
-    timeout: the whole of one fetch (over 0, to 60): host name resolution, connect, headers and body.
+    timeout: the whole of one fetch (0.01 to 60): host name resolution, connect, headers and body.
     max_bytes: the most that a document may hold (256 to 16,777,216 bytes, after decompression).
     max_keys: the most members that a JWK Set may have (1 to 1,024).
     allow_http_loopback: take plain ``http``, and any port, for a literal loopback address or ``localhost``. For

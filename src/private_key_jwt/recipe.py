@@ -8,16 +8,18 @@
 6. Replay, last: one atomic mark of (client_id, jti).
 
 Three things may wait for somebody else: the client, the key and the mark. What comes before, between and after them are
-the stages of ``Verification``: pure, in this order. Whoever verifies, sync or async, the command line or a benchmark,
-calls them and fetches the three in between::
+the stages of ``Verification``, in this order: no I/O and no clock. They keep nothing but the header of a right
+signature, which saves parsing it again. Whoever verifies, sync or async, the command line or a benchmark, calls them
+and fetches the three in between::
 
     work = Verification()
     work.read(policy, client_assertion, client_id)           # 1, 2, and who sent it
     work.check_claims(find_client(work.client_id), clock())  # the rest of 3
-    header = work.header
-    work.check_signature(fetcher.get_key(work.client, header.alg, header.kid))  # 4, 5
+    work.check_signature(find_key(work.client, work.header)) # 4, 5
     is_first = store.add(*work.replay_mark(clock()))         # 6; False: replayed
     verified = work.finish(clock())
+
+``find_key`` asks ``registered_key`` for a client whose keys are registered by value, a fetcher for any other.
 
 Cheap checks come first on purpose: a forged flood costs neither a signature check nor a fetch, and nothing
 unauthenticated ever writes to the store. Each refusal names its check, and checks are made in the order of ``Check``.
@@ -175,8 +177,7 @@ class Verification:
         if not key.verify(decode_canonical(self._signature), self._signing_input):
             raise self._bad_signature(key, describe_keys)
         self.key = key
-        if self._header_segment not in header_step.verified:
-            header_step.keep(self._header_segment, self.header)
+        header_step.keep(self._header_segment, self.header)
 
     def _bad_signature(self, key: VerificationKey, describe_keys: DescribeKeys | None) -> InvalidClient:
         client, signature = self.client, self._signature

@@ -169,7 +169,7 @@ def test_a_second_way_of_authentication_says_whom_it_claims_to_be_from() -> None
 
 def test_a_claim_is_never_cut_off() -> None:
     error = InvalidClient(Reason.MALFORMED, "x" * 400)
-    error.claim = lambda: ACME
+    error.claimant = lambda: ACME
     assert len(error.detail) == 300
     assert error.detail.endswith(f"xxx...{ACME}")
     assert error.detail == error.detail

@@ -167,7 +167,7 @@ def test_staleness_counts_ages_and_not_times() -> None:
 
 def test_a_budget_counts_ages_and_not_times() -> None:
     budget = Budget()
-    assert [budget.claim(EPOCH + age, POLICY) for age in (0, 10, 20, 30, 30.1)] == [True, True, False, True, False]
+    assert [budget.take(EPOCH + age, POLICY) for age in (0, 10, 20, 30, 30.1)] == [True, True, False, True, False]
     assert budget.wait(EPOCH + 31, POLICY) == pytest.approx(9)
     assert not budget.is_idle(EPOCH + 59.9, POLICY)
     assert budget.is_idle(EPOCH + 60, POLICY)
@@ -176,7 +176,7 @@ def test_a_budget_counts_ages_and_not_times() -> None:
 def test_a_spent_budget_is_reported_once_until_a_claim_is_granted() -> None:
     budget = Budget()
     assert [budget.report_spent(), budget.report_spent()] == [True, False]
-    assert budget.claim(EPOCH, POLICY)
+    assert budget.take(EPOCH, POLICY)
     assert [budget.report_spent(), budget.report_spent()] == [True, False]
 
 
@@ -205,26 +205,26 @@ def test_stale_keys_are_capped() -> None:
 
 def test_a_budget_is_a_sliding_window() -> None:
     budget = Budget()
-    assert [budget.claim(now, POLICY) for now in (0, 29, 29.9)] == [True, True, False]
+    assert [budget.take(now, POLICY) for now in (0, 29, 29.9)] == [True, True, False]
     assert budget.wait(29.9, POLICY) == pytest.approx(0.1)
-    assert [budget.claim(now, POLICY) for now in (30, 30.1, 58.9, 59)] == [True, False, False, True]
+    assert [budget.take(now, POLICY) for now in (30, 30.1, 58.9, 59)] == [True, False, False, True]
 
 
 def test_a_claim_that_sent_nothing_is_given_back() -> None:
     budget = Budget()
     budget.give_back(0)
-    assert [budget.claim(0, POLICY) for _ in range(3)] == [True, True, False]
+    assert [budget.take(0, POLICY) for _ in range(3)] == [True, True, False]
     budget.give_back(0)
-    assert [budget.claim(0, POLICY) for _ in range(2)] == [True, False]
+    assert [budget.take(0, POLICY) for _ in range(2)] == [True, False]
 
 
 def test_a_claim_is_given_back_and_not_a_later_one() -> None:
     budget = Budget()
-    assert [budget.claim(now, POLICY) for now in (0, 10)] == [True, True]
+    assert [budget.take(now, POLICY) for now in (0, 10)] == [True, True]
     budget.give_back(0)
-    assert [budget.claim(now, POLICY) for now in (30, 39.9, 40)] == [True, False, True]
+    assert [budget.take(now, POLICY) for now in (30, 39.9, 40)] == [True, False, True]
     budget.give_back(10)
-    assert not budget.claim(59.9, POLICY)
+    assert not budget.take(59.9, POLICY)
 
 
 def test_a_budget_with_room_needs_no_wait() -> None:
@@ -234,6 +234,6 @@ def test_a_budget_with_room_needs_no_wait() -> None:
 def test_a_budget_is_idle_when_its_last_claim_is_old() -> None:
     budget = Budget()
     assert budget.is_idle(0, POLICY)
-    budget.claim(0, POLICY)
+    budget.take(0, POLICY)
     assert not budget.is_idle(29.9, POLICY)
     assert budget.is_idle(30, POLICY)

@@ -149,7 +149,7 @@ def of_length(characters: int) -> bytes:
 
 
 def test_a_long_header_is_parsed_and_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(header, "verified", {})
+    monkeypatch.setattr(header, "_verified", {})
     header._parse_cached.cache_clear()
     for length, kept in ((512, 1), (514, 1), (515, 1), (800, 1)):
         each = of_length(length)
@@ -157,7 +157,7 @@ def test_a_long_header_is_parsed_and_not_kept(monkeypatch: pytest.MonkeyPatch) -
         assert header.parse(each).alg == "RS256"
         header.keep(each, header.parse(each))
         assert header._parse_cached.cache_info().currsize == kept
-        assert (each in header.verified) is (length == 512)
+        assert (each in header._verified) is (length == 512)
 
 
 def test_what_is_kept_is_bounded() -> None:
@@ -178,14 +178,14 @@ def test_no_stranger_drives_out_the_header_of_a_right_signature() -> None:
 
 def test_headers_of_right_signatures_are_bounded_in_number_and_length(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(header, "_MOST_VERIFIED", 2)
-    monkeypatch.setattr(header, "verified", {})
+    monkeypatch.setattr(header, "_verified", {})
     for number in range(5):
         each = segment(json.dumps(members(kid=f"k{number}")).encode())
         header.keep(each, header.parse(each))
-        assert len(header.verified) <= 2
+        assert len(header._verified) <= 2
     long = segment(json.dumps(members(foo="x" * 600)).encode())
     header.keep(long, header.parse(long))
-    assert long not in header.verified
+    assert long not in header._verified
 
 
 @pytest.mark.parametrize("cty", ["JWT", "jwt", "application/jwt", "Application/JWT"])

@@ -36,6 +36,7 @@ from private_key_jwt import (
     ledgerbee,
 )
 from private_key_jwt._core.token_request import ASSERTION_TYPE
+from private_key_jwt.recipe import registered_key
 from private_key_jwt.stores import SQLiteJWKSCache, SQLiteReplayStore
 from private_key_jwt.testing import RelyingParty, SigningKey, Tenant
 
@@ -215,6 +216,11 @@ class Names:
     def find_client(self, client_id: str) -> RegisteredClient | None:
         [client] = self.clients
         return client if client.client_id == client_id else None
+
+    def find_key(self, client: RegisteredClient, header: Any) -> Any:
+        if client.keys is not None:
+            return registered_key(client.keys, header, client.signing_algs)
+        return self.fetcher.get_key(client, header.alg, header.kid)
 
     @cached_property
     def store(self) -> MemoryReplayStore:

@@ -62,7 +62,7 @@ class Cache:
             self._kept = document.body, fetched_at
 
     def claim(self, _jwks_uri: str, policy: JWKSPolicy, _now: float) -> bool:
-        return self._budget.claim(self._clock(), policy)
+        return self._budget.take(self._clock(), policy)
 
 
 class Host:

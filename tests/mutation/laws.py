@@ -232,7 +232,7 @@ LAWS = [
         2,
         "a failed fetch gives its claim back",
         "fetcher",
-        r"^return Outcome\(Status\.FAILED, one_line\(str\(error\)\)\)",
+        r"^failed = Outcome\(Status\.FAILED, one_line\(str\(error\)\)\)",
         put_before("state.give_back(fetch)"),
         "test_failed_fetches_count_too",
     ),

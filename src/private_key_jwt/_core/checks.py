@@ -2,7 +2,8 @@
 
 To add one: its name here; its rule in ``header.py`` or ``claims.py``, called by ``recipe.py``; what configures it in
 ``policy.py``; for ``explain`` its row in ``cli/_recipe.py`` and what is expected in ``cli/_facts.py``; and an assertion
-that it refuses in ``testing/_defects.py``.
+that it refuses in ``testing/_defects.py``. A rule on times also stands in ``claims.window``, and in ``cli/_recipe.py``
+in ``_TIMES`` and ``_NOT_OF_NOW``. A new reason: in ``exceptions.Reason``, and what to do about it in ``runbook.py``.
 """
 
 from __future__ import annotations

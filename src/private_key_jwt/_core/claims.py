@@ -248,7 +248,7 @@ def check_jti(claims: Claims) -> str:
 def replay_key(client_id: str, jti: str) -> bytes:
     """An injective digest of (client_id, jti): 32 bytes (BLAKE2s, RFC 7693), whatever the two hold.
 
-    RFC 7519 §4.1.7: a ``jti`` is unique to its issuer, so one client cannot burn another's. The length in
+    RFC 7519 §4.1.7: a ``jti`` is unique to its issuer, so one client cannot use up another's. The length in
     front keeps ("a", "bc") and ("ab", "c") apart.
     """
     return blake2s(f"{len(client_id)}:{client_id}{jti}".encode()).digest()

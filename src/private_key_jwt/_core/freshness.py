@@ -213,7 +213,7 @@ class Budget:
             claims.popleft()
         return len(claims) < policy.fetch_limit
 
-    def claim(self, now: float, policy: JWKSPolicy) -> bool:
+    def take(self, now: float, policy: JWKSPolicy) -> bool:
         """Make a claim; return False when none is left."""
         if not self.has_room(now, policy):
             return False

@@ -108,21 +108,21 @@ def parse(segment: bytes) -> Header:
     Raises InvalidClient: malformed, too_large, unsupported_crit or unsupported_typ.
     """
     # A client sends the same header with each assertion, and parsing it is pure. What raises is not kept.
-    header = verified.get(segment)
+    header = _verified.get(segment)
     if header is not None:
         return header
     return _parse_cached(segment) if len(segment) <= _LONGEST_KEPT else _parse(segment)
 
 
 def keep(segment: bytes, header: Header) -> None:
-    """Keep what a header segment says, once the signature over it was right: no stranger can drive it out.
+    """Keep what a header segment says, once the signature over it was right: no header of a stranger displaces it.
 
     With 100,000 clients that send in turn, parsing each header anew is a tenth of an accepted assertion.
     """
-    if len(segment) <= _LONGEST_KEPT:
-        if len(verified) >= _MOST_VERIFIED:
-            verified.clear()  # not one by one: a thread may read meanwhile, and they come again
-        verified[segment] = header
+    if segment not in _verified and len(segment) <= _LONGEST_KEPT:
+        if len(_verified) >= _MOST_VERIFIED:
+            _verified.clear()  # not one by one: a thread may read meanwhile, and they come again
+        _verified[segment] = header
 
 
 def _parse(segment: bytes) -> Header:
@@ -131,7 +131,7 @@ def _parse(segment: bytes) -> Header:
     return Header(_alg(members), _kid(members), _typ(members))
 
 
-# Of strangers: with the bound on the length under a megabyte.
+# Of strangers, too: with the bound on their length, all of these take less than a megabyte.
 _parse_cached = lru_cache(maxsize=1_024)(_parse)
-verified: dict[bytes, Header] = {}
+_verified: dict[bytes, Header] = {}
 """What ``keep`` keeps."""

@@ -47,7 +47,7 @@ def _describe_type(kind: str | None) -> str:
 def _invalid(detail: str, found: Mapping[str, str] = MappingProxyType({})) -> InvalidRequest:
     """Refuse a request. ``found``: its client parameters, as far as they were read."""
     error = InvalidRequest(Reason.INVALID_REQUEST, detail, "request")
-    error.claim = claim_of_assertion(found.get("client_assertion"), found.get("client_id"))
+    error.claimant = claim_of_assertion(found.get("client_assertion"), found.get("client_id"))
     return error
 
 
@@ -76,7 +76,7 @@ def _missing_assertion(authorization: str | None, found: Mapping[str, str], form
 
     error = InvalidClient(Reason.MISSING_ASSERTION, detail, "request")
     error.scheme = scheme
-    error.claim = claim_of_assertion(None, found.get("client_id") or basic_client(authorization))
+    error.claimant = claim_of_assertion(None, found.get("client_id") or basic_client(authorization))
     return error
 
 

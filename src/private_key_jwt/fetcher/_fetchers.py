@@ -21,7 +21,7 @@ from .._core.freshness import KeyQuery
 from .._core.jwk_set import KeySet, VerificationKey
 from .._core.response import FetchError
 from .._coroutines import as_coroutine_function, is_in_process
-from .._http_client import check_client, check_headers
+from .._http_client import check_headers, check_http_client
 from .._text import describe_in_full, quote
 from .._validation import check_handler, check_integer, check_wall_clock
 from ..clients import RegisteredClient
@@ -41,7 +41,7 @@ __all__ = ["AsyncJWKSFetcher", "JWKSFetcher"]
 
 Found = TypeVar("Found")
 
-_STARTED = Outcome(Status.DONE, "started, and not waited for")
+_STARTED = Outcome(Status.STARTED)
 _CANCELLED = Outcome(Status.FAILED, "the fetch was cancelled")
 _INTERRUPTED = Outcome(Status.FAILED, "the fetch was interrupted")
 _CLOSED = Outcome(Status.REFUSED, "the fetcher is closed")
@@ -52,7 +52,7 @@ _CACHE_METHODS = ("get", "put", "claim")
 
 
 class _Fetcher(ABC, Generic[Handle]):
-    """What both edges have in common."""
+    """What the sync and the async fetcher have in common."""
 
     _closed = False
 
@@ -227,7 +227,7 @@ class JWKSFetcher(_Fetcher[Ending]):
         max_key_sets: int = _MAX_KEY_SETS,
         on_event: OnEvent | None = None,
     ) -> None:
-        check_client(http_client, httpx.Client)
+        check_http_client(http_client, httpx.Client)
         _check_sync_cache(cache)
         super().__init__(policy, cache, headers, clock, wall_clock, max_key_sets, on_event)
         self._http_client = http_client
@@ -384,7 +384,7 @@ class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
             verifier = AsyncClientAssertionVerifier(..., fetcher=fetcher)
             key = await fetcher.get_key(client, "RS256", kid)
 
-    Each fetch is a task of its own: a waiter that is cancelled takes nobody down. It may be used from
+    Each fetch is a task of its own: a waiter that is cancelled ends it for nobody else. It may be used from
     several event loops, one after the other.
     """
 
@@ -400,7 +400,7 @@ class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
         max_key_sets: int = _MAX_KEY_SETS,
         on_event: OnEvent | None = None,
     ) -> None:
-        check_client(http_client, httpx.AsyncClient)
+        check_http_client(http_client, httpx.AsyncClient)
         super().__init__(policy, cache, headers, clock, wall_clock, max_key_sets, on_event)
         self._http_client = http_client
         self._tasks: set[asyncio.Task[Outcome]] = set()

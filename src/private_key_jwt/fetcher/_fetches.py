@@ -24,6 +24,7 @@ class Status(Enum):
     """How a fetch ended."""
 
     DONE = auto()  # what is published is known
+    STARTED = auto()  # it may be under way, and nobody waits for it
     FAILED = auto()  # it was tried and brought nothing
     SPENT = auto()  # the budget allows none now
     REFUSED = auto()  # too many are under way, or the fetcher is closed
@@ -44,7 +45,8 @@ class RefreshRequest(NamedTuple):
     """What a key set is refreshed for.
 
     query: the header that the new set must serve, or None.
-    forced: whether caches are to be passed by, since what they may hold is known already.
+    forced: whether ``known`` is too old, however fresh it is: HTTP caches in between are told to ask the publisher, and
+        a document of the shared cache ends the refresh only where it is newer and serves the query.
     known: the set that does not serve the query, or is to be renewed.
     ahead: nobody waits for it.
     """

@@ -1,12 +1,13 @@
 """The two flows of a fetcher, written once: to find a key, and to refresh a set.
 
-Each is a generator. It yields what it needs done and is sent the result; the edges, sync and async, do it.
+Each is a generator. It yields what it needs done and is sent the result; the fetchers, sync and async, do it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any
 
 from .._core.freshness import (
@@ -98,7 +99,7 @@ def find_key(state: FetcherState[Any], jwks_uri: str, query: KeyQuery) -> Genera
             continue  # the set that came may serve this header, also where it was fetched for another
         if usable is None:
             return _stale_key(state, jwks_uri, query, outcome)
-        # A spent budget is what a flood of made-up kids runs into: theirs is the fault. A fetch that failed is ours.
+        # Made-up kids spend the budget: whoever sends them is refused as a client. A fetch that failed is ours.
         if outcome.status is Status.SPENT:
             raise _refusals.no_key(state, jwks_uri, query.kid, usable, found, is_spent=True)
         raise _refusals.unavailable(state, jwks_uri, outcome)
@@ -107,7 +108,11 @@ def find_key(state: FetcherState[Any], jwks_uri: str, query: KeyQuery) -> Genera
 def _raise_if_final(
     state: FetcherState[Any], jwks_uri: str, kid: str | None, entry: Entry, found: NoKey, arrived: int
 ) -> None:
-    """Raise the reason when no refetch could help: a set is final only if it was asked for after the request came."""
+    """Refuse when no refetch could help, and else return.
+
+    None could when the set was asked for after the request came, which is remembered of the kid for a while; during
+    that while; and when the set itself leaves no doubt.
+    """
     if entry.number > arrived:
         state.remember_unknown(jwks_uri, kid, entry.asked_at)
     elif not found.is_final and state.unknown_until(jwks_uri, kid) is None:
@@ -195,7 +200,7 @@ def refresh(state: FetcherState[Any], fetch: Fetch[Any]) -> Generator[RefreshSte
     """Refresh one set: out of the shared cache, or, if both budgets allow it, from its publisher."""
     jwks_uri, policy = fetch.jwks_uri, state.policy
     if state.may_read_cache(jwks_uri):
-        if (yield from _read_cache(state, fetch)):
+        if (yield from _read_cache(state, fetch)) is _Found.ENOUGH:
             return DONE
         state.note_cache_miss(jwks_uri)
     spent = state.claim(fetch)
@@ -242,9 +247,9 @@ def _await_others(state: FetcherState[Any], fetch: Fetch[Any]) -> Generator[Refr
                 break
             yield Pause(pause)
             found = yield from _read_cache(state, fetch)
-            if found:
+            if found is _Found.ENOUGH:
                 return DONE
-            if found is False:
+            if found is _Found.UNFIT:
                 break
         state.note_cache_miss(jwks_uri)
         failures = yield from _read_failures(state, jwks_uri)
@@ -275,15 +280,20 @@ def _share_failure(
     yield WriteCache(_failures.name_of(jwks_uri), shared)
 
 
-def _read_cache(state: FetcherState[Any], fetch: Fetch[Any]) -> Generator[RefreshStep, Any, bool | None]:
-    """Read a newer document, which somebody else fetched, from the shared cache; None when there is none.
+class _Found(Enum):
+    """What the shared cache holds for a fetch."""
 
-    True when it makes a fetch of our own needless, False when it does not serve what the fetch is for.
-    """
+    NOTHING = auto()  # no document, or none that is newer than the set that is known
+    UNFIT = auto()  # a newer one, which does not serve what the fetch is for
+    ENOUGH = auto()  # a newer one, which makes a fetch of our own needless
+
+
+def _read_cache(state: FetcherState[Any], fetch: Fetch[Any]) -> Generator[RefreshStep, Any, _Found]:
+    """Read a document, which somebody else fetched, from the shared cache, and keep its set where it is newer."""
     jwks_uri, request = fetch.jwks_uri, fetch.request
     document: JWKSDocument | None = yield ReadCache(jwks_uri)
     if document is None:
-        return None
+        return _Found.NOTHING
     now = state.now()
     age = max(0.0, now.clock - document.fetched_at)
     asked = Instant(now.clock - age, now.wall - age)
@@ -294,18 +304,19 @@ def _read_cache(state: FetcherState[Any], fetch: Fetch[Any]) -> Generator[Refres
         # set is renewed by any younger one, or each worker behind a cache that sends an Age would fetch for itself.
         since = known.asked_at if request.forced else known.fetched_at
         if asked.clock <= since + (known.digest == digest) * _NEWER:
-            return None
+            return _Found.NOTHING
     try:
         keys: KeySet = yield ParseKeys(document.body)
     except ValueError as error:
         state.report_cache_failure(f"no JWK Set: {error}")
-        return None
+        return _Found.NOTHING
     if age >= lifetime(keys, state.policy):
-        return None
+        return _Found.NOTHING
     state.keep(jwks_uri, new_entry(keys, asked, state.policy, seen=now, digest=digest))
     if not request.forced:
-        return True
-    return request.query is not None and isinstance(select_key(keys, request.query).found, VerificationKey)
+        return _Found.ENOUGH
+    serves = request.query is not None and isinstance(select_key(keys, request.query).found, VerificationKey)
+    return _Found.ENOUGH if serves else _Found.UNFIT
 
 
 def _report(

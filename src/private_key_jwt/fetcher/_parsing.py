@@ -41,7 +41,7 @@ async def parse_async(body: bytes, max_keys: int) -> KeySet:
 async def _call_in_thread(call: Callable[[], KeySet]) -> KeySet:
     """Call in a thread of its own: the event loop's pool has a few threads, which may all wait for somebody else."""
     future: Future[KeySet] = Future()
-    future.set_running_or_notify_cancel()  # a waiter that is cancelled takes nobody down
+    future.set_running_or_notify_cancel()  # a waiter that is cancelled ends it for nobody else
 
     def run() -> None:
         try:

@@ -59,7 +59,7 @@ class FetcherState(Generic[Handle]):
         self.cache_failures = 0
         self.shares_cache = False
         self.last_number = 0
-        """The number of the newest fetch: what is started later, is started after whoever reads this now."""
+        """The number of the newest fetch. One that is started after this was read has a greater number."""
         self._key_sets = KeySets(max_key_sets)
         self._budgets = Budgets(policy)
         self.after_fork_in_child()
@@ -160,7 +160,7 @@ class FetcherState(Generic[Handle]):
             return now >= self._budgets.of(jwks_uri, now).read_cache_from
 
     def note_cache_miss(self, jwks_uri: str) -> None:
-        """Remember that the shared cache held nothing newer."""
+        """Remember that the shared cache held nothing that makes a fetch needless: it is not read for a second."""
         now = self.clock()
         with self._lock:
             self._budgets.of(jwks_uri, now).read_cache_from = now + CACHE_INTERVAL
@@ -170,7 +170,7 @@ class FetcherState(Generic[Handle]):
         now = self.clock()
         with self._lock:
             spending = self._budgets.of(fetch.jwks_uri, now)
-            if spending.can_claim(now, self.policy) and spending.fetches.claim(now, self.policy):
+            if spending.can_claim(now, self.policy) and spending.fetches.take(now, self.policy):
                 fetch.claimed_at = now
                 query = fetch.request.query
                 spending.last_kid = query.kid if query is not None and fetch.request.forced else None
@@ -197,7 +197,7 @@ class FetcherState(Generic[Handle]):
         """Report, once for each fetch that others can make, whether to wait for theirs."""
         now = self.clock()
         with self._lock:
-            return self._budgets.of(jwks_uri, now).waits.claim(now, self.policy)
+            return self._budgets.of(jwks_uri, now).waits.take(now, self.policy)
 
     def note_sent(self, fetch: Fetch[Handle]) -> None:
         """Remember that a fetch is sent: a refresh ahead of time is tried once."""
@@ -221,7 +221,7 @@ class FetcherState(Generic[Handle]):
     def join_or_start(self, fetch: Fetch[Handle], can_join: Callable[[Fetch[Handle]], bool]) -> Fetch[Handle] | Outcome:
         """Return the fetch that is under way for this ``jwks_uri``; or start ``fetch``; or say why neither can be.
 
-        Started is what returns as it was given. Its caller must run it, and ``finish`` it, whatever is raised.
+        Where ``fetch`` itself is returned it is started: the caller must run it, and ``finish`` it, whatever is raised.
         """
         jwks_uri, now = fetch.jwks_uri, self.clock()
         with self._lock:
@@ -260,7 +260,7 @@ class FetcherState(Generic[Handle]):
 
     def finish(self, fetch: Fetch[Handle], outcome: Outcome) -> bool:
         """End a fetch, however it ended; return False when it had ended before."""
-        now = self.now()
+        now, detail = self.now(), one_line(outcome.detail)[:_DETAIL_LENGTH]
         with self._lock:
             if fetch.outcome is not None:
                 return False
@@ -272,18 +272,12 @@ class FetcherState(Generic[Handle]):
                 del self._fetches[fetch.jwks_uri]
             spending = self._budgets.of(fetch.jwks_uri, now.clock)
             if outcome.status is Status.FAILED:
-                spending.failure = Failure(now, one_line(outcome.detail)[:_DETAIL_LENGTH])
+                spending.failure = Failure(now, detail)
             elif outcome.status is Status.DONE:
                 spending.failure, spending.read_cache_from = None, -math.inf
         fetch_slots.release(fetch)
         if outcome.status is Status.FAILED:
-            self.report(
-                FetchFailed(
-                    jwks_uri=fetch.jwks_uri,
-                    detail=one_line(outcome.detail)[:_DETAIL_LENGTH],
-                    duration=now.clock - fetch.started_at,
-                )
-            )
+            self.report(FetchFailed(jwks_uri=fetch.jwks_uri, detail=detail, duration=now.clock - fetch.started_at))
         return True
 
     def fetches(self) -> list[Fetch[Handle]]:

@@ -63,7 +63,7 @@ class Outcomes:
         return self._by_verifier.setdefault(verifier, _Outcome()) if found is None else found
 
     def last_verifier(self, default: Any) -> Any:
-        """Return the verifier that was asked last for the first time; ``default`` when none was."""
+        """Return the verifier that was asked last, not counting one that was asked again; ``default`` if none was."""
         return next(reversed(self._by_verifier), default)
 
     def refuse(self, verifier: Any, error: AuthenticationError) -> AuthenticationError:

@@ -1,4 +1,4 @@
-"""When a call is sent, sent again, and given up. Sans I/O: a generator that both edges drive.
+"""When a call is sent, sent again, and given up. Sans I/O: a generator that PortalSSO and AsyncPortalSSO drive.
 
 It asks for an attempt or a pause, is told the outcome of each attempt, and returns the result or raises
 PortalSSOError. The rules:

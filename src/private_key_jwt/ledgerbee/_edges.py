@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from .._coroutines import as_coroutine_function
-from .._http_client import check_client, ssl_context, ssl_context_async
+from .._http_client import check_http_client, ssl_context, ssl_context_async
 from .._validation import check_number
 from ..exceptions import ConfigurationError
 from . import _calls
@@ -32,7 +32,7 @@ _SECRET = re.compile(r"[!-~]+")  # visible ASCII: it becomes a header field (RFC
 
 
 class _Settings:
-    """What both edges are given, checked once. Raises ConfigurationError."""
+    """What PortalSSO and AsyncPortalSSO are given, checked once. Raises ConfigurationError."""
 
     def __init__(self, api_key: object, access_token: object, base_url: str, timeout: float) -> None:
         if (api_key is None) == (access_token is None):
@@ -104,7 +104,7 @@ class PortalSSO:
         timeout: float = 10,
     ) -> None:
         self._settings = _Settings(api_key, access_token, base_url, timeout)
-        check_client(http_client, httpx.Client)
+        check_http_client(http_client, httpx.Client)
         self._is_own = http_client is None
         self._client = httpx.Client(verify=ssl_context(), trust_env=False) if http_client is None else http_client
 
@@ -237,7 +237,7 @@ class AsyncPortalSSO:
         timeout: float = 10,
     ) -> None:
         self._settings = _Settings(api_key, access_token, base_url, timeout)
-        check_client(http_client, httpx.AsyncClient)
+        check_http_client(http_client, httpx.AsyncClient)
         self._is_own = http_client is None
         self._client = http_client
 

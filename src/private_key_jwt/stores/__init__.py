@@ -30,14 +30,14 @@ A mark is a key of 32 bytes and its time. Measured with 50,000 of them, index in
 106 in SQLite, 141 in Redis, 186 in PostgreSQL, 210 in MariaDB. It is kept until ``exp`` + 316 s: the longest leeway
 that any policy can have (300 s), the leeway of this one (15 s), and a second. With the defaults that is at most 631 s
 after its use, and about six minutes for assertions that live for one. So the marks that live are at most the rate times
-630 s.
+631 s. Redis, and Django's cache, keep each for ``margin`` longer (60 s, against clocks that differ): times 691 s.
 
 | verifications/s | live marks | memory of the store | a store that holds that |
 |---|---|---|---|
 | 100 | 0.06 million | 10 MB | any |
-| 10,000 | 6.3 million | 0.9 GB (Redis), 1.2 GB (PostgreSQL) | one Redis, or one PostgreSQL |
-| 100,000 | 63 million | 9 GB (Redis) | a Redis Cluster of some nodes |
-| 1,000,000 | 630 million | 89 GB (Redis) | a Redis Cluster of ten nodes and more |
+| 10,000 | 6.3 million | 1.0 GB (Redis), 1.2 GB (PostgreSQL) | one Redis, or one PostgreSQL |
+| 100,000 | 63 million | 10 GB (Redis) | a Redis Cluster of some nodes |
+| 1,000,000 | 630 million | 97 GB (Redis) | a Redis Cluster of ten nodes and more |
 
 Keys are digests, so that a cluster spreads them evenly, and no add needs a second node. `python
 benchmarks/replay_stores.py` measures adds on your machine, beside the engine's bare operation; with `--against SRC`,
@@ -71,8 +71,9 @@ MySQL is run where `MYSQL_URL` names a server or `mysqld` is installed; no CI of
 ## A store of your own
 
 Any object with ``add`` (see ``ReplayStore``) is one; ``private_key_jwt.testing.ReplayStoreContract`` tests it. One that
-is to stand here, say for DynamoDB, is a module in ``_replay_stores``, and a line each in ``_LAZY``, ``__all__`` and the
-imports for type checkers here, an extra in ``pyproject.toml``, and a class in ``tests/stores/test_engines.py``.
+is to stand here, say for DynamoDB, is a module in ``_replay_stores``, which raises ``errors.store_unavailable`` for
+what its engine raises; a line each in ``_LAZY``, ``__all__`` and the imports for type checkers here; an extra in
+``pyproject.toml``, which ``how_to_install`` names here; and a class in ``tests/stores/test_engines.py``.
 
 ## Caches of JWK Sets
 

@@ -394,7 +394,9 @@ class MySQL(SQLEngine):
     def _forget(self, session: Session, until: float) -> None:
         values = {"until": until}
         # The last one in case that another host noted something just now.
-        any(session.change(self._sql[name], values) for name in ("forget", "forget_first", "forget"))
+        for name in ("forget", "forget_first", "forget"):
+            if session.change(self._sql[name], values):
+                return
 
     def _delete(self, session: Session, until: float) -> int:
         rows = session.fetch(self._sql["expired"], {"until": until})

@@ -116,7 +116,7 @@ def _tables(table: str) -> MetaData:
 
 
 class _Store:
-    """What both edges are made of."""
+    """What the sync and the async store are made of."""
 
     def __init__(self, engine: Engine, table: str, timeout: float) -> None:
         check_number("timeout", timeout, 0.01, 60)
