@@ -196,6 +196,8 @@ def _migrates(example: Example) -> None:
 
 
 Key = str | tuple[str, str]
+DJANGO_SETTINGS = 'INSTALLED_APPS += ["private_key_jwt.stores.django"]'
+DJANGO_SETTINGS += "  # settings.py; then: manage.py migrate private_key_jwt"
 TOOLKIT_URLS = "from oauth2_provider.urls import metadata_urlpatterns"
 
 # By what the docstring is of, and by the first line of the example where there are several.
@@ -210,7 +212,7 @@ AFTERWARDS: dict[Key, Callable[[Example], None]] = {
     "private_key_jwt.integrations.starlette": _in_asgi(_issues_once),
     "private_key_jwt.integrations.fastapi": _in_asgi(_issues_once),
     "private_key_jwt.integrations.fastapi.ClientAuthentication": _in_asgi(_authenticates),
-    "private_key_jwt.integrations.django": _in_django(_issues_once),
+    ("private_key_jwt.integrations.django", DJANGO_SETTINGS): _in_django(_issues_once),
     "private_key_jwt.integrations.authlib": _in_flask(_issues_once),
     ("private_key_jwt.integrations.oauth_toolkit", TOOLKIT_URLS): _serves_metadata,
     "private_key_jwt.integrations.oauth_toolkit": _is_set_up,

@@ -10,17 +10,22 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import django
 import pytest
 from django.conf import settings
 from django.db import connections
+from django.http import HttpRequest, HttpResponse
 from django.test import override_settings
+from django.urls import path
+from django.views.decorators.csrf import csrf_exempt
 
 from docstrings.names import Names
+from private_key_jwt import AuthenticationError
 from stores import postgres
 from stores.redis_server import shared_url
 
@@ -84,11 +89,22 @@ class _Prepared(ast.NodeTransformer):
 SETTINGS = ("INSTALLED_APPS", "MIDDLEWARE", "CACHES", "PRIVATE_KEY_JWT", "OAUTH2_PROVIDER")
 
 
+def _token(request: HttpRequest) -> HttpResponse:
+    """The token endpoint of a project."""
+    in_django = import_module("private_key_jwt.integrations.django")
+    try:
+        return HttpResponse(in_django.authenticate(in_django.get_verifier(), request).client_id)
+    except AuthenticationError as error:
+        return cast(HttpResponse, in_django.error_response(error))
+
+
 @contextmanager
 def project(names: Names) -> Iterator[ModuleType]:
     """A Django project with a database, whose module project.oauth is given."""
     oauth = ModuleType("project.oauth")
     oauth.__dict__["find_client"] = names.find_client
+    urls = ModuleType("project.urls")
+    urls.__dict__["urlpatterns"] = [path("token", csrf_exempt(_token))]
     package = ModuleType("project")
     package.__dict__["oauth"] = oauth
     database = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(names.tmp_path / "project.db")}
@@ -96,10 +112,13 @@ def project(names: Names) -> Iterator[ModuleType]:
     connections.settings["default"] = connections.configure_settings({"default": database})["default"]
     connections["default"].close()
     del connections["default"]
-    installed = override_settings(INSTALLED_APPS=list(names.INSTALLED_APPS), USE_TZ=True, ALLOWED_HOSTS=["*"])
+    installed = override_settings(
+        INSTALLED_APPS=list(names.INSTALLED_APPS), USE_TZ=True, ALLOWED_HOSTS=["*"], ROOT_URLCONF="project.urls"
+    )
     with pytest.MonkeyPatch.context() as patch, installed:
         patch.setitem(sys.modules, "project", package)
         patch.setitem(sys.modules, "project.oauth", oauth)
+        patch.setitem(sys.modules, "project.urls", urls)
         yield oauth
     connections["default"].close()
     del connections["default"]

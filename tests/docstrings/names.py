@@ -52,7 +52,11 @@ IMPORTED = {
     "JSONResponse": "starlette.responses",
     "JsonResponse": "django.http",
     "OAuth2Validator": "oauth2_provider.oauth2_validators",
+    "Client": "django.test",
     "include": "django.urls",
+    "override_settings": "django.test",
+    "settings": "django.conf",
+    "urlencode": "urllib.parse",
     "path": "django.urls",
     "Route": "starlette.routing",
     "Starlette": "starlette.applications",
@@ -388,7 +392,7 @@ class Names:
     @property
     def MIDDLEWARE(self) -> list[str]:  # noqa: N802
         ours = "private_key_jwt.integrations.oauth_toolkit.ClientAssertionMiddleware"
-        return [] if ours in self.code else [ours]
+        return [ours] if "oauth_toolkit" in self.owner and ours not in self.code else []
 
     @cached_property
     def PRIVATE_KEY_JWT(self) -> dict[str, Any]:  # noqa: N802

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import signal
 import subprocess
 import sys
@@ -169,6 +170,12 @@ def test_a_fetcher_for_async_views_alone_may_be_given() -> None:
         assert isinstance(project.verifier(AsyncClientAssertionVerifier)._fetcher, AsyncJWKSFetcher)
         with pytest.raises(ConfigurationError, match="settings.PRIVATE_KEY_JWT: fetcher"):
             project.verifier(ClientAssertionVerifier)
+
+
+def test_the_guide_lists_every_key() -> None:
+    guide = str(import_module("private_key_jwt.integrations.django").__doc__)
+    listed = re.findall(r"`([A-Z_]+)`", "".join(re.findall(r"^\| (`.*?) \|", guide, re.MULTILINE)))
+    assert sorted(listed) == sorted([*project._WHOLE.values(), *project._PARTS])
 
 
 def test_a_lock_held_at_the_fork_is_free_in_the_child() -> None:
@@ -385,11 +392,13 @@ def test_a_view_that_asks_while_its_module_is_imported_shares_what_is_made(
 
 
 def checked(*databases: str, app: bool = True, **named: Any) -> list[tuple[str, str]]:
-    """What a project finds that has our app, and the store's or not."""
+    """What our checks find in a project that has our app, and the store's or not. Others may be left registered."""
     apps = ["private_key_jwt.integrations", *(["private_key_jwt.stores.django"] if app else [])]
-    with override_settings(INSTALLED_APPS=apps, ROOT_URLCONF=None, **named):  # a view raises what is wrong
-        found = checks.run_checks(databases=databases)
-    return [(each.id, f"{each.msg} {each.hint}") for each in found if each.id.startswith("private_key_jwt")]
+    with override_settings(INSTALLED_APPS=apps, **named):
+        registered = checks.registry.registry.registered_checks
+        ours = [each for each in registered if each.__module__ == "private_key_jwt.integrations._django_checks"]
+        found = [each for check in ours for each in check(databases=databases)]
+    return [(each.id, f"{each.msg} {each.hint}") for each in found]
 
 
 def test_the_settings_are_checked() -> None:

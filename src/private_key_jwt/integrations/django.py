@@ -1,10 +1,13 @@
 """Client authentication in Django: a view decorator, or one call in a view. No middleware, and no app but the store's.
 
     INSTALLED_APPS += ["private_key_jwt.stores.django"]  # settings.py; then: manage.py migrate private_key_jwt
+    INSTALLED_APPS += ["private_key_jwt.integrations"]  # for `manage.py check`, and `check --database default`
     PRIVATE_KEY_JWT = {
         "AUDIENCE": "https://op.example.com",
         "CLIENTS": "project.oauth.find_client",
         "REPLAY_STORE": "private_key_jwt.stores.DjangoReplayStore",
+        "WORKERS": 2,  # a store that they do not share is refused
+        # "FETCHER": {"ALLOW_HTTP_LOOPBACK": True},  # to try it with `private-key-jwt simulate`, and only for that
     }
 
     def find_client(client_id):  # project/oauth.py: a RegisteredClient, or None
@@ -15,12 +18,47 @@
     def token(request, client):  # a VerifiedAssertion; other requests are answered already
         return issue_tokens(client.client_id)
 
-Its keys are the arguments of ClientAssertionVerifier and AssertionPolicy, in capitals. ``FETCHER`` may be a dictionary
-of the arguments of JWKSPolicy, in capitals; a ``JWKS_CACHE`` then stands beside it. ``CLIENTS``, ``REPLAY_STORE``,
-``FETCHER``, ``JWKS_CACHE`` and ``CLOCK`` may be dotted paths. A class or a function that is named for a store, a cache
-or a fetcher is called once, and sync and async views share what it makes. In place of all these there may be whole
-verifiers, ``VERIFIER`` and for async views ``ASYNC_VERIFIER``: each is one, or a dotted path to one or to a function
-that makes it.
+The decorator reads the settings when the view is imported, and raises ConfigurationError for what is wrong. So define
+``find_client`` above the view, or in another module.
+
+Keys of PRIVATE_KEY_JWT:
+
+| key | value |
+|---|---|
+| `AUDIENCE` | your issuer, exactly: required |
+| `CLIENTS` | a function, a mapping or a list of clients: required |
+| `REPLAY_STORE` | a store that all workers share: required |
+| `WORKERS` | how many processes serve, 1 unless given |
+| `ON_EVENT` | a handler of events; without one, refusals are logged: `private_key_jwt.events.log_events` logs all |
+| `FETCHER` | a fetcher, or a dictionary of the arguments of JWKSPolicy in capitals |
+| `JWKS_CACHE` | a cache of key sets, where `FETCHER` is a dictionary or absent |
+| `CLOCK` | a function that gives seconds since the epoch |
+| `LEEWAY`, `MAX_LIFETIME`, `MAX_ASSERTION_BYTES` | see AssertionPolicy |
+| `AUDIENCE_RULE`, `REQUIRE_IAT`, `REQUIRE_KID`, `REQUIRE_TYP` | see AssertionPolicy |
+| `VERIFIER`, `ASYNC_VERIFIER` | in place of all these: whole verifiers, the second for async views |
+
+Dotted paths may stand for ``CLIENTS``, ``REPLAY_STORE``, ``FETCHER``, ``JWKS_CACHE``, ``CLOCK``, ``ON_EVENT`` and the
+verifiers. A class or a function that is named for a store, a cache, a fetcher or a verifier is called once; sync and
+async views share what it makes.
+
+In tests, a relying party on loopback signs, and Django's test client sends a form as bytes, since it would send a
+dictionary as multipart. A store in memory takes the marks: no other connection sees a test's database::
+
+    party = RelyingParty(audience="https://op.example.com")
+    tenant = party.tenant("acme")
+    form = {"grant_type": "client_credentials", "client_assertion": tenant.assertion()}
+    form["client_assertion_type"] = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+    with party.serve() as server:
+        changes = {
+            "CLIENTS": [tenant.client(server.base_url)],
+            "FETCHER": {"ALLOW_HTTP_LOOPBACK": True},
+            "REPLAY_STORE": "private_key_jwt.stores.MemoryReplayStore",
+            "WORKERS": 1,
+        }
+        with override_settings(PRIVATE_KEY_JWT={**settings.PRIVATE_KEY_JWT, **changes}):
+            sent = {"data": urlencode(form), "content_type": "application/x-www-form-urlencoded"}
+            assert Client().post("/token", **sent).status_code == 200
+            assert Client().post("/token", **sent).status_code == 401  # replayed
 
 A view without the decorator calls ``authenticate(get_verifier(), request)``, an async one
 ``await aauthenticate(get_async_verifier(), request)``, with the verifiers of the settings or its own.
