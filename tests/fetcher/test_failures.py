@@ -1,6 +1,11 @@
 """What workers that share a cache tell each other of fetches that failed."""
 
+import os
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,10 +13,12 @@ import pytest
 from edges import Edge
 from loopback import Publisher
 from private_key_jwt import JWKSDocument, JWKSPolicy, MemoryJWKSCache, Reason, TemporarilyUnavailable
-from private_key_jwt.events import Event, FetchFailed
+from private_key_jwt.events import Event, FetchFailed, StoreFailed
 from private_key_jwt.fetcher import _failures
 from private_key_jwt.fetcher._failures import SharedFailures
+from private_key_jwt.stores import AsyncRedisJWKSCache, RedisJWKSCache, SQLiteJWKSCache
 from private_key_jwt.testing import Clock
+from stores.redis_server import shared_url
 from support import jwk, registered
 
 POLICY = JWKSPolicy(allow_http_loopback=True, timeout=0.5)
@@ -99,6 +106,45 @@ def test_a_failure_is_told_no_longer_than_its_claim_counts(fleet: Fleet) -> None
     fleet.clock.advance(WINDOW)
     fleet.cache.claims += [fleet.clock()] * LIMIT
     assert "503" not in fleet.refused(fleet.second).detail
+
+
+@pytest.fixture
+def opened() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.mark.parametrize("engine", ["redis", "sqlite"])
+def test_a_real_cache_tells_it_from_worker_to_worker(
+    edge: Any, publisher: Publisher, tmp_path: Path, engine: str, opened: ExitStack
+) -> None:
+    """In real time, for Redis counts its own."""
+    publisher.answer = DOWN
+    policy, events = replace(POLICY, timeout=3), list[Event]()
+    redis_cache: Any = RedisJWKSCache if edge.name == "sync" else AsyncRedisJWKSCache
+    prefix = f"failures:{os.urandom(8).hex()}:"
+    client = registered(publisher.uri())
+
+    def worker() -> Any:
+        if engine == "sqlite":
+            cache: Any = SQLiteJWKSCache(tmp_path / "jwks.db")
+            opened.callback(cache.close)
+        else:
+            cache = edge._keep(redis_cache.from_url(shared_url(), timeout=3, prefix=prefix))
+            cache = getattr(cache, "subject", cache)
+        return edge.fetcher(policy, cache=cache, on_event=events.append)
+
+    first, second = worker(), worker()
+    for _ in range(LIMIT):
+        with pytest.raises(TemporarilyUnavailable):
+            first.get_key(client, "RS256", "kid")
+        edge.settle()
+    started = time.monotonic()
+    with pytest.raises(TemporarilyUnavailable, match="503.* by another who shares the cache") as raised:
+        second.get_key(client, "RS256", "kid")
+    assert time.monotonic() - started < policy.timeout / 2
+    assert WINDOW - 10 < (raised.value.retry_after or 0) <= WINDOW
+    assert not [each for each in events if isinstance(each, StoreFailed)]
 
 
 def test_a_cache_of_its_own_is_told_nothing(edge: Edge, publisher: Publisher, clock: Clock) -> None:

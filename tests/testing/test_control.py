@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from private_key_jwt.testing import DEFECTS, RelyingParty
+from private_key_jwt.testing import DEFECTS, RelyingParty, defects_of
 from private_key_jwt.testing._control import lines
 
 
@@ -80,6 +80,17 @@ def test_what_there_is_is_listed(driven: Driven) -> None:
     listed = httpx.get(f"{driven.root}/_control", trust_env=False).json()
     assert listed["defects"] == sorted(DEFECTS)
     assert list(listed["actions"]) == list(lines("", "SLUG"))
+
+
+@pytest.mark.parametrize("alg", ["ES256", "Ed25519"])
+def test_the_defects_that_are_listed_are_those_of_the_tenants(alg: str) -> None:
+    party = RelyingParty(alg=alg)
+    party.tenant("acme")
+    with party.serve(control=True) as server:
+        root = server.base_url.removesuffix("/api")
+        names = httpx.get(f"{root}/_control", trust_env=False).json()["defects"]
+        assert names == sorted(defects_of(alg))
+        assert httpx.post(f"{root}/_control/acme/assertion?defect={names[0]}", trust_env=False).is_success
 
 
 @pytest.mark.parametrize(

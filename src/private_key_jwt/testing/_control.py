@@ -16,7 +16,7 @@ from http import HTTPStatus
 from urllib.parse import parse_qsl
 
 from ._back_channel import BackChannel
-from ._defects import DEFECTS
+from ._defects import DEFECTS, defects_of
 from ._exchange import Request, Response, json_response
 from ._service import Service, is_error_status
 from ._tenant import Tenant
@@ -51,7 +51,8 @@ class Control:
         if "origin" in request.headers or _HOST.fullmatch(request.host) is None:
             return _fault(HTTPStatus.FORBIDDEN, "no web page drives it: expected no Origin, and a Host of this machine")
         if request.method == "GET" and request.path == PATH:
-            return json_response(HTTPStatus.OK, {"actions": lines("", "SLUG"), "defects": sorted(DEFECTS)})
+            named = [defects_of(each.alg) for each in self._tenants.values()] or [DEFECTS]
+            return json_response(HTTPStatus.OK, {"actions": lines("", "SLUG"), "defects": sorted(set().union(*named))})
         if request.method != "POST":
             return _fault(HTTPStatus.METHOD_NOT_ALLOWED, "POST drives, and GET /_control lists")
         query = dict(parse_qsl(request.query, keep_blank_values=True))
