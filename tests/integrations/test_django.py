@@ -377,7 +377,7 @@ def test_a_view_that_asks_while_its_module_is_imported_shares_what_is_made(
         f"from {OBJECTS} import make_store\n"
         "from private_key_jwt.integrations.django import client_authentication\n"
         "@client_authentication()\n"
-        "def token(request, client): ...\n"
+        "async def token(request, client): ...\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     with using(parts(REPLAY_STORE="op_views.make_store")):
