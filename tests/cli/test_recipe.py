@@ -18,15 +18,15 @@ from private_key_jwt import (
     Reason,
 )
 from private_key_jwt._core.checks import Check
-from private_key_jwt.cli._options import KeySource
+from private_key_jwt.cli._options import KeyOptions
 from private_key_jwt.cli._recipe import ROWS, Question, Report, State, examine
 from private_key_jwt.testing import DEFECTS, REMOVED
 
 from .conftest import AUDIENCE, World
 
 
-def source(world: World) -> KeySource:
-    return KeySource(slug="acme", base_url=world.base_url, allow_http_loopback=True)
+def source(world: World) -> KeyOptions:
+    return KeyOptions(slug="acme", base_url=world.base_url, allow_http_loopback=True)
 
 
 def ask(world: World, assertion: str | bytes, **changes: Any) -> Report:
@@ -118,7 +118,7 @@ def test_a_bad_time_leaves_undecided_what_was_not_judged(world: World) -> None:
 
 
 def test_without_options_the_assertion_is_taken_at_its_word(world: World) -> None:
-    report = ask(world, world.tenant.assertion(), audience=None, client_id=None, source=KeySource())
+    report = ask(world, world.tenant.assertion(), audience=None, client_id=None, source=KeyOptions())
     unchecked = {each.row.check: each.expected for each in report.findings if each.state is State.NOT_CHECKED}
     assert report.error is None
     assert unchecked == {
@@ -164,7 +164,7 @@ def test_an_outage_is_not_the_client_s_fault(world: World) -> None:
 def test_keys_by_value_are_looked_up(world: World, tmp_path: Path) -> None:
     file = tmp_path / "jwks.json"
     file.write_text(json.dumps(world.tenant.document()))
-    assert ask(world, world.tenant.assertion(), source=KeySource(file=file)).error is None
-    unknown = ask(world, world.tenant.assertion(header={"kid": "other"}), source=KeySource(file=file))
+    assert ask(world, world.tenant.assertion(), source=KeyOptions(file=file)).error is None
+    unknown = ask(world, world.tenant.assertion(header={"kid": "other"}), source=KeyOptions(file=file))
     assert unknown.failed is not None
     assert (unknown.failed.row.check, unknown.failed.state) == ("key", State.FAILED)

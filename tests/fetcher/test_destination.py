@@ -29,7 +29,7 @@ from private_key_jwt import (
 )
 from private_key_jwt._core.addresses import KINDS, kind_of
 from private_key_jwt._core.response import FetchError
-from private_key_jwt._resolver import Located
+from private_key_jwt._host_names import Located
 from private_key_jwt.fetcher._destination import Destination
 from support import jwk, registered
 

@@ -29,8 +29,8 @@ from private_key_jwt import (
     _http_client,
 )
 from private_key_jwt._core.response import FetchError, JWKSResponse
+from private_key_jwt._host_names import explain_os_error
 from private_key_jwt._http_client import Watchdog
-from private_key_jwt._resolver import explain_os_error
 from private_key_jwt.fetcher import _http
 from private_key_jwt.fetcher._progress import Phase, Progress
 from support import jwk, registered

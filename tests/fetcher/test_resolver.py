@@ -20,7 +20,7 @@ from children import holds
 from edges import LOOPBACK, Edge
 from loopback import Publisher
 from names import Names
-from private_key_jwt import AsyncJWKSFetcher, JWKSFetcher, JWKSPolicy, Reason, TemporarilyUnavailable, _resolver
+from private_key_jwt import AsyncJWKSFetcher, JWKSFetcher, JWKSPolicy, Reason, TemporarilyUnavailable, _host_names
 from private_key_jwt._core.addresses import kind_of
 from private_key_jwt._core.response import FetchError
 from private_key_jwt.fetcher import _http
@@ -67,11 +67,11 @@ def under_way() -> list[threading.Thread]:
 
 @pytest.fixture
 def resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Resolver]:
-    monkeypatch.setattr(_resolver, "_resolver", _resolver._Resolver())  # no name has answered before
+    monkeypatch.setattr(_host_names, "_resolver", _host_names._Resolver())  # no name has answered before
     resolver = Resolver(monkeypatch)
     yield resolver
     resolver.end()
-    assert _resolver._resolver._under_way == {}
+    assert _host_names._resolver._under_way == {}
 
 
 def test_a_name_server_that_hangs_holds_nobody_past_the_deadline(edge: Edge, resolver: Resolver) -> None:
@@ -153,14 +153,14 @@ def test_who_joins_a_resolution_gets_its_result(
 
     monkeypatch.setattr(socket, "getaddrinfo", slow)
     joined: list[str] = []
-    join_or_start = _resolver._resolver.join_or_start
+    join_or_start = _host_names._resolver.join_or_start
 
     def join(host: str, deadline: float) -> Any:
         resolution = join_or_start(host, deadline)
         joined.append(host)
         return resolution
 
-    monkeypatch.setattr(_resolver._resolver, "join_or_start", join)
+    monkeypatch.setattr(_host_names._resolver, "join_or_start", join)
     fetchers = [edge.fetcher() for _ in range(8)]
     waiting = edge.begin(
         [lambda f=f: outcome(f, publisher.uri(host="localhost")) for f in fetchers]  # type: ignore[misc]
@@ -177,18 +177,18 @@ def test_who_joins_a_resolution_that_fails_gets_an_error_of_their_own(monkeypatc
     errors = []
     for _ in range(2):
         with pytest.raises(FetchError, match="^'nowhere.example' was not resolved: gaierror: ") as caught:
-            _resolver.resolve("nowhere.example", time.monotonic() + 5)
+            _host_names.resolve("nowhere.example", time.monotonic() + 5)
         errors.append(caught.value)
     assert errors[0] is not errors[1]
 
 
 def hang(hosts: list[str], deadline: float) -> None:
     for host in hosts:
-        _resolver._resolver.join_or_start(host, deadline)
+        _host_names._resolver.join_or_start(host, deadline)
 
 
 def test_resolutions_that_hang_are_capped_over_the_process(resolver: Resolver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_resolver, "MAX_HANGING", 3)
+    monkeypatch.setattr(_host_names, "MAX_HANGING", 3)
     past = time.monotonic() - 1
     hang(["hung-0", "hung-1"], past)
     hang([f"hung-{number}" for number in range(2, 20)], time.monotonic() + 60)  # under way, and not late yet
@@ -197,26 +197,26 @@ def test_resolutions_that_hang_are_capped_over_the_process(resolver: Resolver, m
         hang(["hung-21"], past)
     hang(["hung-0", "hung-20"], past)  # who joins needs no place
     with pytest.raises(FetchError, match="hang"):
-        _resolver.resolve("localhost", time.monotonic() + 5)
+        _host_names.resolve("localhost", time.monotonic() + 5)
     resolver.end()
-    assert _resolver.resolve("localhost", time.monotonic() + 5)
+    assert _host_names.resolve("localhost", time.monotonic() + 5)
 
 
 def test_a_name_that_answered_before_has_a_place_whatever_hangs(
     resolver: Resolver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its own kind can hang, too, and is capped as well: but no new name takes a place from it."""
-    monkeypatch.setattr(_resolver, "MAX_HANGING", 2)
-    assert _resolver.resolve("localhost", time.monotonic() + 5)
+    monkeypatch.setattr(_host_names, "MAX_HANGING", 2)
+    assert _host_names.resolve("localhost", time.monotonic() + 5)
     hang(["hung-0", "hung-1"], time.monotonic() - 1)
     with pytest.raises(FetchError, match="hang"):
-        _resolver.resolve("nowhere.example", time.monotonic() + 5)
-    assert _resolver.resolve("localhost", time.monotonic() + 5)
+        _host_names.resolve("nowhere.example", time.monotonic() + 5)
+    assert _host_names.resolve("localhost", time.monotonic() + 5)
     for number in (2, 3):
-        _resolver._resolver._resolved[f"hung-{number}"] = None
+        _host_names._resolver._resolved[f"hung-{number}"] = None
     hang(["hung-2", "hung-3"], time.monotonic() - 1)
     with pytest.raises(FetchError, match="hang"):
-        _resolver.resolve("localhost", time.monotonic() + 5)
+        _host_names.resolve("localhost", time.monotonic() + 5)
 
 
 def test_three_hundred_names_that_hang_keep_nobody_out(edge: Edge, publisher: Publisher, resolver: Resolver) -> None:
@@ -238,7 +238,7 @@ def test_a_resolution_for_which_no_thread_can_start_is_a_failed_fetch_and_takes_
         patch.setattr(threading.Thread, "start", refuse)
         with pytest.raises(TemporarilyUnavailable, match="can't start new thread"):
             asyncio.run(AsyncJWKSFetcher(LOOPBACK).get_key(registered(publisher.uri(host="localhost")), "RS256", "k1"))
-    assert _resolver._resolver._under_way == {}
+    assert _host_names._resolver._under_way == {}
     assert publisher.count == 0
 
 
@@ -259,10 +259,10 @@ def test_of_thousands_of_addresses_a_few_are_judged_and_in_a_thread(monkeypatch:
         judged.append(threading.current_thread())
         return kind_of(address)
 
-    monkeypatch.setattr(_resolver, "kind_of", count)
+    monkeypatch.setattr(_host_names, "kind_of", count)
     many = [f"1.{a}.{b}.1" for a in range(40) for b in range(100)]
     Names(monkeypatch, **{"many.example": [*many, "10.0.0.1"]})
-    found = _resolver.resolve("many.example", time.monotonic() + 5)
+    found = _host_names.resolve("many.example", time.monotonic() + 5)
     assert [str(each.address) for each in found] == many[:64]
     assert len(judged) == 64
     assert threading.main_thread() not in judged
@@ -310,16 +310,16 @@ def test_an_exception_out_of_a_signal_handler_leaves_no_place_taken(resolver: Re
     for number in range(600):
         try:
             with interrupted(0.0004):
-                _resolver._resolver.join_or_start(f"name-{number}.invalid", 0)
+                _host_names._resolver.join_or_start(f"name-{number}.invalid", 0)
         except Interrupted:
             raised += 1
     assert raised > 500
     resolver.end()
-    assert _resolver._resolver._under_way == {}
-    assert not _resolver._resolver._lock.locked()
+    assert _host_names._resolver._under_way == {}
+    assert not _host_names._resolver._lock.locked()
     assert threading.active_count() <= before
     # And the next resolution works as the first did.
-    assert _resolver.resolve("localhost", time.monotonic() + 5)
+    assert _host_names.resolve("localhost", time.monotonic() + 5)
 
 
 def open_files() -> int:
@@ -354,7 +354,7 @@ def test_an_exception_out_of_a_signal_handler_leaves_no_socket_open(publisher: P
         # The publisher is in this process, and closes its ends as it finds out.
         until(lambda: open_files() <= before, "files are left open", 10)
         fetch()
-    assert _resolver._resolver._under_way == {}
+    assert _host_names._resolver._under_way == {}
 
 
 # After a fork
@@ -365,10 +365,10 @@ def test_a_child_process_resolves_names_while_a_resolution_of_its_parent_hangs(
 ) -> None:
     publisher.keys = [jwk()]
     hang(["hung-0"], time.monotonic() - 1)
-    assert len(_resolver._resolver._under_way) == 1
+    assert len(_host_names._resolver._under_way) == 1
     assert holds(
         lambda: (
-            not _resolver._resolver._under_way
+            not _host_names._resolver._under_way
             and outcome(JWKSFetcher(LOOPBACK), publisher.uri(host="localhost")) == "k1"
         )
     )

@@ -11,7 +11,7 @@ from rich.text import Text
 from .._text import format_time
 from ..exceptions import TemporarilyUnavailable
 from . import _options as options
-from ._options import KeySource
+from ._options import KeyOptions
 from ._output import ExitCode, console, printable
 from ._recipe import Question, Report, State, examine
 
@@ -64,7 +64,7 @@ def explain(
         ),
         audience=tuple(audience) if audience else None,
         client_id=client_id,
-        source=KeySource(
+        source=KeyOptions(
             slug=slug,
             base_url=base_url,
             jwks_uri=jwks_uri,

@@ -22,7 +22,7 @@ from ..fetcher import fetch_document
 from ..policy import JWKSPolicy
 from . import _options as options
 from ._lint import lint_document, lint_key, lint_reuse
-from ._options import KeySource
+from ._options import KeyOptions
 from ._output import ExitCode, console, echo, printable
 
 _ABSENT = "-"
@@ -82,7 +82,7 @@ def jwks(
     cannot be had now.
     """
     source = options.require_keys(
-        KeySource(
+        KeyOptions(
             slug=slug,
             base_url=base_url,
             jwks_uri=jwks_uri,
@@ -113,7 +113,7 @@ def jwks(
     raise typer.Exit(ExitCode.OK if is_good else ExitCode.REFUSED)
 
 
-def _load(source: KeySource) -> Published:
+def _load(source: KeyOptions) -> Published:
     """Read the document, from its file or its publisher."""
     if source.document is not None:
         return Published(source.document, ())

@@ -135,7 +135,7 @@ def usage_errors() -> Iterator[None]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KeySource:
+class KeyOptions:
     """Where the keys are: at most one of a slug, a URL and a file. Raises typer.BadParameter."""
 
     slug: str | None = None
@@ -206,7 +206,7 @@ class KeySource:
             )
 
 
-def require_keys(source: KeySource, names: str) -> KeySource:
+def require_keys(source: KeyOptions, names: str) -> KeyOptions:
     """Refuse a command line without keys. Raises typer.BadParameter."""
     if not source.is_given:
         raise typer.BadParameter(f"where are the keys? Give {names}.")

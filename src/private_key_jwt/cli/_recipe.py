@@ -27,7 +27,7 @@ from ..policy import LONGEST_LEEWAY, LONGEST_LIFETIME, AssertionPolicy
 from ..recipe import Verification, registered_key
 from . import _facts as facts
 from ._facts import Facts
-from ._options import KeySource
+from ._options import KeyOptions
 
 
 class Row(NamedTuple):
@@ -96,7 +96,7 @@ class Question:
     policy: AssertionPolicy
     audience: tuple[str, ...] | None
     client_id: str | None
-    source: KeySource
+    source: KeyOptions
     now: float
 
 
@@ -339,7 +339,7 @@ def _own_audience(claims: Mapping[str, Any], policy: AssertionPolicy) -> Asserti
         return replace(policy, audience="-")
 
 
-def _find_key(source: KeySource, client: RegisteredClient, header: Header) -> VerificationKey:
+def _find_key(source: KeyOptions, client: RegisteredClient, header: Header) -> VerificationKey:
     if client.keys is not None:
         return registered_key(client.keys, header, client.signing_algs)
     with source.fetcher() as fetcher:

@@ -11,7 +11,7 @@ from ..exceptions import InvalidClient, TemporarilyUnavailable
 from ..stores import MemoryReplayStore
 from ..verifier import ClientAssertionVerifier
 from . import _options as options
-from ._options import KeySource
+from ._options import KeyOptions
 from ._output import ExitCode, echo
 
 
@@ -56,7 +56,7 @@ def verify(
         require_typ=require_typ,
     )
     source = options.require_keys(
-        KeySource(
+        KeyOptions(
             slug=slug,
             base_url=base_url,
             jwks_uri=jwks_uri,

@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from .. import _resolver
+from .. import _host_names
 from .._core.addresses import Address, Kind, check_host, kind_of, read_address
 from .._core.response import FetchError
-from .._resolver import Located
+from .._host_names import Located
 from .._text import quote
 from ..clients import is_loopback
 from ..policy import JWKSPolicy, read_private_host
@@ -105,11 +105,11 @@ class Destination:
 
     def resolve(self) -> list[str]:
         """List the addresses to try, in order. Every address of the host must be allowed, tried or not."""
-        return self._choose(self._known() or _resolver.resolve(self.host, self.deadline))
+        return self._choose(self._known() or _host_names.resolve(self.host, self.deadline))
 
     async def resolve_async(self) -> list[str]:
         """``resolve``, off the event loop."""
-        return self._choose(self._known() or await _resolver.resolve_async(self.host, self.deadline))
+        return self._choose(self._known() or await _host_names.resolve_async(self.host, self.deadline))
 
     def _known(self) -> tuple[Located, ...]:
         return () if self._literal is None else (Located(self._literal, kind_of(self._literal)),)

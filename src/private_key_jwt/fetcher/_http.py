@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 
 from .._core.response import FetchError, JWKSResponse, ResponseReader
+from .._host_names import explain_os_error
 from .._http_client import (
     USER_AGENT,
     Watchdog,
@@ -27,7 +28,6 @@ from .._http_client import (
     ssl_context_async,
     without_cookies_and_hooks,
 )
-from .._resolver import explain_os_error
 from .._text import one_line, quote
 from ..policy import JWKSPolicy
 from ._destination import Destination

@@ -274,13 +274,13 @@ def client_authentication(
 
 
 def _view(view: View, get: Callable[[], Any], *, consume: bool, **settings: Any) -> View:
-    find: Callable[..., Any] = authenticate if consume else begin_authentication
+    authenticate_request: Callable[..., Any] = authenticate if consume else begin_authentication
 
     @wraps(view)
     def authenticated(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         verifier = get()
         try:
-            client = find(verifier, request, **settings)
+            client = authenticate_request(verifier, request, **settings)
             return view(request, *args, client=client, **kwargs)
         except AuthenticationError as error:
             return error_response(outcomes_of(request).refuse(verifier, error))
@@ -289,13 +289,13 @@ def _view(view: View, get: Callable[[], Any], *, consume: bool, **settings: Any)
 
 
 def _async_view(view: View, get: Callable[[], Any], *, consume: bool, **settings: Any) -> View:
-    find: Callable[..., Any] = aauthenticate if consume else abegin_authentication
+    authenticate_request: Callable[..., Any] = aauthenticate if consume else abegin_authentication
 
     @wraps(view)
     async def authenticated(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         verifier = get()
         try:
-            client = await find(verifier, request, **settings)
+            client = await authenticate_request(verifier, request, **settings)
             return await view(request, *args, client=client, **kwargs)
         except AuthenticationError as error:
             return error_response(outcomes_of(request).refuse(verifier, error))

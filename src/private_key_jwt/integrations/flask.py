@@ -142,13 +142,13 @@ def client_authentication(
     Raises ConfigurationError.
     """
     check_settings(verifier, ClientAssertionVerifier, optional=optional, consume=consume, max_body=max_body)
-    find: Callable[..., Any] = authenticate if consume else begin_authentication
+    authenticate_request: Callable[..., Any] = authenticate if consume else begin_authentication
 
     def decorate(view: View) -> View:
         @wraps(view)
         def authenticated(*args: Any, **kwargs: Any) -> Any:
             try:
-                client = find(verifier, request, optional=optional, max_body=max_body)
+                client = authenticate_request(verifier, request, optional=optional, max_body=max_body)
                 return current_app.ensure_sync(view)(*args, client=client, **kwargs)
             except AuthenticationError as error:
                 return error_response(outcomes_of(request).refuse(verifier, error))

@@ -234,7 +234,7 @@ class ClientAuthentication(Generic[Client]):
     ) -> None:
         check_settings(verifier, AsyncClientAssertionVerifier, optional=optional, consume=consume, max_body=max_body)
         self._verifier = verifier
-        self._find = authenticate if consume else begin_authentication
+        self._authenticate = authenticate if consume else begin_authentication
         self._optional = optional
         self._max_body = max_body
 
@@ -251,7 +251,7 @@ class ClientAuthentication(Generic[Client]):
 
     async def __call__(self, request: Request) -> Client:
         """Give the client of this request; None without an assertion, where optional. Raises AuthenticationError."""
-        client = await self._find(self._verifier, request, optional=self._optional, max_body=self._max_body)
+        client = await self._authenticate(self._verifier, request, optional=self._optional, max_body=self._max_body)
         return cast(Client, client)
 
     @asynccontextmanager

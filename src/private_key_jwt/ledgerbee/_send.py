@@ -21,8 +21,8 @@ from typing import Any
 import httpx
 
 from .._core.response import BodyReader, FetchError
+from .._host_names import resolve_async
 from .._http_client import USER_AGENT, Watchdog, body_headers, is_tls_verified, without_cookies_and_hooks
-from .._resolver import resolve_async
 from .._text import describe_error
 from ._attempts import Failed, Outcome, Response
 

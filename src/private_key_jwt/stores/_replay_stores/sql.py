@@ -244,15 +244,28 @@ class SQLEngine(ABC):
         """Delete at most a batch of marks that expired by ``until``, and return how many there were."""
 
 
-class SQLite(SQLEngine):
-    """One INSERT decides, whatever it reads: SQLite takes the write lock before it begins."""
+class _OnConflict(SQLEngine):
+    """What the engines with ``ON CONFLICT`` have in common."""
 
     TEMPLATES: ClassVar = SQLEngine.TEMPLATES | {
+        "forget": "INSERT INTO {forgotten} (id, until) VALUES (1, :until) ON CONFLICT (id) DO UPDATE"
+        " SET until = excluded.until WHERE {forgotten}.until < excluded.until",
+    }
+
+    def _forget(self, session: Session, until: float) -> None:
+        session.change(self._sql["forget"], {"until": until})
+
+    def _delete(self, session: Session, until: float) -> int:
+        return session.change(self._sql["delete"], {"until": until})
+
+
+class SQLite(_OnConflict):
+    """One INSERT decides, whatever it reads: SQLite takes the write lock before it begins."""
+
+    TEMPLATES: ClassVar = _OnConflict.TEMPLATES | {
         "add": "INSERT INTO {table} ({key}, expires_at) SELECT :key, :expires_at"
         " WHERE NOT EXISTS (SELECT 1 FROM {forgotten} WHERE until >= :expires_at)"
         " ON CONFLICT ({key}) DO UPDATE SET expires_at = excluded.expires_at WHERE {table}.expires_at <= :now",
-        "forget": "INSERT INTO {forgotten} (id, until) VALUES (1, :until) ON CONFLICT (id) DO UPDATE"
-        " SET until = excluded.until WHERE {forgotten}.until < excluded.until",
         "delete": "DELETE FROM {table} WHERE {key} IN"
         " (SELECT {key} FROM {table} WHERE expires_at <= :until ORDER BY expires_at LIMIT {batch})",
     }
@@ -270,12 +283,6 @@ class SQLite(SQLEngine):
         [(known, forgotten_until)] = session.fetch(self._sql["look"], {"key": add.key})
         return _not_written(store, add, known, forgotten_until)
 
-    def _forget(self, session: Session, until: float) -> None:
-        session.change(self._sql["forget"], {"until": until})
-
-    def _delete(self, session: Session, until: float) -> int:
-        return session.change(self._sql["delete"], {"until": until})
-
 
 _SIZES = [1 << exponent for exponent in range(MAX_BATCH.bit_length())]
 _ROW = "(CAST(:key{0} AS BYTEA), CAST(:expires_at{0} AS DOUBLE PRECISION))"
@@ -286,7 +293,7 @@ def _size(number: int) -> int:
     return 1 << (number - 1).bit_length()
 
 
-class PostgreSQL(SQLite):
+class PostgreSQL(_OnConflict):
     """One INSERT decides for all adds of a batch, and one look at what has been forgotten confirms it.
 
     The look must be a statement of its own, with a snapshot later than that of the INSERT: the connection must be
@@ -295,7 +302,7 @@ class PostgreSQL(SQLite):
 
     combines = True
 
-    TEMPLATES: ClassVar = SQLite.TEMPLATES | {
+    TEMPLATES: ClassVar = _OnConflict.TEMPLATES | {
         "add": "INSERT INTO {table} ({key}, expires_at) SELECT added.key, added.expires_at"
         " FROM (VALUES {rows}) AS added (key, expires_at) WHERE added.expires_at IS NOT NULL"
         " AND NOT EXISTS (SELECT 1 FROM {forgotten} WHERE until >= added.expires_at) ORDER BY added.key"
@@ -336,9 +343,13 @@ class PostgreSQL(SQLite):
             result = _not_written(store, add, known.get(add.key), forgotten_until)
             if result is not False and len(adds) > 1:
                 # By its own clock, and not by that of the batch, the mark that was there may have expired.
-                [result] = self.add_all(session, store, [add])
+                result = self._add(session, store, add)
             results.append(result)
         return results
+
+    def _add(self, session: Session, store: object, add: Add) -> AddResult:
+        [result] = self.add_all(session, store, [add])
+        return result
 
     def _write(self, session: Session, adds: Sequence[Add]) -> set[bytes]:
         """Return the keys that were new."""
