@@ -13,9 +13,12 @@ import pytest
 from edges import Edge
 from loopback import Publisher
 from private_key_jwt import JWKSDocument, JWKSPolicy, MemoryJWKSCache, Reason, TemporarilyUnavailable
-from private_key_jwt.events import Event, FetchFailed, StoreFailed
-from private_key_jwt.fetcher import _failures
+from private_key_jwt.events import Event, FetchFailed, StoreFailed, log_events
+from private_key_jwt.fetcher import _failures, _flow
 from private_key_jwt.fetcher._failures import SharedFailures
+from private_key_jwt.fetcher._fetches import Fetch, RefreshRequest, Status
+from private_key_jwt.fetcher._flow import ClaimShared, Pause
+from private_key_jwt.fetcher._state import FetcherState
 from private_key_jwt.stores import AsyncRedisJWKSCache, RedisJWKSCache, SQLiteJWKSCache
 from private_key_jwt.testing import Clock
 from stores.redis_server import shared_url
@@ -99,6 +102,22 @@ def test_a_fetch_that_may_be_under_way_is_waited_for_and_its_forerunners_fault_i
     error = fleet.refused(fleet.second)
     assert fleet.cache.looks.count(fleet.uri) > 1
     assert "503" in error.detail
+
+
+def test_a_fetch_that_nothing_is_known_of_is_waited_for_through_all_pauses() -> None:
+    clock = Clock()
+    state: FetcherState[None] = FetcherState(JWKSPolicy(timeout=60), clock, clock, 10, log_events)
+    uri = "https://op.example/jwks.json"
+    flow = _flow.refresh(state, Fetch(RefreshRequest(uri, None, forced=False, known=None), 60, None))
+    step, waited, outcome = next(flow), 0.0, None
+    while outcome is None:
+        waited += step.seconds if isinstance(step, Pause) else 0
+        try:
+            step = flow.send(False if isinstance(step, ClaimShared) else None)
+        except StopIteration as ended:
+            outcome = ended.value
+    assert outcome.status is Status.FAILED
+    assert waited == pytest.approx(2.4)
 
 
 def test_a_failure_is_told_no_longer_than_its_claim_counts(fleet: Fleet) -> None:
