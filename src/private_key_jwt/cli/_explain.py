@@ -11,9 +11,9 @@ from rich.text import Text
 from .._text import format_time
 from ..exceptions import TemporarilyUnavailable
 from . import _options as options
+from ._examine import Question, Report, State, examine
 from ._options import KeyOptions
 from ._output import ExitCode, console, printable
-from ._recipe import Question, Report, State, examine
 
 _STYLES = {
     State.PASSED: "green",

@@ -18,8 +18,8 @@ from private_key_jwt import (
     Reason,
 )
 from private_key_jwt._core.checks import Check
+from private_key_jwt.cli._examine import ROWS, Question, Report, State, examine
 from private_key_jwt.cli._options import KeyOptions
-from private_key_jwt.cli._recipe import ROWS, Question, Report, State, examine
 from private_key_jwt.testing import DEFECTS, REMOVED
 
 from .conftest import AUDIENCE, World
