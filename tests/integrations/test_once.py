@@ -3,9 +3,11 @@
 # No `from __future__ import annotations`: FastAPI could not resolve the strings within a function.
 
 import asyncio
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated, Any, cast
+from urllib.parse import urlencode
 
 import django.http
 import httpx
@@ -370,7 +372,7 @@ def test_a_check_is_made_once_though_the_request_was_authenticated_before(
     def read() -> tuple[dict[str, str], None]:
         return token_request(tenant.assertion()), None
 
-    verifier, outcomes = provider.verifier(), _outcome.Outcomes()
+    verifier, outcomes = provider.verifier(), _outcome.Outcomes(provider.clock)
     before = _outcome.authenticate(verifier, outcomes, read, optional=False)
     for _ in range(2):
         if refusal is None:
@@ -379,3 +381,93 @@ def test_a_check_is_made_once_though_the_request_was_authenticated_before(
             with pytest.raises(InvalidClient, match="a proof is missing"):
                 _outcome.authenticate(verifier, outcomes, read, optional=False, check=check)
     assert len(checked) == 1
+
+
+def _body(tenant: Tenant) -> bytes:
+    return urlencode(token_request(tenant.assertion())).encode()
+
+
+def _receive(*bodies: bytes) -> Callable[[], Any]:
+    left = list(bodies)
+
+    async def receive() -> dict[str, Any]:
+        if not left:
+            raise AssertionError("a server would wait here until the client hangs up")
+        return {"type": "http.request", "body": left.pop(0), "more_body": bool(left)}
+
+    return receive
+
+
+SCOPE = {
+    "type": "http",
+    "method": "POST",
+    "path": "/batch",
+    "query_string": b"",
+    "headers": [(b"content-type", b"application/x-www-form-urlencoded")],
+}
+
+
+def test_a_request_that_is_made_of_another_is_not_authenticated_as_that_one(provider: Provider, tenant: Tenant) -> None:
+    authenticate = starlette.ClientAuthentication(provider.async_verifier())
+
+    async def ask() -> None:
+        scope = dict(SCOPE)
+        assert await authenticate(Request(scope, _receive(_body(tenant)))) is not None
+        for body, expected in ((b"client_id=x", Reason.MISSING_ASSERTION), (b"", Reason.MISSING_ASSERTION)):
+            with pytest.raises(AuthenticationError) as caught:
+                await authenticate(Request({**scope, "path": "/token"}, _receive(body)))
+            assert caught.value.reason is expected
+
+    asyncio.run(ask())
+
+
+def test_a_scope_that_a_middleware_has_copied_is_still_the_same_request(provider: Provider, tenant: Tenant) -> None:
+    authenticate = starlette.ClientAuthentication(provider.async_verifier())
+
+    async def ask() -> None:
+        scope, receive = dict(SCOPE), _receive(_body(tenant))
+        first = await authenticate(Request(scope, receive))
+        assert await authenticate(Request(dict(scope), receive)) is first
+
+    asyncio.run(ask())
+
+
+def test_two_verifiers_with_limits_of_their_own_read_one_body_once(provider: Provider, tenant: Tenant) -> None:
+    body = _body(tenant)
+
+    async def ask() -> None:
+        scope, receive = dict(SCOPE), _receive(body[:100], body[100:])
+        assert await starlette.ClientAuthentication(provider.async_verifier())(Request(scope, receive)) is not None
+        request = Request(scope, receive)
+        other = starlette.ClientAuthentication(provider.async_verifier(), max_body=8_192)
+        with pytest.raises(AuthenticationError) as caught:
+            await other(request)
+        assert caught.value.reason is Reason.REPLAYED
+        assert (await request.form())["client_assertion_type"]
+
+    asyncio.run(ask())
+
+
+def test_what_is_left_of_a_body_that_was_too_large_is_no_form(provider: Provider, tenant: Tenant) -> None:
+    body = b"x=" + b"a" * 8_192 + b"&" + _body(tenant)
+
+    async def ask() -> None:
+        scope, receive = dict(SCOPE), _receive(body[:8_195], body[8_195:])
+        for limit in (4_096, 65_536):
+            authenticate = starlette.ClientAuthentication(provider.async_verifier(), max_body=limit)
+            with pytest.raises(AuthenticationError) as caught:
+                await authenticate(Request(scope, receive))
+            assert caught.value.reason is Reason.INVALID_REQUEST
+
+    asyncio.run(ask())
+
+
+def test_a_copy_of_a_django_request_is_not_authenticated_as_that_one(provider: Provider, tenant: Tenant) -> None:
+    verifier = provider.verifier()
+    request = RequestFactory().post("/token", _body(tenant), content_type="application/x-www-form-urlencoded")
+    assert in_django.authenticate(verifier, request) is not None
+    copied = copy.copy(request)
+    copied._body, copied.POST = b"client_id=x", django.http.QueryDict("client_id=x")
+    with pytest.raises(AuthenticationError) as caught:
+        in_django.authenticate(verifier, copied)
+    assert caught.value.reason is Reason.MISSING_ASSERTION

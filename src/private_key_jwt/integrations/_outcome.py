@@ -48,11 +48,20 @@ class _Outcome:
 
 
 class Outcomes:
-    """What is known of one request: what was read with each limit, an outcome for each verifier, the last refusal."""
+    """What is known of one request: what was read with each limit, an outcome for each verifier, the last refusal.
 
-    __slots__ = ("__weakref__", "_by_verifier", "parts", "refusal")
+    owner: what makes a request this one, for as long as it lives. What a copy of a request holds is not its own: a copy
+        may have another body, and be sent by another client.
+    scope: the ``id`` of the ASGI scope, which means it while the owner lives; None elsewhere.
+    body: the body, read once for all limits; or why it was refused, for what is left of it is no form.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("__weakref__", "_by_verifier", "body", "owner", "parts", "refusal", "scope")
+
+    def __init__(self, owner: Any, scope: int | None = None) -> None:
+        self.owner = ref(owner)
+        self.scope = scope
+        self.body: bytes | AuthenticationError | None = None
         self._by_verifier: dict[object, _Outcome] = {}
         self.parts: dict[int, Parts] = {}
         self.refusal: AuthenticationError | None = None
@@ -84,9 +93,16 @@ class Outcomes:
 
 def outcomes_of(request: Any) -> Outcomes:
     """Return the outcomes that a framework's request holds, in an attribute of its own."""
-    outcomes: Outcomes | None = getattr(request, _ATTRIBUTE, None)  # also through a wrapper that another made
+    request = getattr(request, "_get_current_object", lambda: request)()  # what Flask's stands for
+    members = vars(request)
+    outcomes: Outcomes | None = members.get(_ATTRIBUTE)
     if outcomes is None:
-        outcomes = vars(request).setdefault(_ATTRIBUTE, Outcomes())  # in one step: two threads may have come so far
+        outcomes = getattr(request, _ATTRIBUTE, None)  # of the request that a wrapper is around
+    elif outcomes.owner() is not request:  # of the request that this one is a copy of
+        del members[_ATTRIBUTE]
+        outcomes = None
+    if outcomes is None:
+        outcomes = members.setdefault(_ATTRIBUTE, Outcomes(request))  # in one step: two threads may have come so far
     return outcomes
 
 

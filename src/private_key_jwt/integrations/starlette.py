@@ -108,9 +108,14 @@ async def begin_authentication(
 
 
 def _outcomes(request: Request) -> Outcomes:
-    outcomes: Outcomes | None = request.scope.get(_KEY)
-    if outcomes is None:
-        outcomes = request.scope[_KEY] = Outcomes()
+    scope, receive = request.scope, request.receive
+    outcomes: Outcomes | None = scope.get(_KEY)
+    if outcomes is not None:
+        owner = outcomes.owner()
+        # A middleware may wrap `receive`, or copy the scope: whoever does both has made another request.
+        if owner is receive or (owner is not None and outcomes.scope == id(scope)):
+            return outcomes
+    outcomes = scope[_KEY] = Outcomes(receive, id(scope))
     return outcomes
 
 
@@ -122,11 +127,14 @@ def _register_handler(verifier: AsyncClientAssertionVerifier, request: Request) 
 
 
 async def _read(request: Request, max_body: int) -> Parts:
-    parts = _outcomes(request).parts
-    if max_body not in parts:
+    outcomes = _outcomes(request)
+    parts = outcomes.parts.get(max_body)
+    if parts is None:
         token_request = TokenRequest.from_asgi(request.scope, max_body)
-        parts[max_body] = await _read_form(request, token_request), token_request.authorization
-    return parts[max_body]
+        parts = await _read_form(request, token_request), token_request.authorization
+        outcomes.parts[max_body] = parts
+    _leave(request, outcomes.body, parts[0])
+    return parts
 
 
 async def _read_form(request: Request, token_request: TokenRequest) -> Form:
@@ -139,25 +147,41 @@ async def _read_form(request: Request, token_request: TokenRequest) -> Form:
         raise
     except Exception as error:  # a client that went away, a limit of the framework's own
         raise unreadable(error) from error
-    form = token_request.form(body)
-    # What an endpoint reads is what was authenticated here: parsers of forms differ, over time also in one library.
-    request._form = FormData(list[tuple[str, Any]](form))  # noqa: SLF001
-    return form
+    return token_request.form(body)
 
 
 async def _body(request: Request, token_request: TokenRequest) -> bytes:
+    outcomes = _outcomes(request)
+    if outcomes.body is None:
+        outcomes.body = await _receive(request, token_request)
+    if isinstance(outcomes.body, AuthenticationError):
+        raise outcomes.body
+    return outcomes.body
+
+
+def _leave(request: Request, body: bytes | AuthenticationError | None, form: Any) -> None:
+    """Leave body and form for whoever reads next; that one would have waited for them, or have taken any size."""
+    if isinstance(body, bytes) and request._form is None:  # noqa: SLF001
+        request._body = body  # noqa: SLF001
+        # What was authenticated here: parsers of forms differ, over time also in one library.
+        request._form = FormData(list(form))  # noqa: SLF001
+
+
+async def _receive(request: Request, token_request: TokenRequest) -> bytes | AuthenticationError:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        token_request.check_size(len(body))
-    # Where `request.body()` keeps it for whoever reads next; that one would have taken a body of any size.
-    request._body = bytes(body)  # noqa: SLF001
+        try:
+            token_request.check_size(len(body))
+        except AuthenticationError as error:
+            return error
     return bytes(body)
 
 
 def refusal(request: Request) -> AuthenticationError | None:
     """Return why a request was refused, with ``reason`` and ``detail`` for a log; None when it was not."""
-    return _outcomes(request).refusal
+    outcomes: Outcomes | None = request.scope.get(_KEY)
+    return None if outcomes is None else outcomes.refusal
 
 
 def error_response(error: AuthenticationError) -> Response:
