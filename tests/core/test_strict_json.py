@@ -123,6 +123,18 @@ def test_the_outer_object_is_level_one(brackets: str) -> None:
         loads_object(too_deep)
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b'{"a": 1}x', "something follows the JSON object, at character 9"),
+        (b'{"a" 1}', "not JSON: Expecting ':' delimiter at character 6"),
+    ],
+)
+def test_a_fault_is_told_by_its_place(text: bytes, words: str) -> None:
+    with pytest.raises(ValueError, match=f"^{words}$"):
+        loads_object(text)
+
+
 def test_no_beginning_of_an_object_is_refused() -> None:
     deepest = b'{"b":[[],[]],"a":' + b'{"a":' * 30 + b'[""]' + b"}" * 31
     loads_object(deepest)
