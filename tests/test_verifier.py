@@ -206,15 +206,22 @@ def test_nothing_unauthenticated_writes_to_the_store(op: OpenIDProvider) -> None
     assert len(op.store) == 1
 
 
-def test_only_a_right_signature_keeps_its_header(op: OpenIDProvider) -> None:
-    good = op.tenant.assertion()
+def test_only_an_accepted_assertion_keeps_its_header(op: OpenIDProvider) -> None:
+    key, claims = op.tenant.current_key, op.tenant.claims()
+    good = key.sign(op.tenant.header(), claims)
+    again = key.sign(op.tenant.header() | {"typ": "application/jwt"}, claims)
     kept = header._verified
     header._verified.clear()
     forged = f"{good[:-8]}AAAAAAAA" if not good.endswith("AAAAAAAA") else f"{good[:-8]}BBBBBBBB"
     assert reason(lambda: op.verifier.verify(forged)) is Reason.BAD_SIGNATURE
     assert not kept
+    pending = op.verifier.begin(good)
+    assert not kept
     op.verifier.verify(good)
     assert [each.kid for each in kept.values()] == [op.tenant.current_key.kid]
+    for refuse in (pending.consume, lambda: op.verifier.verify(again)):
+        assert reason(refuse) is Reason.REPLAYED
+    assert len(kept) == 1
 
 
 def test_a_refused_assertion_is_not_used_up(op: OpenIDProvider) -> None:
@@ -222,6 +229,79 @@ def test_a_refused_assertion_is_not_used_up(op: OpenIDProvider) -> None:
     assertion = op.tenant.assertion()
     assert reason(lambda: other.verify(assertion)) is Reason.AUDIENCE_MISMATCH
     assert op.verifier.verify(assertion)
+
+
+class NoTruth:
+    """An object that cannot even be asked whether it is true."""
+
+    def __bool__(self) -> bool:
+        raise ZeroDivisionError
+
+    __len__ = __eq__ = __hash__ = __repr__ = __str__ = __bool__  # type: ignore[assignment]
+
+
+ODD = [
+    None,
+    True,
+    5,
+    1.5,
+    b"x",
+    "x",
+    "\ud800",
+    bytearray(b"a.b.c"),
+    memoryview(b"a.b.c"),
+    [],
+    ["Basic eDp5"],
+    {},
+    {1: 2},
+]
+ODD.extend((object(), int, NoTruth(), iter(()), lambda: None))
+
+
+@pytest.mark.parametrize("method", ["verify", "authenticate", "begin", "begin_authentication"])
+def test_whatever_is_passed_no_foreign_exception_is_raised(op: OpenIDProvider, method: str) -> None:
+    call = getattr(op.make(on_event=lambda event: None), method)
+    good = op.tenant.assertion()
+    form = {"client_assertion": good, "client_assertion_type": ASSERTION_TYPE}
+    usual: list[Any] = [form, {}, [("a", "b")]] if "authenti" in method else [good, good.encode(), "x"]
+    for odd in ODD:
+        calls: list[Any] = [((first, odd), {}) for first in (*usual, *ODD)] + [((odd,), {})]
+        if "authenti" in method:
+            calls += [((first, *second), {"optional": odd}) for first in usual for second in ((), ("Basic eDp5",))]
+        for arguments, named in calls:
+            try:
+                call(*arguments, **named)
+            except AuthenticationError as error:
+                assert error.detail.isprintable()
+                assert str(error)
+
+
+def test_whatever_is_asked_for_is_registered_or_not(op: OpenIDProvider) -> None:
+    assert op.verifier.is_registered("portal-acme")
+    for odd in ODD:
+        try:
+            assert not op.verifier.is_registered(odd)
+        except TemporarilyUnavailable as error:  # a mapping cannot be asked about it
+            assert error.reason is Reason.CLIENT_LOOKUP_FAILED
+
+
+def test_an_authorization_header_field_of_bytes_is_that_of_text(op: OpenIDProvider) -> None:
+    """As ASGI has it."""
+    for field in ("Basic eDp5", "Bearer \u00e9", ""):
+        for form in ({}, {"client_assertion": op.tenant.assertion(), "client_assertion_type": ASSERTION_TYPE}):
+            for method in (op.verifier.authenticate, op.verifier.begin_authentication):
+                details = []
+                for authorization in (field, field.encode("latin-1")):
+                    with pytest.raises(AuthenticationError) as caught:
+                        method(form, authorization)
+                    details.append((caught.value.reason, caught.value.detail))
+                assert details[0] == details[1]
+
+
+def test_an_authorization_header_field_that_is_no_text_is_refused(op: OpenIDProvider) -> None:
+    for odd in (5, ["Basic eDp5"], NoTruth()):
+        with pytest.raises(InvalidRequest, match=f"Authorization header field as text, got {type(odd).__name__}"):
+            op.verifier.authenticate({}, odd, optional=True)
 
 
 # begin and consume

@@ -177,7 +177,6 @@ class Verification:
         if not key.verify(decode_canonical(self._signature), self._signing_input):
             raise self._bad_signature(key, describe_keys)
         self.key = key
-        header_step.keep(self._header_segment, self.header)
 
     def _bad_signature(self, key: VerificationKey, describe_keys: DescribeKeys | None) -> InvalidClient:
         client, signature = self.client, self._signature
@@ -212,6 +211,8 @@ class Verification:
         # A store that took longer than the mark lives may have forgotten the first use and said True again.
         claims_step.check_not_expired(self.expires_at, self._leeway, now)
         header = self.header
+        # Only now: one assertion, sent again and again under other headers, would have each of them kept.
+        header_step.keep(self._header_segment, header)
         return VerifiedAssertion(
             self.client_id,
             header.kid,

@@ -51,6 +51,13 @@ def test_it_prints_a_token_request_for_each_tenant() -> None:
         assert run("explain", form["client_assertion"]).code == 0
 
 
+@pytest.mark.parametrize("audience", ["\x1b[31mred\n", "two words", ""])
+def test_an_audience_that_no_policy_takes_is_a_wrong_use(audience: str) -> None:
+    answer = run("simulate", "--for", 0, "--audience", audience)
+    assert (answer.code, answer.out) == (2, "")
+    assert "audience must" in answer.err
+
+
 @pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
 def test_what_it_prints_works_until_it_is_told_to_end(told: signal.Signals) -> None:
     with subprocess.Popen(

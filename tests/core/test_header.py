@@ -32,13 +32,13 @@ def refused(**changes: Any) -> tuple[Reason, str | None]:
 
 
 def test_what_verification_needs_is_read() -> None:
-    assert parse() == ("RS256", "k1", None)
-    assert parse(kid=UNSET) == ("RS256", None, None)
+    assert parse() == ("RS256", "k1", None, False)
+    assert parse(kid=UNSET) == ("RS256", None, None, False)
 
 
 def test_members_that_are_not_understood_are_ignored() -> None:
     extras = {"foo": 1, "jwk": {"kty": "RSA"}, "jku": "http://169.254.169.254/", "x5u": 1, "x5c": [1], "x5t": "a"}
-    assert parse(**extras) == ("RS256", "k1", None)
+    assert parse(**extras) == ("RS256", "k1", None, True)
 
 
 @pytest.mark.parametrize(
@@ -144,12 +144,12 @@ def test_a_header_segment_has_one_spelling() -> None:
 
 def of_length(characters: int) -> bytes:
     """A header segment of so many characters: one more byte of JSON is one or two more."""
-    made = (segment(json.dumps(members(foo="x" * size)).encode()) for size in range(characters))
+    made = (segment(json.dumps(members()).encode() + b" " * size) for size in range(characters))
     return next(each for each in made if len(each) >= characters)
 
 
 def test_a_long_header_is_parsed_and_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(header, "_verified", {})
+    monkeypatch.setattr(header, "_verified", header._Verified())
     header._parse_cached.cache_clear()
     for length, kept in ((512, 1), (514, 1), (515, 1), (800, 1)):
         each = of_length(length)
@@ -178,7 +178,7 @@ def test_no_stranger_drives_out_the_header_of_a_right_signature() -> None:
 
 def test_headers_of_right_signatures_are_bounded_in_number_and_length(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(header, "_MOST_VERIFIED", 2)
-    monkeypatch.setattr(header, "_verified", {})
+    monkeypatch.setattr(header, "_verified", header._Verified())
     for number in range(5):
         each = segment(json.dumps(members(kid=f"k{number}")).encode())
         header.keep(each, header.parse(each))
@@ -186,6 +186,26 @@ def test_headers_of_right_signatures_are_bounded_in_number_and_length(monkeypatc
     long = segment(json.dumps(members(foo="x" * 600)).encode())
     header.keep(long, header.parse(long))
     assert long not in header._verified
+
+
+def test_headers_of_right_signatures_are_bounded_in_all_their_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    segments = [segment(json.dumps(members(kid=f"k{number}")).encode()) for number in range(9)]
+    monkeypatch.setattr(header, "_verified", header._Verified())
+    monkeypatch.setattr(header, "_MOST_CHARACTERS", 3 * len(segments[0]))
+    for each in segments:
+        header.keep(each, header.parse(each))
+        assert len(header._verified) <= 3
+        assert header._verified.characters == sum(map(len, header._verified))
+    assert list(header._verified) == segments[6:]
+
+
+def test_a_header_with_members_that_mean_nothing_here_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(header, "_verified", header._Verified())
+    plain = {"kid": "k", "typ": "JWT", "cty": "JWT"}
+    for kept, more in ((False, {"x": 1}), (False, {"x5t": "a"}), (True, {})):
+        each = segment(json.dumps(members(**plain, **more)).encode())
+        header.keep(each, header.parse(each))
+        assert (each in header._verified) is kept
 
 
 @pytest.mark.parametrize("cty", ["JWT", "jwt", "application/jwt", "Application/JWT"])

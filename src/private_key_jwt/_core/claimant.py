@@ -30,7 +30,7 @@ def claim_of_assertion(assertion: object, client_id: str | None) -> Claim | None
     """
     if isinstance(assertion, (str, bytes)) and len(assertion) <= _LOOKED_AT:
         return partial(_describe, assertion, client_id)
-    return partial(_describe, None, client_id) if client_id else None
+    return partial(_describe, None, client_id) if isinstance(client_id, str) and client_id else None
 
 
 def claim_of_claims(claims: Mapping[str, object], client_id: str | None) -> Claim:
@@ -45,8 +45,11 @@ def _describe(assertion: str | bytes | None, client_id: str | None) -> str:
     return _say((assertion and _subject(assertion)) or client_id)
 
 
-def _say(name: str | None) -> str:
-    return f"; claims to be client {shorten(quote(name), _NAME_LENGTH)} (unverified)" if name else ""
+def _say(name: object) -> str:
+    # What is no text is not asked whether it is true, either: that may raise.
+    if not isinstance(name, str) or not name:
+        return ""
+    return f"; claims to be client {shorten(quote(name), _NAME_LENGTH)} (unverified)"
 
 
 def _subject(assertion: str | bytes) -> str | None:

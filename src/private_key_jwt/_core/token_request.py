@@ -56,12 +56,14 @@ def missing_assertion(authorization: str | None = None, form: Form | None = None
 
     authorization: the request's ``Authorization`` header field: its scheme is challenged, too.
     form: its parameters, for the detail; None where they are not known.
+    Raises InvalidRequest: ``authorization`` is no text.
     """
+    field = _field_text(authorization)
     try:
         found = _client_parameters(form)
     except InvalidRequest:
         found = {}
-    return _missing_assertion(authorization, found, form)
+    return _missing_assertion(field, found, form)
 
 
 def _missing_assertion(authorization: str | None, found: Mapping[str, str], form: Form | None) -> InvalidClient:
@@ -101,6 +103,15 @@ def attempted_scheme(authorization: str | None) -> str | None:
     """Return the scheme of an ``Authorization`` header field (RFC 9110 §11.4); None for what is none."""
     scheme = (authorization or "").partition(" ")[0]
     return scheme if _SCHEME.fullmatch(scheme) else None
+
+
+def _field_text(value: object) -> str | None:
+    """Return a header field's value as text: bytes, as ASGI has them, are Latin-1. Raises InvalidRequest."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bytes):
+        return value.decode("latin-1")
+    raise _invalid(f"expected the Authorization header field as text, got {type(value).__name__}")
 
 
 def _pairs(form: Any) -> Iterable[tuple[Any, Any]]:
@@ -175,10 +186,12 @@ def read(form: Form, authorization: str | None, *, optional: bool = True) -> Cli
     an assertion, a wrong ``client_assertion_type``, a repeated parameter (RFC 6749 §3.2), or a second way of
     authentication beside the assertion (RFC 6749 §2.3).
     """
+    if authorization is not None:
+        authorization = _field_text(authorization)
     found = _client_parameters(form)
     assertion, kind = found.get("client_assertion"), found.get("client_assertion_type")
     if assertion is None and kind is None:
-        if optional:
+        if optional is True:  # nothing else is asked whether it is true: that may raise
             return None
         raise _missing_assertion(authorization, found, form)
     if assertion is None:

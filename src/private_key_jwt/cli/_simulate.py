@@ -57,12 +57,13 @@ def simulate(
         raise typer.BadParameter(f"--alg must be one of {', '.join(ALGORITHMS)}, not {printable(alg)}.")
     party = RelyingParty(audience=audience, alg=alg)
     with options.usage_errors():
+        lifetime = AssertionPolicy(audience=audience).max_lifetime
         tenants = [party.tenant(each) for each in dict.fromkeys(slug or ["acme"])]
     with _ended_by_signals(), _listening(port), party.serve(port, control=True) as server:
         _print_line(out, f"LedgerBee look-alike at {server.base_url}, assertions for {audience}", "bold")
         _print_line(out, "The key set of any slug that is not listed here is empty.")
         for tenant in tenants:
-            _print_tenant(out, tenant, server.base_url)
+            _print_tenant(out, tenant, server.base_url, lifetime)
             _print_entry(out, "A token request, with your server's endpoint in the first place", token_request(tenant))
             for title, line in back_channel(tenant, server):
                 _print_entry(out, title, line)
@@ -109,8 +110,7 @@ def _origin(base_url: str) -> str:
     return "/".join(base_url.split("/")[:3])
 
 
-def _print_tenant(out: Console, tenant: Tenant, base_url: str) -> None:
-    lifetime = AssertionPolicy(audience=tenant.audience).max_lifetime
+def _print_tenant(out: Console, tenant: Tenant, base_url: str, lifetime: float) -> None:
     valid = tenant.assertion(exp=int(tenant.clock() + lifetime))
     place: tuple[str, ...] = ("--slug", tenant.slug, "--base-url", base_url, "--allow-http-loopback")
     place += () if tenant.alg == "RS256" else ("--alg", tenant.alg)
