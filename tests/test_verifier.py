@@ -240,7 +240,7 @@ class NoTruth:
     __len__ = __eq__ = __hash__ = __repr__ = __str__ = __bool__  # type: ignore[assignment]
 
 
-ODD = [
+ODD: list[Any] = [
     None,
     True,
     5,
