@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from private_key_jwt import InvalidClient, InvalidRequest, Reason
-from private_key_jwt._core.claimant import basic_client, claim_of_assertion
+from private_key_jwt._core.claimant import basic_client, claim_of_assertion, claim_of_claims
 from private_key_jwt._core.compact import LONGEST_CLAIMS
 from private_key_jwt._core.token_request import ASSERTION_TYPE, missing_assertion, read
 
@@ -74,6 +74,19 @@ def test_without_one_the_client_id_of_the_request_counts(text: Any) -> None:
     assert said(claim_of_assertion(text, "acme")) == ACME
     assert said(claim_of_assertion(text, None)) == ""
     assert said(claim_of_assertion(text, "")) == ""
+
+
+@pytest.mark.parametrize(
+    ("claims", "client_id", "claim"),
+    [
+        ({"sub": "acme", "iss": "other"}, "other", ACME),
+        ({"iss": "acme"}, "other", ACME),
+        ({"sub": ["acme"]}, "acme", ACME),
+        ({}, None, ""),
+    ],
+)
+def test_claims_that_were_read_already_say_the_same(claims: dict[str, Any], client_id: str | None, claim: str) -> None:
+    assert said(claim_of_claims(claims, client_id)) == claim
 
 
 def test_claims_as_long_as_an_assertion_may_have_are_read() -> None:
