@@ -347,12 +347,12 @@ def run(step: Step, *, short: bool) -> Section:
         measured = interleave(paths, corpus.floor(tenant.current_key, tokens), 8 if short else 100, 40, step)
         for kind in KINDS:
             result = measured[kind.name]
-            checked = sum(answer == "yes" for answer in answers[kind.name].values())
-            note = f"{result.microseconds.median:.1f} µs; {checked} of {len(answers[kind.name])} kinds of check"
+            checked, groups = sum(answer == "yes" for answer in answers[kind.name].values()), len(answers[kind.name])
+            note = f"{result.microseconds.median:.1f} µs; {checked} of {groups} kinds of check"
             section.rows.append(Row.of(f"{kind.what}: {kind.name}", result.ratio, note=note))
             section.data[kind.name] = {"ratios": result.ratios, "seconds": result.seconds, "what": kind.what}
-    groups = list(next(iter(answers.values())))
-    rows = [[group, *(each[group] for each in answers.values())] for group in groups]
+            section.data[kind.name] |= {"checked": checked, "checks": groups}
+    rows = [[group, *(each[group] for each in answers.values())] for group in next(iter(answers.values()))]
     section.tables.append(("What each refuses, of the DEFECTS of private_key_jwt.testing", ["check", *answers], rows))
     section.tables.append(
         ("How each is set up", ["peer", "setup"], [[kind.name, str(kind.make.__doc__)] for kind in KINDS])
