@@ -68,8 +68,7 @@ def test_several_workers_may_wrap_what_they_share(store: Any) -> None:
 def test_an_async_verifier_asks_sqlite_once_for_all_who_wait(tmp_path: Path) -> None:
     store = SQLiteReplayStore(tmp_path / "replay.db")
     sent: list[str] = []
-    assert store._file._connection is not None
-    store._file._connection.set_trace_callback(sent.append)
+    store._file.run(lambda session: session._connection.set_trace_callback(sent.append), 1)
 
     async def run() -> list[object]:
         subject, tenant = verifier(AsyncClientAssertionVerifier, store, workers=4)

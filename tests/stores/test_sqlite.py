@@ -2,11 +2,15 @@
 
 import asyncio
 import contextlib
+import ctypes
 import json
 import os
 import secrets
+import shutil
 import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,11 +21,12 @@ from typing import Any
 import pytest
 
 import children
-from interrupts import interrupt_often
+from interrupts import Interrupt, interrupt_often, interrupted
 from private_key_jwt import ConfigurationError, JWKSDocument, JWKSPolicy, Reason, TemporarilyUnavailable
 from private_key_jwt._clocks import since_boot
-from private_key_jwt.stores import SQLiteJWKSCache, SQLiteReplayStore
+from private_key_jwt.stores import SQLiteJWKSCache, SQLiteReplayStore, _sqlite_file
 from private_key_jwt.stores._jwks_caches.sqlite import _boot
+from private_key_jwt.stores._sqlite_file import SQLiteSession
 
 NOW = 1_700_000_000.0
 URI = "https://op.example/jwks.json"
@@ -43,6 +48,10 @@ def count(path: Path, table: str = "replay") -> int:
     [(number,)] = connection.execute(f"SELECT count(*) FROM {table}")
     connection.close()
     return int(number)
+
+
+def connection_of(store: SQLiteReplayStore | SQLiteJWKSCache) -> sqlite3.Connection:
+    return store._file.run(lambda session: session._connection, 1)
 
 
 @pytest.fixture
@@ -249,8 +258,7 @@ def test_two_clocks_10_s_apart_make_one_winner(path: Path) -> None:
 
 def test_a_full_disk_refuses_and_forgets_nothing_live(store: SQLiteReplayStore) -> None:
     kept: list[bytes] = []
-    connection = store._file._connection
-    assert connection is not None
+    connection = connection_of(store)
     connection.execute("PRAGMA max_page_count = 30")
     try:
         while len(kept) < 10_000:
@@ -325,8 +333,7 @@ def test_a_file_that_was_replaced_refuses(path: Path, store: SQLiteReplayStore, 
 def test_a_damaged_file_refuses(path: Path, store: SQLiteReplayStore) -> None:
     for _ in range(2_000):
         store.add(new_key(), NOW + 60, NOW)
-    store._file.before_fork()  # closes the connection, so that no cache hides the damage
-    store._file.after_fork()
+    store._file._disconnect()  # so that no cache hides the damage
     size = path.stat().st_size
     with path.open("r+b") as file:
         file.seek(4_096)
@@ -619,13 +626,269 @@ def test_exceptions_out_of_signal_handlers_leave_nothing_behind(path: Path, sync
 
 
 def test_a_transaction_that_was_interrupted_twice_is_rolled_back(path: Path, store: SQLiteReplayStore) -> None:
-    assert store._file._connection is not None
-    store._file._connection.execute("BEGIN IMMEDIATE")
+    connection_of(store).execute("BEGIN IMMEDIATE")
     key = new_key()
     assert store.add(key, NOW + 60, NOW)
     other = SQLiteReplayStore(path)
     assert other.add(key, NOW + 60, NOW) is False
     other.close()
+
+
+@pytest.mark.parametrize("synchronous", ["NORMAL", "FULL"])
+def test_an_exception_right_after_a_transaction_began_leaves_it_not_open(
+    path: Path, monkeypatch: pytest.MonkeyPatch, synchronous: Any
+) -> None:
+    """As a signal handler may raise it, in the midst of nothing that could undo."""
+    store = SQLiteReplayStore(path, synchronous=synchronous)
+    other = SQLiteReplayStore(path, timeout=0.05)
+    change = SQLiteSession.change
+
+    def change_and_raise(session: SQLiteSession, statement: str, values: Any = ()) -> int:
+        changed = change(session, statement, values)
+        if statement == "BEGIN IMMEDIATE":
+            raise Interrupt
+        return changed
+
+    async def add_all() -> list[object]:
+        adds = [store.add_async(new_key(), NOW + 60, NOW) for _ in range(3)]
+        return await asyncio.gather(*adds, return_exceptions=True)
+
+    for call in (
+        lambda: store._file.run_in_transaction(lambda session: None, 1),
+        lambda: asyncio.run(add_all()),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(SQLiteSession, "change", change_and_raise)
+            with contextlib.suppress(Interrupt):
+                call()
+        assert other.add(new_key(), NOW + 60, NOW)
+    other.close()
+    store.close()
+
+
+# Logs and locks that are not those of others any more
+
+
+def run_worker(path: Path, key: bytes) -> bool:
+    """Whether a worker that starts, adds as the store does, and ends, is the first with a key."""
+    code = (
+        "import sqlite3\n"
+        f"connection = sqlite3.connect({str(path)!r}, isolation_level=None)\n"
+        f"print(connection.execute('INSERT OR IGNORE INTO replay VALUES (?, ?)', [{key!r}, {NOW + 60}]).rowcount)\n"
+        "connection.close()"
+    )
+    return subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True, capture_output=True).stdout == b"1\n"
+
+
+def add_in_loop(store: SQLiteReplayStore, key: bytes) -> bool:
+    return asyncio.run(store.add_async(key, NOW + 60, NOW))
+
+
+def add(store: SQLiteReplayStore, key: bytes) -> bool:
+    return store.add(key, NOW + 60, NOW)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("add", [add, add_in_loop])
+def test_of_two_processes_one_accepts_when_one_has_read_the_file_by_itself(
+    path: Path, tmp_path: Path, add: Callable[[SQLiteReplayStore, bytes], bool]
+) -> None:
+    def worker() -> int:
+        store = SQLiteReplayStore(path)
+        assert add(store, new_key())
+        shutil.copy(path, tmp_path / "backup.db")
+        assert run_worker(path, new_key())  # it ends, and takes itself for the last
+        for key in (new_key(), new_key()):
+            assert "restart this worker" in refusal(lambda: add(store, key))  # noqa: B023
+            assert run_worker(path, key)
+        store.close()
+        assert not run_worker(path, key)
+        with pytest.raises(ConfigurationError, match="restart this worker"):
+            SQLiteReplayStore(path)
+        return 7
+
+    assert children.wait(children.fork(worker)) == 7
+
+
+@pytest.mark.parametrize("add", [add, add_in_loop])
+@pytest.mark.parametrize("suffix", ["-wal", "-shm"])
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_log_that_is_gone_refuses(
+    path: Path, add: Callable[[SQLiteReplayStore, bytes], bool], suffix: str, replaced: bool
+) -> None:
+    store = SQLiteReplayStore(path)
+    assert add(store, new_key())
+    log = path.with_name(path.name + suffix)
+    log.rename(log.with_suffix(".gone"))
+    if replaced:
+        log.touch()
+    for _ in range(3):
+        assert "restart this worker" in refusal(lambda: add(store, new_key()))
+    store.close()
+
+
+def test_a_log_that_goes_while_it_is_written_to_refuses(path: Path, store: SQLiteReplayStore) -> None:
+    log = path.with_name(path.name + "-wal")
+
+    def write(session: SQLiteSession) -> None:
+        session.change("INSERT INTO replay VALUES (x'00', 1)")
+        log.unlink()
+
+    for run in (store._file.run, store._file.run_in_transaction):
+        with pytest.raises(sqlite3.OperationalError, match="restart this worker"):
+            run(write, 1)
+
+
+def test_a_cache_whose_log_is_gone_raises(cache: SQLiteJWKSCache, path: Path) -> None:
+    cache.put(URI, document(0), 0)
+    path.with_name(path.name + "-wal").unlink()
+    for call in (
+        lambda: cache.get(URI, 0),
+        lambda: cache.put(URI, document(0), 0),
+        lambda: cache.claim(URI, JWKSPolicy(), 0),
+    ):
+        with pytest.raises(sqlite3.OperationalError, match="restart this worker"):
+            call()
+
+
+def test_no_other_connection_of_a_process_goes_on_when_the_log_of_one_is_gone(path: Path) -> None:
+    """SQLite takes the index of the log, and the locks, of one connection from another of the same process."""
+    store, cache = SQLiteReplayStore(path), SQLiteJWKSCache(path)
+    assert add(store, new_key())
+    path.with_name(path.name + "-wal").unlink()
+    refusal(lambda: add(store, new_key()))
+    with pytest.raises(sqlite3.OperationalError, match="restart this worker"):
+        cache.get(URI, 0)
+    store.close()
+    cache.close()
+
+
+def test_a_connection_whose_log_is_gone_is_never_closed(path: Path, store: SQLiteReplayStore) -> None:
+    connection = connection_of(store)
+    path.with_name(path.name + "-wal").unlink()
+    store.close()
+    assert sys.getrefcount(connection) > 2  # this name, the argument, and one that nobody gives back
+    assert connection.execute("SELECT 1").fetchall() == [(1,)]
+
+
+def fork_in_c(call: Callable[[], int]) -> int:
+    """As servers do that embed the interpreter: without the hooks that are run before a fork."""
+    pid = int(ctypes.PyDLL(None).fork())
+    if pid == 0:
+        try:
+            ctypes.pythonapi.PyOS_AfterFork_Child()
+            os._exit(call())
+        except BaseException:
+            os._exit(99)
+    return pid
+
+
+@pytest.mark.parametrize("add", [add, add_in_loop])
+def test_a_connection_that_crossed_a_fork_is_not_used(
+    store: SQLiteReplayStore, add: Callable[[SQLiteReplayStore, bytes], bool]
+) -> None:
+    assert store.add(new_key(), NOW + 60, NOW)
+
+    def child() -> int:
+        for _ in range(2):
+            assert "forked" in refusal(lambda: add(store, new_key()))
+        store.close()
+        return 7
+
+    assert children.wait(fork_in_c(child)) == 7
+    assert store.add(new_key(), NOW + 60, NOW)
+
+
+def test_a_store_that_was_made_and_not_used_before_a_fork_in_c_works(store: SQLiteReplayStore) -> None:
+    key = new_key()
+    assert children.wait(fork_in_c(lambda: int(store.add(key, NOW + 60, NOW)))) == 1
+    assert store.add(key, NOW + 60, NOW) is False
+
+
+def test_locks_that_others_held_are_new_after_a_fork_in_c(store: SQLiteReplayStore) -> None:
+    held, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with _sqlite_file._forks._lock, store._file._lock:
+            held.set()
+            done.wait(30)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait(30)
+    try:
+        assert children.wait(fork_in_c(lambda: int(store.add(new_key(), NOW + 60, NOW)))) == 1
+    finally:
+        done.set()
+        thread.join()
+
+
+def test_an_exception_at_any_moment_around_a_fork_leaves_no_lock_taken(path: Path, store: SQLiteReplayStore) -> None:
+    forks = _sqlite_file._forks
+
+    def is_free(lock: Any) -> bool:
+        return bool(lock.acquire(timeout=5)) and lock.release() is None
+
+    with ThreadPoolExecutor(1) as pool:
+        instants = 0
+        for instant in range(1, 60):
+            assert add(store, new_key())
+            instants += interrupted(forks._before, instant)
+            forks._after()
+            assert all(pool.submit(is_free, lock).result(10) for lock in (forks._lock, store._file._lock))
+        assert instants > 10
+        for instant in range(1, 30):
+            forks._before()
+            instants += interrupted(forks._after, instant)
+            forks._before()  # by the next fork at the latest
+            forks._after()
+            assert all(pool.submit(is_free, lock).result(10) for lock in (forks._lock, store._file._lock))
+        assert instants > 20
+
+
+def test_an_exception_while_a_fork_waits_leaves_no_connection_open_and_no_lock_taken(tmp_path: Path) -> None:
+    stores = [SQLiteReplayStore(tmp_path / f"{number}.db") for number in range(4)]
+    for store in stores:
+        assert store.add(new_key(), NOW + 60, NOW)
+    held, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with contextlib.ExitStack() as stack:
+            for store in stores:
+                stack.enter_context(store._file._lock)
+            held.set()
+            done.wait(30)
+
+    reported: list[object] = []
+
+    def interrupt(*_: object) -> None:
+        done.set()
+        raise Interrupt
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait(30)
+    hook, sys.unraisablehook = sys.unraisablehook, lambda raised: reported.append(raised.exc_type)
+    handler = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    try:
+        child = children.fork(
+            lambda: (
+                10 * [store._file._connection for store in stores].count(None)
+                + [add(store, new_key()) for store in stores].count(True)
+            )
+        )
+    finally:
+        signal.signal(signal.SIGALRM, handler)
+        sys.unraisablehook = hook
+    thread.join()
+    assert reported == [Interrupt]
+    assert children.wait(child) == 44
+    with ThreadPoolExecutor(1) as pool:  # another thread
+        assert all(pool.submit(store.add, new_key(), NOW + 60, NOW).result(10) for store in stores)
+        assert pool.submit(lambda: children.wait(children.fork(lambda: 7))).result(10) == 7
+    for store in stores:
+        store.close()
 
 
 # Batches
@@ -648,8 +911,7 @@ def test_threads_share_one_sync_of_the_disk(path: Path) -> None:
 def test_tasks_that_wait_share_one_transaction(path: Path, synchronous: Any) -> None:
     store = SQLiteReplayStore(path, synchronous=synchronous)
     transactions: list[str] = []
-    assert store._file._connection is not None
-    store._file._connection.set_trace_callback(transactions.append)
+    connection_of(store).set_trace_callback(transactions.append)
 
     async def run() -> list[bool]:
         keys = [b"%d" % (number % 20) for number in range(41)]
@@ -663,8 +925,7 @@ def test_tasks_that_wait_share_one_transaction(path: Path, synchronous: Any) -> 
 def test_a_batch_of_new_assertions_is_written_at_once_and_one_with_a_replay_anew(path: Path) -> None:
     store = SQLiteReplayStore(path)
     transactions: list[str] = []
-    assert store._file._connection is not None
-    store._file._connection.set_trace_callback(transactions.append)
+    connection_of(store).set_trace_callback(transactions.append)
 
     async def run(keys: list[bytes]) -> list[bool]:
         return await asyncio.gather(*(store.add_async(key, NOW + 60, NOW) for key in keys))
@@ -680,8 +941,7 @@ def test_a_batch_of_new_assertions_is_written_at_once_and_one_with_a_replay_anew
 
 def test_a_batch_that_meets_a_full_disk_refuses_all_of_it(path: Path) -> None:
     store = SQLiteReplayStore(path)
-    assert store._file._connection is not None
-    store._file._connection.execute("PRAGMA max_page_count = 8")
+    connection_of(store).execute("PRAGMA max_page_count = 8")
 
     async def run() -> list[object]:
         adds = [store.add_async(new_key(), NOW + 60, NOW) for _ in range(200)]

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import operator
 import os
 import random
 import sqlite3
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from itertools import repeat
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, NamedTuple, NoReturn, TypeVar, get_args
 
-from .._lock import Lock
+from .._lock import RLock
 from ..exceptions import ConfigurationError
 from ._locks import run_locked
 
@@ -65,7 +69,7 @@ class SQLiteSession:
 
 
 class SQLiteFile:
-    """One connection to one file, for all threads of this process.
+    """One connection to one file, for all threads of this process, made when it is first used.
 
     SQLite has one writer at a time whatever we do. Threads that wait for a lock of Python wake up when it is
     free; connections that wait for each other sleep and try again (measured with 8 threads: up to 0.9 s for one
@@ -79,34 +83,48 @@ class SQLiteFile:
         self._synchronous = synchronous
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
+        self._pid = 0  # of the process that made the connection
+        self._logs: tuple[_Log, ...] = ()  # those that the connection writes to
+        self._identity = (0, 0)
         self._closed = False
         try:
             self._connection = self._connect("rwc", time.monotonic() + _OPEN_TIMEOUT)
-            self._identity = self._file()
+            self._identity = _identity(self._path)
             self.run(lambda session: _prepare(session, schema), _OPEN_TIMEOUT)
+            # A server that forks its workers in C, once the application is loaded, asks no hook of ours.
+            self._disconnect()
         except (sqlite3.Error, OSError, ValueError) as error:  # ValueError: no path at all, such as one with a NUL
             self.close()
             raise ConfigurationError(f"cannot use {str(self._path)!r} as a SQLite database: {error}") from error
         _forks.register(self)
 
     def run(self, work: Callable[[SQLiteSession], Result], timeout: float) -> Result:
-        """Return ``work(session)``: each statement is a transaction. Raises TimeoutError, and what ``work`` raises."""
+        """Return ``work(session)``: each statement is a transaction. Raises TimeoutError, and what ``work`` raises.
+
+        What ``work`` began and did not commit is rolled back. Raises sqlite3.OperationalError when the file, or its
+        log, was removed or replaced: what was written is not where others look for it.
+        """
         deadline = time.monotonic() + timeout
-        return run_locked(self._lock, lambda: work(SQLiteSession(self._usable(deadline), deadline)), timeout)
+
+        def run() -> Result:
+            connection = self._usable(deadline)
+            try:
+                result = work(SQLiteSession(connection, deadline))
+            finally:
+                if connection.in_transaction:
+                    connection.rollback()
+            self._check_logs()  # last: others must find what was written
+            return result
+
+        return run_locked(self._lock, run, timeout)
 
     def run_in_transaction(self, work: Callable[[SQLiteSession], Result], timeout: float) -> Result:
         """Return ``work(session)``, which writes all or nothing, and into which nobody else writes."""
 
         def run(session: SQLiteSession) -> Result:
             session.change(_BEGIN)
-            try:
-                result = work(session)
-                session.change("COMMIT")
-            except BaseException:
-                # SQLite has rolled back by itself after some errors, and says so with one more.
-                with contextlib.suppress(sqlite3.Error):
-                    session.change("ROLLBACK")
-                raise
+            result = work(session)
+            session.change("COMMIT")
             return result
 
         return self.run(run, timeout)
@@ -116,17 +134,22 @@ class SQLiteFile:
             self._closed = True
             self._disconnect()
 
-    def before_fork(self) -> None:
+    def before_fork(self, held: list[threading.RLock], raised: list[BaseException]) -> None:
+        """Close the connection, and add the lock to ``held``, and what signal handlers raise to ``raised``."""
         # A connection must not be carried across a fork: the child would believe that it holds the file locks
         # of the parent (https://www.sqlite.org/howtocorrupt.html §2.6), and not even closing it there is safe.
         # So it is closed here, and opened again by whoever needs it.
-        self._lock.acquire()
-        self._disconnect()
+        _take(self._lock, held, raised)
+        _finish(self._disconnect, raised)
 
-    def after_fork(self) -> None:
-        self._lock.release()
+    def after_fork_in_child(self) -> None:
+        self._lock = threading.RLock()  # whoever held it is not in this process
 
     def _disconnect(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(sqlite3.OperationalError):
+                self._check_process()
+                self._check_logs()
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
@@ -135,22 +158,35 @@ class SQLiteFile:
         if self._closed:
             raise sqlite3.ProgrammingError("it is closed")
         # A file that was removed or replaced under us has lost its marks, or other workers write to another.
-        if self._file() != self._identity:
+        if _identity(self._path) != self._identity:
             raise sqlite3.OperationalError("the file was replaced")
+        if self._connection is None:
+            self._connection = self._connect("rw", deadline)
+        else:
+            self._check_process()
         connection = self._connection
-        if connection is None:
-            connection = self._connection = self._connect("rw", deadline)
-        elif connection.in_transaction:  # whoever began it was interrupted twice
+        if connection.in_transaction:  # whoever began it was interrupted twice
             connection.rollback()
         return connection
 
-    def _file(self) -> tuple[int, int]:
-        status = os.stat(self._path)  # noqa: PTH116  (pathlib takes thrice as long, for each add)
-        if status.st_nlink > 1:
-            # SQLite names its log after the file: under two names there are two logs, and neither knows of the other
-            # (https://www.sqlite.org/howtocorrupt.html §2.5).
-            raise sqlite3.OperationalError(f"the file has {status.st_nlink} names (hard links), and may have one only")
-        return status.st_dev, status.st_ino
+    def _check_process(self) -> None:
+        if os.getpid() != self._pid:
+            self._abandon("this process was forked by other means than os.fork, from one that used the file")
+
+    def _check_logs(self) -> None:
+        if not all(map(_Log.is_there, self._logs)):
+            self._abandon(
+                "its log (-wal, -shm) was removed or replaced, as happens when this process opens and closes the file"
+                " by itself (see SQLiteReplayStore)"
+            )
+
+    def _abandon(self, reason: str) -> NoReturn:
+        # To close it could write the old log into the file, and delete the new one. As long as it is open, SQLite
+        # takes the locks and the index of this process from it, for any other connection too.
+        _unusable[self._identity] = f"{reason}: restart this worker"
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._connection))  # not even the end of the interpreter closes it
+        self._connection = None
+        raise sqlite3.OperationalError(_unusable[self._identity])
 
     def _connect(self, mode: str, deadline: float) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -161,11 +197,50 @@ class SQLiteFile:
             check_same_thread=False,  # the lock sees to it
         )
         try:
-            SQLiteSession(connection, deadline).change(f"PRAGMA synchronous = {self._synchronous}")
+            if reason := _unusable.get(_identity(self._path)):
+                raise sqlite3.OperationalError(reason)
+            session = SQLiteSession(connection, deadline)
+            session.fetch("PRAGMA journal_mode = WAL")
+            session.change(f"PRAGMA synchronous = {self._synchronous}")
+            session.fetch("PRAGMA schema_version")  # a first read opens the log
+            path = os.path.realpath(self._path)  # SQLite follows symbolic links
+            self._logs = tuple(_Log(f"{path}{suffix}", _status(f"{path}{suffix}")) for suffix in ("-wal", "-shm"))
+            self._pid = os.getpid()
         except BaseException:
             connection.close()
             raise
         return connection
+
+
+class _Log(NamedTuple):
+    """A file that SQLite keeps beside a database, under one name, and which of that name it was."""
+
+    path: str
+    identity: tuple[int, int]
+
+    def is_there(self) -> bool:
+        try:
+            return _status(self.path) == self.identity
+        except OSError:
+            return False
+
+
+# Files that this process must not open any more, and why.
+_unusable: dict[tuple[int, int], str] = {}
+
+
+def _status(path: str) -> tuple[int, int]:
+    status = os.stat(path)  # noqa: PTH116  (pathlib takes thrice as long, for each add)
+    return status.st_dev, status.st_ino
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = os.stat(path)  # noqa: PTH116
+    if status.st_nlink > 1:
+        # SQLite names its log after the file: under two names there are two logs, and neither knows of the other
+        # (https://www.sqlite.org/howtocorrupt.html §2.5).
+        raise sqlite3.OperationalError(f"the file has {status.st_nlink} names (hard links), and may have one only")
+    return status.st_dev, status.st_ino
 
 
 def _check_path(path: object) -> Path:
@@ -180,9 +255,28 @@ def _check_path(path: object) -> Path:
 
 
 def _prepare(session: SQLiteSession, schema: Sequence[str]) -> None:
-    session.fetch("PRAGMA journal_mode = WAL")
     for statement in schema:
         session.change(statement)
+
+
+def _finish(step: Callable[[], object], raised: list[BaseException]) -> None:
+    """Run a step, which may be run anew, until no exception ends it, and add the exceptions to ``raised``."""
+    while True:
+        try:
+            step()
+        except BaseException as error:
+            raised.append(error)
+        else:
+            return
+
+
+def _take(lock: threading.RLock, held: list[threading.RLock], raised: list[BaseException]) -> None:
+    # One call of C takes the lock and notes it: no signal handler runs in between.
+    _finish(lambda: held.extend(filter(_ACQUIRE, () if lock in held else (lock,))), raised)
+
+
+_ACQUIRE = operator.methodcaller("acquire")
+_RELEASE = operator.methodcaller("release")
 
 
 class _Forks:
@@ -190,27 +284,39 @@ class _Forks:
 
     def __init__(self) -> None:
         self._databases: weakref.WeakSet[SQLiteFile] = weakref.WeakSet()
-        self._paused: list[SQLiteFile] = []
-        self._lock = Lock()
+        self._lock = RLock()
+        self._held: dict[int, list[threading.RLock]] = {}  # by thread: the locks that it took for its fork
         # Absent where there is no fork.
         register = getattr(os, "register_at_fork", lambda **_hooks: None)
-        register(before=self._before, after_in_parent=self._after, after_in_child=self._after)
+        register(before=self._before, after_in_parent=self._after, after_in_child=self._after_in_child)
 
     def register(self, database: SQLiteFile) -> None:
         with self._lock:
             self._databases.add(database)
 
     def _before(self) -> None:
-        self._lock.acquire()
-        self._paused = list(self._databases)
-        for database in self._paused:
-            database.before_fork()
+        held = self._held.setdefault(threading.get_ident(), [])
+        raised: list[BaseException] = []
+        _take(self._lock, held, raised)
+        for database in list(self._databases):
+            database.before_fork(held, raised)
+        if raised:  # the interpreter reports it, and forks
+            raise raised[0]
 
     def _after(self) -> None:
-        for database in self._paused:
-            database.after_fork()
-        self._paused = []
-        self._lock.release()
+        held = self._held.get(threading.get_ident(), [])
+        raised: list[BaseException] = []
+        # Again one call of C, so that what is given back is not noted as held any more, however often it begins.
+        _finish(lambda: deque(map(_RELEASE, map(held.pop, repeat(-1, len(held)))), 0), raised)
+        self._held.pop(threading.get_ident(), None)
+        if raised:
+            raise raised[0]
+
+    def _after_in_child(self) -> None:
+        self._held.clear()
+        self._lock = RLock()
+        for database in list(self._databases):
+            database.after_fork_in_child()
 
 
 _forks = _Forks()

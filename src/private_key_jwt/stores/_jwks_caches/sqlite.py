@@ -57,7 +57,8 @@ class SQLiteJWKSCache:
         fetcher = JWKSFetcher(cache=cache)
         cache.close()
 
-    path: the file; it may be that of a SQLiteReplayStore. Who can write to it can add keys to a client.
+    path: the file, with the same rules as that of a SQLiteReplayStore, which it may be. Who can write to it can add
+        keys to a client.
     timeout: seconds (0.01 to 60) that a call may wait for other writers; then it raises, and the fetcher goes
         on without the cache.
     max_documents: how many documents are kept; the oldest leaves first.
