@@ -412,7 +412,7 @@ def test_a_store_that_fails_is_counted_and_noted(observed: Observed) -> None:
     assert events_of(observed, "POST /token") == [
         (
             "private_key_jwt.store_failed",
-            {"private_key_jwt.store.name": "replay_store", "private_key_jwt.store.error": "OSError: 'no route'"},
+            {"private_key_jwt.store.name": "replay_store", "private_key_jwt.store.error": "OSError: no route"},
         )
     ]
 

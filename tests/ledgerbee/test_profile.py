@@ -99,7 +99,8 @@ def test_the_two_portals_differ_only_in_await() -> None:
     }
     assert differing == {
         # The certificates are loaded off the event loop, by the first call.
-        "-         self._client = http_client or httpx.Client(verify=ssl_context(), trust_env=False)",
+        "-         self._client = httpx.Client(verify=ssl_context(), trust_env=False)"
+        " if http_client is None else http_client",
         "+         self._client = http_client",
         "-             self._client.close()",
         "+             self._open().close()",
