@@ -26,6 +26,8 @@ from private_key_jwt import (
     VerifiedAssertion,
     events,
 )
+from private_key_jwt._core import compact
+from private_key_jwt._core.checks import Check
 from private_key_jwt._core.claims import replay_key
 from private_key_jwt.events import (
     MAX_LINES,
@@ -132,6 +134,23 @@ def test_a_stranger_cannot_put_a_client_id_into_an_event(setup: Setup) -> None:
         setup.verifier().verify(setup.tenant.assertion(iss="admin\n", sub="admin\n"))
     (refused,) = setup.events_of(AssertionRefused)
     assert (refused.reason, refused.client_id, refused.jti_hash) == (Reason.UNKNOWN_CLIENT, None, None)
+
+
+def test_claims_that_cannot_be_read_are_not_parsed_a_second_time(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed = []
+
+    def count(segment: bytes, name: Check) -> dict[str, Any]:
+        parsed.append(name)
+        return loads(segment, name)
+
+    loads = compact.loads
+    monkeypatch.setattr(compact, "loads", count)
+    assertion = setup.tenant.current_key.sign_raw(b'{"alg":"RS256","kid":"new"}', b'{"sub":"x","a":1e999}')
+    with pytest.raises(InvalidClient):
+        setup.verifier().verify(assertion, "portal-acme")
+    (refused,) = setup.events_of(AssertionRefused)
+    assert refused.detail == "the claims: a number out of range; claims to be client 'portal-acme' (unverified)"
+    assert parsed.count("claims") == 1
 
 
 def test_what_could_not_be_read_is_none(setup: Setup) -> None:

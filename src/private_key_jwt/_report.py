@@ -113,7 +113,8 @@ def _claim(
     if work is not None and check in _CLAIMS_ARE_READ:
         claim: Callable[[], str] | None = claim_of_claims(work.claims, client_id)
     else:
-        claim = claim_of_assertion(assertion, client_id)
+        # Claims that were refused as JSON are not parsed a second time.
+        claim = claim_of_assertion(None if check == "claims" else assertion, client_id)
     return "" if claim is None else claim()
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from private_key_jwt import InvalidClient, Reason
 from private_key_jwt._core import base64url, compact
+from private_key_jwt._core.checks import Check
 
 TOKEN = "eyJh.eyJi.c2ln"
 
@@ -136,6 +137,26 @@ def test_each_segment_has_a_bound_that_is_named(place: int, name: str, longest: 
 def test_the_segment_that_is_too_long_is_named_beside_one_that_is_just_short_enough() -> None:
     with pytest.raises(InvalidClient, match="a claims segment of at most 5120 characters"):
         compact.split(f"{'A' * 11_264}.{'A' * 5_124}.AAAA", 20_000)
+
+
+def test_header_and_claims_have_a_bound_together() -> None:
+    compact.split(f"{'A' * 7_168}.{'A' * 5_120}.AAAA", 20_000)
+    with pytest.raises(
+        InvalidClient, match="at most 12288 characters together, got header 7172 and claims 5120"
+    ) as caught:
+        compact.split(f"{'A' * 7_172}.{'A' * 5_120}.AAAA", 20_000)
+    assert (caught.value.reason, caught.value.check) == (Reason.TOO_LARGE, "size")
+
+
+@pytest.mark.parametrize(("name", "most"), [("header", 4), ("claims", 32)])
+def test_a_segment_has_a_bound_of_fractions_that_is_named(name: Check, most: int) -> None:
+    def text(many: int) -> bytes:
+        return base64.b64encode(json.dumps({"a": [1.25] * many}).encode()).rstrip(b"=")
+
+    assert compact.loads(text(most), name)
+    with pytest.raises(InvalidClient, match=f"the {name}: expected at most {most} numbers with a fraction") as caught:
+        compact.loads(text(most + 1), name)
+    assert (caught.value.reason, caught.value.check) == (Reason.TOO_LARGE, name)
 
 
 @pytest.mark.parametrize("assertion", [1, None, ["a.b.c"]])
@@ -285,3 +306,11 @@ def test_a_signature_is_not_said_to_be_cut_for_the_claims() -> None:
     assert told.endswith(
         "the claims segment is not canonical base64url (3 characters): was the assertion cut or changed?"
     )
+
+
+def test_what_is_far_too_large_is_not_looked_through() -> None:
+    """It would cost more than an RSA verification."""
+    for filled, ending in (("A" * 60_000, "header 60000, claims 1, signature 1"), ("A" * 70_000, "got 70004")):
+        with pytest.raises(InvalidClient) as caught:
+            compact.split(f"{filled}.A.A", 1_000)
+        assert caught.value.detail.endswith(ending)

@@ -135,6 +135,49 @@ def test_a_fault_is_told_by_its_place(text: bytes, words: str) -> None:
         loads_object(text)
 
 
+@pytest.mark.parametrize(
+    "number",
+    ["1732929384.123456789", "-55.676096987654321", "1.7976931348623157e308", "0.00001234567890123456789", "1e-308"],
+)
+def test_a_number_of_few_significant_digits_is_read(number: str) -> None:
+    assert loads_object(f'{{"a":{number}}}'.encode(), max_fractions=1) == {"a": float(number)}
+
+
+@pytest.mark.parametrize(
+    "number", [f"1.{'8' * 20}", f"-0.{'7' * 21}", f"1.{'8' * 24}e-308", f"1e-{'0' * 50}1", f"0.{'0' * 60}1"]
+)
+def test_a_number_of_more_significant_digits_is_refused(number: str) -> None:
+    with pytest.raises(ValueError, match="a number of more than 20 significant digits"):
+        loads_object(f'{{"a":{number}}}'.encode())
+
+
+@pytest.mark.parametrize("number", ["1.5", "1e1", "1E1", "-0.5e-1"])
+def test_numbers_with_a_fraction_or_an_exponent_are_bounded(number: str) -> None:
+    def text(many: int) -> bytes:
+        return f'{{"a":[{",".join([number] * many)}]}}'.encode()
+
+    assert loads_object(text(4), max_fractions=4)
+    assert loads_object(text(5))
+    with pytest.raises(TooMuchStructure, match="at most 4 numbers with a fraction or an exponent"):
+        loads_object(text(5), max_fractions=4)
+
+
+def test_strings_that_look_like_fractions_do_not_count() -> None:
+    text = json.dumps({"a": ["1.5", "3e4f"] * 9, "b": 1.5, "c": [1] * 65}).encode()
+    assert loads_object(text, max_fractions=1)["b"] == 1.5
+
+
+def test_integers_are_bounded_where_one_may_be_too_long() -> None:
+    def text(many: int, digits: int) -> bytes:
+        return json.dumps({"s": "1" * digits, "a": [1] * many}).encode()
+
+    assert loads_object(text(64, 21), max_fractions=1)
+    assert loads_object(text(65, 20), max_fractions=1)
+    assert loads_object(text(65, 21))
+    with pytest.raises(TooMuchStructure, match="at most 64 integers"):
+        loads_object(text(65, 21), max_fractions=1)
+
+
 def test_no_beginning_of_an_object_is_refused() -> None:
     deepest = b'{"b":[[],[]],"a":' + b'{"a":' * 30 + b'[""]' + b"}" * 31
     loads_object(deepest)
@@ -337,7 +380,7 @@ def test_only_white_space_may_stand_around_an_object() -> None:
 
 
 def test_many_digits_outside_of_it_do_not_change_what_an_integer_may_be() -> None:
-    many = f'"note":"{"7" * 40}","fraction":0.{"1" * 40}'
+    many = f'"note":"{"7" * 40}","fraction":0.{"1" * 20}'
     for digits in ("5", "-5", "9" * 20, "-" + "9" * 20):
         assert loads_object(f'{{{many},"n":{digits}}}'.encode())["n"] == int(digits)
     for digits in ("9" * 21, "-" + "9" * 21):

@@ -21,7 +21,13 @@ _MOST_SEGMENTS = 5  # which is what a JWE has
 # Characters of each segment at most: a header with five certificates, ample claims, a signature of 8192 bits.
 _LONGEST = (11_264, 5_120, 1_368)
 LONGEST_CLAIMS = _LONGEST[1]
+_LONGEST_TOGETHER = 12_288  # of header and claims: few have both many certificates and ample claims
 _SHORT = min(_LONGEST)  # within this no segment is too long
+
+_MOST_DESCRIBED = 65_536  # bytes: what is larger costs more than an RSA verification to look through
+
+# Numbers with a fraction or an exponent: no parameter of a header is one; coordinates and times in claims are.
+_MAX_FRACTIONS = {"header": 4, "claims": 32}
 
 # Decoding a long segment costs as much as an RSA verification: its first 192 bytes mostly show that it is no object.
 _BEGINNING = 256
@@ -56,7 +62,9 @@ def split(assertion: str | bytes, max_bytes: int) -> tuple[bytes, bytes, bytes, 
     if len(segments) != 3 or not all(segments):
         raise _wrong_segments(segments)
     header, claims, signature = segments
-    if len(standard) > _SHORT and any(map(gt, map(len, segments), _LONGEST)):
+    if len(standard) > _SHORT and (
+        any(map(gt, map(len, segments), _LONGEST)) or len(header) + len(claims) > _LONGEST_TOGETHER
+    ):
         raise _too_long(segments)
     # `is_canonical` of each, without a call: that is 1 % of an accepted assertion.
     if (
@@ -80,9 +88,11 @@ def _describe_foreign(assertion: str | bytes) -> str:
 
 
 def _describe_size(assertion: str | bytes, max_bytes: int) -> str:
+    detail = f"expected at most {max_bytes} bytes (AssertionPolicy.max_assertion_bytes), got {len(assertion)}"
+    if len(assertion) > _MOST_DESCRIBED:
+        return detail
     text = assertion if isinstance(assertion, str) else assertion.decode("latin-1")
     segments = text.split(".", _MOST_SEGMENTS)
-    detail = f"expected at most {max_bytes} bytes (AssertionPolicy.max_assertion_bytes), got {len(assertion)}"
     return detail + _lengths(segments) if len(segments) == 3 else detail
 
 
@@ -93,7 +103,11 @@ def _lengths(segments: list[str]) -> str:
 def _too_long(segments: list[bytes]) -> InvalidClient:
     def detail() -> str:
         lengths = zip(_NAMES, segments, _LONGEST, strict=True)
-        name, segment, longest = next(each for each in lengths if len(each[1]) > each[2])
+        too_long = next((each for each in lengths if len(each[1]) > each[2]), None)
+        if too_long is None:
+            together = f"header {len(segments[0])} and claims {len(segments[1])}"
+            return f"expected header and claims of at most {_LONGEST_TOGETHER} characters together, got {together}"
+        name, segment, longest = too_long
         largest = "" if name == "signature" else _describe_largest(segment, name)
         return f"expected a {name} segment of at most {longest} characters, got {len(segment)}{largest}"
 
@@ -151,7 +165,7 @@ def loads(segment: bytes, name: Check) -> dict[str, Any]:
         raw = decode_canonical(segment)
         if len(raw) > strict_json.MAX_STRUCTURE:
             strict_json.check_structure(raw)
-        return strict_json.loads_object(raw)
+        return strict_json.loads_object(raw, max_fractions=_MAX_FRACTIONS[name])
     except strict_json.TooMuchStructure as error:
         reason, fault = Reason.TOO_LARGE, str(error)
     except ValueError as error:

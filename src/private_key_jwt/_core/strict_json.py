@@ -30,9 +30,14 @@ _SHORT = 512  # characters that cost little to parse twice
 _WHITE_SPACE = " \t\n\r"
 _WHITE_SPACE_BYTES = _WHITE_SPACE.encode()
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_OUTLINE = bytes.maketrans(b"{123456789", b"[000000000")  # one sign for what opens a level, one for each digit
+# One sign for what opens a level, one for each digit, and one for what begins a fraction or an exponent.
+_OUTLINE = bytes.maketrans(b"{123456789eE", b"[000000000..")
+_FRACTION = b"0."
 _TOO_MANY_DIGITS = b"0" * (MAX_DIGITS + 1)
 _TOO_LARGE = 10**MAX_DIGITS
+_SHORT_NUMBER = MAX_DIGITS + 1  # characters: the digits and a point
+_LONGEST_NUMBER = 48
+_MAX_INTEGERS = 64
 _NOT_STRUCTURE = bytes(set(range(256)) - set(b'[]{},:\\"'))
 
 
@@ -61,13 +66,15 @@ def check_structure(raw: bytes) -> None:
         raise TooMuchStructure(f"expected at most {MAX_STRUCTURE} brackets, commas, colons, backslashes, got {got}")
 
 
-def loads_object(raw: bytes, *, allow_surrogates: bool = False) -> dict[str, Any]:
+def loads_object(raw: bytes, *, allow_surrogates: bool = False, max_fractions: int | None = None) -> dict[str, Any]:
     """Parse bytes that must hold one JSON object.
 
     Refused: other bytes than UTF-8 (a byte order mark, too), a member that stands twice at any level, NaN and Infinity,
-    numbers that are not finite, integers of more than 20 digits, more than 32 levels, lone surrogates unless
+    numbers that are not finite or of more than 20 significant digits, more than 32 levels, lone surrogates unless
     ``allow_surrogates``, and anything but white space around the object.
-    Raises ValueError, with a text that quotes none of it.
+    max_fractions: numbers with a fraction or an exponent at most: one costs up to 1 µs; and 64 integers at most in a
+    text that holds more than 20 digits in a row. No bound unless given.
+    Raises ValueError, with a text that quotes none of it; TooMuchStructure for too many numbers.
     """
     try:
         text = raw.decode().strip(_WHITE_SPACE)
@@ -76,8 +83,7 @@ def loads_object(raw: bytes, *, allow_surrogates: bool = False) -> dict[str, Any
     if len(text) <= _SHORT and (simple := _simple_object(text)) is not None:
         return simple
     outline = raw.translate(_OUTLINE)
-    # To be asked about each integer costs more than to parse it: only where there is a long one.
-    scan = _scan_carefully if _TOO_MANY_DIGITS in outline else _scan
+    scan = _choose_scanner(outline, max_fractions)
     try:
         value, end = scan(text, 0)
         if type(value) is not dict:
@@ -86,7 +92,7 @@ def loads_object(raw: bytes, *, allow_surrogates: bool = False) -> dict[str, Any
             raise ValueError(f"something follows the JSON object, at character {end + 1}")
         if outline.count(b"[") > MAX_DEPTH:
             _check_depth(value, 1)
-        if "\\u" in text and not allow_surrogates:
+        if "\\" in text and "\\u" in text and not allow_surrogates:  # the single sign is found faster
             _check_surrogates(value)
     except RecursionError:
         raise ValueError(f"nested more than {MAX_DEPTH} levels deep") from None
@@ -95,6 +101,18 @@ def loads_object(raw: bytes, *, allow_surrogates: bool = False) -> dict[str, Any
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON: {error.msg} at character {error.pos + 1}") from None
     return value
+
+
+def _choose_scanner(outline: bytes, max_fractions: int | None) -> Callable[[str, int], tuple[Any, int]]:
+    """Return the scanner that asks no more often than it must about a text of this outline."""
+    # To be asked about each integer costs more than to parse it: only where there is a long one.
+    has_many_digits = _TOO_MANY_DIGITS in outline
+    # The single sign first, which is counted faster; in strings both may stand, too.
+    if max_fractions is not None and (
+        has_many_digits or (outline.count(b".") > max_fractions and outline.count(_FRACTION) > max_fractions)
+    ):
+        return _counting_scanner(max_fractions, counts_integers=has_many_digits)
+    return _scan_carefully if has_many_digits else _scan
 
 
 def _not_an_object(raw: bytes) -> str:
@@ -120,6 +138,10 @@ def _integer(digits: str) -> int:
 
 
 def _number(digits: str) -> float:
+    if len(digits) > _SHORT_NUMBER:
+        mantissa = digits.lower().partition("e")[0].replace(".", "").lstrip("-0")
+        if len(digits) > _LONGEST_NUMBER or len(mantissa) > MAX_DIGITS:
+            raise ValueError(f"a number of more than {MAX_DIGITS} significant digits")
     value = float(digits)
     if math.isinf(value):
         raise ValueError("a number out of range")
@@ -133,9 +155,10 @@ def _constant(name: str) -> NoReturn:
 def _scanner(
     members: Callable[[list[tuple[str, Any]]], dict[str, Any]] | None = _members,
     parse_int: Callable[[str], int] | None = None,
+    parse_float: Callable[[str], float] = _number,
 ) -> Callable[[str, int], tuple[Any, int]]:
     decoder: Any = json.JSONDecoder(
-        object_pairs_hook=members, parse_int=parse_int, parse_float=_number, parse_constant=_constant
+        object_pairs_hook=members, parse_int=parse_int, parse_float=parse_float, parse_constant=_constant
     )
     # What its `decode` adds is white space, which is stripped before.
     scan: Callable[[str, int], tuple[Any, int]] = decoder.scan_once
@@ -143,6 +166,27 @@ def _scanner(
 
 
 _scan, _scan_carefully, _scan_simple = _scanner(), _scanner(parse_int=_integer), _scanner(None)
+
+
+def _counting_scanner(max_fractions: int, *, counts_integers: bool) -> Callable[[str, int], tuple[Any, int]]:
+    """Return a scanner, for one text, that raises TooMuchStructure at one number too many."""
+    fractions = integers = 0
+
+    def number(digits: str) -> float:
+        nonlocal fractions
+        fractions += 1
+        if fractions > max_fractions:
+            raise TooMuchStructure(f"expected at most {max_fractions} numbers with a fraction or an exponent, got more")
+        return _number(digits)
+
+    def integer(digits: str) -> int:
+        nonlocal integers
+        integers += 1
+        if integers > _MAX_INTEGERS:
+            raise TooMuchStructure(f"expected at most {_MAX_INTEGERS} integers beside so many digits, got more")
+        return _integer(digits)
+
+    return _scanner(parse_int=integer if counts_integers else None, parse_float=number)
 
 
 def _simple_object(text: str) -> dict[str, Any] | None:
