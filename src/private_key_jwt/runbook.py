@@ -69,7 +69,8 @@ Where a detail ends with ``claims to be client 'x' (unverified)`` that is what t
     ``jwks`` after the instant of the next try. The kid is there: nobody need act. It is not: go on as without a flood.
     A ``KeyRemoved`` line (INFO) with this ``kid`` before it: the key was rotated out, and the client must sign with the
     new one. None, and sets were seen here for long: the key was never published here, or the client is of another
-    environment. With "the first set seen here" this process cannot tell: ask another, or the client.
+    environment. With "the first set seen here" this process cannot tell: look for ``KeyRemoved`` in the logs of the
+    others, and ask the client since when it signs with this ``kid``, and for which environment.
 ``no_keys``
     The client's key set is empty: the slug is wrong, or the client has no signing key yet. Run ``jwks``.
 ``unusable_key``
@@ -80,8 +81,8 @@ Where a detail ends with ``claims to be client 'x' (unverified)`` that is what t
     give each key its own.
 ``bad_signature``
     Not signed by the named key: the assertion was changed on its way, or the client signs with another key under this
-    ``kid``. Have the client compare, byte by byte, the assertion that it sent with the one received: they differ, and
-    something on the way changed it; they are the same, and its private key is not the one it publishes. "The published
+    ``kid``. Run ``explain --jwks-uri URL`` over the assertion as the client has sent it. The signature is right there:
+    something on the way changed it. It is wrong there, too: its private key is not the one it publishes. "The published
     key is current" excludes an old set; otherwise a key that was replaced under its ``kid`` is seen only when the set
     is fetched again. A new key wants a new ``kid``. A signature of the wrong length is of another key, or DER where R
     and S are wanted: the detail says so. Many of these from one place are an attack.
@@ -105,9 +106,9 @@ Where a detail ends with ``claims to be client 'x' (unverified)`` that is what t
 
 ``jwks_unavailable``
     The client's keys cannot be fetched, and none are fresh. The detail says what the last fetch met, when, and when the
-    next may be. Run ``jwks`` from this host, and from one outside of your network. It works outside only: yours is the
-    firewall, the proxy or the name server (``allow_private_hosts``, ``allow_ports``). It fails from both: tell the
-    operator of the publisher. 404, a page of HTML, no such name, a port where nothing listens: compare the registered
+    next may be. Run ``jwks`` from this host, and from one outside of your network. It works outside only: your
+    firewall, proxy or name server (``allow_private_hosts``, ``allow_ports``), or the publisher's firewall, which bars
+    your address. It fails from both: tell the operator of the publisher. 404, a page of HTML, no such name, a port where nothing listens: compare the registered
     ``jwks_uri`` with the client's first. A redirect: register its target. A certificate that has expired, or 5xx: the
     publisher's. One that took too long says in which phase it was: resolving and connecting are a network's, ours or
     theirs; the others the publisher's.
