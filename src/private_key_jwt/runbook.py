@@ -105,13 +105,13 @@ Where a detail ends with ``claims to be client 'x' (unverified)`` that is what t
 ## You must look first (503 ``temporarily_unavailable``, logged as ERROR)
 
 ``jwks_unavailable``
-    The client's keys cannot be fetched, and none are fresh. The detail says what the last fetch met, when, and when the
-    next may be. Run ``jwks`` from this host, and from one outside of your network. It works outside only: your
+    The client's keys cannot be fetched, and none are fresh. The detail says what the last fetch met, when, and when
+    the next may be. Run ``jwks`` from this host, and from one outside of your network. It works outside only: your
     firewall, proxy or name server (``allow_private_hosts``, ``allow_ports``), or the publisher's firewall, which bars
-    your address. It fails from both: tell the operator of the publisher. 404, a page of HTML, no such name, a port where nothing listens: compare the registered
-    ``jwks_uri`` with the client's first. A redirect: register its target. A certificate that has expired, or 5xx: the
-    publisher's. One that took too long says in which phase it was: resolving and connecting are a network's, ours or
-    theirs; the others the publisher's.
+    your address. It fails from both: tell the operator of the publisher. 404, a page of HTML, no such name, a port
+    where nothing listens: compare the registered ``jwks_uri`` with the client's first. A redirect: register its
+    target. A certificate that has expired, or 5xx: the publisher's. One that took too long says in which phase it
+    was: resolving and connecting are a network's, ours or theirs; the others the publisher's.
 ``client_lookup_failed``
     Your ``clients`` function raised, or returned something else: mostly the database. The detail has what it raised.
 ``replay_store_unavailable``
