@@ -36,7 +36,7 @@ _FRACTION = b"0."
 _TOO_MANY_DIGITS = b"0" * (MAX_DIGITS + 1)
 _TOO_LARGE = 10**MAX_DIGITS
 _SHORT_NUMBER = MAX_DIGITS + 1  # characters: the digits and a point
-_LONGEST_NUMBER = 48
+_LONGEST_NUMBER = 100
 _MAX_INTEGERS = 64
 _NOT_STRUCTURE = bytes(set(range(256)) - set(b'[]{},:\\"'))
 
