@@ -27,7 +27,7 @@ _SHORT = min(_LONGEST)  # within this no segment is too long
 _MOST_DESCRIBED = 65_536  # bytes: what is larger costs more than an RSA verification to look through
 
 # Numbers with a fraction or an exponent: no parameter of a header is one; coordinates and times in claims are.
-_MAX_FRACTIONS = {"header": 4, "claims": 32}
+_MAX_FRACTIONS = {"header": 4, "claims": 16}
 
 # Decoding a long segment costs as much as an RSA verification: its first 192 bytes mostly show that it is no object.
 _BEGINNING = 256
