@@ -172,7 +172,7 @@ REFUSED: dict[str, Row] = {
         sent(header={"x5c": ["M" * 1_800] * 6}),
         {},
         Reason.TOO_LARGE,
-        ["a header segment of at most 11264 characters, got 14", "largest member is 'x5c', 10819 characters"],
+        ["a header segment of at most 11264 characters, got 14"],
     ),
     "many attributes": (
         sent(roles=["admin"] * 600),
@@ -184,7 +184,7 @@ REFUSED: dict[str, Row] = {
         sent(picture="x" * 5_000),
         {},
         Reason.TOO_LARGE,
-        ["a claims segment of at most 5120", "its largest member is 'picture', 5002 characters of JSON"],
+        ["a claims segment of at most 5120 characters", "got 6"],
     ),
     "far too many attributes": (
         sent(roles=["admin"] * 4_000),

@@ -252,19 +252,10 @@ def detail_of(*segments: bytes | str, max_bytes: int = 20_000) -> str:
     return caught.value.detail
 
 
-@pytest.mark.parametrize(
-    ("claims", "ending"),
-    [
-        (
-            b'{"iss": "acme", "groups": "' + b"x" * 5_000 + b'"}',
-            ": its largest member is 'groups', 5002 characters of JSON",
-        ),
-        (b"{" + b" " * 5_000 + b"}", "got 6670"),
-        (b"x" * 5_000, "got 6667"),
-    ],
-)
-def test_a_segment_that_is_too_long_is_said_by_its_largest_member(claims: bytes, ending: str) -> None:
-    assert detail_of(b"{}", claims, b"sig").endswith(ending)
+def test_claims_that_are_too_long_are_not_looked_into() -> None:
+    """To read them costs more than an RSA verification: ``explain`` does, and names the largest member."""
+    claims = b'{"iss": "acme", "groups": "' + b"x" * 5_000 + b'"}'
+    assert detail_of(b"{}", claims, b"sig") == "expected a claims segment of at most 5120 characters, got 6706"
 
 
 def test_a_signature_that_is_too_long_is_not_looked_into() -> None:

@@ -104,7 +104,7 @@ EXPLAINED = (
     ),
     Explained(
         "compact.py",
-        r"^alg = loads\(|^member, size = largest_member\(|^largest = ",
+        r"^alg = loads\(",
         ("None", "'XXheaderXX'", "'HEADER'"),
         "Nobody sees the error that names it.",
     ),

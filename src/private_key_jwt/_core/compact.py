@@ -6,7 +6,6 @@ import json
 from operator import gt
 from typing import Any
 
-from .._text import quote
 from ..exceptions import Detail, InvalidClient, Reason
 from . import describe, strict_json
 from .algorithms import shortest_signature
@@ -108,18 +107,9 @@ def _too_long(segments: list[bytes]) -> InvalidClient:
             together = f"header {len(segments[0])} and claims {len(segments[1])}"
             return f"expected header and claims of at most {_LONGEST_TOGETHER} characters together, got {together}"
         name, segment, longest = too_long
-        largest = "" if name == "signature" else _describe_largest(segment, name)
-        return f"expected a {name} segment of at most {longest} characters, got {len(segment)}{largest}"
+        return f"expected a {name} segment of at most {longest} characters, got {len(segment)}"
 
     return InvalidClient(Reason.TOO_LARGE, detail, "size")
-
-
-def _describe_largest(segment: bytes, name: Check) -> str:
-    try:
-        member, size = largest_member(loads(segment, name))
-    except (InvalidClient, ValueError):  # it is too large in any case
-        return ""
-    return f": its largest member is {quote(member)}, {size} characters of JSON"
 
 
 def largest_member(members: dict[str, Any]) -> tuple[str, int]:
