@@ -25,7 +25,7 @@ Where a detail ends with ``claims to be client 'x' (unverified)`` that is what t
 ``malformed``
     The assertion is no compact JWS in its one spelling, or its JSON is not strict. Mostly a program that sends more
     than the assertion (a line break, ``Bearer``, quotes, padding) or cuts it: the detail names the character and its
-    place. A signature that was cut is told by its length: look for a field or a column that is too short, on either
+    place. A signature that was cut has the wrong length: look for a field or a column that is too short, on either
     side. Run ``explain`` on exactly what was sent.
 ``too_large``
     The assertion, a segment, or the structure of its JSON is over a bound, which the detail names. Mostly certificates

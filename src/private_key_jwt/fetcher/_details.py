@@ -142,9 +142,9 @@ def describe_unavailable(cause: str, known: Known, *, is_spent: bool) -> str:
         if is_spent:
             facts.append("the fetch budget is spent")
     facts.append(_again(known))
-    told = f" ({'; '.join(facts)}; "
+    known_of_it = f" ({'; '.join(facts)}; "
     for length in (_URL_LENGTH, _LEAST):  # what to do, at the end of the cause, is worth more than the middle of a URL
-        end = f"{told}{_url(known.jwks_uri, length)})"
+        end = f"{known_of_it}{_url(known.jwks_uri, length)})"
         room = DETAIL_LENGTH - len(end)
         if len(cause) <= room:
             break

@@ -45,7 +45,7 @@ class RefreshRequest(NamedTuple):
     """What a key set is refreshed for.
 
     query: the header that the new set must serve, or None.
-    forced: whether ``known`` is too old, however fresh it is: HTTP caches in between are told to ask the publisher, and
+    forced: whether ``known`` is too old, however fresh it is: HTTP caches in between must ask the publisher, and
         a document of the shared cache ends the refresh only where it is newer and serves the query.
     known: the set that does not serve the query, or is to be renewed.
     ahead: nobody waits for it.

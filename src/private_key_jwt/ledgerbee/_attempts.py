@@ -1,6 +1,6 @@
 """When a call is sent, sent again, and given up. Sans I/O: a generator that PortalSSO and AsyncPortalSSO drive.
 
-It asks for an attempt or a pause, is told the outcome of each attempt, and returns the result or raises
+It asks for an attempt or a pause, is sent the outcome of each attempt, and returns the result or raises
 PortalSSOError. The rules:
 
 - A call is sent again after what may succeed the next time: no connection, a response that is lost, cut or late,
