@@ -17,7 +17,7 @@ FastAPI parses the query of every request, and the body for ``Form()`` parameter
 dependencies that ``include_router`` adds.
 
 FastAPI answers 422 for parameters that are missing or wrong after every dependency has run: the assertion is used by
-then, and the same request with the parameter corrected is refused as ``replayed``. So beside ``Form()``, ``Query()`` or a
+then, and the corrected request is refused as ``replayed``. So beside ``Form()``, ``Query()`` or a
 body of your own take a pending assertion, and consume it when all else is in order; or read ``await request.form()``::
 
     authenticate = ClientAuthentication(verifier, consume=False)
