@@ -16,8 +16,8 @@ FastAPI parses the query of every request, and the body for ``Form()`` parameter
 ``APIRouter(route_class=...)``, the routes that depend on this read both with limits before. It does not see the
 dependencies that ``include_router`` adds.
 
-FastAPI answers 422 for parameters that are missing or wrong after every dependency has run: the assertion is used by
-then, and the corrected request is refused as ``replayed``. So beside ``Form()``, ``Query()`` or a
+FastAPI answers 422 for parameters that are missing or wrong after every dependency has run. The assertion is used by
+then: sent again, with the parameters corrected, it is refused as ``replayed``. So beside ``Form()``, ``Query()`` or a
 body of your own take a pending assertion, and consume it when all else is in order; or read ``await request.form()``::
 
     authenticate = ClientAuthentication(verifier, consume=False)
