@@ -305,6 +305,9 @@ _LEVELS: dict[type, int] = {
     StoreUnfit: logging.ERROR,
 }
 
+_REFUSAL_LINE = (AssertionRefused.__name__, _LEVELS[AssertionRefused])
+_UNDECIDED_LINES: dict[str, tuple[str, int]] = {reason: (reason, logging.ERROR) for reason in UNDECIDED}
+
 
 def log_events(event: Event) -> None:
     """Log an event to ``private_key_jwt``: ``extra`` has its name as ``event``, and its fields.
@@ -321,7 +324,7 @@ def line_of(reason: Reason) -> tuple[str, int]:
 
     One reason that is ours is one kind, so that each has a count of its own; all others are one kind together.
     """
-    return (reason, logging.ERROR) if reason in UNDECIDED else (AssertionRefused.__name__, _LEVELS[AssertionRefused])
+    return _UNDECIDED_LINES.get(reason, _REFUSAL_LINE)
 
 
 def _kind_of(event: Event) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 from .._text import quote
 from ..exceptions import InvalidClient, InvalidRequest, Reason
@@ -30,11 +30,8 @@ _NAMES_SHOWN = 4
 _SCHEME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}")  # a token (RFC 9110 §5.6.2)
 
 
-class ClientAssertion(NamedTuple):
-    """What a token request says of its client."""
-
-    assertion: str
-    client_id: str | None
+ClientAssertion = tuple[str, str | None]
+"""What a token request says of its client: the assertion, and the ``client_id`` when there is one."""
 
 
 def _describe_type(kind: str | None) -> str:
@@ -157,7 +154,7 @@ def _add(found: dict[str, str], key: str, value: Any) -> bool:
 
 
 def _client_parameters(form: Any) -> dict[str, str]:
-    if isinstance(form, str | bytes):
+    if isinstance(form, (str, bytes)):
         raise _invalid("expected parsed parameters, got the text of a body: urllib.parse.parse_qsl makes pairs of it")
     found: dict[str, str] = {}
     repeated = None
@@ -204,4 +201,4 @@ def read(form: Form, authorization: str | None, *, optional: bool = True) -> Cli
         raise _invalid(
             "expected one way of client authentication, got an Authorization header beside the assertion", found
         )
-    return ClientAssertion(assertion, found.get("client_id"))
+    return assertion, found.get("client_id")
