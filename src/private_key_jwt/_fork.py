@@ -12,7 +12,7 @@ from ._lock import RLock
 
 
 class Forkable(Protocol):
-    """An object with a lock, a thread, or a claim to be shared, none of which survives a fork."""
+    """An object with a lock, a thread, or marks that a child does not share: none of them survives a fork."""
 
     def after_fork_in_child(self) -> None:
         """Make the object usable in this child."""

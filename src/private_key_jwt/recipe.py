@@ -239,7 +239,7 @@ class Verification:
 
     @property
     def registered_client_id(self) -> str | None:
-        """The client; None before it is known: what an assertion says of itself is a stranger's claim."""
+        """The client; None before it is known: what an assertion says of itself is not verified."""
         return self.client.client_id if hasattr(self, "client") else None
 
     @property

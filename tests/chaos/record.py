@@ -115,7 +115,7 @@ class Record:
     def _is_within(self, each: Presentation, accepted: set[int], lost: set[int]) -> bool:
         limits = self.limits
         refetch = limits.window + limits.fetch_timeout + limits.slack
-        # What was fetched while the cache was down is in no cache, and its claims count for all who share it.
+        # What was fetched while the cache was down is in no cache, and counts for all who share it.
         outages = [*self.jwks_outages, *self.store_outages]
         match each.outcome:
             case "replayed":

@@ -17,7 +17,7 @@ from private_key_jwt.events import Event, FetchFailed, StoreFailed, log_events
 from private_key_jwt.fetcher import _failures, _flow
 from private_key_jwt.fetcher._failures import SharedFailures
 from private_key_jwt.fetcher._fetches import Fetch, RefreshRequest, Status
-from private_key_jwt.fetcher._flow import ClaimShared, Pause
+from private_key_jwt.fetcher._flow import Pause, TakeSharedFetch
 from private_key_jwt.fetcher._state import FetcherState
 from private_key_jwt.stores import AsyncRedisJWKSCache, RedisJWKSCache, SQLiteJWKSCache
 from private_key_jwt.testing import Clock
@@ -34,7 +34,7 @@ class Shared:
 
     def __init__(self) -> None:
         self.documents: dict[str, JWKSDocument] = {}
-        self.claims: list[float] = []
+        self.taken: list[float] = []
         self.looks: list[str] = []
 
     def get(self, jwks_uri: str, now: float) -> JWKSDocument | None:
@@ -44,10 +44,10 @@ class Shared:
     def put(self, jwks_uri: str, document: JWKSDocument, now: float) -> None:
         self.documents[jwks_uri] = document
 
-    def claim(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
-        self.claims = [each for each in self.claims if now - each < policy.fetch_window]
-        granted = len(self.claims) < policy.fetch_limit
-        self.claims += [now] * granted
+    def take_fetch(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
+        self.taken = [each for each in self.taken if now - each < policy.fetch_window]
+        granted = len(self.taken) < policy.fetch_limit
+        self.taken += [now] * granted
         return granted
 
 
@@ -98,7 +98,7 @@ def test_nobody_waits_for_fetches_that_others_made_in_vain(fleet: Fleet) -> None
 
 def test_a_fetch_that_may_be_under_way_is_waited_for_and_its_forerunners_fault_is_told(fleet: Fleet) -> None:
     fleet.refused(fleet.first)
-    fleet.cache.claims.append(fleet.clock())  # another has claimed the last fetch, and has not ended it
+    fleet.cache.taken.append(fleet.clock())  # another has taken the last fetch, and has not ended it
     error = fleet.refused(fleet.second)
     assert fleet.cache.looks.count(fleet.uri) > 1
     assert "503" in error.detail
@@ -113,17 +113,17 @@ def test_a_fetch_that_nothing_is_known_of_is_waited_for_through_all_pauses() -> 
     while outcome is None:
         waited += step.seconds if isinstance(step, Pause) else 0
         try:
-            step = flow.send(False if isinstance(step, ClaimShared) else None)
+            step = flow.send(False if isinstance(step, TakeSharedFetch) else None)
         except StopIteration as ended:
             outcome = ended.value
     assert outcome.status is Status.FAILED
     assert waited == pytest.approx(2.4)
 
 
-def test_a_failure_is_told_no_longer_than_its_claim_counts(fleet: Fleet) -> None:
+def test_a_failure_is_told_no_longer_than_its_fetch_counts(fleet: Fleet) -> None:
     fleet.refused(fleet.first)
     fleet.clock.advance(WINDOW)
-    fleet.cache.claims += [fleet.clock()] * LIMIT
+    fleet.cache.taken += [fleet.clock()] * LIMIT
     assert "503" not in fleet.refused(fleet.second).detail
 
 
@@ -182,12 +182,12 @@ def test_what_is_told_is_read_back() -> None:
     first = _failures.read(_failures.write(None, 100.0, 101.5, "refused", 3), 103, POLICY)
     assert first == SharedFailures((100.0,), 101.5, "refused")
     assert first is not None
-    assert first.next_claim_at(POLICY) is None
+    assert first.next_fetch_at(POLICY) is None
     second = _failures.read(_failures.write(first, 110.0, 110.25, "reset\nby peer", 3), 111, POLICY)
     assert second == SharedFailures((110.0, 100.0), 110.25, "reset\\nby peer")
     assert second is not None
-    assert second.next_claim_at(POLICY) == 100 + WINDOW
-    assert second.next_claim_at(replace(POLICY, fetch_limit=1)) == 110 + WINDOW
+    assert second.next_fetch_at(POLICY) == 100 + WINDOW
+    assert second.next_fetch_at(replace(POLICY, fetch_limit=1)) == 110 + WINDOW
     third = _failures.read(_failures.write(second, 120.0, 120.5, "", 2), 121, POLICY)
     assert third == SharedFailures((120.0, 110.0), 120.5, "?")
 
@@ -199,7 +199,7 @@ def test_the_longest_that_is_told_is_read_back() -> None:
         document = _failures.write(told, number, number, "\u20ac" * 500, policy.fetch_limit)
         told = _failures.read(document, 119, policy)
     assert told is not None
-    assert len(told.claimed_at) == policy.fetch_limit
+    assert len(told.taken_at) == policy.fetch_limit
     assert len(told.detail) == 200
 
 

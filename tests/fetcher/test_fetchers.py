@@ -245,7 +245,7 @@ class AnswersLate(HangsOnce):
         return JWKSDocument(json.dumps({"keys": [jwk()]}).encode() + b" ", 1e9) if late and found else found
 
 
-def test_a_fetch_that_hung_gives_back_no_claim_but_its_own(publisher: Publisher) -> None:
+def test_a_fetch_that_hung_gives_back_no_fetch_but_its_own(publisher: Publisher) -> None:
     """Law 2: of a hung fetch and three after it two may be sent within a window."""
     cache, now = AnswersLate(), 0.0
     policy = JWKSPolicy(allow_http_loopback=True, timeout=0.2, fetch_limit=2, fetch_window=1)
@@ -416,7 +416,7 @@ class Awaited:
     async def put(self, _jwks_uri: str, _document: JWKSDocument, _now: float) -> None:
         return None
 
-    async def claim(self, _jwks_uri: str, _policy: JWKSPolicy, _now: float) -> bool:
+    async def take_fetch(self, _jwks_uri: str, _policy: JWKSPolicy, _now: float) -> bool:
         return True
 
 

@@ -387,7 +387,7 @@ def test_idle_budgets_are_forgotten(case: Case) -> None:
     def fetch(number: int) -> None:
         request = RefreshRequest(f"https://{number}", None, forced=False, known=None)
         started = state.join_or_start(Fetch(request, 0, None), lambda _: True)
-        assert state.claim(started) is None
+        assert state.take(started) is None
         state.finish(started, DONE)
 
     for number in range(3_000):

@@ -111,11 +111,11 @@ def test_law_4_holds_on_each_host_under_a_flood_over_redis(edge: Edge, publisher
 
 
 class Counted:
-    """A shared cache that counts its looks and claims."""
+    """A shared cache that counts how often it is read and asked for a fetch."""
 
     def __init__(self) -> None:
         self.document: JWKSDocument | None = None
-        self.looks = self.claims = 0
+        self.looks = self.asked = 0
         self.grants = True
 
     def get(self, jwks_uri: str, now: float) -> JWKSDocument | None:
@@ -125,8 +125,8 @@ class Counted:
     def put(self, jwks_uri: str, document: JWKSDocument, now: float) -> None:
         self.document = document
 
-    def claim(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
-        self.claims += 1
+    def take_fetch(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
+        self.asked += 1
         return self.grants
 
 
@@ -135,7 +135,7 @@ def policy() -> JWKSPolicy:
     return JWKSPolicy(allow_http_loopback=True, timeout=1, fetch_limit=2, fetch_window=30)
 
 
-def test_a_flood_looks_and_claims_about_once_a_second(
+def test_a_flood_looks_and_asks_about_once_a_second(
     edge: Edge, publisher: Publisher, clock: Clock, policy: JWKSPolicy
 ) -> None:
     publisher.keys = [OLD]
@@ -149,7 +149,7 @@ def test_a_flood_looks_and_claims_about_once_a_second(
         clock.advance(1)
     # For each fetch that others can make it waits a while for what they bring, and looks more often.
     assert cache.looks <= seconds + 1 + policy.fetch_limit * 6
-    assert cache.claims <= seconds + 1
+    assert cache.asked <= seconds + 1
     assert publisher.count == 1
 
 
@@ -166,7 +166,7 @@ def test_a_cold_flood_looks_about_once_a_second(
     assert publisher.count == policy.fetch_limit
 
 
-def test_a_claim_that_others_refuse_is_given_back(
+def test_a_fetch_that_others_refuse_is_given_back(
     edge: Edge, publisher: Publisher, clock: Clock, policy: JWKSPolicy
 ) -> None:
     publisher.keys = [OLD]

@@ -301,7 +301,7 @@ class Cache:
         self.mistake = mistake
         self.documents: dict[str, JWKSDocument] = {}
         self.put_at: dict[str, float] = {}
-        self.claims: dict[str, list[float]] = {}
+        self.taken: dict[str, list[float]] = {}
         self.broken = False
 
     def _check(self) -> None:
@@ -326,14 +326,14 @@ class Cache:
             self.documents[jwks_uri] = document
             self.put_at[jwks_uri] = now
 
-    async def claim(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
+    async def take_fetch(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
         self._check()
         key = "" if self.mistake == "one budget for all" else jwks_uri
         wall = time.monotonic()
         window = 1e9 if self.mistake == "never gives back" else policy.fetch_window
-        live = [at for at in self.claims.get(key, []) if wall - at < window]
+        live = [at for at in self.taken.get(key, []) if wall - at < window]
         granted = len(live) < policy.fetch_limit or self.mistake == "grants all"
-        self.claims[key] = [*live, wall] if granted else live
+        self.taken[key] = [*live, wall] if granted else live
         return granted
 
 

@@ -182,8 +182,8 @@ def test_a_budget_is_that_of_the_policy() -> None:
     with cache("locmem.LocMemCache"):
         caches["replay"].clear()
         kept = DjangoJWKSCache("replay")
-        claims = [kept.claim(URI, policy, 0) for _ in range(policy.fetch_limit + 2)]
-    assert claims == [True] * policy.fetch_limit + [False] * 2
+        granted = [kept.take_fetch(URI, policy, 0) for _ in range(policy.fetch_limit + 2)]
+    assert granted == [True] * policy.fetch_limit + [False] * 2
 
 
 def test_the_wall_clock_must_be_one() -> None:

@@ -195,48 +195,48 @@ def stale_allowed(entry: Entry, failed_at: float, now: Instant, policy: JWKSPoli
 
 
 class Budget:
-    """Count claims: at most ``fetch_limit`` within any ``fetch_window`` seconds.
+    """Count fetches: at most ``fetch_limit`` within any ``fetch_window`` seconds.
 
-    A claim is made before what it is for, and counts whatever that brings.
+    A fetch is taken before it starts, and counts whatever it brings.
     """
 
-    __slots__ = ("_claims", "_reported")
+    __slots__ = ("_reported", "_taken")
 
     def __init__(self) -> None:
-        self._claims: deque[float] = deque()
+        self._taken: deque[float] = deque()
         self._reported = False
 
     def has_room(self, now: float, policy: JWKSPolicy) -> bool:
-        """Report whether a claim would be granted."""
-        claims = self._claims
-        while claims and now - claims[0] >= policy.fetch_window:
-            claims.popleft()
-        return len(claims) < policy.fetch_limit
+        """Report whether a fetch may be taken."""
+        taken = self._taken
+        while taken and now - taken[0] >= policy.fetch_window:
+            taken.popleft()
+        return len(taken) < policy.fetch_limit
 
     def take(self, now: float, policy: JWKSPolicy) -> bool:
-        """Make a claim; return False when none is left."""
+        """Take a fetch; return False when none is left."""
         if not self.has_room(now, policy):
             return False
-        self._claims.append(now)
+        self._taken.append(now)
         self._reported = False
         return True
 
     def report_spent(self) -> bool:
-        """Return True for the first refusal since a claim was granted: the one to report."""
+        """Return True for the first refusal since a fetch was taken: the one to report."""
         first, self._reported = not self._reported, True
         return first
 
-    def give_back(self, claimed_at: float) -> None:
-        """Undo a claim, unless it has left the window already: others have claimed since, and keep theirs."""
+    def give_back(self, taken_at: float) -> None:
+        """Give a fetch back, unless it has left the window already: others were taken since, and count."""
         with contextlib.suppress(ValueError):
-            self._claims.remove(claimed_at)
+            self._taken.remove(taken_at)
 
     def wait(self, now: float, policy: JWKSPolicy) -> float:
-        """Return the seconds until the next claim can be granted."""
-        if len(self._claims) < policy.fetch_limit:
+        """Return the seconds until the next fetch may be taken."""
+        if len(self._taken) < policy.fetch_limit:
             return 0
-        return max(0.0, self._claims[0] + policy.fetch_window - now)
+        return max(0.0, self._taken[0] + policy.fetch_window - now)
 
     def is_idle(self, now: float, policy: JWKSPolicy) -> bool:
-        """Report whether no claim is left in the window."""
-        return not self._claims or now - self._claims[-1] >= policy.fetch_window
+        """Report whether no fetch is left in the window."""
+        return not self._taken or now - self._taken[-1] >= policy.fetch_window

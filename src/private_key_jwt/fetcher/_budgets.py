@@ -12,7 +12,7 @@ from ..policy import JWKSPolicy
 __all__ = ["Budgets", "Failure", "Spending"]
 
 CACHE_INTERVAL = 1.0
-"""Seconds until the shared cache is read again after it held nothing newer, or asked again after a refused claim."""
+"""Seconds until the shared cache is read again after it held nothing newer, or asked for a fetch after a refusal."""
 
 _MIN_SWEPT = 1_024
 
@@ -28,34 +28,34 @@ class Failure(NamedTuple):
 class Spending:
     """What was spent on one ``jwks_uri``.
 
-    fetches: the claims of this fetcher.
+    fetches: those that this fetcher took.
     waits: how often it waited for a fetch of another who shares the cache: they have as many fetches as we.
-    read_cache_from, claim_from: from when on the shared cache is read again, and asked again for a claim.
+    read_cache_from, fetch_from: from when on the shared cache is read again, and asked again for a fetch.
     failure: how the last fetch failed, unless another has brought a key set since.
-    last_kid: the unknown kid that the last fetch was claimed for; None where it was claimed for none.
+    last_kid: the unknown kid that the last fetch was taken for; None where it was taken for none.
     """
 
     fetches: Budget = field(default_factory=Budget)
     waits: Budget = field(default_factory=Budget)
     read_cache_from: float = -math.inf
-    claim_from: float = -math.inf
+    fetch_from: float = -math.inf
     failure: Failure | None = None
     last_kid: str | None = None
 
-    def can_claim(self, now: float, policy: JWKSPolicy) -> bool:
-        """Report whether a fetch may be claimed: here, as far as is known, and of those who share the cache."""
-        return now >= self.claim_from and self.fetches.has_room(now, policy)
+    def can_take(self, now: float, policy: JWKSPolicy) -> bool:
+        """Report whether a fetch may be taken: here, and, as far as is known, by those who share the cache."""
+        return now >= self.fetch_from and self.fetches.has_room(now, policy)
 
     def wait(self, now: float, policy: JWKSPolicy) -> float:
-        """Return the seconds until the next claim can be granted."""
-        return max(self.fetches.wait(now, policy), self.claim_from - now, 0.0)
+        """Return the seconds until the next fetch may be taken."""
+        return max(self.fetches.wait(now, policy), self.fetch_from - now, 0.0)
 
     def is_idle(self, now: float, policy: JWKSPolicy) -> bool:
         """Report whether there is nothing left to remember."""
         return (
             self.fetches.is_idle(now, policy)
             and self.waits.is_idle(now, policy)
-            and now >= max(self.read_cache_from, self.claim_from)
+            and now >= max(self.read_cache_from, self.fetch_from)
             and (self.failure is None or now - self.failure.at.clock >= policy.fetch_window)
         )
 

@@ -5,8 +5,9 @@ It is kept in the shared cache like a document, under a name that is no ``jwks_u
     12.250 0.031
     connect to idp.example.com: connection refused
 
-In the first line stands how many seconds before this document each failed fetch was claimed; in the second how the
-last of them failed. Whoever writes at the same time as another may lose the claim of one: then others wait as ever.
+In the first line stands how many seconds before this document each failed fetch was taken out of the budget; in the
+second how the last of them failed. Whoever writes at the same time as another may lose one of them: then others wait as
+ever.
 """
 
 from __future__ import annotations
@@ -21,26 +22,26 @@ from ..stores import JWKSDocument
 __all__ = ["SharedFailures", "name_of", "read", "write"]
 
 _DETAIL_LENGTH = 200
-_MAX_BYTES = 2_048  # 100 claims (the most that a policy allows) and a detail
+_MAX_BYTES = 2_048  # 100 fetches (the most that a policy allows) and a detail
 _FORM = re.compile(rb"((?:[0-9]{1,7}\.[0-9]{3} ?){1,100})\n([ -~]+)")
 
 
 class SharedFailures(NamedTuple):
     """The fetches of all who share a cache that failed within the window; instants are of this fetcher's clock.
 
-    claimed_at: when each was claimed, the newest first.
+    taken_at: when each was taken out of the budget, the newest first.
     failed_at, detail: when and how the last of them failed.
     """
 
-    claimed_at: tuple[float, ...]
+    taken_at: tuple[float, ...]
     failed_at: float
     detail: str
 
-    def next_claim_at(self, policy: JWKSPolicy) -> float | None:
-        """Return when the next fetch can be claimed; None while one that has not failed may be under way."""
-        if len(self.claimed_at) < policy.fetch_limit:
+    def next_fetch_at(self, policy: JWKSPolicy) -> float | None:
+        """Return when the next fetch can be taken; None while one that has not failed may be under way."""
+        if len(self.taken_at) < policy.fetch_limit:
             return None
-        return self.claimed_at[policy.fetch_limit - 1] + policy.fetch_window
+        return self.taken_at[policy.fetch_limit - 1] + policy.fetch_window
 
 
 def name_of(jwks_uri: str) -> str:
@@ -56,16 +57,16 @@ def read(document: JWKSDocument | None, now: float, policy: JWKSPolicy) -> Share
     if matched is None:
         return None
     failed_at = min(document.fetched_at, now)
-    claimed_at = sorted((failed_at - float(each) for each in matched[1].split()), reverse=True)
-    counted = tuple(each for each in claimed_at if now - each < policy.fetch_window)
+    taken_at = sorted((failed_at - float(each) for each in matched[1].split()), reverse=True)
+    counted = tuple(each for each in taken_at if now - each < policy.fetch_window)
     return (
         SharedFailures(counted, failed_at, one_line(matched[2].decode("ascii"))[:_DETAIL_LENGTH]) if counted else None
     )
 
 
-def write(known: SharedFailures | None, claimed_at: float, failed_at: float, detail: str, limit: int) -> JWKSDocument:
+def write(known: SharedFailures | None, taken_at: float, failed_at: float, detail: str, limit: int) -> JWKSDocument:
     """Add a failure to those that are known, of which the newest ``limit`` count."""
-    claims = [claimed_at, *(known.claimed_at if known is not None else ())]
-    ages = " ".join(f"{max(0.0, failed_at - each):.3f}" for each in sorted(claims, reverse=True)[:limit])
+    taken = [taken_at, *(known.taken_at if known is not None else ())]
+    ages = " ".join(f"{max(0.0, failed_at - each):.3f}" for each in sorted(taken, reverse=True)[:limit])
     text = one_line(detail)[:_DETAIL_LENGTH] or "?"
     return JWKSDocument(f"{ages}\n{text}".encode("ascii", "backslashreplace"), failed_at)

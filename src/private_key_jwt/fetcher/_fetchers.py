@@ -32,7 +32,7 @@ from ..stores import AsyncJWKSCache, JWKSCache, MemoryJWKSCache
 from . import _flow, _http, _refusals
 from ._destination import Destination
 from ._fetches import Ending, Fetch, Handle, Outcome, RefreshRequest, Status
-from ._flow import ClaimShared, End, FindStep, Get, ParseKeys, Pause, ReadCache, Refresh, RefreshStep, WriteCache
+from ._flow import End, FindStep, Get, ParseKeys, Pause, ReadCache, Refresh, RefreshStep, TakeSharedFetch, WriteCache
 from ._parsing import parse_async
 from ._progress import Phase
 from ._state import FetcherState
@@ -46,9 +46,9 @@ _CANCELLED = Outcome(Status.FAILED, "the fetch was cancelled")
 _INTERRUPTED = Outcome(Status.FAILED, "the fetch was interrupted")
 _CLOSED = Outcome(Status.REFUSED, "the fetcher is closed")
 
-_CACHE_STEPS = (ReadCache, ClaimShared, WriteCache)
+_CACHE_STEPS = (ReadCache, TakeSharedFetch, WriteCache)
 _MAX_KEY_SETS = 100_000
-_CACHE_METHODS = ("get", "put", "claim")
+_CACHE_METHODS = ("get", "put", "take_fetch")
 
 
 class _Fetcher(ABC, Generic[Handle]):
@@ -73,7 +73,7 @@ class _Fetcher(ABC, Generic[Handle]):
             raise ConfigurationError("clock must be a function that gives seconds, and never goes back")
         check_wall_clock(wall_clock)
         if cache is not None and not all(callable(getattr(cache, name, None)) for name in _CACHE_METHODS):
-            raise ConfigurationError(f"cache must have get, put and claim, and {type(cache).__name__} has not")
+            raise ConfigurationError(f"cache must have get, put and take_fetch, and {type(cache).__name__} has not")
         check_handler(on_event)
         self.policy = JWKSPolicy() if policy is None else policy
         self._headers = check_headers(headers)
@@ -352,8 +352,8 @@ class JWKSFetcher(_Fetcher[Ending]):
             case Pause(seconds):
                 time.sleep(seconds)
                 return None
-            case ClaimShared():
-                return self._call_cache(lambda: self._cache.claim(uri, self.policy, self._clock()), otherwise=True)
+            case TakeSharedFetch():
+                return self._call_cache(lambda: self._cache.take_fetch(uri, self.policy, self._clock()), otherwise=True)
             case End(outcome):
                 self._finish(fetch, outcome)
                 return None
@@ -507,9 +507,9 @@ class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
             case Pause(seconds):
                 await asyncio.sleep(seconds)
                 return None
-            case ClaimShared():
+            case TakeSharedFetch():
                 return await self._call_cache(
-                    lambda: self._cache.claim(uri, self.policy, self._clock()), otherwise=True
+                    lambda: self._cache.take_fetch(uri, self.policy, self._clock()), otherwise=True
                 )
             case End(outcome):
                 self._finish(fetch, outcome)

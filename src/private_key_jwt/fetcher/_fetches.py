@@ -66,7 +66,7 @@ class Fetch(Generic[Handle]):
     handle: what they wait on.
     number: counted from 1 in the order in which its fetcher starts them; 0 before it is started.
     runner: the thread or the task that does it.
-    claimed_at: when it claimed a part of the budget, by the fetcher's clock.
+    taken_at: when it was taken out of the budget, by the fetcher's clock.
     """
 
     request: RefreshRequest
@@ -74,7 +74,7 @@ class Fetch(Generic[Handle]):
     handle: Handle
     number: int = 0
     started_at: float = 0.0
-    claimed_at: float = 0.0
+    taken_at: float = 0.0
     runner: Any = None
     outcome: Outcome | None = field(default=None)
     progress: Progress = field(default_factory=Progress)

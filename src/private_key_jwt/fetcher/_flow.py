@@ -34,7 +34,6 @@ from ._fetches import DONE, Fetch, Outcome, RefreshRequest, Status
 from ._state import FetcherState
 
 __all__ = [
-    "ClaimShared",
     "End",
     "Get",
     "ParseKeys",
@@ -43,6 +42,7 @@ __all__ = [
     "Refresh",
     "RefreshAhead",
     "RefreshStep",
+    "TakeSharedFetch",
     "WriteCache",
     "fetch_now",
     "find_key",
@@ -155,8 +155,8 @@ class ReadCache:
 
 
 @dataclass(frozen=True, slots=True)
-class ClaimShared:
-    """Claim a fetch from those who share the cache: send me whether it is granted."""
+class TakeSharedFetch:
+    """Take a fetch out of the budget of those who share the cache: send me whether it is granted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +193,7 @@ class End:
     outcome: Outcome
 
 
-RefreshStep = ReadCache | ClaimShared | Get | ParseKeys | WriteCache | Pause | End
+RefreshStep = ReadCache | TakeSharedFetch | Get | ParseKeys | WriteCache | Pause | End
 
 
 def refresh(state: FetcherState[Any], fetch: Fetch[Any]) -> Generator[RefreshStep, Any, Outcome]:
@@ -203,10 +203,10 @@ def refresh(state: FetcherState[Any], fetch: Fetch[Any]) -> Generator[RefreshSte
         if (yield from _read_cache(state, fetch)) is _Found.ENOUGH:
             return DONE
         state.note_cache_miss(jwks_uri)
-    spent = state.claim(fetch)
+    spent = state.take(fetch)
     if spent is not None:
         return spent
-    if not (yield ClaimShared()):
+    if not (yield TakeSharedFetch()):
         state.give_back(fetch)
         return (yield from _await_others(state, fetch))
     state.note_sent(fetch)
@@ -228,7 +228,7 @@ def refresh(state: FetcherState[Any], fetch: Fetch[Any]) -> Generator[RefreshSte
 
 
 def _await_others(state: FetcherState[Any], fetch: Fetch[Any]) -> Generator[RefreshStep, Any, Outcome]:
-    """Wait for the document of others who share the cache: they have claimed the fetches, and are fetching now.
+    """Wait for the document of others who share the cache: they have taken the fetches, and are fetching now.
 
     Where each of these fetches is known to have failed, there is nothing to wait for.
     """
@@ -236,9 +236,9 @@ def _await_others(state: FetcherState[Any], fetch: Fetch[Any]) -> Generator[Refr
     failures: SharedFailures | None = None
     if state.may_wait_for_others(jwks_uri):
         failures = yield from _read_failures(state, jwks_uri)
-        next_claim_at = None if failures is None else failures.next_claim_at(state.policy)
-        if next_claim_at is not None:
-            state.claim_from(jwks_uri, next_claim_at)
+        next_fetch_at = None if failures is None else failures.next_fetch_at(state.policy)
+        if next_fetch_at is not None:
+            state.take_none_before(jwks_uri, next_fetch_at)
             return _refused_by_others(state, fetch, failures)
         left = _WAIT_SHARE * state.policy.timeout
         for pause in _PAUSES:

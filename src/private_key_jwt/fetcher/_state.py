@@ -135,7 +135,7 @@ class FetcherState(Generic[Handle]):
     # Budgets
 
     def last_kid(self, jwks_uri: str) -> str | None:
-        """Return the unknown kid that the last fetch was claimed for; None where it was claimed for none."""
+        """Return the unknown kid that the last fetch was taken for; None where it was taken for none."""
         with self._lock:
             spending = self._budgets.get(jwks_uri)
             return None if spending is None else spending.last_kid
@@ -147,14 +147,14 @@ class FetcherState(Generic[Handle]):
             return None if spending is None else spending.failure
 
     def wait(self, jwks_uri: str) -> float:
-        """Return the seconds until another fetch may be claimed."""
+        """Return the seconds until another fetch may be taken."""
         now = self.clock()
         with self._lock:
             spending = self._budgets.get(jwks_uri)
             return 0.0 if spending is None else spending.wait(now, self.policy)
 
     def may_read_cache(self, jwks_uri: str) -> bool:
-        """Report whether the shared cache may be read now: that costs no claim, and is done once a second."""
+        """Report whether the shared cache may be read now: that costs no fetch, and is done once a second."""
         now = self.clock()
         with self._lock:
             return now >= self._budgets.of(jwks_uri, now).read_cache_from
@@ -165,13 +165,13 @@ class FetcherState(Generic[Handle]):
         with self._lock:
             self._budgets.of(jwks_uri, now).read_cache_from = now + CACHE_INTERVAL
 
-    def claim(self, fetch: Fetch[Handle]) -> Outcome | None:
-        """Claim a fetch, before anything is sent; return why not, if not."""
+    def take(self, fetch: Fetch[Handle]) -> Outcome | None:
+        """Take a fetch out of the budget, before anything is sent; return why not, if not."""
         now = self.clock()
         with self._lock:
             spending = self._budgets.of(fetch.jwks_uri, now)
-            if spending.can_claim(now, self.policy) and spending.fetches.take(now, self.policy):
-                fetch.claimed_at = now
+            if spending.can_take(now, self.policy) and spending.fetches.take(now, self.policy):
+                fetch.taken_at = now
                 query = fetch.request.query
                 spending.last_kid = query.kid if query is not None and fetch.request.forced else None
                 return None
@@ -180,18 +180,18 @@ class FetcherState(Generic[Handle]):
         return spent
 
     def give_back(self, fetch: Fetch[Handle]) -> None:
-        """Give a claim back which those who share the cache refused, and try none there for a second."""
+        """Give a fetch back which those who share the cache refused, and ask them for none for a second."""
         now = self.clock()
         with self._lock:
             spending = self._budgets.of(fetch.jwks_uri, now)
-            spending.claim_from = now + CACHE_INTERVAL
-            spending.fetches.give_back(fetch.claimed_at)
+            spending.fetch_from = now + CACHE_INTERVAL
+            spending.fetches.give_back(fetch.taken_at)
 
-    def claim_from(self, jwks_uri: str, instant: float) -> None:
-        """Try no claim before an instant: those who share the cache are known to refuse it until then."""
+    def take_none_before(self, jwks_uri: str, instant: float) -> None:
+        """Take no fetch before an instant: those who share the cache are known to refuse it until then."""
         with self._lock:
             spending = self._budgets.of(jwks_uri, self.clock())
-            spending.claim_from = max(spending.claim_from, instant)
+            spending.fetch_from = max(spending.fetch_from, instant)
 
     def may_wait_for_others(self, jwks_uri: str) -> bool:
         """Report, once for each fetch that others can make, whether to wait for theirs."""
@@ -233,7 +233,7 @@ class FetcherState(Generic[Handle]):
                 # A fetch has ended since: what it brought is to be tried, before another is started for the same.
                 return DONE
             spending = self._budgets.of(jwks_uri, now)
-            if now >= spending.read_cache_from or spending.can_claim(now, self.policy):
+            if now >= spending.read_cache_from or spending.can_take(now, self.policy):
                 return self._start(fetch, has_answered=known is not None and spending.failure is None)
             spent, is_first = self._spent(spending, now)
         self._report_spent(jwks_uri, spent, is_first=is_first)

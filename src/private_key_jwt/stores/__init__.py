@@ -84,7 +84,7 @@ has). A loss, or an eviction, costs a fetch. Whoever can write to a shared cache
 With 100,000 clients and sets of 447 bytes (`python benchmarks/replay_stores.py --key-sets 100000`: medians by the clock
 of two cores that had other work):
 
-| cache | memory, or file | a put | a get | a claim | a refused claim |
+| cache | memory, or file | a put | a get | a fetch taken | a fetch refused |
 |---|---|---|---|---|---|
 | `SQLiteJWKSCache` | 66 MB | 45 µs | 13 µs | 39 µs | 23 µs |
 | `RedisJWKSCache` | 69 MB | 158 µs | 78 µs | 113 µs | 82 µs |

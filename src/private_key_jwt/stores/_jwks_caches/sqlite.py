@@ -19,9 +19,9 @@ _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS jwks_documents (jwks_uri TEXT PRIMARY KEY, body BLOB NOT NULL,"
     " fetched_at REAL NOT NULL, boot TEXT NOT NULL, since_boot REAL NOT NULL)",
     "CREATE INDEX IF NOT EXISTS jwks_documents_fetched_at ON jwks_documents (fetched_at)",
-    "CREATE TABLE IF NOT EXISTS jwks_claims (jwks_uri TEXT NOT NULL, at REAL NOT NULL)",
-    "CREATE INDEX IF NOT EXISTS jwks_claims_jwks_uri ON jwks_claims (jwks_uri, at)",
-    "CREATE INDEX IF NOT EXISTS jwks_claims_at ON jwks_claims (at)",
+    "CREATE TABLE IF NOT EXISTS jwks_fetches (jwks_uri TEXT NOT NULL, at REAL NOT NULL)",
+    "CREATE INDEX IF NOT EXISTS jwks_fetches_jwks_uri ON jwks_fetches (jwks_uri, at)",
+    "CREATE INDEX IF NOT EXISTS jwks_fetches_at ON jwks_fetches (at)",
 )
 # A document of another boot is none: its age since then is by no clock that this host still has.
 _GET = "SELECT body, fetched_at, since_boot FROM jwks_documents WHERE jwks_uri = :jwks_uri AND boot = :boot"
@@ -38,16 +38,16 @@ _TRIM = (
     "DELETE FROM jwks_documents WHERE jwks_uri IN (SELECT jwks_uri FROM jwks_documents ORDER BY fetched_at"
     " LIMIT max(0, (SELECT count(*) FROM jwks_documents) - :max_documents))"
 )
-# A sliding window. A claim from the future does not count: it would stop all fetches for as long.
-_CLAIM = (
-    "INSERT INTO jwks_claims SELECT :jwks_uri, :wall WHERE (SELECT count(*) FROM jwks_claims"
+# A sliding window. A fetch from the future does not count: it would stop all fetches for as long.
+_TAKE_FETCH = (
+    "INSERT INTO jwks_fetches SELECT :jwks_uri, :wall WHERE (SELECT count(*) FROM jwks_fetches"
     " WHERE jwks_uri = :jwks_uri AND at > :wall - :window AND at <= :wall) < :limit"
 )
-_FORGET_CLAIMS = (
-    "DELETE FROM jwks_claims WHERE rowid IN"
-    " (SELECT rowid FROM jwks_claims WHERE at <= :wall - :window OR at > :wall LIMIT :batch)"
+_FORGET_FETCHES = (
+    "DELETE FROM jwks_fetches WHERE rowid IN"
+    " (SELECT rowid FROM jwks_fetches WHERE at <= :wall - :window OR at > :wall LIMIT :batch)"
 )
-_PURGE_BATCH = 100  # idle claims that one claim deletes at most
+_PURGE_BATCH = 100  # fetches out of the window that one call deletes at most
 
 
 class SQLiteJWKSCache:
@@ -113,16 +113,16 @@ class SQLiteJWKSCache:
 
         self._file.run_in_transaction(put, self._timeout)
 
-    def claim(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
-        """Claim one fetch out of the budget of all workers."""
+    def take_fetch(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
+        """Take one fetch out of the budget of all workers."""
 
-        def claim(session: SQLiteSession) -> bool:
-            wall = self._wall_clock()  # read when nobody else can write, or two claims could miss each other
-            session.change(_FORGET_CLAIMS, {"wall": wall, "window": LONGEST_WINDOW, "batch": _PURGE_BATCH})
+        def take(session: SQLiteSession) -> bool:
+            wall = self._wall_clock()  # read when nobody else can write, or two calls could miss each other
+            session.change(_FORGET_FETCHES, {"wall": wall, "window": LONGEST_WINDOW, "batch": _PURGE_BATCH})
             budget = {"window": policy.fetch_window, "limit": policy.fetch_limit}
-            return session.change(_CLAIM, {"jwks_uri": jwks_uri, "wall": wall, **budget}) == 1
+            return session.change(_TAKE_FETCH, {"jwks_uri": jwks_uri, "wall": wall, **budget}) == 1
 
-        return self._file.run_in_transaction(claim, self._timeout)
+        return self._file.run_in_transaction(take, self._timeout)
 
     def close(self) -> None:
         """Close the file. Every call raises from then on."""
