@@ -317,9 +317,12 @@ def test_begin_marks_nothing_and_consume_marks_once(op: OpenIDProvider) -> None:
     assert reason(second.consume) is Reason.REPLAYED
 
 
-def test_consume_looks_at_the_clock_again(op: OpenIDProvider) -> None:
-    pending = op.verifier.begin(op.tenant.assertion())
-    op.clock.advance(75)
+@pytest.mark.parametrize("left", [0.5, 75])
+def test_consume_looks_at_the_clock_again(op: OpenIDProvider, left: float) -> None:
+    """Also where the checks of ``begin`` are so recent that they are not made anew."""
+    exp = op.clock() - POLICY.leeway + left
+    pending = op.verifier.begin(op.tenant.assertion(iat=exp - 60, exp=exp))
+    op.clock.advance(left)
     assert reason(pending.consume) is Reason.EXPIRED
     assert len(op.store) == 0
 

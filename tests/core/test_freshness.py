@@ -128,6 +128,11 @@ def test_a_fetched_set_is_no_older_than_a_shared_one_for_its_age() -> None:
     assert fetched.is_older(new_entry(FULL, at(EPOCH + 6), POLICY))
 
 
+def test_a_set_is_known_since_it_was_asked_for_whatever_its_age() -> None:
+    assert entry(FULL, EPOCH, age=25).known_since == EPOCH
+    assert entry(FULL, EPOCH, seen=at(EPOCH + 250)).known_since == EPOCH
+
+
 def test_a_set_is_not_older_than_itself() -> None:
     for each in (entry(FULL, EPOCH), new_entry(FULL, at(EPOCH), POLICY)):
         assert not each.is_older(each)

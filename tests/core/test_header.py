@@ -167,7 +167,8 @@ def test_what_is_kept_is_bounded() -> None:
     assert header._parse_cached.cache_info().currsize == 1_024
 
 
-def test_no_stranger_drives_out_the_header_of_a_right_signature() -> None:
+def test_no_stranger_drives_out_the_header_of_a_right_signature(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(header, "_verified", header._Verified())
     kept = segment(json.dumps(members(kid="kept")).encode())
     first = header.parse(kept)
     header.keep(kept, first)

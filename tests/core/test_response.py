@@ -91,7 +91,10 @@ def test_what_was_sent_without_a_type_is_described_so() -> None:
         FetchError, match="^expected JSON, got HTML or XML, sent without a Content-Type: is the jwks_uri"
     ):
         read(b"<html>")
-    with pytest.raises(FetchError, match="^expected JSON, got gzip data that no Content-Encoding announces, sent"):
+    with pytest.raises(
+        FetchError,
+        match="^expected JSON, got gzip data that no Content-Encoding announces, sent without a Content-Type$",
+    ):
         read(gzip.compress(BODY))
 
 

@@ -9,15 +9,18 @@ from __future__ import annotations
 import os
 import re
 import resource
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from importlib import import_module
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from mutation.mutants import CORE, Result, Survivor, called_by_import, find_change
 
-_CPU_SECONDS = 15
+_CPU_SECONDS = 60
 _PROPERTY = re.compile(r"^( +)@property$", re.MULTILINE)
 _HIDDEN = re.compile(r"^( +)# @property$", re.MULTILINE)
 _SETTINGS = ["-x", "-q", "--no-cov", "--no-header", "--tb=no", "-p", "no:cacheprovider", "-p", "no:xdist"]
@@ -83,23 +86,42 @@ def _survives(directory: Path, module: str) -> bool:
     return all(_try(directory, tests) for tests in (_nearest_tests(directory, module), ["tests/core"]) if tests)
 
 
-def run(directory: Path, modules: Sequence[str] = ()) -> Result:
-    """Try them. Raise RuntimeError when a test is red without a change."""
+def _import_early() -> None:
     for name in _PRELOADED:
         import_module(name)
+
+
+def _start_worker(directory: Path) -> None:
+    """Give a process a tree of its own, to change as it likes, and what all tests import."""
+    tree = directory / f"definitions-{os.getpid()}"
+    for name in ("src", "tests"):
+        shutil.copytree(directory / name, tree / name)
+    shutil.copy(directory / "pyproject.toml", tree)
+    os.chdir(tree)
+    _import_early()
+
+
+def _survives_here(change: Survivor, code: str, number: int) -> bool:
+    """Whether all tests accept a mutant that is put into the tree of this process."""
+    tree = Path.cwd()
+    path = tree / CORE / change.module
+    source = path.read_text()
+    path.write_text(code)
+    os.utime(path, (number, number))  # else a change within one second would find the bytecode of another
+    try:
+        return _survives(tree, change.module)
+    finally:
+        path.write_text(source)
+
+
+def run(directory: Path, workers: int, modules: Sequence[str] = ()) -> Result:
+    """Try them. Raise RuntimeError when a test is red without a change."""
     os.chdir(directory)  # where mutmut's settings are
+    _import_early()
     if not _try(directory, ["tests/core"]):
         raise RuntimeError("a test is red without a change")
-    tried, survivors = 0, []
-    for path in sorted((directory / CORE).glob("*.py")):
-        if modules and path.stem not in modules:
-            continue
-        source = path.read_text()
-        for change, code in mutate(path.name, source):
-            tried += 1
-            path.write_text(code)
-            os.utime(path, (tried, tried))  # else a change within one second would find the bytecode of another
-            if _survives(directory, path.name):
-                survivors.append(change)
-        path.write_text(source)
-    return Result(tried, survivors)
+    paths = (path for path in sorted((directory / CORE).glob("*.py")) if not modules or path.stem in modules)
+    mutants = [mutant for path in paths for mutant in mutate(path.name, path.read_text())]
+    with ProcessPoolExecutor(workers, get_context("fork"), _start_worker, (directory,)) as pool:
+        survive = list(pool.map(_survives_here, *zip(*mutants, strict=True), range(1, len(mutants) + 1)))
+    return Result(len(mutants), [change for (change, _), survives in zip(mutants, survive, strict=True) if survives])

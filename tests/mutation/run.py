@@ -27,7 +27,7 @@ def _laws(workers: int) -> bool:
 def _mutants(workers: int, modules: list[str]) -> bool:
     with mutants.copied_tree() as directory:
         functions = mutants.run(directory, workers, modules)
-        others = definitions.run(directory, modules)
+        others = definitions.run(directory, workers, modules)
     survivors = functions.survivors + others.survivors
     print(f"{functions.tried} mutants of functions, {others.tried} of definitions: {len(survivors)} survived")  # noqa: T201
     for why, number in Counter(filter(None, map(explain, survivors))).most_common():

@@ -71,7 +71,7 @@ def foreign_character(text: str, place: int) -> str:
     character = text[place]
     lowered = text[:_CONTEXT].lower()
     hints = [hint for start, hint in _IN_FRONT if lowered.startswith(start)] or [_character_hint(character)]
-    if character == "\n" and text.find("\n", place + 1) == 2 * place + 1:
+    if place and character == "\n" and text.find("\n", place + 1) == 2 * place + 1:
         hints = [f"a line break: it is wrapped at {place} columns"]
     if place and not text[place:].strip():
         hints = [f"{_character_hint(character)} at its end"]

@@ -8,10 +8,9 @@ early and never prolong it.
 from __future__ import annotations
 
 import contextlib
-import math
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import NamedTuple
 
@@ -71,9 +70,9 @@ class Entry:
     fresh_until: float
     expires_at: float
     wall_expires_at: float
-    number: int = 0
-    digest: int = 0
-    known_since: float = field(default=-math.inf, compare=False)
+    number: int
+    digest: int
+    known_since: float
 
     def is_older(self, other: Entry) -> bool:
         """Report whether this set was asked for before another; one out of a shared cache is known by its age alone.
