@@ -30,7 +30,7 @@ OP = "https://op.example.com"
 FROM = "s old, from http://127.0.0.1:"
 VALUE = "its keys are registered by value (jwks)"
 FAULTY_KID = "a key there is not usable, its kid is the number"
-CLAIM = "; claims to be client 'portal-acme' (unverified)"
+SENDER = "; client 'portal-acme' (unverified)"
 # What the numbers in the details are about, whatever the defaults are.
 POLICY = AssertionPolicy(audience=OP, leeway=15, max_lifetime=300, max_assertion_bytes=16_384)
 INSTANT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
@@ -238,8 +238,8 @@ def kid_that_is_a_number(provider: Provider) -> None:
 
 # What came, what was expected, where they differ, and what to do: as far as it can be known.
 FACTS: list[tuple[Reason, Callable[[Provider], None], list[str]]] = [
-    (Reason.MALFORMED, defect("line_break"), ["'\\n' at character", "a line break at its end", CLAIM]),
-    (Reason.MALFORMED, defect("two_segments"), ["three non-empty segments, got 2", CLAIM]),
+    (Reason.MALFORMED, defect("line_break"), ["'\\n' at character", "a line break at its end", SENDER]),
+    (Reason.MALFORMED, defect("two_segments"), ["three non-empty segments, got 2", SENDER]),
     (Reason.MALFORMED, defect("claims_twice"), ["the claims: a member stands twice"]),
     (
         Reason.TOO_LARGE,
@@ -248,11 +248,11 @@ FACTS: list[tuple[Reason, Callable[[Provider], None], list[str]]] = [
     ),
     (Reason.TOO_LARGE, assertion(x="x" * 4_000), ["a claims segment of at most 5120 characters", "got"]),
     (Reason.UNSUPPORTED_ALG, defect("alg_hs256"), ["RS256", "signing_algs", "'HS256'"]),
-    (Reason.UNSUPPORTED_CRIT, defect("crit"), ["no crit", "got [", CLAIM]),
+    (Reason.UNSUPPORTED_CRIT, defect("crit"), ["no crit", "got [", SENDER]),
     (
         Reason.UNSUPPORTED_TYP,
         defect("typ_dpop"),
-        ["client-authentication+jwt", "'dpop+jwt'", "another kind of token", CLAIM],
+        ["client-authentication+jwt", "'dpop+jwt'", "another kind of token", SENDER],
     ),
     (Reason.MISSING_KID, defect("kid_absent"), ["a kid in the header", "require_kid"]),
     (Reason.MISSING_CLAIM, defect("jti_absent"), ["the claim jti", "absent"]),
@@ -326,12 +326,12 @@ FACTS: list[tuple[Reason, Callable[[Provider], None], list[str]]] = [
     (
         Reason.MISSING_ASSERTION,
         request({"client_id": "portal-acme", "client_secret": "s3cret"}),
-        ["absent or empty", "a client_secret in its place", CLAIM],
+        ["absent or empty", "a client_secret in its place", SENDER],
     ),
     (
         Reason.MISSING_ASSERTION,
         request({}, "Basic cG9ydGFsLWFjbWU6czNjcmV0"),
-        ["client_assertion", "absent or empty", "an Authorization header (Basic) in its place", CLAIM],
+        ["client_assertion", "absent or empty", "an Authorization header (Basic) in its place", SENDER],
     ),
     (
         Reason.JWKS_UNAVAILABLE,
@@ -347,11 +347,11 @@ FACTS: list[tuple[Reason, Callable[[Provider], None], list[str]]] = [
         ["'portal-acme'", "raised ConnectionError: 'the database is away'"],
     ),
     (Reason.INVALID_REQUEST, request({"client_assertion": "a.b.c"}), ["client_assertion_type", "got none"]),
-    (Reason.INVALID_REQUEST, mistyped, ["client_assertion_type", "got 'jwt-bearer'", CLAIM]),
+    (Reason.INVALID_REQUEST, mistyped, ["client_assertion_type", "got 'jwt-bearer'", SENDER]),
     (
         Reason.INVALID_REQUEST,
         mistyped_by_one_character,
-        ["they differ at character 48: 'ion-type:jwt_bearer' is not 'ion-type:jwt-bearer'", CLAIM],
+        ["they differ at character 48: 'ion-type:jwt_bearer' is not 'ion-type:jwt-bearer'", SENDER],
     ),
 ]
 

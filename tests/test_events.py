@@ -149,7 +149,7 @@ def test_claims_that_cannot_be_read_are_not_parsed_a_second_time(setup: Setup, m
     with pytest.raises(InvalidClient):
         setup.verifier().verify(assertion, "portal-acme")
     (refused,) = setup.events_of(AssertionRefused)
-    assert refused.detail == "the claims: a number out of range; claims to be client 'portal-acme' (unverified)"
+    assert refused.detail == "the claims: a number out of range; client 'portal-acme' (unverified)"
     assert parsed.count("claims") == 1
 
 

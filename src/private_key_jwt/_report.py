@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import get_args
 
 from ._core.checks import Check
-from ._core.claimant import claim_of_assertion, claim_of_claims
+from ._core.sender import sender_of_assertion, sender_of_claims
 from ._text import describe_in_full, escape_name, one_line
 from .events import (
     AssertionAccepted,
@@ -80,7 +80,7 @@ class Reporter:
             return
         error.is_reported = True
         if error.check in _BEFORE_CLIENT and assertion is not None:
-            error.claimant = partial(_claim, error.reason, error.check, work, assertion, client_id)
+            error.sender = partial(_describe_sender, error.reason, error.check, work, assertion, client_id)
         # Asked before the event is made: under a flood a refusal that is not logged costs next to nothing.
         if not self.reports_accepted and not admits_line(*line_of(error.reason)):
             return
@@ -104,18 +104,18 @@ class Reporter:
         emit(self._report_refusal, event)
 
 
-def _claim(
+def _describe_sender(
     reason: Reason, check: str | None, work: Verification | None, assertion: str | bytes, client_id: str | None
 ) -> str:
     """Say who an assertion says it is from. Called when a detail is read: a flood of refusals must not pay for it."""
     if reason is Reason.CLIENT_MISMATCH:
         return ""  # its detail names them already
     if work is not None and check in _CLAIMS_ARE_READ:
-        claim: Callable[[], str] | None = claim_of_claims(work.claims, client_id)
+        sender: Callable[[], str] | None = sender_of_claims(work.claims, client_id)
     else:
         # Claims that were refused as JSON are not parsed a second time.
-        claim = claim_of_assertion(None if check == "claims" else assertion, client_id)
-    return "" if claim is None else claim()
+        sender = sender_of_assertion(None if check == "claims" else assertion, client_id)
+    return "" if sender is None else sender()
 
 
 def _cause(error: AuthenticationError) -> str:

@@ -89,8 +89,8 @@ class AssertionRefused:
     One event for each refusal, wherever it fell.
 
     reason: for programs. ``check`` is the line of the recipe that refused, ``detail`` what was expected, what came, and
-        what to do. Where the client is not known yet it ends with the one that the sender names: "claims to be client
-        'x' (unverified)".
+        what to do. Where the client is not known yet it ends with the one that the sender names: "client 'x'
+        (unverified)".
     client_id, jti_hash: None unless the client is registered; ``kid`` and ``alg`` are None unless the header could be
         read.
     """

@@ -129,14 +129,14 @@ class AuthenticationError(PrivateKeyJWTError):
     check: the line of the recipe that refused (see ``private-key-jwt explain``), where one did.
 
     is_reported: whether it has been handed to the reporter, which happens once.
-    claimant: makes the end of the detail: who the sender says it is, which nobody has checked. None without one, and
+    sender: makes the end of the detail: which client the sender says it is, unverified. None without one, and
         once the detail is made.
 
     Neither reason nor detail nor check may go on the wire.
     """
 
     # A refusal that is not logged needs no dictionary of its own then, which would cost half of making the error.
-    __slots__ = ("_detail", "check", "claimant", "is_reported", "reason")
+    __slots__ = ("_detail", "check", "is_reported", "reason", "sender")
 
     _status: ClassVar[int]
     _headers: ClassVar[dict[str, str]] = _NO_STORE
@@ -146,7 +146,7 @@ class AuthenticationError(PrivateKeyJWTError):
         self.reason = reason
         self.check = check
         self.is_reported = False
-        self.claimant: Callable[[], str] | None = None
+        self.sender: Callable[[], str] | None = None
         self._detail = detail
 
     @property
@@ -156,12 +156,12 @@ class AuthenticationError(PrivateKeyJWTError):
         detail = self._detail
         if not isinstance(detail, str):
             detail = detail()
-        claimant = self.claimant and self.claimant()
-        length = DETAIL_LENGTH - len(claimant) if claimant else DETAIL_LENGTH
+        sender = self.sender and self.sender()
+        length = DETAIL_LENGTH - len(sender) if sender else DETAIL_LENGTH
         if len(detail) > length:
             detail = detail[: length - 3] + "..."
-        if claimant:
-            detail, self.claimant = detail + claimant, None
+        if sender:
+            detail, self.sender = detail + sender, None
         self._detail = detail
         return detail
 

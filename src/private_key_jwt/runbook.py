@@ -18,7 +18,7 @@ client is known. With the client at hand, ask for its keys::
 
     private-key-jwt jwks --jwks-uri URL --alg ALG
 
-Where a detail ends with ``claims to be client 'x' (unverified)`` that is what the sender says, and nobody checked it.
+Where a detail ends with ``client 'x' (unverified)`` that is what the sender says, and nobody checked it.
 
 ## The client must act, mostly (401 ``invalid_client``)
 

@@ -64,19 +64,19 @@ EXPLAINED = (
         "What is canonical holds nothing that the strict mode refuses.",
     ),
     Explained(
-        "claimant.py",
+        "sender.py",
         r"^scheme, _, credentials = ",
         ("'XXXX'",),
         "Any text that is no field of Basic will do.",
     ),
     Explained(
-        "claimant.py",
+        "sender.py",
         r"^if not segment or FOREIGN in segment",
         ("not segment and FOREIGN in segment or len(segment) > compact.LONGEST_CLAIMS",),
         "The parser refuses it, too.",
     ),
     Explained(
-        "claimant.py",
+        "sender.py",
         r"^claims = compact\.loads\(",
         ("None", "'XXclaimsXX'", "'CLAIMS'"),
         "Nobody sees the error that names it.",

@@ -12,8 +12,8 @@ from typing import Any
 
 from .._text import quote
 from ..exceptions import InvalidClient, InvalidRequest, Reason
-from .claimant import basic_client, claim_of_assertion
 from .describe import difference
+from .sender import basic_client, sender_of_assertion
 
 __all__ = ["ASSERTION_TYPE", "CLIENT_PARAMETERS", "ClientAssertion", "Form", "missing_assertion", "read"]
 
@@ -44,7 +44,7 @@ def _describe_type(kind: str | None) -> str:
 def _invalid(detail: str, found: Mapping[str, str] = MappingProxyType({})) -> InvalidRequest:
     """Refuse a request. ``found``: its client parameters, as far as they were read."""
     error = InvalidRequest(Reason.INVALID_REQUEST, detail, "request")
-    error.claimant = claim_of_assertion(found.get("client_assertion"), found.get("client_id"))
+    error.sender = sender_of_assertion(found.get("client_assertion"), found.get("client_id"))
     return error
 
 
@@ -75,7 +75,7 @@ def _missing_assertion(authorization: str | None, found: Mapping[str, str], form
 
     error = InvalidClient(Reason.MISSING_ASSERTION, detail, "request")
     error.scheme = scheme
-    error.claimant = claim_of_assertion(None, found.get("client_id") or basic_client(authorization))
+    error.sender = sender_of_assertion(None, found.get("client_id") or basic_client(authorization))
     return error
 
 

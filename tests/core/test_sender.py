@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from private_key_jwt import InvalidClient, InvalidRequest, Reason
-from private_key_jwt._core.claimant import basic_client, claim_of_assertion, claim_of_claims
 from private_key_jwt._core.compact import LONGEST_CLAIMS
+from private_key_jwt._core.sender import basic_client, sender_of_assertion, sender_of_claims
 from private_key_jwt._core.token_request import ASSERTION_TYPE, missing_assertion, read
 
 
@@ -24,11 +24,11 @@ def assertion(**claims: Any) -> str:
     return f"{encode({'alg': 'RS256'})}.{encode(claims)}.c2ln"
 
 
-def said(claim: Callable[[], str] | None) -> str:
-    return "" if claim is None else claim()
+def said(sender: Callable[[], str] | None) -> str:
+    return "" if sender is None else sender()
 
 
-ACME = "; claims to be client 'acme' (unverified)"
+ACME = "; client 'acme' (unverified)"
 
 
 @pytest.mark.parametrize(
@@ -46,8 +46,8 @@ ACME = "; claims to be client 'acme' (unverified)"
         assertion(sub="acme").replace(".", "%2E"),
     ],
 )
-def test_a_claim_is_read_whatever_is_wrong_around_it(text: str | bytes) -> None:
-    assert said(claim_of_assertion(text, "other")) == ACME
+def test_the_client_is_read_whatever_is_wrong_around_it(text: str | bytes) -> None:
+    assert said(sender_of_assertion(text, "other")) == ACME
 
 
 @pytest.mark.parametrize(
@@ -71,13 +71,13 @@ def test_a_claim_is_read_whatever_is_wrong_around_it(text: str | bytes) -> None:
     ],
 )
 def test_without_one_the_client_id_of_the_request_counts(text: Any) -> None:
-    assert said(claim_of_assertion(text, "acme")) == ACME
-    assert said(claim_of_assertion(text, None)) == ""
-    assert said(claim_of_assertion(text, "")) == ""
+    assert said(sender_of_assertion(text, "acme")) == ACME
+    assert said(sender_of_assertion(text, None)) == ""
+    assert said(sender_of_assertion(text, "")) == ""
 
 
 @pytest.mark.parametrize(
-    ("claims", "client_id", "claim"),
+    ("claims", "client_id", "sender"),
     [
         ({"sub": "acme", "iss": "other"}, "other", ACME),
         ({"iss": "acme"}, "other", ACME),
@@ -85,35 +85,35 @@ def test_without_one_the_client_id_of_the_request_counts(text: Any) -> None:
         ({}, None, ""),
     ],
 )
-def test_claims_that_were_read_already_say_the_same(claims: dict[str, Any], client_id: str | None, claim: str) -> None:
-    assert said(claim_of_claims(claims, client_id)) == claim
+def test_claims_that_were_read_already_say_the_same(claims: dict[str, Any], client_id: str | None, sender: str) -> None:
+    assert said(sender_of_claims(claims, client_id)) == sender
 
 
 def test_claims_as_long_as_an_assertion_may_have_are_read() -> None:
     longest = {"sub": "acme", "x": "x" * (3_840 - len(json.dumps({"sub": "acme", "x": ""})))}
     assert len(encode(longest)) == LONGEST_CLAIMS
-    assert said(claim_of_assertion(f"x.{encode(longest)}.y", None)) == ACME
+    assert said(sender_of_assertion(f"x.{encode(longest)}.y", None)) == ACME
     longest["x"] += "x"
-    assert said(claim_of_assertion(f"x.{encode(longest)}.y", None)) == ""
+    assert said(sender_of_assertion(f"x.{encode(longest)}.y", None)) == ""
 
 
 def test_an_assertion_is_looked_into_up_to_17_kib() -> None:
     claims = f".{encode({'sub': 'acme'})}.y"
     for length, name in ((17_408, ACME), (17_409, "")):
-        assert said(claim_of_assertion("x" * (length - len(claims)) + claims, None)) == name
+        assert said(sender_of_assertion("x" * (length - len(claims)) + claims, None)) == name
 
 
-def test_what_names_nobody_claims_nothing() -> None:
-    assert claim_of_assertion(None, None) is None
-    assert claim_of_assertion(7, "") is None
+def test_what_names_nobody_adds_nothing() -> None:
+    assert sender_of_assertion(None, None) is None
+    assert sender_of_assertion(7, "") is None
 
 
 def test_a_name_is_one_short_quoted_line() -> None:
-    named = said(claim_of_assertion(None, "x\n' (verified) client_id=victim \u202e" + "y" * 1_000))
+    named = said(sender_of_assertion(None, "x\n' (verified) client_id=victim \u202e" + "y" * 1_000))
     assert named.isascii()
     assert named.isprintable()
-    assert len(named) == len("; claims to be client  (unverified)") + 48
-    assert named.startswith("; claims to be client \"x\\n' (verified) client_id=")
+    assert len(named) == len("; client  (unverified)") + 48
+    assert named.startswith("; client \"x\\n' (verified) client_id=")
     assert named.endswith("yyy' (unverified)")
 
 
@@ -167,22 +167,22 @@ def test_a_request_without_an_assertion_says_what_it_has_in_its_place() -> None:
         {"client_assertion": assertion(sub="acme"), "client_assertion_type": ASSERTION_TYPE, "client_secret": "s"},
     ],
 )
-def test_a_malformed_request_says_whom_it_claims_to_be_from(form: Any) -> None:
+def test_a_malformed_request_names_its_sender(form: Any) -> None:
     with pytest.raises(InvalidRequest) as caught:
         read(form, None)
     assert caught.value.detail.endswith(ACME)
 
 
-def test_a_second_way_of_authentication_says_whom_it_claims_to_be_from() -> None:
+def test_a_second_way_of_authentication_names_its_sender() -> None:
     form = {"client_assertion": assertion(sub="acme"), "client_assertion_type": ASSERTION_TYPE}
     with pytest.raises(InvalidRequest) as caught:
         read(form, "Bearer x")
     assert caught.value.detail.endswith(ACME)
 
 
-def test_a_claim_is_never_cut_off() -> None:
+def test_a_sender_is_never_cut_off() -> None:
     error = InvalidClient(Reason.MALFORMED, "x" * 400)
-    error.claimant = lambda: ACME
+    error.sender = lambda: ACME
     assert len(error.detail) == 300
     assert error.detail.endswith(f"xxx...{ACME}")
     assert error.detail == error.detail

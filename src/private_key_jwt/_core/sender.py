@@ -15,26 +15,27 @@ from ..exceptions import InvalidClient
 from . import compact
 from .base64url import FOREIGN, TO_STANDARD
 
-__all__ = ["basic_client", "claim_of_assertion", "claim_of_claims"]
+__all__ = ["basic_client", "sender_of_assertion", "sender_of_claims"]
 
-Claim = Callable[[], str]
+Sender = Callable[[], str]
+"""Makes the end of a detail: which client the sender says it is."""
 
 _NAME_LENGTH = 48
-_LOOKED_AT = 17_408  # characters: more than a policy takes by default, so that a line break costs no name
+_LOOKED_AT = 17_408  # characters: more than a policy takes by default, so that a line break hides no name
 
 
-def claim_of_assertion(assertion: object, client_id: str | None) -> Claim | None:
-    """Return what says which client an assertion names that was refused, whatever is wrong around its claims.
+def sender_of_assertion(assertion: object, client_id: str | None) -> Sender | None:
+    """Return a function that says which client a refused assertion names, whatever is wrong around its claims.
 
-    client_id: that of the request, which counts where the claims cannot be read. None is returned without either.
+    client_id: that of the request, which counts where the claims cannot be read. Return None without either.
     """
     if isinstance(assertion, (str, bytes)) and len(assertion) <= _LOOKED_AT:
         return partial(_describe, assertion, client_id)
     return partial(_describe, None, client_id) if isinstance(client_id, str) and client_id else None
 
 
-def claim_of_claims(claims: Mapping[str, object], client_id: str | None) -> Claim:
-    """Return what says the same of claims that were read: to parse them again would double what a refusal costs.
+def sender_of_claims(claims: Mapping[str, object], client_id: str | None) -> Sender:
+    """Return the same for claims that were read already: to parse them again would double what a refusal costs.
 
     It is no partial: what an error holds shows no claims.
     """
@@ -49,7 +50,7 @@ def _say(name: object) -> str:
     # What is no text is not asked whether it is true, either: that may raise.
     if not isinstance(name, str) or not name:
         return ""
-    return f"; claims to be client {shorten(quote(name), _NAME_LENGTH)} (unverified)"
+    return f"; client {shorten(quote(name), _NAME_LENGTH)} (unverified)"
 
 
 def _subject(assertion: str | bytes) -> str | None:
