@@ -26,6 +26,18 @@ def test_the_first_and_the_last_address_of_a_special_network_are_of_its_kind(net
         assert kind_of(address) is not None
 
 
+@pytest.mark.parametrize("family", [ipaddress.IPv4Address, ipaddress.IPv6Address])
+def test_what_python_comes_to_call_not_global_is_not_on_the_internet(
+    family: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = family("8.8.8.8" if family is ipaddress.IPv4Address else "2a00::1")
+    assert kind_of(address) is None
+    monkeypatch.setattr(family, "is_global", False)
+    kind = kind_of(address)
+    assert kind is not None
+    assert (kind.name, kind.allowable) == ("not on the Internet", False)
+
+
 @pytest.mark.parametrize(
     ("address", "name"),
     [

@@ -60,6 +60,13 @@ def test_a_canonical_segment_is_seen_without_decoding_it(data: bytes) -> None:
     assert not base64url.is_canonical(segment + b"A" * (1 - len(segment) % 4 + 4))
 
 
+@pytest.mark.parametrize("segment", [b"A!AA", b"AA\nAA", b"AA==AA", b"A-_A"])
+def test_what_is_not_of_the_standard_alphabet_is_never_decoded_without_it(segment: bytes) -> None:
+    """Whoever decodes has looked before. Should one forget it, nothing is left out silently."""
+    with pytest.raises(ValueError, match="base64|data"):
+        base64url.decode_canonical(segment)
+
+
 def test_each_last_character_is_seen() -> None:
     alphabet = base64.b64encode(bytes(range(256)) * 3).rstrip(b"=")
     for length in range(1, 9):

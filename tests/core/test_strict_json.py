@@ -208,7 +208,7 @@ def test_white_space_before_an_object_is_a_beginning_that_it_has() -> None:
 
 
 def test_a_beginning_that_no_object_has_is_refused() -> None:
-    for text in (b"[1", b"  1", b"\x00"):
+    for text in (b"[1", b"  1", b"\x00", b"\x0b{}", b"\x0c{}"):
         with pytest.raises(ValueError, match=r"not a JSON object|levels"):
             check_beginning(text)
 

@@ -47,8 +47,8 @@ def mutate(module: str, source: str) -> Iterator[tuple[Survivor, str]]:
 
 
 def _is_of_no_use(change: Survivor) -> bool:
-    """Whether nothing evaluates it (``__all__``, a type), or another mutant of the same value says more."""
-    if change.statement.startswith(("__all__", "Check = Literal")):
+    """Whether nothing evaluates it (``__all__``, a type), it is wording, or another mutant of its value says more."""
+    if change.statement.startswith(("__all__", "Check = Literal")) or change.is_wording:
         return True
     return change.after == "None" or change.before.lower() == change.after.lower()
 

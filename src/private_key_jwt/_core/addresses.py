@@ -110,7 +110,7 @@ def kind_of(address: Address) -> Kind | None:
     if address in _NAT64:
         # How a network without IPv4 reaches the Internet (RFC 6147): as good as the address inside.
         inside = kind_of(IPv4Address(inner))
-        return inside and inside._replace(name=f"NAT64 of one that is {inside.name}", networks=())
+        return inside and inside._replace(name=f"NAT64 of one that is {inside.name}")
     if (kind is None or kind.allowable) and any(first <= inner <= last for first, last, _ in _METADATA_RANGES):
         return _METADATA_INSIDE
     return kind or (None if address in _GLOBAL_UNICAST and address.is_global else _NOT_GLOBAL)
