@@ -9,12 +9,26 @@ from typing import NamedTuple
 from .._core.freshness import Budget, Instant
 from ..policy import JWKSPolicy
 
-__all__ = ["Budgets", "Failure", "Spending"]
+__all__ = ["Budgets", "Failure", "Spending", "cache_interval"]
 
 CACHE_INTERVAL = 1.0
 """Seconds until the shared cache is read again after it held nothing newer, or asked for a fetch after a refusal."""
+SHORT_CACHE_INTERVAL = 0.1
+"""The same when a fetch may be allowed at any moment."""
 
 _MIN_SWEPT = 1_024
+
+
+def cache_interval(free_at: float, now: float) -> float:
+    """Return the seconds until the shared cache is read again, or asked again for a fetch.
+
+    free_at: when a fetch that is known leaves the window, so that another is allowed. To find that a second later would
+        keep a new key waiting for longer than the window.
+    """
+    left = free_at - now
+    if left > 0:
+        return min(left, CACHE_INTERVAL)
+    return SHORT_CACHE_INTERVAL if left > -CACHE_INTERVAL else CACHE_INTERVAL
 
 
 class Failure(NamedTuple):
@@ -31,6 +45,7 @@ class Spending:
     fetches: those that this fetcher took.
     waits: how often it waited for a fetch of another who shares the cache: they have as many fetches as we.
     read_cache_from, fetch_from: from when on the shared cache is read again, and asked again for a fetch.
+    free_at: when another fetch is allowed, as far as those who share the cache have told of fetches that failed.
     failure: how the last fetch failed, unless another has brought a key set since.
     last_kid: the unknown kid that the last fetch was taken for; None where it was taken for none.
     """
@@ -39,6 +54,7 @@ class Spending:
     waits: Budget = field(default_factory=Budget)
     read_cache_from: float = -math.inf
     fetch_from: float = -math.inf
+    free_at: float = -math.inf
     failure: Failure | None = None
     last_kid: str | None = None
 

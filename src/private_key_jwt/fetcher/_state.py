@@ -27,7 +27,7 @@ from ..events import (
     emit,
 )
 from ..policy import JWKSPolicy
-from ._budgets import CACHE_INTERVAL, Budgets, Failure, Spending
+from ._budgets import Budgets, Failure, Spending, cache_interval
 from ._fetches import DONE, Fetch, Handle, Outcome, Status, fetch_slots
 from ._key_sets import UNKNOWN_KID_SECONDS, KeySets, UnknownKids
 
@@ -154,16 +154,17 @@ class FetcherState(Generic[Handle]):
             return 0.0 if spending is None else spending.wait(now, self.policy)
 
     def may_read_cache(self, jwks_uri: str) -> bool:
-        """Report whether the shared cache may be read now: that costs no fetch, and is done once a second."""
+        """Report whether the shared cache may be read now: that costs no fetch, and is done about once a second."""
         now = self.clock()
         with self._lock:
             return now >= self._budgets.of(jwks_uri, now).read_cache_from
 
     def note_cache_miss(self, jwks_uri: str) -> None:
-        """Remember that the shared cache held nothing that makes a fetch needless: it is not read for a second."""
+        """Remember that the shared cache makes no fetch needless, and need not be read again for about a second."""
         now = self.clock()
         with self._lock:
-            self._budgets.of(jwks_uri, now).read_cache_from = now + CACHE_INTERVAL
+            spending = self._budgets.of(jwks_uri, now)
+            spending.read_cache_from = now + self._cache_interval(jwks_uri, spending, now)
 
     def take(self, fetch: Fetch[Handle]) -> Outcome | None:
         """Take a fetch out of the budget, before anything is sent; return why not, if not."""
@@ -180,18 +181,24 @@ class FetcherState(Generic[Handle]):
         return spent
 
     def give_back(self, fetch: Fetch[Handle]) -> None:
-        """Give a fetch back which those who share the cache refused, and ask them for none for a second."""
+        """Give a fetch back which those who share the cache refused, and ask them for none for about a second."""
         now = self.clock()
         with self._lock:
             spending = self._budgets.of(fetch.jwks_uri, now)
-            spending.fetch_from = now + CACHE_INTERVAL
+            spending.fetch_from = now + self._cache_interval(fetch.jwks_uri, spending, now)
             spending.fetches.give_back(fetch.taken_at)
+
+    def _cache_interval(self, jwks_uri: str, spending: Spending, now: float) -> float:
+        known = self.entry(jwks_uri)
+        free_at = -math.inf if known is None else known.asked_at + self.policy.fetch_window
+        return min(cache_interval(free_at, now), cache_interval(spending.free_at, now))
 
     def take_none_before(self, jwks_uri: str, instant: float) -> None:
         """Take no fetch before an instant: those who share the cache are known to refuse it until then."""
         with self._lock:
             spending = self._budgets.of(jwks_uri, self.clock())
             spending.fetch_from = max(spending.fetch_from, instant)
+            spending.free_at = instant
 
     def may_wait_for_others(self, jwks_uri: str) -> bool:
         """Report, once for each fetch that others can make, whether to wait for theirs."""
