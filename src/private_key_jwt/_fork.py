@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from typing import Protocol, TypeVar
-
-from cachetools import FIFOCache
+from typing import Protocol
 
 from ._lock import RLock
 
@@ -17,25 +15,6 @@ class Forkable(Protocol):
     def after_fork_in_child(self) -> None:
         """Make the object usable in this child."""
         ...
-
-
-class Fetched(Protocol):
-    """What a cache of JWK Sets keeps."""
-
-    @property
-    def fetched_at(self) -> float:
-        """When it was asked for."""
-        ...
-
-
-Kept = TypeVar("Kept", bound=Fetched)
-
-
-def rebuilt(cache: FIFOCache[str, Kept]) -> FIFOCache[str, Kept]:
-    """Rebuild a cache in its order: a thread that is not in this child may have left it half changed."""
-    fresh: FIFOCache[str, Kept] = FIFOCache(cache.maxsize)
-    fresh.update(sorted(cache.items(), key=lambda item: item[1].fetched_at))
-    return fresh
 
 
 _objects: weakref.WeakSet[Forkable] = weakref.WeakSet()

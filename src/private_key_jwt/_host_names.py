@@ -45,7 +45,7 @@ class Located(NamedTuple):
     kind: Kind | None
 
 
-_Found = tuple[Located, ...] | str  # or why there is nothing: each who waits raises an error of its own
+_Addresses = tuple[Located, ...] | str  # or why there is nothing: each who waits raises an error of its own
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +55,7 @@ class _Resolution:
     host: str
     deadline: float
     was_resolved_before: bool
-    found: Future[_Found] = field(default_factory=Future)
+    found: Future[_Addresses] = field(default_factory=Future)
 
 
 class _Resolver:
@@ -75,7 +75,7 @@ class _Resolver:
         self._under_way: dict[str, _Resolution] = {}
         self._resolved: LRUCache[str, None] = LRUCache(_MAX_RESOLVED)
 
-    def join_or_start(self, host: str, deadline: float) -> Future[_Found]:
+    def join_or_start(self, host: str, deadline: float) -> Future[_Addresses]:
         """Return the future addresses of a host: of the resolution under way, or of a new one.
 
         Raises FetchError when too many hang. Names that were never resolved are counted apart from those that were, so
@@ -99,7 +99,7 @@ class _Resolver:
             raise FetchError(f"{MAX_HANGING} resolutions of host names hang: their name servers do not answer")
 
     def _run(self, resolution: _Resolution) -> None:
-        found: _Found
+        found: _Addresses
         try:
             found = _locate(resolution.host)
         except Exception as error:
@@ -165,7 +165,7 @@ async def resolve_async(host: str, deadline: float) -> tuple[Located, ...]:
     return _unwrap(await asyncio.wrap_future(_resolver.join_or_start(host, deadline)))
 
 
-def _unwrap(found: _Found) -> tuple[Located, ...]:
+def _unwrap(found: _Addresses) -> tuple[Located, ...]:
     if isinstance(found, str):
         raise FetchError(found)
     return found

@@ -20,7 +20,7 @@ from urllib.request import getproxies
 
 import httpx
 
-from ._text import quote
+from ._text import TCHAR, quote
 from ._version import __version__
 from .exceptions import ConfigurationError
 
@@ -43,7 +43,7 @@ Client = TypeVar("Client", httpx.Client, httpx.AsyncClient)
 
 _CONNECTED = (".connect_tcp.complete", ".connect_unix_socket.complete", ".start_tls.complete")
 
-_FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token (RFC 9110 §5.1)
+_FIELD_NAME = re.compile(TCHAR + "+")
 _FIELD_VALUE = re.compile(r"([!-~]([ -~]*[!-~])?)?")  # printable ASCII, no white space around it (RFC 9110 §5.5)
 
 # Fields that none may add to a request, and why.

@@ -1,11 +1,15 @@
-"""A lock for ``with`` that no exception out of a signal handler leaves locked."""
+"""Locks that no exception out of a signal handler leaves locked."""
 
 from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
+from typing import TypeVar
 
-__all__ = ["Lock", "NotedLock", "RLock"]
+__all__ = ["Lock", "NotedLock", "RLock", "run_locked"]
+
+Result = TypeVar("Result")
 
 _ONCE = (True,)
 
@@ -39,3 +43,22 @@ class NotedLock(type(threading.RLock())):  # type: ignore[misc]  # it is a class
 _NEEDS_NOTE = sys.version_info[:2] == (3, 14)
 Lock = NotedLock if _NEEDS_NOTE else threading.Lock
 RLock = NotedLock if _NEEDS_NOTE else threading.RLock
+
+
+def run_locked(lock: threading.RLock, work: Callable[[], Result], timeout: float) -> Result:
+    """Return ``work()``, called while this thread holds the lock. Raises TimeoutError, and what ``work`` raises.
+
+    timeout: seconds that it may take to get the lock.
+
+    A signal handler may raise as soon as the lock is taken, before anything can note that it is. So the lock is taken
+    within the ``try``, and is asked itself whether this thread holds it.
+    """
+    try:
+        if not lock.acquire(timeout=timeout):
+            raise TimeoutError("other threads keep the connection busy")
+        return work()
+    finally:
+        try:  # noqa: SIM105  (`suppress` is a call, before which a signal handler may raise)
+            lock.release()
+        except RuntimeError:
+            pass

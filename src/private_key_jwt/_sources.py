@@ -49,9 +49,9 @@ __all__ = [
     "sync_store",
 ]
 
-Found = RegisteredClient | None
-Clients = Iterable[RegisteredClient] | Mapping[str, RegisteredClient] | Callable[[str], Found]
-AsyncClients = Clients | Callable[[str], Awaitable[Found]]
+FoundClient = RegisteredClient | None
+Clients = Iterable[RegisteredClient] | Mapping[str, RegisteredClient] | Callable[[str], FoundClient]
+AsyncClients = Clients | Callable[[str], Awaitable[FoundClient]]
 
 
 class KeySource(Protocol):

@@ -4,8 +4,22 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from itertools import islice
+from typing import overload
 
-__all__ = ["describe_error", "describe_in_full", "escape_name", "format_time", "one_line", "quote", "shorten"]
+__all__ = [
+    "TCHAR",
+    "cut",
+    "describe_error",
+    "describe_in_full",
+    "escape_name",
+    "format_time",
+    "one_line",
+    "quote",
+    "shorten",
+]
+
+TCHAR = "[!#$%&'*+.^_`|~0-9A-Za-z-]"
+"""A character of a token (RFC 9110 §5.6.2), as names of header fields and of authorization schemes are."""
 
 _QUOTED_LENGTH = 64
 _FULL_LENGTH = 300
@@ -22,10 +36,6 @@ def quote(value: object) -> str:
         text = _quote(value, 0)
     except Exception:  # an integer of too many digits, an object with a repr of its own that raises
         text = f"<{type(value).__name__}>"
-    return _cut(text)
-
-
-def _cut(text: str) -> str:
     return shorten(text, _QUOTED_LENGTH)
 
 
@@ -33,6 +43,11 @@ def shorten(text: str, length: int) -> str:
     """Cut a text in its middle to ``length`` characters: names and URLs differ at their ends."""
     head = length * 9 // 16
     return text if len(text) <= length else f"{text[:head]}...{text[head + 3 - length :]}"
+
+
+def cut(text: str, length: int) -> str:
+    """Cut a text at its end to ``length`` characters: sentences begin with what matters."""
+    return text if len(text) <= length else f"{text[: length - 3]}..."
 
 
 def _quote(value: object, depth: int) -> str:
@@ -60,6 +75,10 @@ def one_line(text: str) -> str:
     return text if text.isascii() and text.isprintable() else ascii(text)[1:-1]
 
 
+@overload
+def escape_name(name: str) -> str: ...
+@overload
+def escape_name(name: str | None) -> str | None: ...
 def escape_name(name: str | None) -> str | None:
     """Escape a name that a stranger may have chosen to one line of ASCII of at most 64 characters."""
     return None if name is None else quote(name)[1:-1]

@@ -7,7 +7,7 @@ import inspect
 from ._text import quote
 from .exceptions import ConfigurationError
 
-__all__ = ["check_flag", "check_handler", "check_integer", "check_number", "check_wall_clock"]
+__all__ = ["check_flag", "check_handler", "check_integer", "check_number", "check_timeout", "check_wall_clock"]
 
 
 def check_number(name: str, value: object, low: float, high: float) -> None:
@@ -23,6 +23,11 @@ def check_integer(name: str, value: object, low: int, high: int) -> None:
     if not isinstance(value, int):
         raise ConfigurationError(f"{name} must be an integer, not {quote(value)}")
     check_number(name, value, low, high)
+
+
+def check_timeout(timeout: object) -> None:
+    """Refuse anything but a number of seconds from 0.01 to 60."""
+    check_number("timeout", timeout, 0.01, 60)
 
 
 def check_flag(name: str, value: object) -> None:

@@ -53,12 +53,12 @@ from ._text import escape_name, quote
 from ._validation import check_flag
 from .events import KeySkipped, log_events
 from .exceptions import ConfigurationError
-from .policy import AssertionPolicy
+from .policy import AssertionPolicy, JWKSPolicy
 
 __all__ = ["RegisteredClient"]
 
 _MAX_URL_LENGTH = 2_048
-_MAX_REGISTERED_KEYS = 64
+_MAX_REGISTERED_KEYS = JWKSPolicy().max_keys
 _MAX_KEPT_KEYS = 10_000
 _PORTS = range(1, 65_536)
 _URL_CHARACTERS = re.compile(r"[!-~]+")  # printable ASCII without space: a host in its A-label form (RFC 5890)
@@ -260,7 +260,7 @@ class RegisteredClient:
 
 def describe_source(client: RegisteredClient) -> str:
     """Say where the keys of a client are, for the detail of a refusal."""
-    return jwk_set.BY_VALUE if client.jwks_uri is None else f"its keys are at {quote(client.jwks_uri)[1:-1]}"
+    return jwk_set.BY_VALUE if client.jwks_uri is None else f"its keys are at {escape_name(client.jwks_uri)}"
 
 
 def unchecked_client(client_id: str, **settings: Any) -> RegisteredClient:

@@ -11,12 +11,12 @@ from .exceptions import ConfigurationError
 
 __all__ = ["client_authentication_metadata"]
 
-_ENDPOINTS = ("token", "revocation", "introspection")
+ENDPOINTS = ("token", "revocation", "introspection")
 
 
 def client_authentication_metadata(
     *,
-    endpoints: Sequence[str] = _ENDPOINTS,
+    endpoints: Sequence[str] = ENDPOINTS,
     other_methods: Sequence[str] = (),
     signing_algs: Sequence[str] = ("RS256",),
 ) -> dict[str, list[str]]:
@@ -38,8 +38,8 @@ def client_authentication_metadata(
     _check("endpoints", endpoints)
     _check("other_methods", other_methods)
     for endpoint in endpoints:
-        if endpoint not in _ENDPOINTS:
-            raise ConfigurationError(f"endpoints must be of {', '.join(_ENDPOINTS)}, not {quote(endpoint)}")
+        if endpoint not in ENDPOINTS:
+            raise ConfigurationError(f"endpoints must be of {', '.join(ENDPOINTS)}, not {quote(endpoint)}")
     if "client_secret_jwt" in other_methods:
         raise ConfigurationError("other_methods must not hold 'client_secret_jwt': only you know its algorithms")
     algs = published_names(check_signing_algs(signing_algs))

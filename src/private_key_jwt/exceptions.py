@@ -18,6 +18,8 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import ClassVar, NamedTuple
 
+from ._text import cut
+
 __all__ = [
     "AuthenticationError",
     "ConfigurationError",
@@ -158,8 +160,7 @@ class AuthenticationError(PrivateKeyJWTError):
             detail = detail()
         sender = self.sender and self.sender()
         length = DETAIL_LENGTH - len(sender) if sender else DETAIL_LENGTH
-        if len(detail) > length:
-            detail = detail[: length - 3] + "..."
+        detail = cut(detail, length)
         if sender:
             detail, self.sender = detail + sender, None
         self._detail = detail

@@ -13,7 +13,7 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Literal, get_args
 
 from ._text import quote
-from ._validation import check_flag, check_integer, check_number
+from ._validation import check_flag, check_integer, check_number, check_timeout
 from .exceptions import ConfigurationError
 
 __all__ = ["AssertionPolicy", "JWKSPolicy"]
@@ -155,7 +155,7 @@ class JWKSPolicy:
         check_number("empty_ttl", self.empty_ttl, 1, LONGEST_TTL)
         check_number("refresh_ahead", self.refresh_ahead, 0.01, 1)
         check_number("stale_if_error", self.stale_if_error, 0, 3_600)
-        check_number("timeout", self.timeout, 0.01, 60)
+        check_timeout(self.timeout)
         check_integer("max_bytes", self.max_bytes, 256, 16_777_216)
         check_integer("max_keys", self.max_keys, 1, 1_024)
         check_flag("allow_http_loopback", self.allow_http_loopback)

@@ -161,28 +161,28 @@ def test_staleness_counts_ages_and_not_times() -> None:
     tolerant = replace(POLICY, stale_if_error=60)
 
     def allowed(age: float, failed: float) -> bool:
-        return freshness.stale_allowed(entry(FULL, EPOCH), EPOCH + failed, at(EPOCH + age), tolerant)
+        return freshness.may_be_stale(entry(FULL, EPOCH), EPOCH + failed, at(EPOCH + age), tolerant)
 
     assert allowed(359.9, 330)
     assert not allowed(359.9, 329.9)
     assert not allowed(360, 360)
     for late in (Instant(EPOCH + 330, WALL + EPOCH + 360), Instant(EPOCH + 360, WALL + EPOCH + 330)):
-        assert not freshness.stale_allowed(entry(FULL, EPOCH), EPOCH + 330.1, late, tolerant)
+        assert not freshness.may_be_stale(entry(FULL, EPOCH), EPOCH + 330.1, late, tolerant)
 
 
 def test_a_budget_counts_ages_and_not_times() -> None:
     budget = Budget()
     assert [budget.take(EPOCH + age, POLICY) for age in (0, 10, 20, 30, 30.1)] == [True, True, False, True, False]
-    assert budget.wait(EPOCH + 31, POLICY) == pytest.approx(9)
+    assert budget.retry_after(EPOCH + 31, POLICY) == pytest.approx(9)
     assert not budget.is_idle(EPOCH + 59.9, POLICY)
     assert budget.is_idle(EPOCH + 60, POLICY)
 
 
 def test_a_spent_budget_is_reported_once_until_a_claim_is_granted() -> None:
     budget = Budget()
-    assert [budget.report_spent(), budget.report_spent()] == [True, False]
+    assert [budget.note_refusal(), budget.note_refusal()] == [True, False]
     assert budget.take(EPOCH, POLICY)
-    assert [budget.report_spent(), budget.report_spent()] == [True, False]
+    assert [budget.note_refusal(), budget.note_refusal()] == [True, False]
 
 
 def test_refresh_ahead_can_be_turned_off() -> None:
@@ -198,7 +198,7 @@ def test_an_empty_set_never_lives_longer_than_a_full_one() -> None:
 
 def test_stale_keys_are_capped() -> None:
     def allowed(now: float, policy: JWKSPolicy, failed_at: float) -> bool:
-        return freshness.stale_allowed(entry(FULL, 0, policy), failed_at, at(now), policy)
+        return freshness.may_be_stale(entry(FULL, 0, policy), failed_at, at(now), policy)
 
     assert not allowed(300, POLICY, 300)
     tolerant = replace(POLICY, stale_if_error=60)
@@ -211,7 +211,7 @@ def test_stale_keys_are_capped() -> None:
 def test_a_budget_is_a_sliding_window() -> None:
     budget = Budget()
     assert [budget.take(now, POLICY) for now in (0, 29, 29.9)] == [True, True, False]
-    assert budget.wait(29.9, POLICY) == pytest.approx(0.1)
+    assert budget.retry_after(29.9, POLICY) == pytest.approx(0.1)
     assert [budget.take(now, POLICY) for now in (30, 30.1, 58.9, 59)] == [True, False, False, True]
 
 
@@ -233,7 +233,7 @@ def test_a_claim_is_given_back_and_not_a_later_one() -> None:
 
 
 def test_a_budget_with_room_needs_no_wait() -> None:
-    assert Budget().wait(0, POLICY) == 0
+    assert Budget().retry_after(0, POLICY) == 0
 
 
 def test_a_budget_is_idle_when_its_last_claim_is_old() -> None:

@@ -27,9 +27,9 @@ __all__ = [
     "KeyQuery",
     "decide",
     "lifetime",
+    "may_be_stale",
     "new_entry",
     "select_key",
-    "stale_allowed",
 ]
 
 MIN_REMAINING = 30.0
@@ -182,7 +182,7 @@ def decide(entry: Entry | None, query: KeyQuery, now: Instant) -> Decision:
     return decision
 
 
-def stale_allowed(entry: Entry, failed_at: float, now: Instant, policy: JWKSPolicy) -> bool:
+def may_be_stale(entry: Entry, failed_at: float, now: Instant, policy: JWKSPolicy) -> bool:
     """Report whether an expired set may be used: up to the cap, and when a fetch failed within the last window.
 
     failed_at: when a fetch of it last failed, by the fetcher's clock.
@@ -220,7 +220,7 @@ class Budget:
         self._reported = False
         return True
 
-    def report_spent(self) -> bool:
+    def note_refusal(self) -> bool:
         """Return True for the first refusal since a fetch was taken: the one to report."""
         first, self._reported = not self._reported, True
         return first
@@ -230,7 +230,7 @@ class Budget:
         with contextlib.suppress(ValueError):
             self._taken.remove(taken_at)
 
-    def wait(self, now: float, policy: JWKSPolicy) -> float:
+    def retry_after(self, now: float, policy: JWKSPolicy) -> float:
         """Return the seconds until the next fetch may be taken."""
         if len(self._taken) < policy.fetch_limit:
             return 0

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from .._text import quote
+from .._text import escape_name, quote
 from .algorithms import ALGORITHMS, Verify, is_only_choice
 from .ec import import_ec
 from .header import MAX_KID_BYTES
@@ -160,7 +160,7 @@ def _present(jwk: Mapping[str, Any]) -> dict[str, Any]:
 
 def _stated_kind(jwk: Mapping[str, Any]) -> str:
     stated = (jwk.get(name) for name in ("kty", "crv"))
-    return ", ".join(quote(each)[1:-1] for each in stated if isinstance(each, str) and each) or "without kty"
+    return ", ".join(escape_name(each) for each in stated if isinstance(each, str) and each) or "without kty"
 
 
 def kind_of(key: PublicKey) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from .._text import quote
+from .._text import TCHAR, quote
 from ..exceptions import InvalidClient, InvalidRequest, Reason
 from .describe import difference
 from .sender import basic_client, sender_of_assertion
@@ -27,7 +27,7 @@ CLIENT_PARAMETERS = ("client_assertion", "client_assertion_type", "client_id", "
 _NAMES = frozenset(CLIENT_PARAMETERS)
 _PARAMETER = re.compile(r"[a-z][a-z0-9_.-]{0,31}")  # RFC 6749 §8.2, as such names are written
 _NAMES_SHOWN = 4
-_SCHEME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}")  # a token (RFC 9110 §5.6.2)
+_SCHEME = re.compile(TCHAR + "{1,32}")
 
 
 ClientAssertion = tuple[str, str | None]

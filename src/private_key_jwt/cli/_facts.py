@@ -15,7 +15,7 @@ from .._core.claims import MAX_JTI_BYTES, Claims
 from .._core.describe import is_number
 from .._core.header import CLIENT_AUTHENTICATION_TYP, MAX_KID_BYTES
 from .._core.jwk import kind_of
-from .._text import quote
+from .._text import escape_name, quote
 from ..clients import RegisteredClient
 from ..exceptions import InvalidClient
 from ..policy import AssertionPolicy
@@ -86,7 +86,7 @@ def about_claims(claims: Claims, now: float) -> Facts:
 
 
 def _names(members: Mapping[str, Any]) -> str:
-    return quote(", ".join(members))[1:-1] or "no member"
+    return escape_name(", ".join(members)) or "no member"
 
 
 def _shown(members: Mapping[str, Any], name: str) -> str:

@@ -16,7 +16,7 @@ from .._core import jwk_set
 from .._core.jwk_set import KeySet, Member, NoKey
 from .._core.response import FetchError
 from .._registration import check_signing_algs
-from .._text import one_line, quote
+from .._text import escape_name, one_line, quote
 from ..exceptions import Reason
 from ..fetcher import fetch_document
 from ..policy import JWKSPolicy
@@ -170,7 +170,7 @@ def _value(members: Mapping[str, Any], name: str) -> str:
     if name not in members:
         return _ABSENT
     value = members[name]
-    return quote(value)[1:-1] if isinstance(value, str) else quote(value)
+    return escape_name(value) if isinstance(value, str) else quote(value)
 
 
 def _fault(keys: KeySet, member: Member, *, needs_kid: bool) -> str | None:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import load_der_x509_certificate
 
 from .._core.jwk import Member
-from .._text import quote
+from .._text import escape_name, quote
 
 __all__ = ["lint_document", "lint_key", "lint_reuse"]
 
@@ -37,7 +37,7 @@ def lint_key(jwk: object, member: Member) -> Iterator[str]:
         return
     empty = sorted(str(name) for name, value in jwk.items() if value is None or value in ("", []))
     if empty:
-        yield f"members without a value: {quote(', '.join(empty))[1:-1]} (taken as absent)"
+        yield f"members without a value: {escape_name(', '.join(empty))} (taken as absent)"
     if not jwk.get("use") and not jwk.get("key_ops"):
         yield 'no use: say "use": "sig"'
     if member.alg is None:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from .._core.freshness import Budget, Instant
+from .._text import one_line
 from ..policy import JWKSPolicy
 
-__all__ = ["Budgets", "Failure", "Spending", "cache_interval"]
+__all__ = ["Budgets", "Failure", "Spending", "cache_interval", "describe_failure"]
 
 CACHE_INTERVAL = 1.0
 """Seconds until the shared cache is read again after it held nothing newer, or asked for a fetch after a refusal."""
@@ -17,6 +18,12 @@ SHORT_CACHE_INTERVAL = 0.1
 """The same when a fetch may be allowed at any moment."""
 
 _MIN_SWEPT = 1_024
+_FAILURE_LENGTH = 200
+
+
+def describe_failure(text: str) -> str:
+    """Escape what a fetch met to one line of at most 200 characters."""
+    return one_line(text)[:_FAILURE_LENGTH]
 
 
 def cache_interval(free_at: float, now: float) -> float:
@@ -62,9 +69,9 @@ class Spending:
         """Report whether a fetch may be taken: here, and, as far as is known, by those who share the cache."""
         return now >= self.fetch_from and self.fetches.has_room(now, policy)
 
-    def wait(self, now: float, policy: JWKSPolicy) -> float:
+    def retry_after(self, now: float, policy: JWKSPolicy) -> float:
         """Return the seconds until the next fetch may be taken."""
-        return max(self.fetches.wait(now, policy), self.fetch_from - now, 0.0)
+        return max(self.fetches.retry_after(now, policy), self.fetch_from - now, 0.0)
 
     def is_idle(self, now: float, policy: JWKSPolicy) -> bool:
         """Report whether there is nothing left to remember."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .._core.jwk_set import NoKey
-from .._text import format_time, one_line, quote, shorten
+from .._text import cut, format_time, one_line, quote, shorten
 from ..exceptions import DETAIL_LENGTH, Reason
 
 __all__ = ["Known", "describe_no_key", "describe_set", "describe_unavailable"]
@@ -47,10 +47,6 @@ class Known:
     spent_on: str | None = None
 
 
-def _cut(text: str, length: int) -> str:
-    return text if len(text) <= length else f"{text[: length - 3]}..."
-
-
 def _list(items: Sequence[str], room: int, separator: str = ", ") -> str:
     """List as many items as fit into ``room`` characters, and count the others; "" where none fits."""
     shown: list[str] = []
@@ -85,7 +81,7 @@ def _failure(known: Known, room: int) -> str:
     if known.failure is None:
         return ""
     start = f"; the fetch at {format_time(known.failed_at)} failed: "
-    return start + _cut(known.failure, room - len(start)) if room >= len(start) + _LEAST else ""
+    return start + cut(known.failure, room - len(start)) if room >= len(start) + _LEAST else ""
 
 
 def describe_set(known: Known) -> str:
@@ -123,11 +119,11 @@ def _describe(found: NoKey, kid: str | None, known: Known, tail: str, kid_length
     if found.reason is Reason.NO_KEYS:
         return f"{name}: {key_set}, is empty: is its URL right, has its client a signing key?{tail}"
     if found.reason is Reason.UNKNOWN_KID:
-        fault = f"{_cut(found.faults[0], _FAULT_LENGTH)}; it is " if found.faults else ""
+        fault = f"{cut(found.faults[0], _FAULT_LENGTH)}; it is " if found.faults else ""
         return f"{name}: {fault}not in {key_set}{tail}"
     start, tail = f"{name}: ", f" ({key_set}{tail})"
     room = DETAIL_LENGTH - len(start) - len(tail) - (0 if known.failure is None else _FAILURE_LENGTH)
-    return start + (_list(found.faults, room, "; ") or _cut(found.faults[0], room)) + tail
+    return start + (_list(found.faults, room, "; ") or cut(found.faults[0], room)) + tail
 
 
 def describe_unavailable(cause: str, known: Known, *, is_spent: bool) -> str:

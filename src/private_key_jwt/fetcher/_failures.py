@@ -15,13 +15,12 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from .._text import one_line
 from ..policy import JWKSPolicy
 from ..stores import JWKSDocument
+from ._budgets import describe_failure
 
 __all__ = ["SharedFailures", "name_of", "read", "write"]
 
-_DETAIL_LENGTH = 200
 _MAX_BYTES = 2_048  # 100 fetches (the most that a policy allows) and a detail
 _FORM = re.compile(rb"((?:[0-9]{1,7}\.[0-9]{3} ?){1,100})\n([ -~]+)")
 
@@ -59,14 +58,12 @@ def read(document: JWKSDocument | None, now: float, policy: JWKSPolicy) -> Share
     failed_at = min(document.fetched_at, now)
     taken_at = sorted((failed_at - float(each) for each in matched[1].split()), reverse=True)
     counted = tuple(each for each in taken_at if now - each < policy.fetch_window)
-    return (
-        SharedFailures(counted, failed_at, one_line(matched[2].decode("ascii"))[:_DETAIL_LENGTH]) if counted else None
-    )
+    return SharedFailures(counted, failed_at, describe_failure(matched[2].decode("ascii"))) if counted else None
 
 
 def write(known: SharedFailures | None, taken_at: float, failed_at: float, detail: str, limit: int) -> JWKSDocument:
     """Add a failure to those that are known, of which the newest ``limit`` count."""
     taken = [taken_at, *(known.taken_at if known is not None else ())]
     ages = " ".join(f"{max(0.0, failed_at - each):.3f}" for each in sorted(taken, reverse=True)[:limit])
-    text = one_line(detail)[:_DETAIL_LENGTH] or "?"
+    text = describe_failure(detail) or "?"
     return JWKSDocument(f"{ages}\n{text}".encode("ascii", "backslashreplace"), failed_at)

@@ -39,7 +39,7 @@ from ._state import FetcherState
 
 __all__ = ["AsyncJWKSFetcher", "JWKSFetcher"]
 
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 _STARTED = Outcome(Status.STARTED)
 _CANCELLED = Outcome(Status.FAILED, "the fetch was cancelled")
@@ -139,7 +139,8 @@ class _Fetcher(ABC, Generic[Handle]):
     @abstractmethod
     async def _wait_async(self, fetch: Fetch[Handle] | Outcome, deadline: float) -> Outcome: ...
 
-    async def _drive_async(self, flow: Generator[FindStep, Outcome, Found]) -> Found:
+    async def _drive_async(self, flow: Generator[FindStep, Outcome, Result]) -> Result:
+        """See JWKSFetcher._drive."""
         deadline = self._deadline()
         try:
             step = next(flow)
@@ -147,8 +148,8 @@ class _Fetcher(ABC, Generic[Handle]):
                 fetch = self._join_or_start(step.request)
                 outcome = await self._wait_async(fetch, deadline) if isinstance(step, Refresh) else _STARTED
                 step = flow.send(outcome)
-        except StopIteration as found:
-            result: Found = found.value
+        except StopIteration as end:
+            result: Result = end.value
             return result
 
     def _overdue(self, fetch: Fetch[Handle]) -> Outcome:
@@ -279,7 +280,8 @@ class JWKSFetcher(_Fetcher[Ending]):
     def __exit__(self, *_error: object) -> None:
         self.close()
 
-    def _drive(self, flow: Generator[FindStep, Outcome, Found]) -> Found:
+    def _drive(self, flow: Generator[FindStep, Outcome, Result]) -> Result:
+        """Do what a flow of ``_flow`` asks for, and return its result."""
         deadline = self._deadline()
         try:
             step = next(flow)
@@ -287,8 +289,8 @@ class JWKSFetcher(_Fetcher[Ending]):
                 fetch = self._join_or_start(step.request)
                 outcome = self._wait(fetch, deadline) if isinstance(step, Refresh) else _STARTED
                 step = flow.send(outcome)
-        except StopIteration as found:
-            result: Found = found.value
+        except StopIteration as end:
+            result: Result = end.value
             return result
 
     def _join_or_start(self, request: RefreshRequest) -> Fetch[Ending] | Outcome:
@@ -320,6 +322,7 @@ class JWKSFetcher(_Fetcher[Ending]):
         return fetch.outcome or self._overdue(fetch)
 
     def _run(self, fetch: Fetch[Ending]) -> None:
+        """Refresh a set to its end, and say how that was."""
         flow = _flow.refresh(self._state, fetch)
         try:
             step = next(flow)
@@ -336,6 +339,7 @@ class JWKSFetcher(_Fetcher[Ending]):
             self._finish(fetch, self._unexpected(fetch, error))
 
     def _perform(self, fetch: Fetch[Ending], step: RefreshStep) -> object:
+        """Do one step of ``_flow.refresh``, and return its result."""
         uri, progress = fetch.jwks_uri, fetch.progress
         if isinstance(step, _CACHE_STEPS):
             progress.enter(Phase.CACHE)
@@ -360,6 +364,7 @@ class JWKSFetcher(_Fetcher[Ending]):
         return self._call_cache(lambda: self._cache.put(step.name, step.document, self._clock()), otherwise=None)
 
     def _call_cache(self, call: Callable[[], object], *, otherwise: object) -> object:
+        """Return what the cache answers, or ``otherwise`` where it fails."""
         try:
             return call()
         except Exception as error:  # a broken cache costs a fetch, never a request
@@ -461,6 +466,7 @@ class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
         return await _wait_for(fetch, fetch.handle, deadline) or self._overdue(fetch)
 
     async def _run(self, fetch: Fetch[asyncio.Future[None]]) -> Outcome:
+        """See JWKSFetcher._run; the task of this coroutine reports its end."""
         flow = _flow.refresh(self._state, fetch)
         try:
             step = next(flow)
@@ -491,6 +497,7 @@ class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
             fetch.handle.set_result(None)
 
     async def _perform(self, fetch: Fetch[asyncio.Future[None]], step: RefreshStep) -> object:
+        """See JWKSFetcher._perform."""
         uri, progress = fetch.jwks_uri, fetch.progress
         if isinstance(step, _CACHE_STEPS):
             progress.enter(Phase.CACHE)
@@ -517,6 +524,7 @@ class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
         return await self._call_cache(lambda: self._cache.put(step.name, step.document, self._clock()), otherwise=None)
 
     async def _call_cache(self, call: Callable[[], object], *, otherwise: object) -> object:
+        """See JWKSFetcher._call_cache; in the time of a fetch at most."""
         try:
             async with asyncio.timeout(self.policy.timeout):
                 return await as_coroutine_function(call, in_process=is_in_process(self._cache))()

@@ -13,6 +13,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from .._core.freshness import Entry, KeyQuery
 from .._fork import renew_after_fork
 from .._lock import Lock
+from ..exceptions import RETRY_AFTER
 from ._progress import Progress
 
 __all__ = ["DONE", "Ending", "Fetch", "FetchSlots", "Outcome", "RefreshRequest", "Status", "fetch_slots"]
@@ -35,7 +36,7 @@ class Outcome(NamedTuple):
 
     status: Status
     detail: str = ""
-    retry_after: float = 5
+    retry_after: float = RETRY_AFTER
 
 
 DONE = Outcome(Status.DONE)

@@ -17,9 +17,9 @@ from .._core.freshness import (
     KeyQuery,
     decide,
     lifetime,
+    may_be_stale,
     new_entry,
     select_key,
-    stale_allowed,
 )
 from .._core.jwk_set import KeySet, NoKey, VerificationKey
 from .._core.response import FetchError, JWKSResponse
@@ -125,7 +125,7 @@ def _stale_key(state: FetcherState[Any], jwks_uri: str, query: KeyQuery, outcome
     failure = state.failure(jwks_uri)
     # Its own failure counts, also when the fetch has not ended yet and only this wait is over.
     failed_at = now.clock if outcome.status is Status.FAILED else None if failure is None else failure.at.clock
-    if entry is not None and failed_at is not None and stale_allowed(entry, failed_at, now, state.policy):
+    if entry is not None and failed_at is not None and may_be_stale(entry, failed_at, now, state.policy):
         if outcome.status is Status.FAILED:
             state.report(StaleKeysServed(jwks_uri=jwks_uri, age=now.clock - entry.fetched_at))
         found = select_key(entry.keys, query).found
@@ -200,7 +200,7 @@ def refresh(state: FetcherState[Any], fetch: Fetch[Any]) -> Generator[RefreshSte
     """Refresh one set: out of the shared cache, or, if both budgets allow it, from its publisher."""
     jwks_uri, policy = fetch.jwks_uri, state.policy
     if state.may_read_cache(jwks_uri):
-        if (yield from _read_cache(state, fetch)) is _Found.ENOUGH:
+        if (yield from _read_cache(state, fetch)) is _SharedSet.ENOUGH:
             return DONE
         state.note_cache_miss(jwks_uri)
     spent = state.take(fetch)
@@ -234,7 +234,7 @@ def _await_others(state: FetcherState[Any], fetch: Fetch[Any]) -> Generator[Refr
     """
     jwks_uri = fetch.jwks_uri
     failures: SharedFailures | None = None
-    if state.may_wait_for_others(jwks_uri):
+    if state.take_wait(jwks_uri):
         failures = yield from _read_failures(state, jwks_uri)
         next_fetch_at = None if failures is None else failures.next_fetch_at(state.policy)
         if next_fetch_at is not None:
@@ -247,9 +247,9 @@ def _await_others(state: FetcherState[Any], fetch: Fetch[Any]) -> Generator[Refr
                 break
             yield Pause(pause)
             found = yield from _read_cache(state, fetch)
-            if found is _Found.ENOUGH:
+            if found is _SharedSet.ENOUGH:
                 return DONE
-            if found is _Found.UNFIT:
+            if found is _SharedSet.UNFIT:
                 break
         state.note_cache_miss(jwks_uri)
         failures = yield from _read_failures(state, jwks_uri)
@@ -280,7 +280,7 @@ def _share_failure(
     yield WriteCache(_failures.name_of(jwks_uri), shared)
 
 
-class _Found(Enum):
+class _SharedSet(Enum):
     """What the shared cache holds for a fetch."""
 
     NOTHING = auto()  # no document, or none that is newer than the set that is known
@@ -288,12 +288,12 @@ class _Found(Enum):
     ENOUGH = auto()  # a newer one, which makes a fetch of our own needless
 
 
-def _read_cache(state: FetcherState[Any], fetch: Fetch[Any]) -> Generator[RefreshStep, Any, _Found]:
+def _read_cache(state: FetcherState[Any], fetch: Fetch[Any]) -> Generator[RefreshStep, Any, _SharedSet]:
     """Read a document, which somebody else fetched, from the shared cache, and keep its set where it is newer."""
     jwks_uri, request = fetch.jwks_uri, fetch.request
     document: JWKSDocument | None = yield ReadCache(jwks_uri)
     if document is None:
-        return _Found.NOTHING
+        return _SharedSet.NOTHING
     now = state.now()
     age = max(0.0, now.clock - document.fetched_at)
     asked = Instant(now.clock - age, now.wall - age)
@@ -304,19 +304,19 @@ def _read_cache(state: FetcherState[Any], fetch: Fetch[Any]) -> Generator[Refres
         # set is renewed by any younger one, or each worker behind a cache that sends an Age would fetch for itself.
         since = known.asked_at if request.forced else known.fetched_at
         if asked.clock <= since + (known.digest == digest) * _NEWER:
-            return _Found.NOTHING
+            return _SharedSet.NOTHING
     try:
         keys: KeySet = yield ParseKeys(document.body)
     except ValueError as error:
         state.report_cache_failure(f"no JWK Set: {error}")
-        return _Found.NOTHING
+        return _SharedSet.NOTHING
     if age >= lifetime(keys, state.policy):
-        return _Found.NOTHING
+        return _SharedSet.NOTHING
     state.keep(jwks_uri, new_entry(keys, asked, state.policy, seen=now, digest=digest))
     if not request.forced:
-        return _Found.ENOUGH
+        return _SharedSet.ENOUGH
     serves = request.query is not None and isinstance(select_key(keys, request.query).found, VerificationKey)
-    return _Found.ENOUGH if serves else _Found.UNFIT
+    return _SharedSet.ENOUGH if serves else _SharedSet.UNFIT
 
 
 def _report(

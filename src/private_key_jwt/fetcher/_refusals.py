@@ -17,7 +17,7 @@ __all__ = ["describe_set", "no_key", "unavailable"]
 
 def unavailable(state: FetcherState[Any], jwks_uri: str, outcome: Outcome) -> TemporarilyUnavailable:
     """Say that there is no key set to decide with; where nothing was tried, what the last fetch met is the cause."""
-    now, wait, last = state.now(), state.wait(jwks_uri), state.failure(jwks_uri)
+    now, wait, last = state.now(), state.retry_after(jwks_uri), state.failure(jwks_uri)
     is_spent = outcome.status is Status.SPENT
     cause, failure, failed_at = outcome.detail, None, now.wall
     if outcome.status is Status.FAILED:
@@ -38,7 +38,7 @@ def no_key(
     is_spent: a newer set could not be asked for, since the fetch budget is spent.
     """
     now = state.clock()
-    until = max(state.unknown_until(jwks_uri, kid) or now, now + state.wait(jwks_uri))
+    until = max(state.unknown_until(jwks_uri, kid) or now, now + state.retry_after(jwks_uri))
     if found.is_final:  # nothing but the next refresh ahead of time asks
         until = entry.fresh_until
     known = _known(state, jwks_uri, entry, until - now)

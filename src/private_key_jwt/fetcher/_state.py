@@ -14,7 +14,7 @@ from typing import Generic
 from .._core.freshness import Entry, Instant
 from .._fork import renew_after_fork
 from .._lock import Lock
-from .._text import escape_name, one_line
+from .._text import escape_name
 from ..events import (
     Event,
     FetchBudgetSpent,
@@ -27,13 +27,12 @@ from ..events import (
     emit,
 )
 from ..policy import JWKSPolicy
-from ._budgets import Budgets, Failure, Spending, cache_interval
+from ._budgets import Budgets, Failure, Spending, cache_interval, describe_failure
 from ._fetches import DONE, Fetch, Handle, Outcome, Status, fetch_slots
 from ._key_sets import UNKNOWN_KID_SECONDS, KeySets, UnknownKids
 
 __all__ = ["FetcherState"]
 
-_DETAIL_LENGTH = 200
 _MIN_FETCHES_SWEPT = 1_024
 
 
@@ -146,12 +145,12 @@ class FetcherState(Generic[Handle]):
             spending = self._budgets.get(jwks_uri)
             return None if spending is None else spending.failure
 
-    def wait(self, jwks_uri: str) -> float:
+    def retry_after(self, jwks_uri: str) -> float:
         """Return the seconds until another fetch may be taken."""
         now = self.clock()
         with self._lock:
             spending = self._budgets.get(jwks_uri)
-            return 0.0 if spending is None else spending.wait(now, self.policy)
+            return 0.0 if spending is None else spending.retry_after(now, self.policy)
 
     def may_read_cache(self, jwks_uri: str) -> bool:
         """Report whether the shared cache may be read now: that costs no fetch, and is done about once a second."""
@@ -200,8 +199,8 @@ class FetcherState(Generic[Handle]):
             spending.fetch_from = max(spending.fetch_from, instant)
             spending.free_at = instant
 
-    def may_wait_for_others(self, jwks_uri: str) -> bool:
-        """Report, once for each fetch that others can make, whether to wait for theirs."""
+    def take_wait(self, jwks_uri: str) -> bool:
+        """Take a wait for a fetch of others; return False when there were as many as they have fetches."""
         now = self.clock()
         with self._lock:
             return self._budgets.of(jwks_uri, now).waits.take(now, self.policy)
@@ -216,8 +215,8 @@ class FetcherState(Generic[Handle]):
                 self._key_sets.replace(fetch.jwks_uri, known.without_refresh_ahead())
 
     def _spent(self, spending: Spending, now: float) -> tuple[Outcome, bool]:
-        outcome = Outcome(Status.SPENT, "the fetch budget is spent", spending.wait(now, self.policy))
-        return outcome, spending.fetches.report_spent()
+        outcome = Outcome(Status.SPENT, "the fetch budget is spent", spending.retry_after(now, self.policy))
+        return outcome, spending.fetches.note_refusal()
 
     def _report_spent(self, jwks_uri: str, spent: Outcome, *, is_first: bool) -> None:
         if is_first:
@@ -267,7 +266,7 @@ class FetcherState(Generic[Handle]):
 
     def finish(self, fetch: Fetch[Handle], outcome: Outcome) -> bool:
         """End a fetch, however it ended; return False when it had ended before."""
-        now, detail = self.now(), one_line(outcome.detail)[:_DETAIL_LENGTH]
+        now, detail = self.now(), describe_failure(outcome.detail)
         with self._lock:
             if fetch.outcome is not None:
                 return False

@@ -68,7 +68,7 @@ from .._extra import needs
 from .._registration import METHOD
 from .._text import quote
 from ..clients import RegisteredClient
-from ..discovery import client_authentication_metadata
+from ..discovery import ENDPOINTS, client_authentication_metadata
 from ..exceptions import AuthenticationError, ConfigurationError, InvalidClient, InvalidRequest, Reason
 from ..verifier import ClientAssertionVerifier, PendingAssertion, VerifiedAssertion
 from . import _models, _outcome
@@ -456,7 +456,7 @@ def _send(error: AuthenticationError, response: Any) -> Any:
 def _complete_metadata(response: Any) -> None:
     metadata = json.loads(response.content)
     ours = client_authentication_metadata(signing_algs=configured_validator().client_assertion_signing_algs)
-    for endpoint in ("token", "revocation", "introspection"):
+    for endpoint in ENDPOINTS:
         if METHOD in metadata.get(f"{endpoint}_endpoint_auth_methods_supported", ()):
             name = f"{endpoint}_endpoint_auth_signing_alg_values_supported"
             metadata[name] = ours[name]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from .._text import one_line
+from .._text import cut, one_line
 from ..exceptions import DETAIL_LENGTH, PrivateKeyJWTError
 
 __all__ = ["PortalSSOError"]
@@ -35,9 +35,7 @@ class PortalSSOError(PrivateKeyJWTError):
         retry_after: float | None = None,
         may_have_happened: bool,
     ) -> None:
-        detail = one_line(detail)
-        if len(detail) > DETAIL_LENGTH:
-            detail = detail[: DETAIL_LENGTH - 3] + "..."
+        detail = cut(one_line(detail), DETAIL_LENGTH)
         super().__init__(detail)
         self.status = status
         self.code = code

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .._text import quote
+from .._text import escape_name
 from ..exceptions import ConfigurationError
 
 __all__ = ["CONFIG_PATTERN", "ServerLines", "describe_servers"]
@@ -65,7 +65,7 @@ def _describe(name: str, info: Mapping[str, Any], config: Mapping[str, Any], *, 
     seen = f"{_product(info)}{name and f' at {name}'}, {info['role']}, maxmemory-policy {info['maxmemory_policy']}"
     fault = _fault(info, config, is_cluster=is_cluster)
     if fault:
-        raise ConfigurationError(f"cannot keep replay marks: {quote(seen)[1:-1]}: {fault}")
+        raise ConfigurationError(f"cannot keep replay marks: {escape_name(seen)}: {fault}")
     return f"{seen}, {_durability(info, config)}, {info.get('connected_slaves', 'an unknown number of')} replicas"
 
 

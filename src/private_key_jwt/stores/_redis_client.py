@@ -12,13 +12,12 @@ import redis.client
 import redis.cluster
 import redis.retry
 
-from .._validation import check_number
+from .._validation import check_timeout
 from ..exceptions import ConfigurationError
 
 __all__ = [
     "async_client",
     "check_prefix",
-    "check_timeout",
     "is_cluster",
     "is_own",
     "open_async",
@@ -108,11 +107,6 @@ def _pool(kind: Any, url: str, timeout: float, retry: object) -> Any:
             " it may hold a password)"
         ) from None
     return pool
-
-
-def check_timeout(timeout: object) -> None:
-    """Raise ConfigurationError unless ``timeout`` is a number of seconds from 0.01 to 60."""
-    check_number("timeout", timeout, 0.01, 60)
 
 
 def check_prefix(prefix: object) -> None:

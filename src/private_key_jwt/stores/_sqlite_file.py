@@ -17,9 +17,8 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, NoReturn, TypeVar, get_args
 
-from .._lock import RLock
+from .._lock import RLock, run_locked
 from ..exceptions import ConfigurationError
-from ._locks import run_locked
 
 Synchronous = Literal["NORMAL", "FULL"]
 Result = TypeVar("Result")

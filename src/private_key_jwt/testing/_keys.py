@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import secrets
 import weakref
-from base64 import urlsafe_b64encode
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.padding import MGF1, PSS, PKCS1v1
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512, HashAlgorithm
+
+from .._core.octets import encode
 
 PrivateKey = RSAPrivateKey | ec.EllipticCurvePrivateKey | Ed25519PrivateKey
 
@@ -38,7 +39,7 @@ _idle: deque[RSAPrivateKey] = deque()
 
 def compact(*segments: bytes) -> str:
     """Write bytes in compact serialization (RFC 7515 §7.1): unpadded base64url, with dots between."""
-    return ".".join(urlsafe_b64encode(segment).decode("ascii").rstrip("=") for segment in segments)
+    return ".".join(map(encode, segments))
 
 
 def to_json(value: object) -> bytes:

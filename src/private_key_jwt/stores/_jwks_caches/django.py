@@ -7,12 +7,11 @@ import time
 from collections.abc import Callable
 from hashlib import sha256
 
-from django.core.cache import InvalidCacheBackendError, caches
-from django.core.exceptions import ImproperlyConfigured
+from django.core.cache import caches
 
 from ..._validation import check_wall_clock
-from ...exceptions import ConfigurationError
 from ...policy import LONGEST_TTL, JWKSPolicy
+from .._django_cache import open_cache
 from .._protocols import JWKSDocument
 
 __all__ = ["DjangoJWKSCache"]
@@ -35,10 +34,7 @@ class DjangoJWKSCache:
 
     def __init__(self, alias: str = "default", *, wall_clock: Callable[[], float] = time.time) -> None:
         check_wall_clock(wall_clock)
-        try:
-            _ = caches[alias]
-        except (InvalidCacheBackendError, ImproperlyConfigured, TypeError) as error:
-            raise ConfigurationError(f"alias must be one of CACHES, not {alias!a}: {error}") from error
+        open_cache(alias)
         self._alias = alias
         self._wall_clock = wall_clock
 

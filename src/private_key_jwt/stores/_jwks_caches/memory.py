@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from cachetools import FIFOCache
 
-from ..._fork import rebuilt, renew_after_fork
+from ..._fork import renew_after_fork
 from ..._lock import Lock
 from ..._validation import check_integer
 from ...policy import JWKSPolicy
@@ -30,9 +30,11 @@ class MemoryJWKSCache:
         renew_after_fork(self)
 
     def after_fork_in_child(self) -> None:
-        """A thread that held the lock is not in this process."""
+        """A thread that held the lock is not in this process, and may have left the order half changed."""
         self._lock = Lock()
-        self._documents = rebuilt(self._documents)
+        ordered: FIFOCache[str, JWKSDocument] = FIFOCache(self._documents.maxsize)
+        ordered.update(sorted(self._documents.items(), key=lambda item: item[1].fetched_at))
+        self._documents = ordered
 
     def get(self, jwks_uri: str, now: float) -> JWKSDocument | None:  # it keeps this process's clock
         """Return the newest document known, or None."""

@@ -11,10 +11,10 @@ import redis
 import redis.asyncio
 
 from ..._clocks import since_boot
-from ..._validation import check_wall_clock
+from ..._validation import check_timeout, check_wall_clock
 from ...policy import LONGEST_TTL, JWKSPolicy
 from .._protocols import JWKSDocument
-from .._redis_client import async_client, check_prefix, check_timeout, is_own, open_async, open_sync, sync_client
+from .._redis_client import async_client, check_prefix, is_own, open_async, open_sync, sync_client
 from .._redis_commands import Command, open_async_sender, open_sender
 
 __all__ = ["AsyncRedisJWKSCache", "RedisJWKSCache"]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..._clocks import since_boot
-from ..._validation import check_integer, check_number, check_wall_clock
+from ..._validation import check_integer, check_timeout, check_wall_clock
 from ...policy import LONGEST_WINDOW, JWKSPolicy
 from .._protocols import JWKSDocument
 from .._sqlite_file import SQLiteFile, SQLiteSession
@@ -76,7 +76,7 @@ class SQLiteJWKSCache:
         max_documents: int = 100_000,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        check_number("timeout", timeout, 0.01, 60)
+        check_timeout(timeout)
         check_integer("max_documents", max_documents, 1, 100_000_000)
         check_wall_clock(wall_clock)
         self._timeout = timeout

@@ -13,31 +13,31 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from django.core.cache import InvalidCacheBackendError, caches
+from django.core.cache import caches
 from django.core.cache.backends.memcached import BaseMemcachedCache
 from django.core.cache.backends.redis import RedisCache
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DatabaseError, IntegrityError, connections
+from django.db import IntegrityError, connections
 
 from ..._fork import renew_after_fork
-from ..._validation import check_number
+from ..._lock import run_locked
+from ..._validation import check_number, check_timeout
 from ...events import logger
 from ...exceptions import ConfigurationError, TemporarilyUnavailable
 from .._combiner import AsyncCombiner, Combiner
-from .._locks import run_locked
+from .._django_cache import open_cache
 from . import MARGIN, MAX_MARGIN, PREFIX
 from .errors import store_unavailable
 from .sql import (
     ENGINES,
-    MAX_DEADLOCKS,
     TABLE,
     Add,
     AddResult,
     PurgeTurns,
     Values,
-    is_deadlock,
     is_missing_table,
     limit_statements,
+    repeat_after_deadlock,
 )
 
 __all__ = ["DjangoCacheReplayStore", "DjangoReplayStore"]
@@ -159,7 +159,7 @@ class DjangoReplayStore:
     TABLES = _TABLES
 
     def __init__(self, using: str = "default", *, timeout: float = 1.0) -> None:
-        check_number("timeout", timeout, 0.01, 60)
+        check_timeout(timeout)
         database = _database(using)
         self.using = using
         quote = database.ops.quote_name
@@ -199,20 +199,18 @@ class DjangoReplayStore:
 
     def _add_all(self, adds: list[Add]) -> list[AddResult]:
         results = self._connection.run(lambda session: self._add_over(session, adds))
-        for _ in range([self._purge_turns.is_due() for _ in adds].count(True)):
-            # What an add has decided stands: a purge that fails is left to the next.
-            with contextlib.suppress(Exception):
-                self._connection.run(lambda session: self._sql.purge(session, adds[0].now))
+        for add in adds:
+            if self._purge_turns.is_due():
+                self._purge(add.now)
         return results
 
+    def _purge(self, now: float) -> None:
+        # What an add has decided stands: a purge that fails is left to the next.
+        with contextlib.suppress(Exception):
+            self._connection.run(lambda session: self._sql.purge(session, now))
+
     def _add_over(self, session: _Session, adds: list[Add]) -> list[AddResult]:
-        for _ in range(MAX_DEADLOCKS):
-            try:
-                return self._sql.add_all(session, self, adds)
-            except DatabaseError as error:
-                if not is_deadlock(error):
-                    raise
-        return self._sql.add_all(session, self, adds)
+        return repeat_after_deadlock(lambda: self._sql.add_all(session, self, adds))
 
     def _failed(self, error: Exception) -> TemporarilyUnavailable:
         if isinstance(error, TemporarilyUnavailable):
@@ -329,10 +327,7 @@ _EVICTS = {
 
 
 def _checked_cache(alias: object) -> str:
-    try:
-        cache = caches[alias]
-    except (InvalidCacheBackendError, ImproperlyConfigured, TypeError) as error:
-        raise ConfigurationError(f"alias must be one of CACHES, not {alias!a}: {error}") from error
+    cache = open_cache(alias)
     remedies = [remedy for kind, remedy in _EVICTS.items() if isinstance(cache, kind)]
     if not remedies:
         kind = type(cache)

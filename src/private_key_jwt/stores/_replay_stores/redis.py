@@ -59,14 +59,13 @@ import redis
 import redis.asyncio
 
 from ..._text import describe_in_full, one_line
-from ..._validation import check_handler, check_number
+from ..._validation import check_handler, check_number, check_timeout
 from ...events import OnEvent, StoreUnfit, emit, log_events, logger
 from ...exceptions import ConfigurationError, PrivateKeyJWTError
 from .._redis_check import CONFIG_PATTERN, ServerLines, describe_servers
 from .._redis_client import (
     async_client,
     check_prefix,
-    check_timeout,
     is_cluster,
     is_own,
     open_async,

@@ -11,8 +11,8 @@ import itertools
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 from ...exceptions import ConfigurationError, TemporarilyUnavailable
 from .._combiner import MAX_BATCH
@@ -20,7 +20,6 @@ from .errors import store_unavailable
 
 __all__ = [
     "ENGINES",
-    "MAX_DEADLOCKS",
     "TABLE",
     "Add",
     "AddResult",
@@ -33,16 +32,17 @@ __all__ = [
     "Session",
     "Values",
     "check_table",
-    "is_deadlock",
     "is_missing_table",
     "limit_statements",
+    "repeat_after_deadlock",
 ]
+
+Result = TypeVar("Result")
 
 TABLE = "private_key_jwt_replay"
 """The table of marks, unless another name is given."""
 
-MAX_DEADLOCKS = 3
-"""How often an add is repeated after a deadlock: one that goes on after that is no accident."""
+_MAX_DEADLOCKS = 3  # one that goes on after that is no accident
 
 PURGE_BATCH = 100
 """Expired rows that one purge deletes at most: no add pays for many."""
@@ -116,9 +116,15 @@ def _code(error: BaseException) -> object:
     return error.args[0] if error.args else None
 
 
-def is_deadlock(error: BaseException) -> bool:
-    """Whether a driver says that its statement may be repeated."""
-    return _code(error) == _DEADLOCK
+def repeat_after_deadlock(call: Callable[[], Result]) -> Result:
+    """Return ``call()``, and call again after a deadlock, three times at most. Raises what ``call`` raises."""
+    for _ in range(_MAX_DEADLOCKS):
+        try:
+            return call()
+        except Exception as error:
+            if _code(getattr(error, "orig", None) or error) != _DEADLOCK:  # SQLAlchemy wraps what a driver raises
+                raise
+    return call()
 
 
 def is_missing_table(error: BaseException) -> bool:

@@ -27,22 +27,21 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from ..._fork import renew_after_fork
-from ..._validation import check_number
+from ..._validation import check_timeout
 from ...exceptions import ConfigurationError, TemporarilyUnavailable
 from .._combiner import AsyncCombiner, Combiner
 from .errors import store_unavailable
 from .sql import (
     ENGINES,
-    MAX_DEADLOCKS,
     TABLE,
     Add,
     AddResult,
     PurgeTurns,
     Values,
     check_table,
-    is_deadlock,
     is_missing_table,
     limit_statements,
+    repeat_after_deadlock,
 )
 
 __all__ = ["AsyncSQLAlchemyReplayStore", "SQLAlchemyReplayStore"]
@@ -119,7 +118,7 @@ class _Store:
     """What the sync and the async store are made of."""
 
     def __init__(self, engine: Engine, table: str, timeout: float) -> None:
-        check_number("timeout", timeout, 0.01, 60)
+        check_timeout(timeout)
         dialect = engine.dialect
         if dialect.name not in ENGINES:
             raise ConfigurationError(f"engine must speak one of {', '.join(ENGINES)}, not {dialect.name}")
@@ -140,13 +139,7 @@ class _Store:
 
     def _add_over(self, connection: Connection, adds: Sequence[Add]) -> list[AddResult]:
         session = _Session(connection, self._statements)
-        for _ in range(MAX_DEADLOCKS):
-            try:
-                return self._sql.add_all(session, self, adds)
-            except DBAPIError as error:
-                if not is_deadlock(_cause(error)):
-                    raise
-        return self._sql.add_all(session, self, adds)
+        return repeat_after_deadlock(lambda: self._sql.add_all(session, self, adds))
 
     def _purge_over(self, connection: Connection, now: float) -> None:
         self._sql.purge(_Session(connection, self._statements), now)

@@ -7,7 +7,7 @@ import contextlib
 import os
 import sqlite3
 
-from ..._validation import check_number
+from ..._validation import check_timeout
 from ...exceptions import TemporarilyUnavailable
 from .._combiner import AsyncCombiner, Combiner
 from .._sqlite_file import SQLiteFile, SQLiteSession, Synchronous
@@ -62,7 +62,7 @@ class SQLiteReplayStore:
         table: str = "replay",
         synchronous: Synchronous = "NORMAL",
     ) -> None:
-        check_number("timeout", timeout, 0.01, 60)
+        check_timeout(timeout)
         check_table(table)
         self._timeout = timeout
         self._sql = SQLite(table, f"{table}_forgotten")
