@@ -178,7 +178,7 @@ def test_a_budget_counts_ages_and_not_times() -> None:
     assert budget.is_idle(EPOCH + 60, POLICY)
 
 
-def test_a_spent_budget_is_reported_once_until_a_claim_is_granted() -> None:
+def test_a_spent_budget_is_reported_once_until_a_fetch_is_taken() -> None:
     budget = Budget()
     assert [budget.note_refusal(), budget.note_refusal()] == [True, False]
     assert budget.take(EPOCH, POLICY)
@@ -215,7 +215,7 @@ def test_a_budget_is_a_sliding_window() -> None:
     assert [budget.take(now, POLICY) for now in (30, 30.1, 58.9, 59)] == [True, False, False, True]
 
 
-def test_a_claim_that_sent_nothing_is_given_back() -> None:
+def test_a_fetch_that_sent_nothing_is_given_back() -> None:
     budget = Budget()
     budget.give_back(0)
     assert [budget.take(0, POLICY) for _ in range(3)] == [True, True, False]
@@ -223,7 +223,7 @@ def test_a_claim_that_sent_nothing_is_given_back() -> None:
     assert [budget.take(0, POLICY) for _ in range(2)] == [True, False]
 
 
-def test_a_claim_is_given_back_and_not_a_later_one() -> None:
+def test_a_fetch_is_given_back_and_not_a_later_one() -> None:
     budget = Budget()
     assert [budget.take(now, POLICY) for now in (0, 10)] == [True, True]
     budget.give_back(0)
@@ -236,7 +236,7 @@ def test_a_budget_with_room_needs_no_wait() -> None:
     assert Budget().retry_after(0, POLICY) == 0
 
 
-def test_a_budget_is_idle_when_its_last_claim_is_old() -> None:
+def test_a_budget_is_idle_when_its_last_fetch_is_old() -> None:
     budget = Budget()
     assert budget.is_idle(0, POLICY)
     budget.take(0, POLICY)
