@@ -52,8 +52,18 @@ _BY_REASON: Mapping[str, tuple[tuple[str, str, tuple[str, ...]], ...]] = {
         ("compact.py", r"^if len\(standard\) > _SHORT", ("len(standard) >= _SHORT",)),
         ("header.py", r"^return _parse_cached\(", ("len(segment) <= _LONGEST_KEPT and False",)),
         ("strict_json.py", r"^if len\(text\) <= _SHORT", ("len(text) < _SHORT",)),
-        ("strict_json.py", r"^scan = ", ("_TOO_MANY_DIGITS in outline or True",)),
+        (
+            "strict_json.py",
+            r"^if max_fractions is not None and ",
+            (
+                "outline.count(b'.') > max_fractions or outline.count(_FRACTION) > max_fractions",
+                "outline.count(b'.') >= max_fractions",
+                "outline.count(_FRACTION) >= max_fractions",
+            ),
+        ),
+        ("strict_json.py", r"^return _scan_carefully if ", ("has_many_digits or True",)),
         ("strict_json.py", r"^if outline\.count\(", ("outline.count(b'[') >= MAX_DEPTH",)),
+        ("strict_json.py", r"^if len\(digits\) > _SHORT_NUMBER", ("len(digits) >= _SHORT_NUMBER",)),
         ("strict_json.py", r"^value, end = _scan_simple\(", ("1",)),
         ("strict_json.py", r"^if type\(value\) is not dict or end != ", ("None", "2")),
         ("strict_json.py", r"^kind = type\(each\)", ("None",)),
@@ -72,7 +82,12 @@ _BY_REASON: Mapping[str, tuple[tuple[str, str, tuple[str, ...]], ...]] = {
             ("None", "type(name) is str and False"),
         ),
     ),
-    "Both have three items.": (
+    "Both have as many items.": (
+        (
+            "base64url.py",
+            r"^for _ours, _theirs in zip\(",
+            ("False", "zip(_OURS + b'.', _STANDARD + b'.')"),
+        ),
         ("compact.py", r"^lengths = zip\(", ("None", "False", "zip(_NAMES, segments, _LONGEST)")),
         ("compact.py", r"^name, segment = next\(|^return f.: \{', '\.join", ("None", "False", "zip(_NAMES, segments)")),
     ),
@@ -100,12 +115,18 @@ _BY_REASON: Mapping[str, tuple[tuple[str, str, tuple[str, ...]], ...]] = {
     ),
     "Anything but no bytes will do.": (("response.py", r"^piece = None", ("''",)),),
     "It bounds memory: one more is no matter.": (("header.py", r"^_MOST_VERIFIED = ", ("200001",)),),
-    "It holds digits only.": (("response.py", r"^digits = first\.lstrip\(", ("'XX0XX'",)),),
+    "It holds no X.": (
+        ("response.py", r"^digits = first\.lstrip\(", ("'XX0XX'",)),
+        ("strict_json.py", r"^mantissa = ", ("'XX-0XX'",)),
+    ),
     "It is compared without case.": (("header.py", r"^cty = members\.get", ("'jwt'",)),),
     "It is no prime.": (("rsa.py", r"^_ROCA = ", ("168",)),),
     "It is the lowest bit that is set, too, with another sign.": (("okp.py", r"^twos = ", ("a | -a",)),),
     "Its first three bytes are looked at.": (("strict_json.py", r"^beginning = raw\.lstrip\(", ("17",)),),
-    "No canonical base64url has one character more than 512.": (("header.py", r"^_LONGEST_KEPT = ", ("513",)),),
+    "No canonical base64url has so many characters: one more than a multiple of four.": (
+        ("base64url.py", r"^_PADDING = ", ("b'XXXX'",)),
+        ("header.py", r"^_LONGEST_KEPT = ", ("513",)),
+    ),
     "No letter outside of ASCII becomes one of these names in lower case.": (
         ("header.py", r"^return value\.lower\(\)\.removeprefix", ("value.isascii() or True",)),
     ),

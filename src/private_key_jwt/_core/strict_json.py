@@ -70,8 +70,9 @@ def loads_object(raw: bytes, *, allow_surrogates: bool = False, max_fractions: i
     """Parse bytes that must hold one JSON object.
 
     Refused: other bytes than UTF-8 (a byte order mark, too), a member that stands twice at any level, NaN and Infinity,
-    numbers that are not finite or of more than 20 significant digits, more than 32 levels, lone surrogates unless
-    ``allow_surrogates``, and anything but white space around the object.
+    numbers that are not finite, of more than 20 significant digits or (with a fraction or an exponent) of more than 100
+    characters, more than 32 levels, lone surrogates unless ``allow_surrogates``, and anything but white space around
+    the object.
     max_fractions: numbers with a fraction or an exponent at most: one costs up to 1 µs; and 64 integers at most in a
     text that holds more than 20 digits in a row. No bound unless given.
     Raises ValueError, with a text that quotes none of it; TooMuchStructure for too many numbers.
@@ -141,7 +142,7 @@ def _number(digits: str) -> float:
     if len(digits) > _SHORT_NUMBER:
         mantissa = digits.lower().partition("e")[0].replace(".", "").lstrip("-0")
         if len(digits) > _LONGEST_NUMBER or len(mantissa) > MAX_DIGITS:
-            raise ValueError(f"a number of more than {MAX_DIGITS} significant digits")
+            raise ValueError(f"a number of more than {MAX_DIGITS} significant digits, or {_LONGEST_NUMBER} characters")
     value = float(digits)
     if math.isinf(value):
         raise ValueError("a number out of range")
