@@ -330,6 +330,15 @@ def test_a_file_that_was_replaced_refuses(path: Path, store: SQLiteReplayStore, 
     refusal(lambda: store.add(new_key(), NOW + 60, NOW))
 
 
+def test_a_file_that_was_replaced_while_it_was_not_open_refuses(path: Path, store: SQLiteReplayStore) -> None:
+    assert store.add(new_key(), NOW + 60, NOW)
+    assert children.wait(children.fork(lambda: 7)) == 7  # before a fork it is closed
+    path.rename(path.with_suffix(".gone"))
+    SQLiteReplayStore(path).close()
+    for _ in range(2):
+        assert "replaced" in refusal(lambda: store.add(new_key(), NOW + 60, NOW))
+
+
 def test_a_damaged_file_refuses(path: Path, store: SQLiteReplayStore) -> None:
     for _ in range(2_000):
         store.add(new_key(), NOW + 60, NOW)
@@ -724,6 +733,93 @@ def test_a_log_that_is_gone_refuses(
         log.touch()
     for _ in range(3):
         assert "restart this worker" in refusal(lambda: add(store, new_key()))
+    store.close()
+
+
+@pytest.mark.parametrize("seconds_ago", [10.5, 10.0, 0.0])
+def test_a_log_that_is_gone_refuses_whatever_the_time_of_its_directory(
+    path: Path, store: SQLiteReplayStore, seconds_ago: float
+) -> None:
+    """A time of last change is relied on only when the next change must get another one."""
+
+    def set_time(at: int) -> None:
+        os.utime(path.parent, ns=(at, at))
+
+    assert store.add(new_key(), NOW + 60, NOW)
+    now = time.time_ns()
+    changed_at = now // 10**9 * 10**9 - int(seconds_ago * 1e9) if seconds_ago else now
+    set_time(changed_at)
+    assert [store.add(new_key(), NOW + 60, NOW) for _ in range(3)] == [True] * 3
+    path.with_name(path.name + "-wal").unlink()
+    if seconds_ago != 10.5:  # no two changes have one time that is in the past and not of a whole second
+        set_time(changed_at)
+    assert "restart this worker" in refusal(lambda: add(store, new_key()))
+
+
+def test_names_are_looked_up_again_only_after_a_change(
+    path: Path, store: SQLiteReplayStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_up: list[str] = []
+    status = _sqlite_file._status
+
+    def look_up(name: str) -> tuple[int, int]:
+        looked_up.append(name.removeprefix(f"{path}"))
+        return status(name)
+
+    assert store.add(new_key(), NOW + 60, NOW)
+    at = time.time_ns() // 10**9 * 10**9 - 10**10 + 1
+    os.utime(path.parent, ns=(at, at))
+    monkeypatch.setattr(_sqlite_file, "_status", look_up)
+    for _ in range(3):
+        assert store.add(new_key(), NOW + 60, NOW)
+    assert looked_up == ["-wal", "-shm"]
+    (path.parent / "other").touch()
+    assert store.add(new_key(), NOW + 60, NOW)
+    assert looked_up == ["-wal", "-shm"] * 2
+
+
+def test_where_a_directory_cannot_be_opened_a_log_that_is_gone_refuses(
+    path: Path, store: SQLiteReplayStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> int:
+        raise PermissionError("as of any directory on Windows")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refuse)
+        assert store.add(new_key(), NOW + 60, NOW)
+    assert store.add(new_key(), NOW + 60, NOW)
+    path.with_name(path.name + "-wal").unlink()
+    assert "restart this worker" in refusal(lambda: add(store, new_key()))
+
+
+def test_a_closed_store_leaves_no_descriptor_open(path: Path) -> None:
+    def descriptors() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    before = descriptors()
+    for _ in range(3):
+        store = SQLiteReplayStore(path)
+        assert store.add(new_key(), NOW + 60, NOW)
+        assert descriptors() > before
+        store.close()
+        assert descriptors() == before
+
+
+def test_a_directory_that_was_replaced_refuses(tmp_path: Path) -> None:
+    """As a release does that moves a symbolic link: other workers now look elsewhere."""
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+    link = tmp_path / "current"
+    link.symlink_to("old")
+    store = SQLiteReplayStore(link / "replay.db")
+    assert store.add(new_key(), NOW + 60, NOW)
+    link.unlink()
+    link.symlink_to("new")
+    refusal(lambda: store.add(new_key(), NOW + 60, NOW))
+    other = SQLiteReplayStore(link / "replay.db")
+    assert other.add(new_key(), NOW + 60, NOW)
+    assert "replaced" in refusal(lambda: store.add(new_key(), NOW + 60, NOW))
+    other.close()
     store.close()
 
 

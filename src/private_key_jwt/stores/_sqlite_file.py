@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from itertools import repeat
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, NoReturn, TypeVar, get_args
+from typing import Any, Literal, NoReturn, TypeVar, get_args
 
 from .._lock import RLock, run_locked
 from ..exceptions import ConfigurationError
@@ -26,6 +26,8 @@ Values = Mapping[str, Any]
 
 _OPEN_TIMEOUT = 5.0  # seconds, at start: several workers may create one file at once
 _NO_VALUES: Values = {}
+_UNKNOWN = (0, 0)  # the identity of no file
+_REPLACED = "the file was replaced"
 _BEGIN = "BEGIN IMMEDIATE"  # nobody else writes from here on
 
 
@@ -83,18 +85,17 @@ class SQLiteFile:
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._pid = 0  # of the process that made the connection
-        self._logs: tuple[_Log, ...] = ()  # those that the connection writes to
-        self._identity = (0, 0)
+        self._logs: _Logs | None = None  # those that the connection writes to
+        self._identity = _UNKNOWN
         self._closed = False
         try:
             self._connection = self._connect("rwc", time.monotonic() + _OPEN_TIMEOUT)
-            self._identity = _identity(self._path)
             self.run(lambda session: _prepare(session, schema), _OPEN_TIMEOUT)
             # A server that forks its workers in C, once the application is loaded, asks no hook of ours.
             self._disconnect()
         except (sqlite3.Error, OSError, ValueError) as error:  # ValueError: no path at all, such as one with a NUL
             self.close()
-            raise ConfigurationError(f"cannot use {str(self._path)!r} as a SQLite database: {error}") from error
+            raise ConfigurationError(f"cannot use {self._path!r} as a SQLite database: {error}") from error
         _forks.register(self)
 
     def run(self, work: Callable[[SQLiteSession], Result], timeout: float) -> Result:
@@ -112,7 +113,8 @@ class SQLiteFile:
             finally:
                 if connection.in_transaction:
                     connection.rollback()
-            self._check_logs()  # last: others must find what was written
+            self._check_file()  # last: others must find what was written
+            self._check_logs()
             return result
 
         return run_locked(self._lock, run, timeout)
@@ -149,16 +151,13 @@ class SQLiteFile:
             with contextlib.suppress(sqlite3.OperationalError):
                 self._check_process()
                 self._check_logs()
-        connection, self._connection = self._connection, None
+        connection, self._connection, self._logs = self._connection, None, None
         if connection is not None:
             connection.close()
 
     def _usable(self, deadline: float) -> sqlite3.Connection:
         if self._closed:
             raise sqlite3.ProgrammingError("it is closed")
-        # A file that was removed or replaced under us has lost its marks, or other workers write to another.
-        if _identity(self._path) != self._identity:
-            raise sqlite3.OperationalError("the file was replaced")
         if self._connection is None:
             self._connection = self._connect("rw", deadline)
         else:
@@ -172,8 +171,13 @@ class SQLiteFile:
         if os.getpid() != self._pid:
             self._abandon("this process was forked by other means than os.fork, from one that used the file")
 
+    def _check_file(self) -> None:
+        # A file that was removed or replaced under us has lost its marks, or other workers write to another.
+        if _identity(self._path) != self._identity:
+            raise sqlite3.OperationalError(_REPLACED)
+
     def _check_logs(self) -> None:
-        if not all(map(_Log.is_there, self._logs)):
+        if not (self._logs and self._logs.are_there()):
             self._abandon(
                 "its log (-wal, -shm) was removed or replaced, as happens when this process opens and closes the file"
                 " by itself (see SQLiteReplayStore)"
@@ -184,45 +188,81 @@ class SQLiteFile:
         # takes the locks and the index of this process from it, for any other connection too.
         _unusable[self._identity] = f"{reason}: restart this worker"
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._connection))  # not even the end of the interpreter closes it
-        self._connection = None
+        self._connection = self._logs = None
         raise sqlite3.OperationalError(_unusable[self._identity])
 
     def _connect(self, mode: str, deadline: float) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            f"{self._path.as_uri()}?mode={mode}",
+            f"{Path(self._path).as_uri()}?mode={mode}",
             uri=True,
             timeout=0,  # the session waits
             isolation_level=None,  # each statement is a transaction, unless we begin one
             check_same_thread=False,  # the lock sees to it
         )
         try:
-            if reason := _unusable.get(_identity(self._path)):
+            identity = _identity(self._path)
+            if reason := _unusable.get(identity):
                 raise sqlite3.OperationalError(reason)
+            if self._identity != _UNKNOWN:
+                self._check_file()
             session = SQLiteSession(connection, deadline)
             session.fetch("PRAGMA journal_mode = WAL")
             session.change(f"PRAGMA synchronous = {self._synchronous}")
             session.fetch("PRAGMA schema_version")  # a first read opens the log
-            path = os.path.realpath(self._path)  # SQLite follows symbolic links
-            self._logs = tuple(_Log(f"{path}{suffix}", _status(f"{path}{suffix}")) for suffix in ("-wal", "-shm"))
-            self._pid = os.getpid()
+            self._logs = _Logs(os.path.realpath(self._path))  # SQLite follows symbolic links
+            self._identity, self._pid = identity, os.getpid()
         except BaseException:
             connection.close()
             raise
         return connection
 
 
-class _Log(NamedTuple):
-    """A file that SQLite keeps beside a database, under one name, and which of that name it was."""
+class _Logs:
+    """The two files that SQLite keeps beside a database, by their names.
 
-    path: str
-    identity: tuple[int, int]
+    To look up two names costs a fifth of an add. So a descriptor of their directory tells when a name in it was
+    changed last, and the names are looked up only when that time is another one than before.
+    """
 
-    def is_there(self) -> bool:
+    __slots__ = ("_changed_at", "_directories", "_files")
+
+    def __init__(self, path: str) -> None:
+        self._directories: list[int] = []  # one descriptor; none where directories cannot be opened
+        self._files = [(f"{path}{suffix}", _status(f"{path}{suffix}")) for suffix in ("-wal", "-shm")]
+        self._changed_at = 0  # nanoseconds since the epoch, by the file system; 0: the names must be looked up
+        with contextlib.suppress(OSError):
+            # One call of C opens it and notes it: no signal handler runs in between.
+            self._directories.extend(map(os.open, (Path(path).parent,), (_TO_ASK,)))
+
+    def __del__(self) -> None:
+        deque(map(os.close, map(self._directories.pop, repeat(-1, len(self._directories)))), 0)
+
+    def are_there(self) -> bool:
+        """Whether each name is that of the file that had it when this object was made."""
+        changed_at = max(map(_changed_at, self._directories), default=0)
+        if changed_at and changed_at == self._changed_at:
+            return True
+        now = time.time_ns()
         try:
-            return _status(self.path) == self.identity
+            if any(_status(path) != identity for path, identity in self._files):
+                return False
         except OSError:
             return False
+        # Rely on a time only when a change from ``now`` on gets another: file systems count in ticks of up to 10 ms,
+        # some in whole seconds.
+        is_reliable = changed_at % _SECOND != 0 and now - changed_at > _TICK
+        self._changed_at = changed_at if is_reliable else 0
+        return True
 
+
+def _changed_at(directory: int) -> int:
+    """When a name in a directory was last added, removed or changed, in nanoseconds since the epoch."""
+    return os.fstat(directory).st_mtime_ns
+
+
+_TO_ASK = getattr(os, "O_PATH", os.O_RDONLY)  # O_PATH: of a directory that may not be read, too
+_SECOND = 1_000_000_000  # nanoseconds
+_TICK = 100_000_000  # nanoseconds: ten times the longest
 
 # Files that this process must not open any more, and why.
 _unusable: dict[tuple[int, int], str] = {}
@@ -233,7 +273,7 @@ def _status(path: str) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _identity(path: Path) -> tuple[int, int]:
+def _identity(path: str) -> tuple[int, int]:
     status = os.stat(path)  # noqa: PTH116
     if status.st_nlink > 1:
         # SQLite names its log after the file: under two names there are two logs, and neither knows of the other
@@ -242,7 +282,7 @@ def _identity(path: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _check_path(path: object) -> Path:
+def _check_path(path: object) -> str:
     if not isinstance(path, str | os.PathLike) or not isinstance(os.fspath(path), str) or not os.fspath(path):
         raise ConfigurationError(f"path must be the path of a file, not {path!r}")
     if os.fspath(path).startswith((":memory:", "file:")):
@@ -250,7 +290,7 @@ def _check_path(path: object) -> Path:
             f"path must be the path of a file that all workers see, not {path!r}; for one process take"
             " MemoryReplayStore (or MemoryJWKSCache)"
         )
-    return Path(path).absolute()
+    return str(Path(path).absolute())
 
 
 def _prepare(session: SQLiteSession, schema: Sequence[str]) -> None:

@@ -217,9 +217,13 @@ class SQLEngine(ABC):
         names |= {"rows": "{rows}", "keys": "{keys}"}  # left open: how many there are, each batch knows
         self._sql = {name: template.format(**names) for name, template in self.TEMPLATES.items()}
 
+    @abstractmethod
+    def add(self, session: Session, store: object, add: Add) -> AddResult:
+        """Perform one add. ``store``: whose errors these are. Raises what the driver raises."""
+
     def add_all(self, session: Session, store: object, adds: Sequence[Add]) -> list[AddResult]:
-        """Perform each add, in order. ``store``: whose errors these are. Raises what the driver raises."""
-        return [self._add(session, store, add) for add in adds]
+        """Perform each add, in order."""
+        return [self.add(session, store, add) for add in adds]
 
     def last_expired(self, session: Session, now: float) -> float | None:
         """Return when the last mark of a batch of expired ones has expired, or None when there are none."""
@@ -236,10 +240,6 @@ class SQLEngine(ABC):
             return 0
         self._forget(session, until)
         return self._delete(session, until)
-
-    @abstractmethod
-    def _add(self, session: Session, store: object, add: Add) -> AddResult:
-        """Perform one add."""
 
     @abstractmethod
     def _forget(self, session: Session, until: float) -> None:
@@ -283,7 +283,8 @@ class SQLite(_OnConflict):
         """
         return session.change_for_each(self._sql["add"], [_values(add) for add in adds]) == len(adds)
 
-    def _add(self, session: Session, store: object, add: Add) -> AddResult:
+    def add(self, session: Session, store: object, add: Add) -> AddResult:
+        """See SQLEngine.add."""
         if session.change(self._sql["add"], _values(add)) == 1:
             return True
         [(known, forgotten_until)] = session.fetch(self._sql["look"], {"key": add.key})
@@ -349,11 +350,12 @@ class PostgreSQL(_OnConflict):
             result = _not_written(store, add, known.get(add.key), forgotten_until)
             if result is not False and len(adds) > 1:
                 # By its own clock, and not by that of the batch, the mark that was there may have expired.
-                result = self._add(session, store, add)
+                result = self.add(session, store, add)
             results.append(result)
         return results
 
-    def _add(self, session: Session, store: object, add: Add) -> AddResult:
+    def add(self, session: Session, store: object, add: Add) -> AddResult:
+        """See SQLEngine.add."""
         [result] = self.add_all(session, store, [add])
         return result
 
@@ -395,7 +397,8 @@ class MySQL(SQLEngine):
         "delete": "DELETE FROM {table} WHERE expires_at <= :until AND {key} IN ",
     }
 
-    def _add(self, session: Session, store: object, add: Add) -> AddResult:
+    def add(self, session: Session, store: object, add: Add) -> AddResult:
+        """See SQLEngine.add."""
         key, expires_at, now = add
         [(known, forgotten_until)] = session.fetch(self._sql["look"], {"key": key})
         if (known is not None and known > now) or _is_blocked(forgotten_until, expires_at):

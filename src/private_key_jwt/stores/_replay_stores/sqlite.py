@@ -45,8 +45,9 @@ class SQLiteReplayStore:
     A worker must not open the file by itself, not even to read it: POSIX drops SQLite's locks of a process as soon as
     it closes the file, and other workers then delete the log that this one writes to
     (https://www.sqlite.org/howtocorrupt.html §2.2). Back it up from another process, by SQLite's backup API
-    (``sqlite3 replay.db ".backup copy.db"``). A worker whose log was deleted refuses every add until it is restarted.
-    So does one that was forked by other means than ``os.fork`` after the first add of its parent.
+    (``sqlite3 replay.db ".backup copy.db"``). A worker whose log was deleted refuses every add until it is restarted;
+    only what it accepted within a millisecond before that may be lost with the log. So does one that was forked by
+    other means than ``os.fork`` after the first add of its parent.
 
     Thread-safe; works after a fork. In an event loop, the adds that wait share one transaction. When the disk is
     full, the file locked for too long, damaged or replaced, adds raise and nobody is let in. Each twentieth add
@@ -91,29 +92,34 @@ class SQLiteReplayStore:
         self._file.close()
 
     def _add_alone(self, add: Add) -> bool:
-        [result] = self._add_all([add])
+        result = self._add(add)
         if result is True or result is False:
             return result
         raise result
+
+    def _add(self, add: Add) -> AddResult:
+        try:
+            result = self._file.run(lambda session: self._sql.add(session, self, add), self._timeout)
+        except sqlite3.Error as error:
+            self._make_room(error, add.now)
+            raise
+        self._purge_in_turn(add.now)
+        return result
 
     async def _add_all_in_thread(self, adds: list[Add]) -> list[AddResult]:
         # `asyncio.to_thread` copies the context, which nothing here reads.
         return await asyncio.get_running_loop().run_in_executor(None, self._add_all, adds)
 
     def _add_all(self, adds: list[Add]) -> list[AddResult]:
+        if len(adds) == 1:
+            return [self._add(adds[0])]
         try:
-            if len(adds) == 1:
-                results = self._file.run(lambda session: self._sql.add_all(session, self, adds), self._timeout)
-            else:
-                results = self._file.run_in_transaction(
-                    lambda session: self._add_together(session, adds), self._timeout
-                )
+            results = self._file.run_in_transaction(lambda session: self._add_together(session, adds), self._timeout)
         except sqlite3.Error as error:
-            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
-                self._purge(adds[0].now)  # or it would stay full for ever
+            self._make_room(error, adds[0].now)
             raise
-        for _ in range([self._purge_turns.is_due() for _ in adds].count(True)):
-            self._purge(adds[0].now)
+        for add in adds:
+            self._purge_in_turn(add.now)
         return results
 
     def _add_together(self, session: SQLiteSession, adds: list[Add]) -> list[AddResult]:
@@ -126,6 +132,14 @@ class SQLiteReplayStore:
         if isinstance(error, TemporarilyUnavailable):
             return error
         return store_unavailable(self, f"{type(error).__name__}: {error}")
+
+    def _purge_in_turn(self, now: float) -> None:
+        if self._purge_turns.is_due():
+            self._purge(now)
+
+    def _make_room(self, error: sqlite3.Error, now: float) -> None:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+            self._purge(now)  # or it would stay full for ever
 
     def _purge(self, now: float) -> None:
         # What an add has decided stands: a purge that fails is left to the next.
