@@ -530,7 +530,7 @@ def key_sets(directory: Path, redis_url: str, clients: int) -> Table:
                 _each(lambda uri: cache.get(uri, 0), uris[::20]),  # noqa: B023
             ]
             weight = weigh() / clients
-            costs += [_each(lambda uri: cache.take_fetch(uri, JWKSPolicy(), 0), uris[::20]) for _ in range(3)]  # noqa: B023
+            costs += [_each(lambda uri: cache.claim(uri, JWKSPolicy(), 0), uris[::20]) for _ in range(3)]  # noqa: B023
             table.add_row(
                 type(cache).__name__, f"{weight:,.0f}", *(f"{costs[place] * 1e6:.0f}" for place in (0, 1, 2, 4))
             )

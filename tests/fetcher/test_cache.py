@@ -38,7 +38,7 @@ def test_memory_keeps_the_newest_document() -> None:
     cache.put(URI, newer, 2)
     cache.put(URI, older, 2)
     assert cache.get(URI, 3) is newer
-    assert cache.take_fetch(URI, POLICY, 3)
+    assert cache.claim(URI, POLICY, 3)
 
 
 def test_memory_is_bounded_and_the_oldest_leaves() -> None:
@@ -78,8 +78,8 @@ class Shared:
         self._note("put")
         self.documents[jwks_uri] = document
 
-    def take_fetch(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
-        self._note("take_fetch")
+    def claim(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
+        self._note("claim")
         return self.grants
 
 
@@ -96,8 +96,8 @@ class Awaited:
     async def put(self, jwks_uri: str, document: JWKSDocument, now: float) -> None:
         self._shared.put(jwks_uri, document, now)
 
-    async def take_fetch(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
-        return self._shared.take_fetch(jwks_uri, policy, now)
+    async def claim(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
+        return self._shared.claim(jwks_uri, policy, now)
 
 
 class Case:
@@ -125,7 +125,7 @@ def case(request: pytest.FixtureRequest, edge: Edge, publisher: Publisher, clock
 
 def test_a_fetched_document_is_shared(case: Case) -> None:
     assert case.ask("old") == "old"
-    assert case.shared.calls == ["get", "take_fetch", "put"]
+    assert case.shared.calls == ["get", "claim", "put"]
     assert case.shared.documents[case.uri].body == json.dumps({"keys": [OLD]}).encode()
 
 

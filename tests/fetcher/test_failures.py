@@ -44,7 +44,7 @@ class Shared:
     def put(self, jwks_uri: str, document: JWKSDocument, now: float) -> None:
         self.documents[jwks_uri] = document
 
-    def take_fetch(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
+    def claim(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
         self.taken = [each for each in self.taken if now - each < policy.fetch_window]
         granted = len(self.taken) < policy.fetch_limit
         self.taken += [now] * granted

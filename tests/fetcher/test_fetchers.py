@@ -416,7 +416,7 @@ class Awaited:
     async def put(self, _jwks_uri: str, _document: JWKSDocument, _now: float) -> None:
         return None
 
-    async def take_fetch(self, _jwks_uri: str, _policy: JWKSPolicy, _now: float) -> bool:
+    async def claim(self, _jwks_uri: str, _policy: JWKSPolicy, _now: float) -> bool:
         return True
 
 

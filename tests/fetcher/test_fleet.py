@@ -125,7 +125,7 @@ class Counted:
     def put(self, jwks_uri: str, document: JWKSDocument, now: float) -> None:
         self.document = document
 
-    def take_fetch(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
+    def claim(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
         self.asked += 1
         return self.grants
 

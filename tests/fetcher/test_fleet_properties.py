@@ -61,7 +61,7 @@ class Cache:
         if self._kept is None or self._kept[1] <= fetched_at:
             self._kept = document.body, fetched_at
 
-    def take_fetch(self, _jwks_uri: str, policy: JWKSPolicy, _now: float) -> bool:
+    def claim(self, _jwks_uri: str, policy: JWKSPolicy, _now: float) -> bool:
         return self._budget.take(self._clock(), policy)
 
 

@@ -427,7 +427,7 @@ class BrokenCache:
 
     def put(self, jwks_uri: str, document: Any, now: float) -> None: ...
 
-    def take_fetch(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
+    def claim(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
         return True
 
 

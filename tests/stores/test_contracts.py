@@ -326,7 +326,7 @@ class Cache:
             self.documents[jwks_uri] = document
             self.put_at[jwks_uri] = now
 
-    async def take_fetch(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
+    async def claim(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
         self._check()
         key = "" if self.mistake == "one budget for all" else jwks_uri
         wall = time.monotonic()

@@ -182,7 +182,7 @@ def test_a_budget_is_that_of_the_policy() -> None:
     with cache("locmem.LocMemCache"):
         caches["replay"].clear()
         kept = DjangoJWKSCache("replay")
-        granted = [kept.take_fetch(URI, policy, 0) for _ in range(policy.fetch_limit + 2)]
+        granted = [kept.claim(URI, policy, 0) for _ in range(policy.fetch_limit + 2)]
     assert granted == [True] * policy.fetch_limit + [False] * 2
 
 

@@ -65,7 +65,7 @@ def test_a_cluster_holds_marks_and_documents(
     for number in range(20):
         cache.put(f"{URI}{number}", JWKSDocument(b"\xff", 0), 0)
         assert cache.get(f"{URI}{number}", 0).body == b"\xff"
-        assert [cache.take_fetch(f"{URI}{number}", POLICY, 0) for _ in range(3)] == [True, True, False]
+        assert [cache.claim(f"{URI}{number}", POLICY, 0) for _ in range(3)] == [True, True, False]
     assert all(cluster.ask(node, "DBSIZE") for node in cluster.nodes)
 
 

@@ -48,7 +48,7 @@ def test_a_document_is_bytes_whatever_the_client_makes_of_answers(
     cache = cache_around(edge, client, prefix=prefix)
     cache.put(URI, JWKSDocument(b"\xff\n1", 0), 0)
     assert cache.get(URI, 0).body == b"\xff\n1"
-    assert cache.take_fetch(URI, POLICY, 0) is True
+    assert cache.claim(URI, POLICY, 0) is True
     close(cache)
     assert cache.get(URI, 0).body == b"\xff\n1"
 
@@ -134,7 +134,7 @@ def test_a_document_from_this_hosts_future_is_from_now(edge: Edge, url: str, pre
 def test_documents_and_budgets_leave_by_themselves(edge: Edge, url: str, prefix: str) -> None:
     cache = jwks_cache(edge, url, prefix=prefix)
     cache.put(URI, JWKSDocument(b"{}", 0), 0)
-    cache.take_fetch(URI, POLICY, 0)
+    cache.claim(URI, POLICY, 0)
     with connect(url) as client:
         assert 86_300_000 < client.pttl(f"{prefix}document:{URI}") <= 86_400_000
         assert 25_000 < client.pttl(f"{prefix}fetches:{URI}") <= 30_000
@@ -189,11 +189,11 @@ def test_an_odd_answer_to_a_take_is_an_error(odd: object) -> None:
 
 def test_all_take_from_one_budget(edge: Edge, url: str, prefix: str) -> None:
     caches = [jwks_cache(edge, url, prefix=prefix) for _ in range(8)]
-    answers = edge.together([lambda cache=cache: cache.take_fetch(URI, POLICY, 0) for cache in caches * 4])  # type: ignore[misc]
+    answers = edge.together([lambda cache=cache: cache.claim(URI, POLICY, 0) for cache in caches * 4])  # type: ignore[misc]
     assert answers.count(True) == 2
-    assert caches[0].take_fetch(URI + "2", POLICY, 0)
-    assert not jwks_cache(edge, url, prefix=prefix).take_fetch(URI, POLICY, 10_000)
-    assert jwks_cache(edge, url, prefix=prefix + "other:").take_fetch(URI, POLICY, 0)
+    assert caches[0].claim(URI + "2", POLICY, 0)
+    assert not jwks_cache(edge, url, prefix=prefix).claim(URI, POLICY, 10_000)
+    assert jwks_cache(edge, url, prefix=prefix + "other:").claim(URI, POLICY, 0)
 
 
 def test_looking_costs_no_fetch(edge: Edge, url: str, prefix: str) -> None:
@@ -201,30 +201,30 @@ def test_looking_costs_no_fetch(edge: Edge, url: str, prefix: str) -> None:
     caches[0].put(URI, JWKSDocument(b"{}", 0), 0)
     for cache in caches * 10:
         assert cache.get(URI, 0) is not None
-    assert [cache.take_fetch(URI, POLICY, 0) for cache in caches] == [True] * POLICY.fetch_limit + [False]
+    assert [cache.claim(URI, POLICY, 0) for cache in caches] == [True] * POLICY.fetch_limit + [False]
     assert all(cache.get(URI, 0) is not None for cache in caches)
 
 
 def test_the_window_slides(edge: Edge, url: str, prefix: str) -> None:
     cache = jwks_cache(edge, url, prefix=prefix)
-    assert [cache.take_fetch(URI, POLICY, 0) for _ in range(3)] == [True, True, False]
+    assert [cache.claim(URI, POLICY, 0) for _ in range(3)] == [True, True, False]
     now = time.time_ns() // 1_000_000
     with connect(url) as client:
         key = f"{prefix}fetches:{URI}"
         client.lset(key, 1, now - 29_000)
-        assert not cache.take_fetch(URI, POLICY, 0)
+        assert not cache.claim(URI, POLICY, 0)
         client.lset(key, 1, now - 30_001)
-        assert [cache.take_fetch(URI, POLICY, 0) for _ in range(2)] == [True, False]
+        assert [cache.claim(URI, POLICY, 0) for _ in range(2)] == [True, False]
         assert client.llen(key) == 2
 
 
 def test_a_servers_clock_set_back_stops_no_fetch(edge: Edge, url: str, prefix: str) -> None:
     cache = jwks_cache(edge, url, prefix=prefix)
-    assert [cache.take_fetch(URI, POLICY, 0) for _ in range(2)] == [True, True]
+    assert [cache.claim(URI, POLICY, 0) for _ in range(2)] == [True, True]
     with connect(url) as client:
         for index in (0, 1):
             client.lset(f"{prefix}fetches:{URI}", index, time.time_ns() // 1_000_000 + 3_600_000)
-    assert [cache.take_fetch(URI, POLICY, 0) for _ in range(3)] == [True, True, False]
+    assert [cache.claim(URI, POLICY, 0) for _ in range(3)] == [True, True, False]
 
 
 def fetchers(edge: Edge, number: int, url: str, **settings: Any) -> list[Any]:

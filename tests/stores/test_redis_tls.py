@@ -73,7 +73,7 @@ def test_a_cache_needs_no_more_than_its_acl_says(edge: Edge, tls: TLSServer) -> 
     cache = jwks_cache(edge, url(tls, "documents"))
     cache.put(URI, JWKSDocument(b"{}", 0), 0)
     assert cache.get(URI, 0).body == b"{}"
-    assert [cache.take_fetch(URI, POLICY, 0) for _ in range(3)] == [True, True, False]
+    assert [cache.claim(URI, POLICY, 0) for _ in range(3)] == [True, True, False]
 
 
 @pytest.mark.parametrize("user", ["no-set", "no-ping", "other-keys"])

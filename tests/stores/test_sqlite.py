@@ -503,41 +503,41 @@ def test_workers_share_one_budget(cache: SQLiteJWKSCache, path: Path, wall: Wall
     granted = []
     for wait in (0, 10, 10, 9, 1, 0, 9, 1, 0):  # at 0, 10, 20, 29, 30, 30, 39, 40, 40
         wall.now += wait
-        granted.append((cache.take_fetch(URI, policy, 0), worker.take_fetch(URI + "/other", policy, 0))[0])
+        granted.append((cache.claim(URI, policy, 0), worker.claim(URI + "/other", policy, 0))[0])
     assert granted == [True, True, False, False, True, False, False, True, False]
-    assert worker.take_fetch(URI, policy, 0) is False
+    assert worker.claim(URI, policy, 0) is False
     worker.close()
 
 
 def test_8_processes_share_one_budget(cache: SQLiteJWKSCache) -> None:
     policy = JWKSPolicy(fetch_limit=3)
     patient = SQLiteJWKSCache(cache._file._path, timeout=5)
-    codes = children.together(8, lambda: int(patient.take_fetch(URI, policy, 0)))
+    codes = children.together(8, lambda: int(patient.claim(URI, policy, 0)))
     assert sorted(codes) == [0] * 5 + [1] * 3
     patient.close()
 
 
 def test_idle_budgets_leave(cache: SQLiteJWKSCache, path: Path, wall: Wall) -> None:
     for number in range(150):
-        assert cache.take_fetch(f"{URI}{number}", JWKSPolicy(), 0)
+        assert cache.claim(f"{URI}{number}", JWKSPolicy(), 0)
     wall.now += 3_600
     for _ in range(2):
-        assert cache.take_fetch(URI, JWKSPolicy(), 0)
+        assert cache.claim(URI, JWKSPolicy(), 0)
     assert count(path, "jwks_fetches") == 2
 
 
 def test_fetches_from_the_future_stop_nobody(cache: SQLiteJWKSCache, wall: Wall) -> None:
     policy = JWKSPolicy(fetch_limit=1)
-    assert cache.take_fetch(URI, policy, 0)
+    assert cache.claim(URI, policy, 0)
     wall.now -= 3_600
-    assert cache.take_fetch(URI, policy, 0)
-    assert not cache.take_fetch(URI, policy, 0)
+    assert cache.claim(URI, policy, 0)
+    assert not cache.claim(URI, policy, 0)
 
 
 def test_a_locked_cache_raises_in_time(cache: SQLiteJWKSCache, other: sqlite3.Connection) -> None:
     hasty = SQLiteJWKSCache(cache._file._path, timeout=0.25)
     other.execute("BEGIN IMMEDIATE")
-    for call in (lambda: hasty.put(URI, document(0), 0), lambda: hasty.take_fetch(URI, JWKSPolicy(), 0)):
+    for call in (lambda: hasty.put(URI, document(0), 0), lambda: hasty.claim(URI, JWKSPolicy(), 0)):
         started = time.monotonic()
         with pytest.raises(sqlite3.OperationalError, match="locked"):
             call()
@@ -545,15 +545,15 @@ def test_a_locked_cache_raises_in_time(cache: SQLiteJWKSCache, other: sqlite3.Co
     hasty.close()
     assert cache.get(URI, 0) is None  # a reader waits for nobody
     other.execute("ROLLBACK")
-    assert cache.take_fetch(URI, JWKSPolicy(), 0)
+    assert cache.claim(URI, JWKSPolicy(), 0)
 
 
 def test_a_transaction_that_fails_leaves_nothing(cache: SQLiteJWKSCache, other: sqlite3.Connection) -> None:
     other.execute("CREATE TRIGGER t BEFORE INSERT ON jwks_fetches BEGIN SELECT raise(ABORT, 'no'); END")
     with pytest.raises(sqlite3.IntegrityError):
-        cache.take_fetch(URI, JWKSPolicy(), 0)
+        cache.claim(URI, JWKSPolicy(), 0)
     other.execute("DROP TRIGGER t")
-    assert cache.take_fetch(URI, JWKSPolicy(), 0)
+    assert cache.claim(URI, JWKSPolicy(), 0)
 
 
 def test_a_replay_store_and_a_cache_may_share_a_file(cache: SQLiteJWKSCache, store: SQLiteReplayStore) -> None:
@@ -841,7 +841,7 @@ def test_a_cache_whose_log_is_gone_raises(cache: SQLiteJWKSCache, path: Path) ->
     for call in (
         lambda: cache.get(URI, 0),
         lambda: cache.put(URI, document(0), 0),
-        lambda: cache.take_fetch(URI, JWKSPolicy(), 0),
+        lambda: cache.claim(URI, JWKSPolicy(), 0),
     ):
         with pytest.raises(sqlite3.OperationalError, match="restart this worker"):
             call()

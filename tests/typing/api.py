@@ -143,7 +143,7 @@ class OwnCache:
 
     def put(self, jwks_uri: str, document: JWKSDocument, now: float) -> None: ...
 
-    def take_fetch(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
+    def claim(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
         return policy.fetch_limit > 0
 
 

@@ -48,7 +48,7 @@ _CLOSED = Outcome(Status.REFUSED, "the fetcher is closed")
 
 _CACHE_STEPS = (ReadCache, TakeSharedFetch, WriteCache)
 _MAX_KEY_SETS = 100_000
-_CACHE_METHODS = ("get", "put", "take_fetch")
+_CACHE_METHODS = ("get", "put", "claim")
 
 
 class _Fetcher(ABC, Generic[Handle]):
@@ -73,7 +73,7 @@ class _Fetcher(ABC, Generic[Handle]):
             raise ConfigurationError("clock must be a function that gives seconds, and never goes back")
         check_wall_clock(wall_clock)
         if cache is not None and not all(callable(getattr(cache, name, None)) for name in _CACHE_METHODS):
-            raise ConfigurationError(f"cache must have get, put and take_fetch, and {type(cache).__name__} has not")
+            raise ConfigurationError(f"cache must have get, put and claim, and {type(cache).__name__} has not")
         check_handler(on_event)
         self.policy = JWKSPolicy() if policy is None else policy
         self._headers = check_headers(headers)
@@ -357,7 +357,7 @@ class JWKSFetcher(_Fetcher[Ending]):
                 time.sleep(seconds)
                 return None
             case TakeSharedFetch():
-                return self._call_cache(lambda: self._cache.take_fetch(uri, self.policy, self._clock()), otherwise=True)
+                return self._call_cache(lambda: self._cache.claim(uri, self.policy, self._clock()), otherwise=True)
             case End(outcome):
                 self._finish(fetch, outcome)
                 return None
@@ -516,7 +516,7 @@ class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
                 return None
             case TakeSharedFetch():
                 return await self._call_cache(
-                    lambda: self._cache.take_fetch(uri, self.policy, self._clock()), otherwise=True
+                    lambda: self._cache.claim(uri, self.policy, self._clock()), otherwise=True
                 )
             case End(outcome):
                 self._finish(fetch, outcome)

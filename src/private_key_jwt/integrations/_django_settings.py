@@ -170,7 +170,7 @@ class Project:
             return _made("FETCHER", given, lambda found: hasattr(found, "get_key"))
         _check_keys(given, _JWKS_POLICY, " of FETCHER")
         policy = JWKSPolicy(**{_JWKS_POLICY[name]: value for name, value in given.items()})
-        cache = _made("JWKS_CACHE", self._given.get("JWKS_CACHE"), lambda found: hasattr(found, "take_fetch"))
+        cache = _made("JWKS_CACHE", self._given.get("JWKS_CACHE"), lambda found: hasattr(found, "claim"))
         return JWKSFetcher(policy, cache=cache, on_event=on_event)
 
 

@@ -95,7 +95,7 @@ class JWKSCache(Protocol):
         """Keep a document that was just fetched, unless a newer one is there."""
         ...
 
-    def take_fetch(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
+    def claim(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
         """Take one fetch out of the budget that all who share this cache have together; False when it is spent."""
         ...
 
@@ -117,6 +117,6 @@ class AsyncJWKSCache(Protocol):
         """See JWKSCache.put."""
         ...
 
-    async def take_fetch(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
-        """See JWKSCache.take_fetch."""
+    async def claim(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
+        """See JWKSCache.claim."""
         ...

@@ -401,7 +401,7 @@ class JWKSCacheContract(_Contract):
         policy, uri, cache = JWKSPolicy(fetch_window=1), self._uri(), self._keep(self.open_cache())
 
         def take() -> bool:
-            return self.finish(cache.take_fetch(uri, policy, 100)) is True
+            return self.finish(cache.claim(uri, policy, 100)) is True
 
         while take() and self.shared:
             pass
@@ -414,18 +414,16 @@ class JWKSCacheContract(_Contract):
         """No more than ``fetch_limit`` fetches are granted within ``fetch_window``, whoever asks."""
         policy, uri = JWKSPolicy(fetch_limit=3, fetch_window=3_600), self._uri()
         caches = [self._keep(self.open_cache()) for _ in range(4)]
-        granted = [self.finish(cache.take_fetch(uri, policy, 100)) for cache in caches * 2]
+        granted = [self.finish(cache.claim(uri, policy, 100)) for cache in caches * 2]
         _expect(granted == ([True] * 3 + [False] * 5 if self.shared else [True] * 8), f"three of eight: {granted}")
-        _expect(self.finish(caches[0].take_fetch(self._uri(), policy, 100)) is True, "another jwks_uri has its own")
+        _expect(self.finish(caches[0].claim(self._uri(), policy, 100)) is True, "another jwks_uri has its own")
 
     def test_processes_share_one_budget(self) -> None:
         """The same, at once."""
         if not self.shared:
             return
         policy, uri = JWKSPolicy(fetch_limit=2, fetch_window=3_600), self._uri()
-        codes = self._in_processes(
-            PROCESSES, lambda: self.finish(self.open_cache().take_fetch(uri, policy, 100)) is True
-        )
+        codes = self._in_processes(PROCESSES, lambda: self.finish(self.open_cache().claim(uri, policy, 100)) is True)
         _expect(sorted(codes) == [0] * 6 + [1] * 2, f"two of eight; 1 is granted, 0 is not, 2 an error: {codes}")
 
     def test_an_engine_that_fails_raises(self) -> None:
@@ -438,7 +436,7 @@ class JWKSCacheContract(_Contract):
         for call in (
             lambda: self.get(cache, uri, 100),
             lambda: self.put(cache, uri, JWKSDocument(b"{}", 100), 100),
-            lambda: self.finish(cache.take_fetch(uri, JWKSPolicy(), 100)),
+            lambda: self.finish(cache.claim(uri, JWKSPolicy(), 100)),
         ):
             _expect(_raises(call), "it must raise")
 

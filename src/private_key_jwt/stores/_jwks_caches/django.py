@@ -56,7 +56,7 @@ class DjangoJWKSCache:
         if known is None or known <= fetched_at or known > wall:
             cache.set(name, b"%r\n%b" % (fetched_at, document.body), timeout=LONGEST_TTL)
 
-    def take_fetch(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
+    def claim(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
         """Take one fetch out of the budget of all who share this cache: one of as many names as there are fetches."""
         cache, window = caches[self._alias], math.ceil(policy.fetch_window)
         names = (_name(f"fetch{number}", jwks_uri) for number in range(policy.fetch_limit))

@@ -48,6 +48,6 @@ class MemoryJWKSCache:
             if known is None or known.fetched_at <= document.fetched_at:
                 self._documents[jwks_uri] = document
 
-    def take_fetch(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
+    def claim(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
         """Return True: nobody shares it, and the fetcher keeps a budget of its own."""
         return True

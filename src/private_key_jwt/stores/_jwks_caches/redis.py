@@ -116,7 +116,7 @@ class _Documents:
         by_host = math.floor((self._clock.wall_clock() - age) * 1_000)
         return self._script(_PUT, "document:", jwks_uri, document.body, fetched_at, by_host, _KEEP_MS)
 
-    def take_fetch(self, jwks_uri: str, policy: JWKSPolicy) -> Command:
+    def claim(self, jwks_uri: str, policy: JWKSPolicy) -> Command:
         window = math.ceil(policy.fetch_window * 1_000)
         return self._script(_TAKE_FETCH, "fetches:", jwks_uri, policy.fetch_limit, window)
 
@@ -206,9 +206,9 @@ class RedisJWKSCache:
         age = max(0.0, now - document.fetched_at) + since_boot() - began
         self._sender.send(self._documents.put(jwks_uri, document, server_now, age))
 
-    def take_fetch(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
-        """See JWKSCache.take_fetch. Raises ValueError for any other reply, and what redis-py raises."""
-        return self._documents.granted(self._sender.send(self._documents.take_fetch(jwks_uri, policy)))
+    def claim(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
+        """See JWKSCache.claim. Raises ValueError for any other reply, and what redis-py raises."""
+        return self._documents.granted(self._sender.send(self._documents.claim(jwks_uri, policy)))
 
     def close(self) -> None:
         """Close the connections that from_url opened; a client of yours stays open."""
@@ -263,9 +263,9 @@ class AsyncRedisJWKSCache:
         age = max(0.0, now - document.fetched_at) + since_boot() - began
         await self._sender.send(self._documents.put(jwks_uri, document, server_now, age))
 
-    async def take_fetch(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
-        """See JWKSCache.take_fetch. Raises ValueError for any other reply, and what redis-py raises."""
-        return self._documents.granted(await self._sender.send(self._documents.take_fetch(jwks_uri, policy)))
+    async def claim(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
+        """See JWKSCache.claim. Raises ValueError for any other reply, and what redis-py raises."""
+        return self._documents.granted(await self._sender.send(self._documents.claim(jwks_uri, policy)))
 
     async def aclose(self) -> None:
         """See RedisJWKSCache.close."""

@@ -113,7 +113,7 @@ class SQLiteJWKSCache:
 
         self._file.run_in_transaction(put, self._timeout)
 
-    def take_fetch(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
+    def claim(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
         """Take one fetch out of the budget of all workers."""
 
         def take(session: SQLiteSession) -> bool:
