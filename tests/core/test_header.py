@@ -2,6 +2,7 @@
 
 import base64
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -198,6 +199,23 @@ def test_headers_of_right_signatures_are_bounded_in_all_their_characters(monkeyp
         assert len(header._verified) <= 3
         assert header._verified.characters == sum(map(len, header._verified))
     assert list(header._verified) == segments[6:]
+
+
+def test_all_that_is_kept_takes_some_100_mb_at_most() -> None:
+    slot = sys.getsizeof(dict.fromkeys(range(200_000))) / 200_000
+    for length in range(1, header.MAX_KID_BYTES + 1):
+        each = segment(json.dumps(members(kid="k" * length)).encode())
+        read = header._parse(each)
+        number = min(header._MOST_VERIFIED, header._MOST_CHARACTERS // len(each) + 1)
+        assert number * (sum(map(sys.getsizeof, (each, read, read.alg, read.kid))) + slot) < 120e6
+
+
+def test_many_clients_have_their_headers_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(header, "_verified", header._Verified())
+    segments = [segment(json.dumps(members(kid=f"{number:064}")).encode()) for number in range(1_000)]
+    for each in segments:
+        header.keep(each, header.parse(each))
+    assert list(header._verified) == segments
 
 
 def test_a_header_with_members_that_mean_nothing_here_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -293,6 +293,12 @@ def test_an_unknown_kid_is_answered_with_the_keys_that_no_header_can_name() -> N
     assert good == "'good'"
 
 
+def test_an_unknown_kid_is_answered_with_the_kids_that_cannot_be_read() -> None:
+    """One of them may be the one that is looked for; what else is wrong with a key matters to no kid."""
+    known = keys(jwk(kid=17), jwk(kid=..., use="enc"), jwk(private_key(1), kid="a", use="enc"), jwk(kid=...))
+    assert why(known, "k1").faults == (FAULTY_KID,)
+
+
 def test_an_ambiguous_key_says_how_many_and_which_kids_are_there() -> None:
     named = why(keys(jwk(), jwk(private_key(1)), jwk(kid="k2")), "k1")
     assert named.faults == ("2 different keys for RS256 have this kid, and each needs its own",)
@@ -304,6 +310,7 @@ def test_an_ambiguous_key_says_how_many_and_which_kids_are_there() -> None:
 
 
 VALUE = "; its keys are registered by value (jwks)"
+FAULTY_KID = "a key there is not usable, its kid is the number 17, not a string (RFC 7517 section 4.5)"
 
 
 @pytest.mark.parametrize(
@@ -313,6 +320,12 @@ VALUE = "; its keys are registered by value (jwks)"
             [jwk(kid="a"), jwk(kid="b")],
             "k\n1",
             rf"kid 'k\n1': not in the client's key set{VALUE}; the kids there: 'a', 'b'",
+        ),
+        (
+            [jwk(kid=17)],
+            "k1",
+            f"kid 'k1': {FAULTY_KID}; it is not in the client's key set{VALUE}; the kids there: "
+            "(its kid is the number 17, not a string (RFC 7517 section 4.5))",
         ),
         ([], None, "an assertion without kid: the client's key set is empty: has it a signing key?" + VALUE),
         ([jwk(use="enc")], "k1", "kid 'k1': no usable key: its use is 'enc', not sig" + VALUE),

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from private_key_jwt import InvalidClient, InvalidRequest, Reason
+from private_key_jwt import AuthenticationError, InvalidClient, InvalidRequest, Reason
 from private_key_jwt._core.token_request import ASSERTION_TYPE, missing_assertion, read
 
 FORM = {"grant_type": "authorization_code", "client_assertion_type": ASSERTION_TYPE, "client_assertion": "a.b.c"}
@@ -31,6 +31,12 @@ class GetList:
 
     def getlist(self, name: str) -> list[str]:
         return self._values.get(name, [])
+
+
+def raised(call: Callable[[], object]) -> AuthenticationError:
+    with pytest.raises(AuthenticationError) as caught:
+        call()
+    return caught.value
 
 
 def lists(form: dict[str, str]) -> dict[str, list[str]]:
@@ -250,6 +256,26 @@ def test_the_scheme_that_was_tried_is_challenged_beside_ours(authorization: str 
     assert ("; it has an Authorization header" in error.detail) is (authorization is not None)
     header = error.to_response().headers["WWW-Authenticate"]
     assert header == 'PrivateKeyJWT error="invalid_client"' + (f", {challenge}" if challenge else "")
+
+
+@pytest.mark.parametrize(
+    ("authorization", "named"),
+    [
+        ("DPoP abc", "an Authorization header (DPoP)"),
+        (b"DPoP \xe9", "an Authorization header (DPoP)"),
+        ("", "an Authorization header"),
+        (b"\xe9", "an Authorization header"),
+    ],
+)
+def test_a_header_field_in_place_of_an_assertion_is_named_by_its_scheme(authorization: Any, named: str) -> None:
+    """ASGI has its bytes, which are Latin-1."""
+    for error in (missing_assertion(authorization), raised(lambda: read({}, authorization, optional=False))):
+        assert error.detail.endswith(f"absent or empty; it has {named} in its place")
+
+
+def test_a_header_field_that_is_no_text_is_named_by_its_type() -> None:
+    for error in (raised(lambda: missing_assertion(7)), raised(lambda: read({}, 7))):  # type: ignore[arg-type]
+        assert error.detail == "expected the Authorization header field as text, got int"
 
 
 class Raising(dict[str, str]):

@@ -32,7 +32,7 @@ class Header(NamedTuple):
     alg: str
     kid: str | None
     typ: str | None
-    has_others: bool = False
+    has_others: bool
 
 
 class _Verified(dict[bytes, Header]):
