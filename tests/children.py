@@ -1,10 +1,15 @@
-"""Forked children that all begin at once."""
+"""Child processes: forked ones that all begin at once, and servers."""
 
 from __future__ import annotations
 
 import os
+import subprocess
 import warnings
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from support import until
 
 
 def fork(call: Callable[[], int]) -> int:
@@ -43,3 +48,16 @@ def together(number: int, call: Callable[[], int]) -> list[int]:
     os.close(ready)
     os.close(go)
     return [wait(child) for child in children]
+
+
+def await_server(
+    process: subprocess.Popen[Any], answers: Callable[[], object], name: str, log: Path | None = None
+) -> None:
+    """Wait until a server that was started answers; one that does not is ended. Raises AssertionError."""
+    try:
+        until(lambda: process.poll() is not None or answers(), f"{name} does not answer", 60)
+        assert process.returncode is None, f"{name} ended: {log.read_text() if log else process.returncode}"
+    except BaseException:
+        with process:
+            process.kill()
+        raise

@@ -7,6 +7,8 @@ accepted twice, a removed key worked on, anything was refused outside of its sta
 from __future__ import annotations
 
 import argparse
+import signal
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -107,6 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--store", action="append", choices=STORES, help="all unless given")
     parser.add_argument("--workers", type=int, default=8)
     options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # as any error: all children are ended
     console = Console()
     names = options.store or list(STORES)
     rounds = threads_on_one_assertion(rounds=max(3, int(options.seconds / 4)))

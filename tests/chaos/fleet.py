@@ -10,12 +10,13 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
 from chaos.record import KILLED, PENDING, Record
+from children import await_server
+from support import until
 
 _HERE = Path(__file__).parent
 
@@ -40,7 +41,9 @@ class Worker:
         self._reader.start()
 
     def await_ready(self) -> None:
-        assert self._ready.wait(60), self._errors.read_text()
+        """Wait until it can verify: as long as it takes on a machine that is busy, and no longer than it lives."""
+        until(lambda: self._ready.is_set() or self._process.poll() is not None, "a worker does not start", 300)
+        assert self._ready.is_set(), self._errors.read_text()
 
     def send(self, assertion: int, kid: str, text: str) -> None:
         with self._lock:
@@ -113,17 +116,17 @@ class JWKSServer:
 
     def start(self) -> None:
         command = [sys.executable, str(_HERE / "publisher.py"), str(self._port), str(self._file)]
-        self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._port), 1):
-                return
-            time.sleep(0.02)
-        raise AssertionError("the JWKS server does not start")
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        await_server(self.process, self._answers, "the JWKS server")
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._port), 1):
+            return True
+        return False
 
     def kill(self) -> None:
-        self._process.kill()
-        self._process.wait()
+        with self.process:
+            self.process.kill()
 
 
 class Store(ABC):
@@ -192,8 +195,13 @@ class PostgreSQL(Store):
         self._server = Server()
         self.url = self._server.url.render_as_string(hide_password=False)
         engine = create_engine(self._server.url.set(drivername="postgresql+psycopg"))
-        SQLAlchemyReplayStore(engine).create_table()
-        engine.dispose()
+        try:
+            SQLAlchemyReplayStore(engine).create_table()
+        except BaseException:
+            self.remove()
+            raise
+        finally:
+            engine.dispose()
 
     def kill(self) -> None:
         self._server.stop()

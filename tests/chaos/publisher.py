@@ -1,4 +1,7 @@
-"""A JWKS server to be killed: ``publisher.py port file`` answers every GET with the file, as it is at that moment."""
+"""A JWKS server to be killed: ``publisher.py port file`` answers every GET with the file, as it is at that moment.
+
+It ends with its standard input, which whoever started it holds open: so it does not outlive that process.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socketserver import TCPServer
+from threading import Thread
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -32,4 +36,6 @@ class _Server(ThreadingHTTPServer):
 
 
 if __name__ == "__main__":
-    _Server(("127.0.0.1", int(sys.argv[1])), _Handler).serve_forever()
+    server = _Server(("127.0.0.1", int(sys.argv[1])), _Handler)
+    Thread(target=server.serve_forever, daemon=True).start()
+    sys.stdin.read()

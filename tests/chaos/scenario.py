@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import secrets
 import threading
@@ -23,22 +24,35 @@ _IN_FLIGHT = 120
 
 
 class Scenario:
-    """``scale`` shortens what is waited for; a ttl and a window are a second at the least."""
+    """A fleet that runs until ``close``.
+
+    ``scale`` shortens what is waited for; a ttl and a window are a second at the least.
+    """
 
     def __init__(self, store: str, directory: Path, workers: int, scale: float) -> None:
         self.scale = scale
         # A fleet has two fetches a window, for new keys too: the ttl leaves time for a few windows.
         ttl, window = max(3.0, 8 * scale), max(1.0, 2 * scale)
         self.record = Record(Limits(ttl=ttl, window=window, fetch_timeout=2, store_timeout=3))
-        self.store = STORES[store](directory)
-        self.jwks = JWKSServer(directory)
         self._keys: list[SigningKey] = []
         self._lock = threading.Lock()  # over the keys: nobody signs with one that is being removed
         self._later: deque[tuple[float, int, str, str]] = deque()
         self._assertions = 0
         self.errors = directory / "stderr.txt"
+        self.workers: list[Worker] = []
+        with contextlib.ExitStack() as stack:
+            self._start(stack, store, directory, workers)
+            self.close = stack.pop_all().close
+
+    def _start(self, stack: contextlib.ExitStack, store: str, directory: Path, workers: int) -> None:
+        """Start all of it; what is started is ended by ``stack``, whatever fails after it."""
+        limits = self.record.limits
+        self.store = STORES[store](directory)
+        stack.callback(self.store.remove)
+        self.jwks = JWKSServer(directory)
+        stack.callback(self.jwks.kill)
         self.rotate()
-        jwks = {"ttl": ttl, "fetch_window": window, "empty_ttl": 1, "refresh_ahead": 0.5, "timeout": 2}
+        jwks = {"ttl": limits.ttl, "fetch_window": limits.window, "empty_ttl": 1, "refresh_ahead": 0.5, "timeout": 2}
         settings: dict[str, Any] = {
             "audience": AUDIENCE,
             "client_id": CLIENT_ID,
@@ -48,15 +62,11 @@ class Scenario:
             "threads": THREADS,
             "workers": workers,
         }
-        self.workers = [Worker({**settings, "async": bool(n % 2)}, self.record, self.errors) for n in range(workers)]
+        for number in range(workers):
+            self.workers.append(Worker({**settings, "async": bool(number % 2)}, self.record, self.errors))
+            stack.callback(self.workers[-1].stop)
         for worker in self.workers:
             worker.await_ready()
-
-    def close(self) -> None:
-        for worker in self.workers:
-            worker.stop()
-        self.jwks.kill()
-        self.store.remove()
 
     # Load
 

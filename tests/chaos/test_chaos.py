@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import children
 from chaos.command import faults, threads_on_one_assertion
+from chaos.fleet import JWKSServer
 from chaos.record import ACCEPTED, KILLED, Limits, Outage, Record
 from chaos.scenario import run
+from support import until
 
 
 def test_64_threads_on_one_assertion() -> None:
@@ -23,6 +30,60 @@ def test_workers_store_and_publisher_are_killed_under_load(tmp_path: Path) -> No
         assert record.happened[name], name
     assert record.counts()[ACCEPTED] > 50
     assert record.counts()["replayed"] > 50
+
+
+@pytest.fixture
+def processes(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[Any]]:
+    """All that are started from now on."""
+    started: list[subprocess.Popen[Any]] = []
+
+    class Noted(subprocess.Popen[Any]):
+        def __init__(self, *arguments: Any, **settings: Any) -> None:
+            super().__init__(*arguments, **settings)
+            started.append(self)
+
+    monkeypatch.setattr(subprocess, "Popen", Noted)
+    return started
+
+
+def test_a_worker_that_does_not_start_leaves_nothing_running(
+    tmp_path: Path, processes: list[subprocess.Popen[Any]]
+) -> None:
+    (tmp_path / "replay.sqlite").mkdir()
+    with pytest.raises(AssertionError, match="as a SQLite database"):
+        run("sqlite", tmp_path, seconds=1, workers=2)
+    assert len(processes) == 3
+    assert all(process.returncode is not None for process in processes)
+
+
+def test_a_publisher_that_does_not_start_leaves_nothing_running(
+    tmp_path: Path, processes: list[subprocess.Popen[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONHOME", str(tmp_path))
+    with pytest.raises(AssertionError, match="JWKS server ended"):
+        run("redis", tmp_path, seconds=1, workers=2)
+    assert [process.returncode is not None for process in processes] == [True] * len(processes)
+    assert len(processes) >= 2
+
+
+def test_a_publisher_does_not_outlive_who_started_it(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+
+    def start() -> int:
+        os.write(writer, str(JWKSServer(tmp_path).process.pid).encode())
+        os.kill(os.getpid(), signal.SIGKILL)
+        return 0
+
+    assert children.wait(children.fork(start)) == -signal.SIGKILL
+    pid = int(os.read(reader, 20))
+    os.close(reader)
+    os.close(writer)
+    until(lambda: not Path(f"/proc/{pid}").exists() or _is_zombie(pid), "the publisher lives on")
+
+
+def _is_zombie(pid: int) -> bool:
+    """Whether it has ended, and only nobody has asked for its status."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ import os
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.test import override_settings
 
+from children import await_server
 from stores.django_places import PRODUCTS
 
 assert PRODUCTS  # the module configures Django
@@ -50,12 +50,12 @@ class Memcached:
     def start(self) -> None:
         arguments = ["-u", "nobody", "-M", "-l", "127.0.0.1", "-p", str(self.port)]
         self._process = subprocess.Popen([self._executable, *arguments])
-        deadline = time.monotonic() + 10
-        while True:
-            with contextlib.suppress(OSError):
-                socket.create_connection(("127.0.0.1", self.port)).close()
-                break
-            assert time.monotonic() < deadline
+        await_server(self._process, self._answers, self._executable)
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
+            return True
+        return False
 
     def kill(self) -> None:
         """As kill -9 does."""

@@ -15,13 +15,14 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import pymysql
 import pytest
 from sqlalchemy import URL, make_url
+
+from children import await_server
 
 
 class Server:
@@ -69,15 +70,14 @@ class Server:
             self._process = subprocess.Popen(
                 [command, "--no-defaults", *arguments, "--skip-log-bin"], stdout=log, stderr=log, cwd=self._directory
             )
-        deadline = time.monotonic() + 60
-        while True:
-            with contextlib.suppress(pymysql.Error, OSError):
-                with pymysql.connect(host="127.0.0.1", port=self.port, user="root") as connection:
-                    connection.cursor().execute("CREATE DATABASE IF NOT EXISTS replay")
-                return
-            assert self._process.poll() is None, (self._directory / "log").read_text()
-            assert time.monotonic() < deadline, f"{self._product.name} does not start"
-            time.sleep(0.1)
+        await_server(self._process, self._answers, self._product.name, self._directory / "log")
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(pymysql.Error, OSError):
+            with pymysql.connect(host="127.0.0.1", port=self.port, user="root") as connection:
+                connection.cursor().execute("CREATE DATABASE IF NOT EXISTS replay")
+            return True
+        return False
 
     def stop(self) -> None:
         """At once: it is killed."""

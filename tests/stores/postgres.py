@@ -61,6 +61,8 @@ class Server:
                 self.start()
             except _FAILURES as error:
                 failures.append(f"{binaries}: {error} {getattr(error, 'stderr', '')}")
+                with contextlib.suppress(*_FAILURES):
+                    self.stop()  # one that only took too long
             else:
                 return binaries
         raise RuntimeError(f"no PostgreSQL starts: {failures}")

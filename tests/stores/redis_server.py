@@ -17,7 +17,6 @@ import ssl
 import subprocess
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.util import find_spec
@@ -27,6 +26,7 @@ from typing import Any
 import redis
 import redis.asyncio
 
+from children import await_server
 from support import until
 
 ENGINES = ("redis", "valkey")
@@ -103,11 +103,7 @@ class RedisServer:
         arguments = [str(self._sentinel), "--sentinel"] if self._sentinel else []
         arguments += [word for name, value in settings.items() for word in (f"--{name}", *value.split(" "))]
         self._process = subprocess.Popen([self._executable, *arguments], stdout=subprocess.DEVNULL)
-        deadline = time.monotonic() + 10
-        while not self._answers():
-            assert self._process.poll() is None, "the server ended at once"
-            assert time.monotonic() < deadline, "the server does not answer"
-            time.sleep(0.01)
+        await_server(self._process, self._answers, self._executable)
 
     def _answers(self) -> bool:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1) as probe:
