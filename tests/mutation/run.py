@@ -24,21 +24,30 @@ def _laws(workers: int) -> bool:
     return caught == len(results)
 
 
+def _report(of: str, result: mutants.Result) -> bool:
+    """Print what became of the mutants of one kind; return whether each survivor is explained."""
+    whys = [explain(survivor) for survivor in result.survivors]
+    unexplained = [survivor for survivor, why in zip(result.survivors, whys, strict=True) if why is None]
+    killed, explained = result.tried - len(whys), len(whys) - len(unexplained)
+    print(f"{result.tried} mutants of {of}: {killed} killed, {explained} explained, {len(unexplained)} unexplained")  # noqa: T201
+    for why, number in Counter(filter(None, whys)).most_common():
+        print(f"{number:5} {why}")  # noqa: T201
+    for survivor in unexplained:
+        print(f"UNEXPLAINED {survivor.module}: {survivor.statement}\n  - {survivor.before}\n  + {survivor.after}")  # noqa: T201
+    sys.stdout.flush()  # the next kind takes as long again
+    return not unexplained
+
+
 def _mutants(workers: int, modules: list[str]) -> bool:
     with mutants.copied_tree() as directory:
         functions = mutants.run(directory, workers, modules)
+        explained = _report("functions", functions)
         others = definitions.run(directory, workers, modules)
-    survivors = functions.survivors + others.survivors
-    print(f"{functions.tried} mutants of functions, {others.tried} of definitions: {len(survivors)} survived")  # noqa: T201
-    for why, number in Counter(filter(None, map(explain, survivors))).most_common():
-        print(f"{number:5} {why}")  # noqa: T201
-    unexplained = [survivor for survivor in survivors if explain(survivor) is None]
-    for survivor in unexplained:
-        print(f"UNEXPLAINED {survivor.module}: {survivor.statement}\n  - {survivor.before}\n  + {survivor.after}")  # noqa: T201
-    unused = [] if modules else find_unused(survivors)
+        explained &= _report("definitions", others)
+    unused = [] if modules else find_unused(functions.survivors + others.survivors)
     for each in unused:
         print(f"EXPLAINS NOTHING {each.module}: {each.statement}")  # noqa: T201
-    return not unexplained and not unused
+    return explained and not unused
 
 
 def main() -> int:
