@@ -186,8 +186,8 @@ def test_a_call_that_gives_up_takes_nobody_down(engine: Engine) -> None:
 
 
 def test_a_batch_that_hangs_holds_up_nobody_who_comes_after_its_time(engine: Engine) -> None:
-    combiner, calls = busy(engine, timeout=0.2)
-    time.sleep(0.25)
+    combiner, calls = busy(engine)
+    combiner._overdue_at -= WAIT  # as if the batch had begun so long ago
     calls.start(2)
     until(lambda: engine.batches == [[1], [2]], "2 waits for 1", WAIT)
     engine.free.set()
@@ -315,7 +315,7 @@ def test_exceptions_out_of_signal_handlers_leave_nothing_behind() -> None:
     for thread in threads:
         thread.join(WAIT)
     assert wrong == []
-    time.sleep(0.5)  # the longest for which anything may be left behind
+    combiner._overdue_at -= 0.5  # as if the longest had passed for which anything may be left behind
     assert combiner.submit(8) == 16
     assert not combiner._waiting
     assert combiner._leader is None
@@ -599,9 +599,10 @@ def test_a_lone_call_that_ends_late_leaves_the_batches_after_it_alone() -> None:
         return [2 * item for item in items]
 
     async def run() -> None:
-        combiner: AsyncCombiner[int, int] = AsyncCombiner(run_batch, timeout=0.2)
+        combiner: AsyncCombiner[int, int] = AsyncCombiner(run_batch, timeout=WAIT)
         [late] = start(combiner, 1)
-        await asyncio.sleep(0.25)
+        await asyncio.sleep(0)
+        combiner._queues[asyncio.get_running_loop()].overdue_at -= WAIT  # as if the call had begun so long ago
         beside = start(combiner, 2, 3)
         await asyncio.sleep(0)
         release.set()

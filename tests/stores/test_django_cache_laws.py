@@ -7,7 +7,6 @@ import contextlib
 import os
 import secrets
 import socket
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -22,6 +21,7 @@ from private_key_jwt.stores import DjangoCacheReplayStore
 from private_key_jwt.testing import ReplayStoreContract
 from stores.django_caches import MEMCACHED, REDIS, Memcached, cache
 from stores.redis_server import Proxy, RedisServer
+from support import until
 
 NOW = 1_700_000_000.0
 
@@ -81,11 +81,14 @@ def response(store: Any, key: bytes, now: float = NOW) -> object:
 
 def settled(store: Any, key: bytes) -> object:
     """What an add returns once it reaches the server again: pymemcache asks none for a second after a failure."""
-    deadline = time.monotonic() + 10
-    while not isinstance(result := response(store, key), bool):
-        assert time.monotonic() < deadline, result
-        time.sleep(0.05)
-    return result
+    results: list[object] = []
+
+    def is_settled() -> bool:
+        results.append(response(store, key))
+        return isinstance(results[-1], bool)
+
+    until(is_settled, "it does not reach the server again")
+    return results[-1]
 
 
 class _OverCache(ReplayStoreContract):
@@ -120,8 +123,7 @@ class _OverCache(ReplayStoreContract):
 
     def let_pass(self, store: Any, key: bytes) -> None:
         name = f"private-key-jwt:replay:{key.hex()}"
-        while caches["replay"].get(name) is not None:
-            time.sleep(0.02)
+        until(lambda: caches["replay"].get(name) is None, "the engine keeps the mark")
 
 
 class TestRedisCache(_OverCache):
@@ -197,8 +199,11 @@ def test_a_call_that_an_async_view_gives_up_leaves_no_reply_behind(backend: str,
 
         async def run() -> list[object]:
             proxy.free.clear()
+            while proxy.sent.acquire(blocking=False):
+                pass
             given_up = [asyncio.create_task(asyncio.to_thread(store.add, new_key(), NOW + 60, NOW)) for _ in range(3)]
-            await asyncio.sleep(0.05)
+            for _ in given_up:  # each has sent something, and waits for the reply
+                assert await asyncio.to_thread(proxy.sent.acquire, timeout=10)
             for task in given_up:
                 task.cancel()
             proxy.free.set()
