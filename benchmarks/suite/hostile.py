@@ -183,6 +183,4 @@ def search(cost: Callable[[Mixture], float], rounds: int, seed: int = 0, keep: i
         if mixture not in known:
             known[mixture] = cost(mixture)
             best = sorted([*best, (known[mixture], mixture)], key=lambda pair: -pair[0])[:keep]
-    # A single time can be an accident: the dearest are timed once more, and the lower figure counts.
-    again = [(min(seconds, cost(mixture)), mixture) for seconds, mixture in best]
-    return sorted(again, key=lambda pair: -pair[0])
+    return best

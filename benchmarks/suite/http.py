@@ -1,84 +1,123 @@
-"""End to end over HTTP: what verification costs a token endpoint in place."""
+"""End to end over HTTP: what verification costs a token endpoint in FastAPI in place."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from private_key_jwt.testing import Tenant
+from stores.redis_server import free_port, shared_url
+from support import until
 
 from . import corpus, ours
-from .loadgen import drive
+from .frameworks import FORM_TYPE
 from .measuring import Spread, Step, cores, in_own_process, percentiles
 from .report import Row, Section
 
 _CONNECTIONS = 16
 
 
-class _SetUp(NamedTuple):
-    name: str
+class _Server(NamedTuple):
+    """A uvicorn with so many workers; ``none`` is no store: its requests go where nothing is verified."""
+
     workers: int
-    store: str  # none, memory, sqlite
+    store: str
+    port: int
+    process: subprocess.Popen[bytes]
+
+    @property
+    def name(self) -> str:
+        verified = "no verification" if self.store == "none" else f"verified, marks in {self.store}"
+        return f"{self.workers} worker{'s' * (self.workers > 1)}, {verified}"
 
 
-_SQLITE_ALONE = _SetUp("1 worker, verified, SQLiteReplayStore", 1, "sqlite")
-_SET_UPS = (
-    _SetUp("1 worker, no verification", 1, "none"),
-    _SetUp("1 worker, verified, MemoryReplayStore", 1, "memory"),
-    _SQLITE_ALONE,
-    _SetUp("2 workers, no verification", 2, "none"),
-    _SetUp("2 workers, verified, SQLiteReplayStore", 2, "sqlite"),
-)
+_KINDS = ((1, "none"), (1, "memory"), (1, "SQLite"), (2, "none"), (2, "SQLite"), (2, "Redis"))
+
+# The load generator: it writes bytes made beforehand and reads little of the responses, so that it costs less than what
+# it measures.
+
+Round = tuple[int, str, int, Sequence[bytes]]
+"""A port, a path, a number of connections, and the bodies to send."""
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+def drive(rounds: Sequence[Round]) -> list[dict[str, Any]]:
+    """One round after the other: the seconds of each request, the seconds of all, and this process's share of them."""
+    found = []
+    for port, path, connections, bodies in rounds:
+        requests = [_request(port, path, body) for body in bodies]
+        times: list[float] = []
+        statuses: Counter[str] = Counter()
+        cpu, began = time.process_time(), time.perf_counter()
+        asyncio.run(_send(port, iter(requests), connections, times, statuses))
+        took = time.perf_counter() - began
+        busy = (time.process_time() - cpu) / took
+        found.append({"times": times, "took": took, "statuses": dict(statuses), "busy": busy})
+    return found
 
 
-def _start(set_up: _SetUp, directory: Path, base_url: str, stack: ExitStack) -> tuple[int, subprocess.Popen[bytes]]:
+def _request(port: int, path: str, body: bytes) -> bytes:
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: {FORM_TYPE}\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode("ascii") + body
+
+
+async def _send(
+    port: int, waiting: Iterator[bytes], connections: int, times: list[float], statuses: Counter[str]
+) -> None:
+    """Keep one request under way on each of the connections, which stay open."""
+
+    async def work() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for request in waiting:
+            began = time.perf_counter()
+            writer.write(request)
+            head = (await reader.readuntil(b"\r\n\r\n")).lower()
+            await reader.readexactly(int(head.split(b"content-length:")[1].split(b"\r\n")[0]))
+            times.append(time.perf_counter() - began)
+            statuses[head[9:12].decode("ascii")] += 1
+        writer.close()
+        await writer.wait_closed()
+
+    await asyncio.gather(*(work() for _ in range(connections)))
+
+
+def _start(kind: tuple[int, str], directory: Path, base_url: str, stack: ExitStack) -> _Server:
     """A uvicorn of its own, that ends with the stack, by its id."""
-    port = _free_port()
-    store = str(directory / f"{port}.db") if set_up.store == "sqlite" else set_up.store
+    port = free_port()
+    stores = {"memory": "memory", "Redis": shared_url()}
+    store = stores.get(kind[1], str(directory / f"{port}.db"))
     environment = os.environ | {"BENCH_STORE": store, "BENCH_BASE_URL": base_url}
-    command = [sys.executable, "-m", "suite.endpoint", str(port), str(set_up.workers)]
+    command = [sys.executable, "-m", "suite.endpoint", str(port), str(kind[0])]
     process = subprocess.Popen(command, env=environment, cwd=Path(__file__).parent.parent)
-    stack.callback(_end, process)
-    return port, process
+    stack.callback(process.wait, 10)
+    stack.callback(process.terminate)
+    return _Server(*kind, port, process)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
+def _answers(server: _Server) -> bool:
+    if server.process.poll() is not None:
+        raise RuntimeError(f"uvicorn ended with {server.process.returncode}")
     try:
-        process.wait(10)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    """Wait until it answers a request."""
-    request = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
-    for _ in range(200):
-        if process.poll() is not None:
-            raise RuntimeError(f"uvicorn ended with {process.returncode}")
-        try:
-            with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
-                connection.sendall(request)
-                if connection.recv(16):
-                    return
-        except OSError:
-            time.sleep(0.05)
-    raise RuntimeError("uvicorn did not begin to answer")
+        with socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+            return bool(connection.recv(16))
+    except OSError:
+        return False
 
 
 def _bodies(tenant: Tenant, count: int) -> list[bytes]:
@@ -89,21 +128,21 @@ def run(step: Step, *, short: bool) -> Section:
     rounds, many, single = (3, 200, 30) if short else (10, 2_000, 300)
     party = ours.relying_party()
     tenant = party.tenant("acme")
-    section = Section("http", "End to end over HTTP (a token endpoint under uvicorn)")
-    set_ups = [each for each in _SET_UPS if not short or each != _SQLITE_ALONE]
+    section = Section("http", "End to end over HTTP (a token endpoint in FastAPI under uvicorn)")
     step("signing")
     warm = _bodies(tenant, 2 * _CONNECTIONS)
     each = [(_bodies(tenant, single), _bodies(tenant, many)) for _ in range(rounds)]
-    step("starting servers")
     with party.serve() as publisher, tempfile.TemporaryDirectory() as directory, ExitStack() as stack:
-        servers = [(set_up, _start(set_up, Path(directory), publisher.base_url, stack)) for set_up in set_ups]
-        for _, (port, process) in servers:
-            _wait_for(port, process)
+        step("starting servers")
+        servers = [_start(kind, Path(directory), publisher.base_url, stack) for kind in _KINDS]
+        for server in servers:
+            until(partial(_answers, server), f"{server.name} does not answer", 60)
+        paths = {server: "/alone" if server.store == "none" else "/verified" for server in servers}
         # In each round every server gets the same requests, one server after the other: noise disturbs all alike.
-        plan = [(port, _CONNECTIONS, warm) for _, (port, _) in servers]
+        plan: list[Round] = [(server.port, path, _CONNECTIONS, warm) for server, path in paths.items()]
         for alone, together in each:
-            for _, (port, _) in servers:
-                plan += [(port, 1, alone), (port, _CONNECTIONS, together)]
+            for server, path in paths.items():
+                plan += [(server.port, path, 1, alone), (server.port, path, _CONNECTIONS, together)]
         step("sending")
         found = in_own_process(drive, plan)
     statuses = {status for result in found for status in result["statuses"]}
@@ -111,42 +150,37 @@ def run(step: Step, *, short: bool) -> Section:
         raise AssertionError(f"expected only answers of 200, got {statuses}")
     timed = found[len(servers) :]
     bare: dict[int, list[float]] = {}
-    for place, set_up in enumerate(set_ups):
-        results = [timed[number : number + 2] for number in range(2 * place, len(timed), 2 * len(servers))]
-        rates = [len(both[1]["times"]) / both[1]["took"] for both in results]
-        bare.setdefault(set_up.workers, rates)
-        data = {
-            "workers": set_up.workers,
-            "store": set_up.store,
-            "per_second": rates,
-            "of_bare": [rate / base for rate, base in zip(rates, bare[set_up.workers], strict=True)],
-            "latency": percentiles([seconds for both in results for seconds in both[1]["times"]]),
-            "latency_alone": percentiles([seconds for both in results for seconds in both[0]["times"]]),
-            "generator_busy": max(both[1]["busy"] for both in results),
-        }
-        section.data[set_up.name] = data
-        section.rows.append(_row(set_up, data))
-    section.notes.append(_note())
+    for place, server in enumerate(servers):
+        alone, together = (timed[2 * place + which :: 2 * len(servers)] for which in range(2))
+        rates = [len(result["times"]) / result["took"] for result in together]
+        bare.setdefault(server.workers, rates)
+        _add(
+            section,
+            server,
+            {
+                "per_second": rates,
+                "of_bare": [rate / base for rate, base in zip(rates, bare[server.workers], strict=True)],
+                "latency": percentiles([seconds for result in together for seconds in result["times"]]),
+                "latency_alone": percentiles([seconds for result in alone for seconds in result["times"]]),
+                "generator_busy": max(result["busy"] for result in together),
+            },
+        )
+    section.notes.append(
+        f"uvicorn with {'httptools' if find_spec('httptools') else 'h11'} and"
+        f" {'uvloop' if find_spec('uvloop') else 'asyncio'}, {_CONNECTIONS} keep-alive connections with one request"
+        f" each under way, a load generator in a process of its own, all on {cores()} cores. Each assertion is new."
+        " TCP_NODELAY is set on the listening socket: uvicorn leaves it off with several workers, and an answer then"
+        " takes 44 ms."
+    )
     return section
 
 
-def _row(set_up: _SetUp, data: dict[str, Any]) -> Row:
+def _add(section: Section, server: _Server, data: dict[str, Any]) -> None:
     latency, alone = data["latency"], data["latency_alone"]
     note = (
-        f"p50 {latency['p50'] / 1e3:.1f} ms, p99 {latency['p99'] / 1e3:.1f} ms; one at a time p50"
-        f" {alone['p50']:,.0f} µs, p99 {alone['p99']:,.0f} µs; generator at most {data['generator_busy']:.0%} busy"
+        f"{Spread.of(data['of_bare']).median:.0%} of the rate without verification; p50 {latency['p50'] / 1e3:.1f} ms,"
+        f" p99 {latency['p99'] / 1e3:.1f} ms; one at a time p50 {alone['p50']:,.0f} µs, p99 {alone['p99']:,.0f} µs;"
+        f" generator at most {data['generator_busy']:.0%} busy"
     )
-    if set_up.store != "none":
-        note = f"{Spread.of(data['of_bare']).median:.0%} of the rate without verification; {note}"
-    return Row.of(set_up.name, Spread.of(data["per_second"]), unit="req/s", note=note)
-
-
-def _note() -> str:
-    parts = "httptools" if find_spec("httptools") else "h11"
-    loop = "uvloop" if find_spec("uvloop") else "asyncio"
-    return (
-        f"uvicorn with {parts} and {loop}, a plain ASGI endpoint, {_CONNECTIONS} keep-alive connections with one"
-        f" request each under way, a load generator in a process of its own, all on {cores()} cores. Each assertion is"
-        " new. TCP_NODELAY is set on the listening socket: uvicorn leaves it off with several workers, and an answer"
-        " then takes 44 ms."
-    )
+    section.data[server.name] = data
+    section.rows.append(Row.of(server.name, Spread.of(data["per_second"]), unit="req/s", note=note))

@@ -2,51 +2,87 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import time
-from contextlib import AbstractContextManager
+from collections.abc import Iterable
+from contextlib import suppress
+from random import Random
+from typing import Any, NamedTuple
 
-from private_key_jwt import RegisteredClient, ledgerbee
-from private_key_jwt.testing import LoopbackServer, SigningKey
-from private_key_jwt.testing._exchange import Request, Response
-from private_key_jwt.testing._server import serve
+from private_key_jwt import AuthenticationError, JWKSFetcher, JWKSPolicy, MemoryJWKSCache, RegisteredClient, ledgerbee
+from private_key_jwt.stores import JWKSDocument
+from private_key_jwt.testing import SigningKey
 
-from . import corpus, hostile
+from . import corpus, hostile, ours
+from .measuring import CodePath, calls, interleave, rss
 
 _MODULI = 4
 
 
+class Weight(NamedTuple):
+    """KiB of process memory for a client: as registered, with its document; and with its key in use."""
+
+    registered: float
+    used: float
+
+
 class ManyClients:
-    """Clients numbered from 0, and the publisher of their keys."""
+    """Clients numbered from 0."""
 
     def __init__(self) -> None:
         self.keys = [SigningKey.generate() for _ in range(_MODULI)]
 
-    def serve(self) -> AbstractContextManager[LoopbackServer]:
-        return serve(self._answer, "/api", 0)
-
-    def client(self, number: int, base_url: str = ledgerbee.BASE_URL) -> RegisteredClient:
-        return ledgerbee.client(f"portal-{number}", slug=f"portal-{number}", base_url=base_url)
-
     def _key(self, number: int) -> SigningKey:
         return SigningKey(f"kid{number:013d}", self.keys[number % _MODULI].private_key)
-
-    def document(self, client_id: str) -> bytes:
-        return json.dumps({"keys": [self._key(int(client_id.rpartition("-")[2])).public_jwk()]}).encode("ascii")
-
-    def _answer(self, request: Request) -> Response:
-        body = self.document(request.path.split("/")[-2])
-        return Response(200, {"Content-Type": "application/json", "Content-Length": str(len(body))}, body)
-
-    def token(self, number: int) -> str:
-        """A new assertion of this client."""
-        return self._key(number).sign(*self._parts(number))
-
-    def unsigned(self, number: int) -> str:
-        """The same with a signature that no key made: it costs no signing, and its key is loaded and used."""
-        return corpus.unsigned(*self._parts(number))
 
     def _parts(self, number: int) -> tuple[hostile.Object, hostile.Object]:
         who = f"portal-{number}"
         claims = {"iss": who, "sub": who, "aud": corpus.AUDIENCE, **corpus.lasting(time.time())}
         return {"alg": "RS256", "kid": f"kid{number:013d}"}, claims
+
+    def tokens(self, numbers: Iterable[int]) -> list[str]:
+        """A new assertion of each of these clients."""
+        numbers = list(numbers)
+        return corpus.in_bulk(lambda at: self._key(numbers[at]).sign(*self._parts(numbers[at])), len(numbers))
+
+    def _register(self, count: int) -> tuple[list[RegisteredClient], MemoryJWKSCache]:
+        cache, now = MemoryJWKSCache(count), time.monotonic()
+        names = [f"portal-{number}" for number in range(count)]
+        clients = [ledgerbee.client(name, slug=name) for name in names]
+        for number, client in enumerate(clients):
+            body = json.dumps({"keys": [self._key(number).public_jwk()]}).encode("ascii")
+            cache.put(str(client.jwks_uri), JWKSDocument(body, now), now)
+        return clients, cache
+
+    def subject(self, count: int) -> tuple[ours.Sync, Weight]:
+        """A verifier for so many clients, with each of their keys loaded and used, and what they weigh."""
+        gc.collect()
+        before = rss()
+        clients, cache = self._register(count)
+        registered = rss()
+        # Keys are loaded once and must stay fresh for as long as this takes.
+        fetcher = JWKSFetcher(JWKSPolicy(ttl=86_400), cache=cache, max_key_sets=2 * count + 10)
+        subject = ours.Sync(clients, fetcher)
+        for number in range(count):
+            with suppress(AuthenticationError):  # no key made this signature; its client's key is loaded all the same
+                subject.verifier.verify(corpus.unsigned(*self._parts(number)))
+        gc.collect()
+        weights = ((after - before) / count / 1_024 for after in (registered, rss()))
+        return subject, Weight(*weights)
+
+
+def against_one(count: int, samples: int, rounds: int) -> dict[str, Any]:
+    """Many clients against one, in a process of its own: its memory is theirs."""
+    many_clients = ManyClients()
+    one, _ = many_clients.subject(1)
+    many, weight = many_clients.subject(count)
+    drawn = Random(4).choices(range(count), k=samples)
+    tokens_one, tokens_many = many_clients.tokens([0] * samples), many_clients.tokens(drawn)
+    paths = [
+        CodePath("one", lambda items: calls(one.verifier.verify, items), tokens_one, one.renew),
+        CodePath("many", lambda items: calls(many.verifier.verify, items), tokens_many, many.renew),
+    ]
+    measured = interleave(paths, corpus.floor(many_clients.keys[0], tokens_one[:200]), rounds, 40)
+    pairs = zip(measured["many"].seconds, measured["one"].seconds, strict=True)
+    return {"ratios": [big / small for big, small in pairs], "kib_registered": weight.registered, "kib": weight.used}

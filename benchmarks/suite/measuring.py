@@ -8,7 +8,9 @@ the wall. Garbage collection stays on, as in a service; what was prepared is fro
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import logging
 import multiprocessing
 import os
 import threading
@@ -107,6 +109,21 @@ def threads(call: Callable[[Any], object], batches: Sequence[Items]) -> tuple[fl
     return max(lasts) - min(firsts), [each for mine in times for each in mine]
 
 
+async def tasks(call: Callable[[Any], Awaitable[object]], batches: Sequence[Items]) -> tuple[float, list[float]]:
+    """The same for a task per batch."""
+    times: list[float] = []
+
+    async def work(batch: Items) -> None:
+        for item in batch:
+            began = time.perf_counter()
+            await call(item)
+            times.append(time.perf_counter() - began)
+
+    first = time.perf_counter()
+    await asyncio.gather(*map(work, batches))
+    return time.perf_counter() - first, times
+
+
 # Interleaved rounds
 
 
@@ -182,6 +199,23 @@ def frozen() -> Iterator[None]:
         yield
     finally:
         gc.unfreeze()
+
+
+@contextmanager
+def logged() -> Iterator[None]:
+    """Write what the library logs, and show nothing of it: the default handler of events is part of the cost."""
+    logger = logging.getLogger("private_key_jwt")
+    before = logger.level, logger.propagate
+    handler = logging.FileHandler(os.devnull)
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
+        logger.level, logger.propagate = before
 
 
 # Memory, and processes of their own

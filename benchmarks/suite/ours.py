@@ -1,7 +1,8 @@
-"""This library, set up as its README says."""
+"""This library, set up as its README says; an older version of it likewise, under the names that it has."""
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
@@ -25,19 +26,28 @@ from .corpus import AUDIENCE
 
 Verifier = TypeVar("Verifier", ClientAssertionVerifier, AsyncClientAssertionVerifier)
 
+_OLDER_NAMES = {"fetcher": "jwks", "http_client": "http"}
+
+
+def settings(of: Callable[..., Any], **named: Any) -> dict[str, Any]:
+    """The keyword arguments under the names that this version has for them."""
+    known = inspect.signature(of).parameters
+    return {name if name in known else _OLDER_NAMES[name]: value for name, value in named.items()}
+
 
 def relying_party(clock: Callable[[], float] = time.time) -> RelyingParty:
     return RelyingParty(audience=AUDIENCE, clock=clock)
 
 
-def fetcher(party: RelyingParty, policy: JWKSPolicy | None = None, **settings: Any) -> JWKSFetcher:
+def fetcher(party: RelyingParty, policy: JWKSPolicy | None = None, **rest: Any) -> JWKSFetcher:
     """A fetcher that gets the published keys without a network."""
-    return JWKSFetcher(policy, http_client=httpx.Client(transport=party.transport, trust_env=False), **settings)
+    client = httpx.Client(transport=party.transport, trust_env=False)
+    return JWKSFetcher(policy, **settings(JWKSFetcher, http_client=client), **rest)
 
 
-def async_fetcher(party: RelyingParty, policy: JWKSPolicy | None = None, **settings: Any) -> AsyncJWKSFetcher:
+def async_fetcher(party: RelyingParty, policy: JWKSPolicy | None = None, **rest: Any) -> AsyncJWKSFetcher:
     client = httpx.AsyncClient(transport=party.transport, trust_env=False)
-    return AsyncJWKSFetcher(policy, http_client=client, **settings)
+    return AsyncJWKSFetcher(policy, **settings(AsyncJWKSFetcher, http_client=client), **rest)
 
 
 def form(token: str, client_id: str) -> dict[str, str]:
@@ -58,11 +68,11 @@ class _Subject(Generic[Verifier]):
     def __init__(
         self,
         clients: Sequence[RegisteredClient],
-        jwks: JWKSFetcher | AsyncJWKSFetcher,
+        fetcher: JWKSFetcher | AsyncJWKSFetcher,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._clients = {client.client_id: client for client in clients}
-        self._jwks = jwks
+        self._fetcher = settings(type(self)._kind, fetcher=fetcher)
         self._clock = clock
         self.renew()
 
@@ -72,8 +82,8 @@ class _Subject(Generic[Verifier]):
             policy=AssertionPolicy(audience=AUDIENCE),
             clients=self._clients,
             replay_store=self.store,
-            fetcher=self._jwks,
             clock=self._clock,
+            **self._fetcher,
         )
 
 

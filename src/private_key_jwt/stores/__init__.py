@@ -39,12 +39,12 @@ after its use, and about six minutes for assertions that live for one. So the ma
 | 100,000 | 63 million | 10 GB (Redis) | a Redis Cluster of some nodes |
 | 1,000,000 | 630 million | 97 GB (Redis) | a Redis Cluster of ten nodes and more |
 
-Keys are digests, so that a cluster spreads them evenly, and no add needs a second node. `python
-benchmarks/replay_stores.py` measures adds on your machine, beside the engine's bare operation; with `--against SRC`,
-beside another version's source. Over a network each add waits for a round trip (SQL: two) whatever the engine does, and
-callers that wait together share one. Compared with version 0.1.0 (`--short --against`: medians of 5 rounds of 800
-adds, for SQLite's lone callers of 80 rounds of 50, on two cores that had other work, so that processor time says more
-than the clock):
+Keys are digests, so that a cluster spreads them evenly, and no add needs a second node. `python benchmarks/run.py
+--only stores` measures adds on your machine, beside the engine's bare operation; with `--against COMMIT`, beside
+another version's; `--only weights`, what marks and key sets weigh. Over a network each add waits for a round trip (SQL:
+two) whatever the engine does, and callers that wait together share one. Compared with version 0.1.0 (`--short`: medians
+of 5 rounds of 800 adds, for SQLite's lone callers of 80 rounds of 50, on two cores that had other work, so that
+processor time says more than the clock):
 
 | store | callers | adds per second, as a multiple of 0.1.0's | processor time of an add, now and in 0.1.0 |
 |---|---|---|---|
@@ -81,8 +81,8 @@ A fetcher without one is right. Hosts that share one fetch each set once for all
 (any number of hosts; ages by the server's clock), `SQLiteJWKSCache` (one host), `DjangoJWKSCache` (what the project
 has). A loss, or an eviction, costs a fetch. Whoever can write to a shared cache can add keys to a client.
 
-With 100,000 clients and sets of 447 bytes (`python benchmarks/replay_stores.py --key-sets 100000`: medians by the clock
-of two cores that had other work):
+With 100,000 clients and sets of 447 bytes (`python benchmarks/run.py --only weights`: medians by the clock of two cores that had
+other work):
 
 | cache | memory, or file | a put | a get | a fetch taken | a fetch refused |
 |---|---|---|---|---|---|

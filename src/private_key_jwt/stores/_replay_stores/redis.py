@@ -32,7 +32,7 @@ so: who holds an assertion that was used in it can use that assertion once more 
 Rate
 ----
 All adds of a process that wait go in one round trip. Beside one round trip for each add, as the version before did it
-(``python benchmarks/replay_stores.py --short --against ../other/src --engine redis``; two busy cores, Redis 7.0 on the
+(``python benchmarks/run.py --short --only stores --against COMMIT``; two busy cores, Redis 7.0 on the
 same host, redis-py 8.1):
 
 ===========  ======  ============================
