@@ -316,6 +316,18 @@ def test_django_authenticates_once_and_tells_why_not(
     assert provider.refusals() == [Reason.REPLAYED]
 
 
+def test_an_async_verifier_refuses_what_the_sync_one_has_let_in_to_the_same_request(
+    project: None, provider: Provider, tenant: Tenant
+) -> None:
+    async def view(request: Any, client: VerifiedAssertion) -> Any:
+        raise AssertionError("it was let in twice")
+
+    request = _django_request(token_request(tenant.assertion()))
+    assert in_django.authenticate(in_django.get_verifier(), request).client_id == tenant.client_id
+    assert run(in_django.client_authentication()(view), request).status_code == 401
+    assert provider.refusals() == [Reason.REPLAYED]
+
+
 def test_django_parses_nothing_again_for_whoever_asks_for_files(
     project: None, provider: Provider, tenant: Tenant
 ) -> None:

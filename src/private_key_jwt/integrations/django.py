@@ -61,7 +61,8 @@ dictionary as multipart. A store in memory takes the marks: no other connection 
             assert Client().post("/token", **sent).status_code == 401  # replayed
 
 A view without the decorator calls ``authenticate(get_verifier(), request)``, an async one
-``await aauthenticate(get_async_verifier(), request)``, with the verifiers of the settings or its own.
+``await aauthenticate(get_async_verifier(), request)``, with the verifiers of the settings or its own. Ask only one of
+them for a request: what a sync middleware has let in, an async view would refuse as replayed.
 
 The reason for a refusal goes to ``ON_EVENT``, one event for each request, and can be had until the end of the request:
 ``refusal(request)`` in a middleware gives the error, with ``reason`` and ``detail``.
