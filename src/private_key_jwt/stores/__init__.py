@@ -81,8 +81,8 @@ A fetcher without one is right. Hosts that share one fetch each set once for all
 (any number of hosts; ages by the server's clock), `SQLiteJWKSCache` (one host), `DjangoJWKSCache` (what the project
 has). A loss, or an eviction, costs a fetch. Whoever can write to a shared cache can add keys to a client.
 
-With 100,000 clients and sets of 447 bytes (`python benchmarks/run.py --only weights`: medians by the clock of two cores that had
-other work):
+With 100,000 clients and sets of 447 bytes (`python benchmarks/run.py --only weights`: medians by the clock of
+two cores that had other work):
 
 | cache | memory, or file | a put | a get | a fetch taken | a fetch refused |
 |---|---|---|---|---|---|
