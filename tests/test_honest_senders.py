@@ -17,6 +17,7 @@ from private_key_jwt.testing import REMOVED, Clock, RelyingParty, Tenant
 
 OP = "https://op.example.com"
 TOKEN = f"{OP}/oauth2/token"
+MAX_BYTES = AssertionPolicy(audience=OP).max_assertion_bytes
 Make = Callable[[Tenant, int], str]
 
 
@@ -190,7 +191,7 @@ REFUSED: dict[str, Row] = {
         sent(roles=["admin"] * 4_000),
         {},
         Reason.TOO_LARGE,
-        ["expected at most 16384 bytes", ": header ", ", claims 42", ", signature 342"],
+        [f"expected at most {MAX_BYTES} bytes", ": header ", ", claims 42", ", signature 342"],
     ),
     "cut off where an octet ends": (
         spelled(lambda text: text[:-2]),

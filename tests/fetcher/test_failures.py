@@ -98,7 +98,8 @@ def test_nobody_waits_for_fetches_that_others_made_in_vain(fleet: Fleet) -> None
 
 def test_a_fetch_that_may_be_under_way_is_waited_for_and_its_forerunners_fault_is_told(fleet: Fleet) -> None:
     fleet.refused(fleet.first)
-    fleet.cache.taken.append(fleet.clock())  # another has taken the last fetch, and has not ended it
+    others = [fleet.clock()] * (LIMIT - 1)
+    fleet.cache.taken += others  # they have taken what was left, and have not ended it
     error = fleet.refused(fleet.second)
     assert fleet.cache.looks.count(fleet.uri) > 1
     assert "503" in error.detail
@@ -179,16 +180,17 @@ def test_a_cache_of_its_own_is_told_nothing(edge: Edge, publisher: Publisher, cl
 
 
 def test_what_is_told_is_read_back() -> None:
-    first = _failures.read(_failures.write(None, 100.0, 101.5, "refused", 3), 103, POLICY)
+    policy = replace(POLICY, fetch_limit=2)
+    first = _failures.read(_failures.write(None, 100.0, 101.5, "refused", 3), 103, policy)
     assert first == SharedFailures((100.0,), 101.5, "refused")
     assert first is not None
-    assert first.next_fetch_at(POLICY) is None
-    second = _failures.read(_failures.write(first, 110.0, 110.25, "reset\nby peer", 3), 111, POLICY)
+    assert first.next_fetch_at(policy) is None
+    second = _failures.read(_failures.write(first, 110.0, 110.25, "reset\nby peer", 3), 111, policy)
     assert second == SharedFailures((110.0, 100.0), 110.25, "reset\\nby peer")
     assert second is not None
-    assert second.next_fetch_at(POLICY) == 100 + WINDOW
-    assert second.next_fetch_at(replace(POLICY, fetch_limit=1)) == 110 + WINDOW
-    third = _failures.read(_failures.write(second, 120.0, 120.5, "", 2), 121, POLICY)
+    assert second.next_fetch_at(policy) == 100 + WINDOW
+    assert second.next_fetch_at(replace(policy, fetch_limit=1)) == 110 + WINDOW
+    third = _failures.read(_failures.write(second, 120.0, 120.5, "", 2), 121, policy)
     assert third == SharedFailures((120.0, 110.0), 120.5, "?")
 
 

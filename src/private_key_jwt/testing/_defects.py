@@ -13,10 +13,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from .._core.ec import CURVES
 from ..exceptions import Reason
+from ..policy import AssertionPolicy
 from ._assertions import REMOVED, Signer
 from ._keys import HASHES, SigningKey, compact, ecdsa_der, pss, raw, sign_as, to_json
 
 Make = Callable[[Signer], str]
+
+_POLICY = AssertionPolicy(audience="-")
+"""The defaults, which the reasons hold for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +222,12 @@ def _other_hash(key: SigningKey, signing_input: bytes) -> bytes:
 
 _TABLE = (
     # 1. Size and shape: one token has one spelling (RFC 7515 §7.1, §2).
-    Defect("too_large", Reason.TOO_LARGE, "more than 16,384 bytes", _claims(note="x" * 16_384)),
+    Defect(
+        "too_large",
+        Reason.TOO_LARGE,
+        f"more than {_POLICY.max_assertion_bytes:,} bytes",
+        _claims(note="x" * _POLICY.max_assertion_bytes),
+    ),
     Defect("two_segments", Reason.MALFORMED, "the signature left off", _text(lambda text: text.rpartition(".")[0])),
     Defect("five_segments", Reason.MALFORMED, "five segments, as a JWE has", _text(lambda text: f"{text}.AAAA.AAAA")),
     Defect(
@@ -324,7 +333,12 @@ _TABLE = (
     Defect("nbf_string", Reason.INVALID_CLAIM, "nbf is a string", _claims(nbf="0")),
     Defect("nbf_after_exp", Reason.INVALID_CLAIM, "nbf after exp", _times(nbf=10, exp=5)),
     Defect("expired", Reason.EXPIRED, "expired a minute ago", _times(iat=-120, exp=-60)),
-    Defect("expired_at_leeway", Reason.EXPIRED, "expired by exactly the leeway", _times(iat=-75, exp=-15)),
+    Defect(
+        "expired_at_leeway",
+        Reason.EXPIRED,
+        "expired by exactly the leeway",
+        _times(iat=-60 - _POLICY.leeway, exp=-_POLICY.leeway),
+    ),
     Defect("iat_ahead", Reason.NOT_YET_VALID, "iat in a minute", _times(iat=60, exp=120)),
     Defect("nbf_ahead", Reason.NOT_YET_VALID, "nbf in a minute", _times(nbf=60, exp=120)),
     Defect("exp_far", Reason.LIFETIME_TOO_LONG, "lives for an hour", _times(exp=3_600)),
