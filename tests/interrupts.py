@@ -7,12 +7,13 @@ import random
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
 import private_key_jwt
+from private_key_jwt._lock import NotedLock
 
 SIGNAL = signal.SIGUSR1
 SOURCE = str(Path(private_key_jwt.__file__).parent)
@@ -34,8 +35,7 @@ def interrupt_often(call: Callable[[], object], times: int, longest: float = 0.0
     main = threading.main_thread().ident or 0
 
     def send() -> None:
-        while not done.is_set():
-            time.sleep(random.uniform(0.00005, longest))
+        while not done.wait(random.uniform(0.00005, longest)):
             signal.pthread_kill(main, SIGNAL)
 
     before = signal.signal(SIGNAL, _interrupt)
@@ -53,15 +53,48 @@ def interrupt_often(call: Callable[[], object], times: int, longest: float = 0.0
         signal.signal(SIGNAL, before)
 
 
-def interrupted(call: Callable[[], object], instant: int) -> bool:
-    """Call, and raise at the given instant of those at which CPython runs signal handlers; False when it ended before.
+@contextmanager
+def interrupted_after(seconds: float) -> Iterator[None]:
+    """Let a signal handler raise in this thread after so many seconds, if the block is not over by then."""
+    over = threading.Event()
 
-    They are the starts and ends of functions, of Python and of C, ours and those of other libraries.
+    def interrupt(*_arguments: object) -> None:
+        raise Interrupt
+
+    def send() -> None:
+        if not over.wait(seconds):
+            signal.pthread_kill(here, SIGNAL)
+
+    here = threading.get_ident()
+    before = signal.signal(SIGNAL, interrupt)
+    sender = threading.Thread(target=send)
+    try:
+        try:
+            sender.start()
+            yield
+        finally:
+            over.set()
+            sender.join()
+    finally:
+        sender.join()
+        signal.signal(SIGNAL, before)
+
+
+def is_instant(frame: FrameType, event: str) -> bool:
+    """Whether CPython runs signal handlers at what a profile function is called for.
+
+    They are the starts and ends of functions, of Python and of C, ours and those of other libraries; but for the end of
+    our lock's ``__enter__``, after which none runs before the block.
     """
+    return event != "c_call" and not (event == "return" and frame.f_code is NotedLock.__enter__.__code__)
+
+
+def interrupted(call: Callable[[], object], instant: int) -> bool:
+    """Call, and raise at one of the instants at which CPython runs signal handlers; False when it ended before."""
     instants = itertools.count()
 
-    def profile(_frame: FrameType, event: str, _argument: object) -> None:
-        if event != "c_call" and next(instants) == instant:
+    def profile(frame: FrameType, event: str, _argument: object) -> None:
+        if is_instant(frame, event) and next(instants) == instant:
             raise Interrupt
 
     sys.setprofile(profile)

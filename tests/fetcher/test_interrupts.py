@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import httpx
 import pytest
 
-import private_key_jwt
 from edges import SyncEdge
+from interrupts import SOURCE, Interrupt, interrupted_after, is_instant
 from private_key_jwt import AsyncJWKSFetcher, JWKSFetcher, JWKSPolicy, TemporarilyUnavailable
-from private_key_jwt._lock import NotedLock
 from private_key_jwt.fetcher._fetches import fetch_slots
 from support import jwk, registered, until
 
@@ -28,11 +25,6 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 POLICY = JWKSPolicy(fetch_limit=100)
-OURS = str(Path(private_key_jwt.__file__).parent)
-
-
-class Interrupt(BaseException):
-    """What a handler raises."""
 
 
 class At:
@@ -50,9 +42,7 @@ class At:
         return self._left <= 0
 
     def _profile(self, frame: FrameType, event: str, _argument: object) -> None:
-        # No handler runs between the end of a lock's __enter__ and the block: that is what it is made for.
-        is_taken = event == "return" and frame.f_code is NotedLock.__enter__.__code__
-        if event != "c_call" and not is_taken and frame.f_code.co_filename.startswith(OURS):
+        if is_instant(frame, event) and frame.f_code.co_filename.startswith(SOURCE):
             self._left -= 1
             if self._left == 0:
                 raise Interrupt
@@ -121,29 +111,20 @@ def test_an_interrupt_at_any_place_of_a_coroutine_blocks_nobody_for_longer_than_
     assert len(fetch_slots) == 0
 
 
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers here")
 def test_a_storm_of_signals_leaks_no_slot() -> None:
-    def interrupt(_number: int, _frame: object) -> None:
-        raise Interrupt
-
-    before = signal.signal(signal.SIGALRM, interrupt)
-    try:
-        with (
-            httpx.Client(transport=httpx.MockTransport(answer)) as users,
-            JWKSFetcher(POLICY, http_client=users) as fetcher,
-        ):
-            interrupted = 0
-            for number in range(600):
-                client = registered(f"https://publisher.example/{number}")
-                try:
-                    signal.setitimer(signal.ITIMER_REAL, (number % 60) * 5e-6 + 1e-6)
+    with (
+        httpx.Client(transport=httpx.MockTransport(answer)) as users,
+        JWKSFetcher(POLICY, http_client=users) as fetcher,
+    ):
+        interrupted = 0
+        for number in range(600):
+            client = registered(f"https://publisher.example/{number}")
+            try:
+                with interrupted_after((number % 60) * 5e-6):
                     fetcher.get_key(client, "RS256", "k1")
-                    signal.setitimer(signal.ITIMER_REAL, 0)
-                except (Interrupt, TemporarilyUnavailable):
-                    # The second: an interrupt in CPython's Condition.wait may become its RuntimeError. It is a refusal.
-                    interrupted += 1
-            assert interrupted > 50
-            assert fetcher.get_key(registered("https://publisher.example/last"), "RS256", "k1").kid == "k1"
-            until(lambda: len(fetch_slots) == 0, "a slot is left", 2 * POLICY.timeout)
-    finally:
-        signal.signal(signal.SIGALRM, before)
+            except (Interrupt, TemporarilyUnavailable):
+                # The second: an interrupt in CPython's Condition.wait may become its RuntimeError. It is a refusal.
+                interrupted += 1
+        assert interrupted > 50
+        assert fetcher.get_key(registered("https://publisher.example/last"), "RS256", "k1").kid == "k1"
+        until(lambda: len(fetch_slots) == 0, "a slot is left", 2 * POLICY.timeout)

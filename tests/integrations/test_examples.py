@@ -9,7 +9,6 @@ import shlex
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import pytest
 
 from integrations.scenarios import INVALID_CLIENT, issued_to, token_request, wire
 from private_key_jwt.testing import RelyingParty
+from support import until
 
 FOLDER = Path(__file__).parent.parent / "examples"
 READMES = "".join((folder / "README.md").read_text() for folder in (FOLDER.parent.parent, FOLDER))
@@ -60,11 +60,8 @@ def running(example: str, port: int, simulator: str) -> Iterator[str]:
         command(example, port), cwd=FOLDER, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     ) as process:
         try:
-            until = time.monotonic() + 60
-            while not _answers(port):
-                assert process.poll() is None, process.stderr.read() if process.stderr else None
-                assert time.monotonic() < until
-                time.sleep(0.05)
+            until(lambda: _answers(port) or process.poll() is not None, "it does not listen", 60)
+            assert process.poll() is None, process.stderr.read() if process.stderr else None
             yield f"http://127.0.0.1:{port}/token"
         finally:
             process.terminate()

@@ -128,10 +128,6 @@ class Proxy:
         """Let that many answers pass; drop the next, which says that something was done, and the connection."""
         self._pass = answers
 
-    @property
-    def has_cut(self) -> bool:
-        return self._pass == -2
-
     def close(self) -> None:
         self.free.set()
         with contextlib.suppress(OSError):

@@ -291,9 +291,8 @@ class Proxy:
     ``on_command`` is called with the number of each packet, from 0 on since it was set, before the server gets it.
     """
 
-    def __init__(self, port: int, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, port: int) -> None:
         self._upstream = port
-        self._tls = tls
         self.lose = False
         self.free = threading.Event()
         self.free.set()
