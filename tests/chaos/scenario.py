@@ -171,6 +171,7 @@ class Scenario:
             (lambda: self.kill_store(1.5 * self.scale), (), 3.0),
             (lambda: self.kill_jwks(0.3 * ttl, cold=False), (), 1.0),
             (self.end_grace, (), ttl),
+            (lambda: self.kill_store(1.5 * self.record.limits.store_timeout), (), 3.0),  # longer than any add waits
             (lambda: self.kill_jwks(1.5 * ttl, cold=True), (), window + 2),
         )
         while True:

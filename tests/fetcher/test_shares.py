@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import logging
 import socket
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from statistics import median
 from typing import Any
 
 import httpx
@@ -22,7 +24,7 @@ from private_key_jwt.fetcher._pool import take_own_pool
 from private_key_jwt.testing import Clock
 from support import jwk, registered, until
 
-HOSTILE, HONEST = 300, 50
+HOSTILE, HONEST, PASSES = 300, 50, 4
 POLICY = JWKSPolicy(allow_http_loopback=True, timeout=15)
 
 
@@ -80,8 +82,8 @@ def refused(fetcher: Any, client: Any) -> None:
         fetcher.get_key(client, "RS256", "k1")
 
 
-def latencies(fetcher: Any, clients: list[Any]) -> list[float]:
-    """Seconds that each of them waits for its key, a few at a time; a refusal is an error."""
+def latency(fetcher: Any, clients: list[Any]) -> float:
+    """Seconds that one of them waits for its key, in the median, a few at a time; a refusal is an error."""
 
     def ask(client: Any) -> float:
         started = time.perf_counter()
@@ -89,7 +91,7 @@ def latencies(fetcher: Any, clients: list[Any]) -> list[float]:
         return time.perf_counter() - started
 
     with ThreadPoolExecutor(4) as pool:
-        return sorted(pool.map(ask, clients))
+        return median(pool.map(ask, clients))
 
 
 @pytest.mark.slow
@@ -101,21 +103,32 @@ def test_hostile_publishers_keep_no_honest_client_out(
     publisher.keys = [jwk()]
     settings = {"http_client": edge.http_client()} if whose == "the user's client" else {}
     fetcher = edge.fetcher(POLICY, clock=clock, **settings)
-    warm = [registered(publisher.uri(f"/warm/{number}")) for number in range(HONEST)]
-    cold = [registered(publisher.uri(f"/cold/{number}")) for number in range(HONEST)]
-    alone = latencies(fetcher, warm)
+
+    def honest(name: str) -> list[Any]:
+        return [registered(publisher.uri(f"/{name}/{number}")) for number in range(HONEST)]
+
+    # What a machine does beside this may stop anyone for a while: of several passes the fastest says what is our doing.
+    cold, warm = ([honest(f"{name}-{turn}") for turn in range(PASSES)] for name in ("cold", "warm"))
+    alone = {"cold": min(latency(fetcher, clients) for clients in warm)}
     clock.advance(POLICY.ttl)  # the keys of those that answered before are gone
+    alone["warm"] = min(latency(fetcher, clients) for clients in warm)
+    clock.advance(POLICY.ttl)
     with ThreadPoolExecutor(HOSTILE) as pool:
         attacks = [pool.submit(refused, fetcher, client) for client in hostile.clients()]
         hanging = HOSTILE * 3 // 4  # a reset is over at once
         until(lambda: len(fetch_slots) >= hanging, "they do not hang", 10)
-        beside = [latencies(fetcher, clients) for clients in (cold, warm)]
+        beside = {
+            "cold": min(latency(fetcher, clients) for clients in cold),
+            "warm": min(latency(fetcher, clients) for clients in warm),
+        }
         assert len(fetch_slots) == hanging, "it was over before it was measured"
         hostile.close()
         for attack in attacks:
             attack.result(20)
-    for each in beside:  # a machine that is busy with something else may stop anywhere for a while
-        assert each[HONEST // 2] <= max(2 * alone[HONEST // 2], 0.5)
+    for kind, seconds in beside.items():
+        times = seconds / alone[kind]
+        logging.getLogger(__name__).info("%s: %.1f ms, %.2f times as without them", kind, seconds * 1e3, times)
+    assert all(seconds <= 2 * alone[kind] for kind, seconds in beside.items())
 
 
 @pytest.mark.parametrize("missing", ["_requests", None])
