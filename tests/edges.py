@@ -23,7 +23,13 @@ from private_key_jwt.ledgerbee import AsyncPortalSSO, PortalSSO
 
 # Times that tests count with are pinned: a default that changes breaks only the test of that default.
 LOOPBACK = JWKSPolicy(
-    allow_http_loopback=True, ttl=300, fetch_limit=2, fetch_window=30, empty_ttl=30, refresh_ahead=0.8
+    allow_http_loopback=True,
+    ttl=300,
+    fetch_limit=2,
+    fetch_window=30,
+    empty_ttl=30,
+    refresh_ahead=0.8,
+    stale_if_error=0,
 )
 
 

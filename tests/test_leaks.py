@@ -27,7 +27,7 @@ from private_key_jwt import (
 )
 from private_key_jwt.events import Event, log_events
 from private_key_jwt.testing import DEFECTS, Clock, RelyingParty, Tenant
-from support import jwk, private_key, sign_json
+from support import claims_of, jwk, private_key, sign_json
 
 AUDIENCE = "https://op.example.com"
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -174,7 +174,7 @@ def test_a_stranger_writes_no_line(edge: Edge, clock: Clock, recorder: Recorder,
     subject = verifier(edge, clock, recorder, RegisteredClient("c", jwks={"keys": [jwk()]}))
     for text in INJECTIONS.values():
         header = {"alg": "RS256", "kid": "k1"}
-        claims = {"iss": "c", "sub": "c", "aud": AUDIENCE, "exp": int(clock()) + 60, "jti": "j"}
+        claims = claims_of("c", AUDIENCE, int(clock()))
         if where in ("kid", "alg", "typ"):
             header[where] = text
         elif where == "iss":
@@ -200,7 +200,7 @@ def test_a_publisher_writes_no_line(
     subject = verifier(edge, clock, recorder, RegisteredClient("c", jwks_uri=publisher.uri()))
     for keys in (publisher.keys, []):  # a key that leaves is reported, too
         publisher.keys = keys
-        claims = {"iss": "c", "sub": "c", "aud": AUDIENCE, "exp": int(clock()) + 60, "jti": "j"}
+        claims = claims_of("c", AUDIENCE, int(clock()))
         recorder.see(InvalidClient, subject.verify, sign_json({"alg": "RS256", "kid": "nobody"}, claims))
         clock.advance(31)
     recorder.check_lines()
@@ -242,7 +242,7 @@ def test_a_bad_answer_writes_no_line(
 ) -> None:
     publisher.answer = ANSWERS[name]
     subject = verifier(edge, clock, recorder, RegisteredClient("c", jwks_uri=publisher.uri()))
-    claims = {"iss": "c", "sub": "c", "aud": AUDIENCE, "exp": int(clock()) + 60, "jti": JTI, "nonce": CANARY}
+    claims = claims_of("c", AUDIENCE, int(clock()), jti=JTI, nonce=CANARY)
     recorder.see(TemporarilyUnavailable, subject.verify, sign_json({"alg": "RS256", "kid": "k1"}, claims))
     recorder.check_lines()
     own = [record.getMessage() for record in recorder.records if record.name.startswith("private_key_jwt")]
@@ -256,7 +256,7 @@ def test_a_bad_answer_writes_no_line(
 def test_a_registered_name_writes_no_line(edge: Edge, clock: Clock, recorder: Recorder, name: str) -> None:
     text = INJECTIONS[name]
     client = RegisteredClient(text, jwks={"keys": [jwk(kid=text)]})
-    claims = {"iss": text, "sub": text, "aud": AUDIENCE, "exp": int(clock()) + 60, "jti": text}
+    claims = claims_of(text, AUDIENCE, int(clock()), jti=text)
     subject = verifier(edge, clock, recorder, client)
     assertion = sign_json({"alg": "RS256", "kid": text}, claims)
     assert subject.verify(assertion).client_id == text
@@ -279,7 +279,7 @@ def test_a_store_or_a_look_up_that_fails_writes_no_line(
     edge: Edge, clock: Clock, recorder: Recorder, name: str
 ) -> None:
     client = RegisteredClient("c", jwks={"keys": [jwk()]})
-    claims = {"iss": "c", "sub": "c", "aud": AUDIENCE, "exp": int(clock()) + 60, "jti": "j"}
+    claims = claims_of("c", AUDIENCE, int(clock()))
     assertion = sign_json({"alg": "RS256", "kid": "k1"}, claims)
     failing = verifier(edge, clock, recorder, client, store=Failing(INJECTIONS[name]))
     recorder.see(TemporarilyUnavailable, failing.verify, assertion)

@@ -21,7 +21,7 @@ from private_key_jwt import (
 from private_key_jwt.clients import unchecked_client
 from private_key_jwt.events import AssertionRefused, Event
 from private_key_jwt.testing import Clock
-from support import OP, b64, ec_jwk, ec_key, jwk, name_case, okp_jwk, okp_key, private_key, sign_json
+from support import OP, b64, claims_of, ec_jwk, ec_key, jwk, name_case, okp_jwk, okp_key, private_key, sign_json
 
 N = jwk()["n"]
 ABSENT: list[Any] = [None, "", []]
@@ -52,14 +52,14 @@ class Scenario:
             self.publisher.answer = http(json.dumps({"keys": keys}).encode())
             client = RegisteredClient("client-1", jwks_uri=self.publisher.uri(), signing_algs=algs)
         verifier = self.edge.verifier(
-            policy=AssertionPolicy(audience=OP),
+            policy=AssertionPolicy(audience=OP, require_kid=False),
             clients=[client],
             replay_store=MemoryReplayStore(),
             fetcher=self.edge.fetcher(LOOPBACK, clock=self.clock),
             clock=self.clock,
             on_event=self.events.append,
         )
-        claims = {"iss": "client-1", "sub": "client-1", "aud": OP, "exp": self.clock() + 60, "jti": "j"}
+        claims = claims_of("client-1", OP, self.clock())
         return verifier.verify(sign_json({"alg": "RS256", **header}, claims))
 
     def refused(

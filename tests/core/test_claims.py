@@ -1,6 +1,7 @@
 """Step 3: the claims."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,14 @@ from private_key_jwt._text import quote
 NOW = 1_700_000_000
 OP = "https://as.example"
 TOKEN_ENDPOINT = "https://as.example/token"
-POLICY = AssertionPolicy(audience=[OP, TOKEN_ENDPOINT], leeway=15, max_lifetime=300)
+POLICY = AssertionPolicy(
+    audience=[OP, TOKEN_ENDPOINT],
+    leeway=15,
+    max_lifetime=300,
+    require_iat=False,
+    require_kid=False,
+    require_typ=False,
+)
 UNSET = object()
 
 
@@ -96,14 +104,14 @@ def test_either_name_of_ed25519_is_taken_for_the_other() -> None:
 
 def test_a_kid_can_be_required_by_client_and_by_policy() -> None:
     header = plain("RS256", None, None)
-    strict = AssertionPolicy(audience=OP, require_kid=True)
+    strict = replace(POLICY, require_kid=True)
     assert refusal(check_rules, header, require_kid=True) == (Reason.MISSING_KID, "require_kid")
     assert refusal(check_rules, header, strict) == (Reason.MISSING_KID, "require_kid")
     check_rules(plain("RS256", "k", None), strict, require_kid=True)
 
 
 def test_a_typ_can_be_required() -> None:
-    strict = AssertionPolicy(audience=OP, require_typ=True)
+    strict = replace(POLICY, require_typ=True)
     check_rules(plain("RS256", None, "client-authentication+jwt"), strict)
     for typ in (None, "jwt"):
         assert refusal(check_rules, plain("RS256", None, typ), strict) == (Reason.UNSUPPORTED_TYP, "require_typ")
@@ -122,7 +130,7 @@ def test_a_typ_can_be_required() -> None:
         ),
         (lambda: check_rules(plain("RS256", None, None), require_kid=True), "expected a kid in the header"),
         (
-            lambda: check_rules(plain("RS256", None, "jwt"), AssertionPolicy(audience=OP, require_typ=True)),
+            lambda: check_rules(plain("RS256", None, "jwt"), replace(POLICY, require_typ=True)),
             "expected typ client-authentication+jwt (require_typ), got 'jwt'",
         ),
         (lambda: step.check_audience(claims(aud=7), POLICY), "a string or a list of strings, got 7"),
@@ -378,7 +386,7 @@ def test_an_assertion_expires_when_the_leeway_after_exp_is_over() -> None:
 
 
 def test_iat_can_be_required() -> None:
-    strict = AssertionPolicy(audience=OP, require_iat=True)
+    strict = replace(POLICY, require_iat=True)
     assert times(strict) == (NOW, NOW + 60)
     assert refusal(times, strict, iat=UNSET) == (Reason.MISSING_CLAIM, "iat")
 

@@ -11,7 +11,7 @@ from private_key_jwt._core.freshness import Action, Budget, Entry, Instant, KeyQ
 from private_key_jwt._core.jwk_set import KeySet, NoKey, key_set
 from support import jwk, private_key
 
-POLICY = JWKSPolicy(ttl=300, fetch_limit=2, fetch_window=30, empty_ttl=30, refresh_ahead=0.8)
+POLICY = JWKSPolicy(ttl=300, fetch_limit=2, fetch_window=30, empty_ttl=30, refresh_ahead=0.8, stale_if_error=0)
 
 
 def keys(*members: Any) -> KeySet:

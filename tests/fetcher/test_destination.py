@@ -57,7 +57,7 @@ def publisher_port(publisher: Publisher) -> int:
 
 
 def publisher_policy(publisher: Publisher, **settings: Any) -> JWKSPolicy:
-    return JWKSPolicy(allow_ports=[publisher_port(publisher)], **settings)
+    return JWKSPolicy(allow_http_loopback=False, allow_ports=[publisher_port(publisher)], **settings)
 
 
 # Names and addresses
@@ -284,7 +284,7 @@ class Server:
         self.context = ssl.create_default_context(cafile=str(self.trusted))
 
     def policy(self, *hosts: str, **settings: Any) -> JWKSPolicy:
-        return JWKSPolicy(allow_private_hosts=hosts, allow_ports=[self.port], **settings)
+        return JWKSPolicy(allow_http_loopback=False, allow_private_hosts=hosts, allow_ports=[self.port], **settings)
 
 
 @pytest.fixture

@@ -290,7 +290,8 @@ def test_as_many_sets_are_kept_as_there_are_clients(edge: Edge) -> None:
     ],
 )
 def test_a_client_whose_jwks_uri_the_policy_forbids_is_refused_at_the_start(edge: Edge, uri: str, names: str) -> None:
-    fetcher = edge.fetcher(JWKSPolicy())
+    policy = JWKSPolicy(allow_ports=(443,), allow_http_loopback=False, allow_private_hosts=())
+    fetcher = edge.fetcher(policy)
     with pytest.raises(ConfigurationError, match=names) as caught:
         fetcher.check_client(registered(uri))
     assert "client-1" in str(caught.value)

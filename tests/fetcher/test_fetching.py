@@ -31,6 +31,7 @@ SETTINGS: dict[str, Any] = {
     "ttl": 300,
     "empty_ttl": 30,
     "refresh_ahead": 0.8,
+    "stale_if_error": 0,
     "fetch_limit": 2,
     "fetch_window": 30,
 }

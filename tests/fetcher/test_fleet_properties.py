@@ -107,7 +107,7 @@ class Fleet(RuleBasedStateMachine):
         self.is_well, self.well_since = True, -math.inf
         self.requests: list[tuple[float, frozenset[str]]] = []
         self.history = [(self.time, first)]
-        self.policy = JWKSPolicy(ttl=ttl, fetch_limit=limit, fetch_window=window, empty_ttl=5)
+        self.policy = JWKSPolicy(ttl=ttl, fetch_limit=limit, fetch_window=window, empty_ttl=5, stale_if_error=0)
         self.cache = Cache(lambda: self.time)
         self.http_client = httpx.Client(transport=httpx.MockTransport(self.answer), trust_env=False)
         self.hosts = [Host(self, number * 1e6) for number in range(HOSTS)]

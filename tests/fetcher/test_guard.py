@@ -413,7 +413,7 @@ def outcome(fetcher: Any, uri: str) -> str:
 
 
 def policy(port: int) -> JWKSPolicy:
-    return JWKSPolicy(allow_private_hosts=ALLOWED, allow_ports=[port], timeout=30)
+    return JWKSPolicy(allow_http_loopback=False, allow_private_hosts=ALLOWED, allow_ports=[port], timeout=30)
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)

@@ -227,7 +227,7 @@ def test_nobody_listens(edge: Edge) -> None:
 def test_plain_http_needs_a_policy_that_allows_it(edge: Edge, publisher: Publisher, scheme: str) -> None:
     publisher.keys = [jwk()]
     uri = publisher.uri().replace("http", scheme, 1)
-    assert "allow_http_loopback" in outcome(edge.fetcher(JWKSPolicy()), uri)
+    assert "allow_http_loopback" in outcome(edge.fetcher(JWKSPolicy(allow_http_loopback=False)), uri)
     assert publisher.count == 0
 
 

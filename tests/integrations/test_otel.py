@@ -21,7 +21,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import NoOpTracerProvider, SpanKind, StatusCode
 
-from edges import Edge
+from edges import LOOPBACK, Edge
 from private_key_jwt import (
     AssertionPolicy,
     AuthenticationError,
@@ -693,7 +693,7 @@ def test_without_an_sdk_nothing_comes_of_it(edge: Edge, clock: Clock, caplog: py
             with pytest.raises(InvalidClient, match="replayed"):
                 verifier.verify(assertion)
             party.outage = 500
-            clock.advance(310)
+            clock.advance(LOOPBACK.ttl + LOOPBACK.stale_if_error + 1)
             with pytest.raises(TemporarilyUnavailable):
                 verifier.verify(party.tenant("acme").assertion())
     assert caplog.records == [record for record in caplog.records if record.name != "private_key_jwt"]

@@ -28,7 +28,7 @@ from ._token_endpoint import ACCEPTED, TokenEndpoint
 
 ISSUER = AUDIENCE
 _UNKNOWN_TENANT = "portal-ghost"
-_POLICY = JWKSPolicy(allow_http_loopback=True)
+_POLICY = JWKSPolicy(allow_http_loopback=True, stale_if_error=0)
 _LATER = f"{_POLICY.ttl:g} s later"
 
 
