@@ -22,6 +22,7 @@ from private_key_jwt import (
     VerificationKey,
 )
 from private_key_jwt._core.base64url import decode
+from private_key_jwt._core.jwk import read_member
 from private_key_jwt._core.token_request import ASSERTION_TYPE
 from private_key_jwt.testing import Clock, RelyingParty, Tenant
 from support import b64, jwk, private_key
@@ -30,6 +31,7 @@ OP = "https://op.example.com"
 FROM = "s old, from http://127.0.0.1:"
 VALUE = "its keys are registered by value (jwks)"
 FAULTY_KID = "a key there is not usable, its kid is the number"
+UNNAMED = "; no client can be named: find the request in the access log by its time"
 SENDER = "; client 'portal-acme' (unverified)"
 # What the numbers in the details are about, whatever the defaults are.
 POLICY = AssertionPolicy(audience=OP, leeway=15, max_lifetime=300, max_assertion_bytes=16_384)
@@ -106,11 +108,38 @@ def foreign_key_and_an_older_set(provider: Provider) -> None:
     verifier.verify(provider.tenant.defective("foreign_key"))
 
 
+def removed_kid(provider: Provider) -> None:
+    verifier, text = provider.verifier(), provider.tenant.assertion(exp=int(provider.clock()) + 300)
+    verifier.begin(text)
+    provider.tenant.rotate()
+    provider.tenant.end_grace()
+    provider.clock.advance(60)
+    verifier.verify(provider.tenant.assertion())
+    provider.clock.advance(60)
+    verifier.verify(text)
+
+
+def changed_claims(provider: Provider) -> None:
+    header, _, signature = provider.tenant.assertion().split(".")
+    _, claims, _ = provider.tenant.assertion().split(".")
+    provider.verifier().verify(f"{header}.{claims}.{signature}")
+
+
+def thumbprint_as_kid(provider: Provider) -> None:
+    kid = read_member(provider.tenant.current_key.public_jwk()).keys[0].thumbprint
+    provider.verifier().verify(provider.tenant.assertion(header={"kid": kid}))
+
+
+def kid_of_other_case(provider: Provider) -> None:
+    provider.by_value(jwk()).verify(provider.tenant.assertion(header={"kid": "K1"}))
+
+
 def unknown_kid_when_the_budget_is_spent(provider: Provider) -> None:
     verifier = provider.verifier()
     for number in range(LOOPBACK.fetch_limit):
         with pytest.raises(AuthenticationError):
             verifier.verify(provider.tenant.assertion(header={"kid": f"made-up-{number}"}))
+    provider.clock.advance(6)
     verifier.verify(provider.tenant.assertion(header={"kid": "published-since"}))
 
 
@@ -240,7 +269,7 @@ def kid_that_is_a_number(provider: Provider) -> None:
 FACTS: list[tuple[Reason, Callable[[Provider], None], list[str]]] = [
     (Reason.MALFORMED, defect("line_break"), ["'\\n' at character", "a line break at its end", SENDER]),
     (Reason.MALFORMED, defect("two_segments"), ["three non-empty segments, got 2", SENDER]),
-    (Reason.MALFORMED, defect("claims_twice"), ["the claims: a member stands twice"]),
+    (Reason.MALFORMED, defect("claims_twice"), ["the claims: a member stands twice: 'sub'", UNNAMED]),
     (
         Reason.TOO_LARGE,
         defect("too_large"),
@@ -252,7 +281,7 @@ FACTS: list[tuple[Reason, Callable[[Provider], None], list[str]]] = [
     (
         Reason.UNSUPPORTED_TYP,
         defect("typ_dpop"),
-        ["client-authentication+jwt", "'dpop+jwt'", "another kind of token", SENDER],
+        ["client-authentication+jwt", "'dpop+jwt'", "by its label it is another kind of token", SENDER],
     ),
     (Reason.MISSING_KID, defect("kid_absent"), ["a kid in the header", "require_kid"]),
     (Reason.MISSING_CLAIM, defect("jti_absent"), ["the claim jti", "absent"]),
@@ -264,13 +293,19 @@ FACTS: list[tuple[Reason, Callable[[Provider], None], list[str]]] = [
         ["iss and sub to be equal, both the client_id", "'portal-acme' and 'other'"],
     ),
     (Reason.AUDIENCE_MISMATCH, defect("aud_slash"), [f"got aud '{OP}/'", f"expected '{OP}'", "only the slash"]),
+    (Reason.AUDIENCE_MISMATCH, assertion(aud="urn:x"), ["got aud 'urn:x'", "it names another server: the client must"]),
+    (
+        Reason.NOT_YET_VALID,
+        lambda provider: provider.verifier().verify(provider.tenant.assertion(iat=int(provider.clock()) * 1_000)),
+        ["iat is 1", f"it looks like milliseconds ({INSTANT}), and must be seconds"],
+    ),
     (Reason.EXPIRED, defect("expired"), ["expired 60 s ago", "leeway 15 s", INSTANT, "now", "clock slow?"]),
     (Reason.NOT_YET_VALID, defect("iat_ahead"), ["iat is", "s ahead, leeway 15 s", INSTANT, "clock fast"]),
     (Reason.LIFETIME_TOO_LONG, defect("exp_far"), ["at most 300 s ahead", "got", INSTANT, "raise max_lifetime"]),
     (
         Reason.UNKNOWN_KID,
         unknown_kid,
-        ["kid 'made-up'", f"the key set of {INSTANT}", "s old", FROM, f"sets seen here since {INSTANT}", "kids: '"],
+        ["kid 'made-up'", f"the key set of {INSTANT}", "s old", FROM, f"in none seen here since {INSTANT}", "kids: '"],
     ),
     (
         Reason.UNKNOWN_KID,
@@ -290,13 +325,28 @@ FACTS: list[tuple[Reason, Callable[[Provider], None], list[str]]] = [
     (
         Reason.BAD_SIGNATURE,
         defect("foreign_key"),
-        ["RS256 key, kid '", "a new key wants a new kid", "the published key is current", "0 s old", FROM, INSTANT],
+        [
+            "RS256 key, kid '",
+            "thumbprint",
+            "made with another private key (a new key wants a new kid)",
+            "compare thumbprints",
+            "the published key is current",
+            FROM,
+        ],
     ),
     (
         Reason.BAD_SIGNATURE,
         foreign_key_and_an_older_set,
-        ["RS256 key, kid '", "a new key wants a new kid", "; the key set of", "60 s old", FROM, "next try at"],
+        ["RS256 key, kid '", "made with another private key", "; the key set is 60 s old", FROM, "next try at"],
     ),
+    (
+        Reason.BAD_SIGNATURE,
+        changed_claims,
+        ["RS256 key, kid '", "made with this key over other content", "claims were changed after signing", FROM],
+    ),
+    (Reason.UNKNOWN_KID, removed_kid, ["kid '", f"REMOVED, there before {INSTANT}", "its kids: '", FROM]),
+    (Reason.UNKNOWN_KID, thumbprint_as_kid, ["that is the thumbprint of '", "', which is there; it is not in", FROM]),
+    (Reason.UNKNOWN_KID, kid_of_other_case, ["'k1' is there, and differs in case or white space only", VALUE]),
     (Reason.BAD_SIGNATURE, der_signature, ["ES256 key, kid '", "octets, and one of this key has 64: it is DER", FROM]),
     (Reason.BAD_SIGNATURE, foreign_key_by_value, ["RS256 key, kid 'k1'", "a new key wants a new kid", VALUE]),
     (Reason.BAD_SIGNATURE, foreign_key_of_another_source, ["RS256 key, kid 'k1'", "its keys are at http://127.0.0.1:"]),
@@ -322,7 +372,11 @@ FACTS: list[tuple[Reason, Callable[[Provider], None], list[str]]] = [
         request({"grant_type": "x", '{"client_secret": "s3cret"}': ""}),
         ["client_assertion", "absent or empty", "its parameters: grant_type, 1 more"],
     ),
-    (Reason.MISSING_ASSERTION, request({}), ["absent or empty", "no parameter at all: was the body empty, or read"]),
+    (
+        Reason.MISSING_ASSERTION,
+        request({}),
+        ["absent or empty", "no parameter at all: was the body empty, or read", UNNAMED],
+    ),
     (
         Reason.MISSING_ASSERTION,
         request({"client_id": "portal-acme", "client_secret": "s3cret"}),
@@ -370,7 +424,9 @@ def test_a_detail_holds_what_an_operator_must_know(
         refuse(provider)
     assert caught.value.reason is reason
     detail = caught.value.detail
-    assert [fact for fact in facts if not (fact in detail or re.search(fact.replace("(", r"\("), detail))] == [], detail
+    assert [
+        fact for fact in facts if not (fact in detail or re.search(re.sub(r"[()]", r"\\\g<0>", fact), detail))
+    ] == [], detail
     assert len(detail) <= 300
     assert detail.isascii()
     assert detail.isprintable()

@@ -571,3 +571,22 @@ def test_nothing_that_a_stranger_sent_passes_for_a_field_of_a_line(
     assert before.startswith("AssertionRefused: reason=audience_mismatch check=aud client_id=portal-acme kid=")
     assert "victim" not in before
     assert "victim" in json.loads(detail)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0, "0"),
+        (0.0000491, "0.000049"),
+        (0.0023456, "0.00235"),
+        (0.5, "0.5"),
+        (29.97, "30"),
+        (29.9, "29.9"),
+        (300.0, "300"),
+        (1_234.0, "1234"),
+        (86_400.0, "86400"),
+    ],
+)
+def test_a_line_has_no_number_with_an_exponent(seconds: float, text: str, caplog: pytest.LogCaptureFixture) -> None:
+    log_events(FetchBudgetSpent(jwks_uri="https://client.example/jwks.json", retry_after=seconds))
+    assert caplog.records[-1].getMessage().endswith(f" retry_after={text}")

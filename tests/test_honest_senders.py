@@ -250,7 +250,7 @@ REFUSED: dict[str, Row] = {
         sent(header={"typ": "at+jwt"}),
         {},
         Reason.UNSUPPORTED_TYP,
-        ["'at+jwt': another kind of token"],
+        ["'at+jwt': by its label it is another kind of token"],
     ),
     "another algorithm than registered": (
         sent(header={"alg": "PS256"}),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from time import perf_counter
 from typing import get_args
@@ -111,11 +110,9 @@ def _describe_sender(
     if reason is Reason.CLIENT_MISMATCH:
         return ""  # its detail names them already
     if work is not None and check in _CLAIMS_ARE_READ:
-        sender: Callable[[], str] | None = sender_of_claims(work.claims, client_id)
-    else:
-        # Claims that were refused as JSON are not parsed a second time.
-        sender = sender_of_assertion(None if check == "claims" else assertion, client_id)
-    return "" if sender is None else sender()
+        return sender_of_claims(work.claims, client_id)()
+    # Claims that were refused as JSON are not parsed a second time.
+    return sender_of_assertion(None if check == "claims" else assertion, client_id)()
 
 
 def _cause(error: AuthenticationError) -> str:

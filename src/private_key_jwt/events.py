@@ -352,10 +352,16 @@ _PLAIN = re.compile(r"[!#-<>-~]+")  # printable ASCII but a space, a quote and "
 
 def _shown(value: object) -> str:
     if isinstance(value, float):
-        return f"{value:.3g}"
+        return _number(value)
     # A client_id is one that is registered, and may hold a line break all the same.
     text = one_line(str(value))
     return text if _PLAIN.fullmatch(text) else json.dumps(text)
+
+
+def _number(value: float) -> str:
+    """Format seconds without an exponent: three digits of what is less than one, else tenths."""
+    text = f"{float(f'{value:.3g}'):.6f}" if value < 1 else f"{value:.1f}"
+    return text.rstrip("0").rstrip(".")
 
 
 MAX_LINES = 100

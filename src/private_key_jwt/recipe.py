@@ -35,11 +35,12 @@ from typing import Any
 from ._core import claims as claims_step
 from ._core import compact, jwk_set
 from ._core import header as header_step
-from ._core.algorithms import ALGORITHMS, signature_fault
+from ._core.algorithms import ALGORITHMS
 from ._core.base64url import decode_canonical
 from ._core.checks import Check
 from ._core.header import Header
 from ._core.jwk_set import NoKey, VerificationKey
+from ._core.signature_fault import signature_fault
 from ._text import quote, shorten
 from .clients import RegisteredClient, describe_source
 from .exceptions import InvalidClient, Reason
@@ -50,7 +51,8 @@ __all__ = ["Check", "Verification", "VerifiedAssertion"]
 
 DescribeKeys = Callable[[RegisteredClient], str]
 
-_KID_LENGTH = 32  # of a detail that also holds the URL of the key set
+_KID_LENGTH = 28  # of a detail that also holds the URL of the key set
+_THUMBPRINT_LENGTH = 12  # which tells any two keys apart
 
 
 @dataclass(slots=True)  # not frozen: that costs 2 % of an accepted assertion, and nothing of ours keeps one
@@ -179,14 +181,14 @@ class Verification:
         self.key = key
 
     def _bad_signature(self, key: VerificationKey, describe_keys: DescribeKeys | None) -> InvalidClient:
-        client, signature = self.client, self._signature
+        client, signature, signing_input = self.client, self._signature, self._signing_input
 
         def detail() -> str:
-            fault = signature_fault(key.alg, key.public_key, decode_canonical(signature))
-            why = fault or "changed on its way, or signed with another key under this kid (a new key wants a new kid)"
+            fault = signature_fault(key.alg, key.public_key, decode_canonical(signature), signing_input)
             known = f"; {describe_keys(client)}" if describe_keys else ""
             kid = shorten(quote(key.kid), _KID_LENGTH)
-            return f"not signed by the {key.alg} key, kid {kid}: {why}{known}"
+            thumbprint = key.thumbprint[:_THUMBPRINT_LENGTH]
+            return f"not signed by the {key.alg} key, kid {kid}, thumbprint {thumbprint}...: {fault}{known}"
 
         return InvalidClient(Reason.BAD_SIGNATURE, detail, "signature")
 

@@ -228,7 +228,11 @@ def audience_detail(aud: Any, ours: Any = (OP, f"{OP}/t"), rule: Any = "sole") -
         ("sole", "https://AS.example", "only the case differs"),
         ("sole", f" {OP}", "white space stands around it"),
         ("sole", f"{OP}/token", "is the issuer meant, or the token endpoint?"),
-        ("sole", "urn:x", f"got aud 'urn:x', expected '{OP}' or '{OP}/t'"),
+        (
+            "sole",
+            "urn:x",
+            f"got aud 'urn:x', expected '{OP}' or '{OP}/t'; it names another server: the client must name this one",
+        ),
         ("string", [OP], f"got aud ['{OP}'], expected a string, not a list"),
         ("sole", [OP, "https://x.example"], f"got 2, of which only '{OP}' is accepted: send that alone"),
         ("sole", ["urn:x", "urn:y"], "expected a single audience, got 2"),
@@ -459,7 +463,8 @@ def test_a_time_out_of_bounds_is_described_with_what_it_looks_like(changes: dict
 def test_an_expiry_in_milliseconds_is_not_also_called_too_long() -> None:
     with pytest.raises(InvalidClient) as caught:
         times(exp=(NOW + 60) * 1_000, iat=UNSET)
-    assert caught.value.detail.endswith("; it looks like milliseconds")
+    assert "got" not in caught.value.detail
+    assert caught.value.detail.endswith("; it looks like milliseconds (2023-11-14T22:14:20Z), and must be seconds")
 
 
 @pytest.mark.parametrize("name", ["iat", "nbf"])

@@ -7,7 +7,7 @@ import pytest
 
 from private_key_jwt import JWKSPolicy, Reason
 from private_key_jwt._core import freshness
-from private_key_jwt._core.freshness import Action, Budget, Entry, Instant, KeyQuery, new_entry
+from private_key_jwt._core.freshness import MAX_REMOVED, Action, Budget, Entry, Instant, KeyQuery, new_entry
 from private_key_jwt._core.jwk_set import KeySet, NoKey, key_set
 from support import jwk, private_key
 
@@ -242,3 +242,28 @@ def test_a_budget_is_idle_when_its_last_fetch_is_old() -> None:
     budget.take(0, POLICY)
     assert not budget.is_idle(29.9, POLICY)
     assert budget.is_idle(30, POLICY)
+
+
+def named(*kids: str) -> KeySet:
+    return keys(*(jwk(kid=kid) for kid in kids))
+
+
+def test_a_set_knows_which_kids_were_removed_and_when() -> None:
+    now = Instant(1_000.0, 2_000.0)
+    first = new_entry(named("a", "b"), now, POLICY)
+    second = new_entry(named("b", "c"), Instant(1_100.0, 2_100.0), POLICY).after(first)
+    assert (second.removed_at("a"), second.removed_at("b"), second.removed_at("x")) == (1_100.0, None, None)
+    assert second.known_since == 1_000.0
+    third = new_entry(named("a"), Instant(1_200.0, 2_200.0), POLICY).after(second)
+    assert (third.removed_at("a"), third.removed_at("b"), third.removed_at("c")) == (None, 1_200.0, 1_200.0)
+
+
+def test_of_a_kid_that_was_removed_long_ago_nothing_is_claimed() -> None:
+    last = new_entry(named("k0"), Instant(0.0, 0.0), POLICY)
+    for number in range(1, MAX_REMOVED + 3):
+        last = new_entry(named(f"k{number}"), Instant(float(number), 0.0), POLICY).after(last)
+    assert len(last.removed) == MAX_REMOVED
+    assert last.removed_at("k0") is None
+    # `k1` was there until 2: that none was seen since then is true of it, too.
+    assert last.known_since == 2.0
+    assert last.removed_at("k2") == 3.0

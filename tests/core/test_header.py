@@ -105,7 +105,8 @@ def test_a_member_of_the_wrong_type_is_malformed(name: str, values: list[Any], c
         ({"typ": 7}, "expected typ to be a string, got 7"),
         (
             {"typ": "at+jwt"},
-            "expected typ to be absent, JWT or client-authentication+jwt, got 'at+jwt': another kind of token",
+            "expected typ to be absent, JWT or client-authentication+jwt, got 'at+jwt': by its label it is"
+            " another kind of token",
         ),
     ],
 )

@@ -286,6 +286,16 @@ def test_an_unknown_kid_is_answered_with_the_kids_that_are_there() -> None:
     assert no_key.kids == ("'a'", "'b'", r"'\xe9\n'")
 
 
+def test_an_unknown_kid_is_answered_with_the_key_that_may_be_meant() -> None:
+    there = keys(jwk(kid="Key-1"), jwk(private_key(1), kid=...))
+    for kid in ("key-1", "KEY-1 ", "\tkey-1"):
+        assert why(there, kid).faults == ("'Key-1' is there, and differs in case or white space only",)
+    first, second = (member.keys[0].thumbprint for member in there.members)
+    assert why(there, first).faults == ("that is the thumbprint of 'Key-1', which is there",)
+    assert why(there, second).faults == ("that is the thumbprint of a key without kid, which is there",)
+    assert why(there, "key-2").faults == ()
+
+
 def test_an_unknown_kid_is_answered_with_the_keys_that_no_header_can_name() -> None:
     assert why(keys(jwk(kid=...)), "k1").kids == ("(a key without kid)",)
     number, good = why(keys(jwk(kid=17), GOOD), "17").kids

@@ -5,14 +5,13 @@ from __future__ import annotations
 import base64
 import json
 import textwrap
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from private_key_jwt import InvalidClient, InvalidRequest, Reason
 from private_key_jwt._core.compact import LONGEST_CLAIMS
-from private_key_jwt._core.sender import basic_client, sender_of_assertion, sender_of_claims
+from private_key_jwt._core.sender import UNNAMED, basic_client, sender_of_assertion, sender_of_claims
 from private_key_jwt._core.token_request import ASSERTION_TYPE, missing_assertion, read
 
 
@@ -22,10 +21,6 @@ def encode(value: object) -> str:
 
 def assertion(**claims: Any) -> str:
     return f"{encode({'alg': 'RS256'})}.{encode(claims)}.c2ln"
-
-
-def said(sender: Callable[[], str] | None) -> str:
-    return "" if sender is None else sender()
 
 
 ACME = "; client 'acme' (unverified)"
@@ -47,7 +42,7 @@ ACME = "; client 'acme' (unverified)"
     ],
 )
 def test_the_client_is_read_whatever_is_wrong_around_it(text: str | bytes) -> None:
-    assert said(sender_of_assertion(text, "other")) == ACME
+    assert sender_of_assertion(text, "other")() == ACME
 
 
 @pytest.mark.parametrize(
@@ -71,9 +66,9 @@ def test_the_client_is_read_whatever_is_wrong_around_it(text: str | bytes) -> No
     ],
 )
 def test_without_one_the_client_id_of_the_request_counts(text: Any) -> None:
-    assert said(sender_of_assertion(text, "acme")) == ACME
-    assert said(sender_of_assertion(text, None)) == ""
-    assert said(sender_of_assertion(text, "")) == ""
+    assert sender_of_assertion(text, "acme")() == ACME
+    assert sender_of_assertion(text, None)() == UNNAMED
+    assert sender_of_assertion(text, "")() == UNNAMED
 
 
 @pytest.mark.parametrize(
@@ -82,34 +77,35 @@ def test_without_one_the_client_id_of_the_request_counts(text: Any) -> None:
         ({"sub": "acme", "iss": "other"}, "other", ACME),
         ({"iss": "acme"}, "other", ACME),
         ({"sub": ["acme"]}, "acme", ACME),
-        ({}, None, ""),
+        ({}, None, UNNAMED),
     ],
 )
 def test_claims_that_were_read_already_say_the_same(claims: dict[str, Any], client_id: str | None, sender: str) -> None:
-    assert said(sender_of_claims(claims, client_id)) == sender
+    assert sender_of_claims(claims, client_id)() == sender
 
 
 def test_claims_as_long_as_an_assertion_may_have_are_read() -> None:
     longest = {"sub": "acme", "x": "x" * (3_840 - len(json.dumps({"sub": "acme", "x": ""})))}
     assert len(encode(longest)) == LONGEST_CLAIMS
-    assert said(sender_of_assertion(f"x.{encode(longest)}.y", None)) == ACME
+    assert sender_of_assertion(f"x.{encode(longest)}.y", None)() == ACME
     longest["x"] += "x"
-    assert said(sender_of_assertion(f"x.{encode(longest)}.y", None)) == ""
+    assert sender_of_assertion(f"x.{encode(longest)}.y", None)() == UNNAMED
 
 
 def test_an_assertion_is_looked_into_up_to_17_kib() -> None:
     claims = f".{encode({'sub': 'acme'})}.y"
-    for length, name in ((17_408, ACME), (17_409, "")):
-        assert said(sender_of_assertion("x" * (length - len(claims)) + claims, None)) == name
+    for length, name in ((17_408, ACME), (17_409, UNNAMED)):
+        assert sender_of_assertion("x" * (length - len(claims)) + claims, None)() == name
 
 
-def test_what_names_nobody_adds_nothing() -> None:
-    assert sender_of_assertion(None, None) is None
-    assert sender_of_assertion(7, "") is None
+def test_what_names_nobody_says_how_to_find_the_request() -> None:
+    for assertion_, client_id in ((None, None), (7, "")):
+        assert sender_of_assertion(assertion_, client_id)() == UNNAMED
+    assert "access log" in UNNAMED
 
 
 def test_a_name_is_one_short_quoted_line() -> None:
-    named = said(sender_of_assertion(None, "x\n' (verified) client_id=victim \u202e" + "y" * 1_000))
+    named = sender_of_assertion(None, "x\n' (verified) client_id=victim \u202e" + "y" * 1_000)()
     assert named.isascii()
     assert named.isprintable()
     assert len(named) == len("; client  (unverified)") + 48

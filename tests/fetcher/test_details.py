@@ -132,9 +132,27 @@ def test_a_refusal_without_a_set_holds_the_facts(known: Known, is_spent: bool, w
 
 
 def test_a_set_is_described_for_a_signature_that_its_key_did_not_make() -> None:
-    assert describe_set(AGED) == (
-        f"the key set of 2025-11-29T18:12:48Z, 12 s old, from {SHORT_URI}; next try at 2025-11-29T18:13:18Z"
-    )
+    assert describe_set(AGED) == (f"the key set is 12 s old, from {SHORT_URI}; next try at 2025-11-29T18:13:18Z")
+    current = replace(AGED, asked_at=NOW - 1)
+    assert describe_set(current) == f"the published key is current: its set is 1 s old, from {SHORT_URI}"
+
+
+def test_of_a_set_that_is_current_no_key_was_maybe_published_since() -> None:
+    found = no_key(Reason.UNKNOWN_KID)
+    assert "maybe published since: the fetch budget is spent" in describe_no_key(found, "x", AGED, is_spent=True)
+    current = describe_no_key(found, "x", replace(AGED, asked_at=NOW - 1), is_spent=True)
+    assert "/jwks.json; the fetch budget is spent" in current
+    assert "maybe published since" not in current
+
+
+def test_a_kid_that_was_removed_says_so_whatever_else_there_is_to_say() -> None:
+    for known in (AGED, replace(FAILED, jwks_uri=URI), FLOODED):
+        text = describe_no_key(
+            no_key(Reason.UNKNOWN_KID, kids=("'a'",)), LONG, replace(known, removed_at=NOW - 600), is_spent=True
+        )
+        assert "REMOVED, there before 2025-11-29T18:03:00Z" in text
+        assert "seen here" not in text
+        assert len(text) <= 300
 
 
 # Over real HTTP
@@ -200,10 +218,25 @@ def test_a_failure_is_forgotten_with_the_next_answer(case: Case) -> None:
     assert "failed" not in case.refused("x").detail
 
 
+def test_unknown_kid_says_whether_the_key_was_removed_or_never_there(case: Case) -> None:
+    assert case.fetcher.get_key(case.client, "RS256", "old").kid == "old"
+    asked = case.clock()
+    case.publisher.keys = case.publisher.keys[1:]
+    case.clock.advance(60)
+    case.refused("x")
+    removed = case.refused("old").detail
+    assert f"kid 'old': REMOVED, there before {format_time(asked + 60)}: not in the key set" in removed
+    assert "its kids: 'other'" in removed
+    case.clock.advance(60)
+    assert f"REMOVED, there before {format_time(asked + 60)}" in case.refused("old").detail
+    assert f"in none seen here since {format_time(asked)}; its kids: 'other'" in case.refused("x").detail
+
+
 def test_unknown_kid_says_that_the_refetch_failed_before(case: Case) -> None:
     assert case.fetcher.get_key(case.client, "RS256", "old").kid == "old"
     case.publisher.answer = http(status="403 No")
     assert case.refused("x").reason is Reason.JWKS_UNAVAILABLE
+    case.clock.advance(6)
     error = case.refused("x")
     assert error.reason is Reason.UNKNOWN_KID
     assert "got 403" in error.detail

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import io
 import json
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from private_key_jwt import InvalidClient, InvalidRequest, Reason, TemporarilyUnavailable
+from private_key_jwt._core.sender import UNNAMED
 from private_key_jwt.integrations import MAX_BODY, TokenRequest, authorization, encode_error
 from private_key_jwt.integrations._request import check_content_type, check_query
 
@@ -42,6 +44,19 @@ def test_an_answer_is_the_response_of_the_error_in_json(error: Any) -> None:
     assert made.headers == {"Content-Type": "application/json", **response.headers}
     assert json.loads(made.body) == response.body
     assert b"secret" not in made.body
+
+
+def test_credentials_in_a_url_say_whose_they_are() -> None:
+    claims = base64.urlsafe_b64encode(b'{"sub":"acme"}').decode().rstrip("=")
+    for query, end in (
+        (f"client_id=x&client_assertion=a.{claims}.b", "; client 'acme' (unverified)"),
+        ("grant_type=x&client_id=a%20b&client_secret=s3cret", "; client 'a b' (unverified)"),
+        ("client_secret=s3cret", UNNAMED),
+    ):
+        with pytest.raises(InvalidRequest) as caught:
+            check_query(query)
+        assert caught.value.detail.endswith(f" in the body, got it in the URL{end}")
+        assert "s3cret" not in caught.value.detail
 
 
 @pytest.mark.parametrize(

@@ -46,23 +46,10 @@ __all__ = [
     "is_only_choice",
     "published_names",
     "shortest_signature",
-    "signature_fault",
 ]
 
 Verify = Callable[[bytes, bytes], bool]
 """Step 5: whether a signature is this key's, over the bytes received (``verify(signature, signing_input)``)."""
-
-
-def signature_fault(name: str, key: Any, signature: bytes) -> str | None:
-    """Say what shows by its length that a signature cannot be of this algorithm and key; None where nothing does."""
-    row = ALGORITHMS[name]
-    size = row.size or (key.key_size + 7) // 8
-    if len(signature) == size:
-        return None
-    fault = f"the signature has {len(signature)} octets, and one of this key has {size}"
-    if row.kty == "EC" and signature.startswith(b"\x30"):
-        return f"{fault}: it is DER, and must be R and S side by side (RFC 7518 section 3.4)"
-    return f"{fault}: was it cut, or is it of another key or algorithm?"
 
 
 def shortest_signature(name: object) -> int | None:

@@ -110,7 +110,8 @@ def time_hint(value: float, now: float, longest: float) -> str:
     value, now: seconds since the epoch. longest: seconds by which a right value may be ahead of ``now``.
     """
     if value > MILLISECONDS_FROM:
-        return "it looks like milliseconds"
+        number, unit = (10**6, "microseconds") if value > 1_000 * MILLISECONDS_FROM else (10**3, "milliseconds")
+        return f"it looks like {unit} ({format_time(value / number)}), and must be seconds"
     if value < _DURATION_UP_TO:
         return "it looks like a duration, not a point in time"
     if not isfinite(now):
@@ -141,8 +142,8 @@ def too_far(exp: float, iat: object, max_lifetime: float, leeway: float, now: fl
         hint = _LIFETIME_HINT
     elif "time zone" in hint and iat is None:
         hint = f"{hint} Or {_LIFETIME_HINT}"
-    expected = f"expected exp at most {max_lifetime:g} s ahead (leeway {leeway:g} s), got {_between(now, exp)} s"
-    return f"{expected}: {_times('exp', exp, now)}; {hint}"
+    expected = f"expected exp at most {max_lifetime:g} s ahead (leeway {leeway:g} s)"
+    return f"{expected}{_got(exp, now)}: {_times('exp', exp, now)}; {hint}"
 
 
 def too_long(lifetime: float, max_lifetime: float, leeway: float) -> str:
@@ -154,7 +155,14 @@ def too_long(lifetime: float, max_lifetime: float, leeway: float) -> str:
 def ahead(name: str, value: float, leeway: float, now: float) -> str:
     """Describe an ``iat`` or ``nbf`` that lies ahead."""
     hint = time_hint(value, now, 0) or _FAST
+    if value > MILLISECONDS_FROM:
+        return f"{_times(name, value, now)}; {hint}"
     return f"{name} is {_between(now, value)} s ahead, leeway {leeway:g} s: {_times(name, value, now)}; {hint}"
+
+
+def _got(exp: float, now: float) -> str:
+    # Milliseconds that are taken for seconds lie so far ahead that the difference says nothing.
+    return "" if exp > MILLISECONDS_FROM else f", got {_between(now, exp)} s"
 
 
 def _between(earlier: float, later: float) -> str:
@@ -170,9 +178,9 @@ def audience_mismatch(aud: object, values: Sequence[str], accepted: Collection[s
     """Describe an ``aud`` of which no value is accepted."""
     names = [quote(each) for each in sorted(accepted)]
     more = [f"{len(names) - _AUDIENCES_SHOWN} more"] * (len(names) > _AUDIENCES_SHOWN)
-    hint = difference(values, accepted)
+    hint = difference(values, accepted) or "it names another server: the client must name this one"
     expected = " or ".join(names[:_AUDIENCES_SHOWN] + more)
-    return f"got aud {quote(aud)}, expected {expected}{'; ' * bool(hint)}{hint}"
+    return f"got aud {quote(aud)}, expected {expected}; {hint}"
 
 
 def several_audiences(count: int, accepted: Sequence[str]) -> str:

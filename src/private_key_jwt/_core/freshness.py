@@ -36,6 +36,10 @@ MIN_REMAINING = 30.0
 """Seconds for which a set is used, whatever ``Age`` says: a broken one must not cost a fetch for each assertion."""
 
 
+MAX_REMOVED = 64
+"""The kids that were removed, of which an entry knows: as many as a set may have."""
+
+
 class Instant(NamedTuple):
     """One moment: ``clock`` in seconds of the fetcher's clock, ``wall`` in seconds since the epoch."""
 
@@ -62,6 +66,8 @@ class Entry:
     number: the number of the fetch. A set out of a shared cache has 0: no request can have waited for it.
     digest: tells its document from others in this process.
     known_since: when the first set of its ``jwks_uri`` was asked for in this process, by the fetcher's clock.
+    removed: the newest kids that sets in this process had since then, and this one has not; and when the first set
+        without each was asked for.
     """
 
     keys: KeySet
@@ -73,6 +79,21 @@ class Entry:
     number: int
     digest: int
     known_since: float
+    removed: tuple[tuple[str | None, float], ...] = ()
+
+    def after(self, known: Entry) -> Entry:
+        """Return the same set, with what the one before it tells of sets in this process."""
+        kids = {member.kid for member in self.keys.members}
+        gone = dict.fromkeys((member.kid for member in known.keys.members if member.kid not in kids), self.asked_at)
+        removed = [each for each in known.removed if each[0] not in kids] + list(gone.items())
+        left_out = removed[:-MAX_REMOVED]
+        # Of a kid that is no more known to have been there, nothing is said for the time when it may have been.
+        known_since = max((known.known_since, *(removed_at for _, removed_at in left_out)))
+        return replace(self, known_since=known_since, removed=tuple(removed[-MAX_REMOVED:]))
+
+    def removed_at(self, kid: str | None) -> float | None:
+        """Return when the first set without a kid was asked for, where sets before it had the kid; else None."""
+        return dict(self.removed).get(kid)
 
     def is_older(self, other: Entry) -> bool:
         """Report whether this set was asked for before another; one out of a shared cache is known by its age alone.

@@ -108,7 +108,8 @@ def _typ(members: dict[str, Any]) -> str | None:
     if name not in _TYPS:
         raise InvalidClient(
             Reason.UNSUPPORTED_TYP,
-            f"expected typ to be absent, JWT or {CLIENT_AUTHENTICATION_TYP}, got {quote(typ)}: another kind of token",
+            f"expected typ to be absent, JWT or {CLIENT_AUTHENTICATION_TYP}, got {quote(typ)}: by its label it is"
+            " another kind of token",
             "typ",
         )
     return name

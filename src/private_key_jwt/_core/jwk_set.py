@@ -8,6 +8,7 @@ from __future__ import annotations
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -125,6 +126,15 @@ class KeySet:
     def _faults(self, alg: str, signing_algs: Sequence[str]) -> Iterable[str]:
         return (f"{_name(member)}: {member.fault_for(alg, signing_algs)}" for member in self.members)
 
+    def _meant(self, kid: str) -> Iterable[str]:
+        """List which keys may be meant by a kid that none has, and why none has it."""
+        for member in self.members:
+            if member.kid is not None and _folded(member.kid) == _folded(kid):
+                yield f"{quote(member.kid)} is there, and differs in case or white space only"
+            elif any(key.thumbprint == kid for key in member.keys):
+                yield f"that is the thumbprint of {_name(member)}, which is there"
+        yield from self._faulty_kids()
+
     def _faulty_kids(self) -> Iterable[str]:
         """List what is wrong with kids that cannot be read: one of them may be the one that is looked for."""
         faults = [member.fault for member in self.members if member.kid is None and member.fault]
@@ -135,7 +145,7 @@ class KeySet:
             return NoKey(Reason.NO_KEYS)
         named = [member for member in self.members if kid is None or member.kid == kid]
         if not named:
-            return NoKey(Reason.UNKNOWN_KID, describe=self._faulty_kids, list_kids=self.kids)
+            return NoKey(Reason.UNKNOWN_KID, describe=partial(self._meant, str(kid)), list_kids=self.kids)
 
         def describe() -> Iterable[str]:
             if kid is None:
@@ -174,6 +184,10 @@ def _ambiguous(alg: str, kid: str | None, count: int, list_kids: Callable[[], It
     else:
         fault = f"{count} different keys for {alg} have this kid, and each needs its own"
     return NoKey(Reason.AMBIGUOUS_KEY, is_final=True, describe=lambda: (fault,), list_kids=list_kids)
+
+
+def _folded(kid: str) -> str:
+    return kid.strip().casefold()
 
 
 def _name(member: Member) -> str:

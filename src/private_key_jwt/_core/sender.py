@@ -9,13 +9,16 @@ import base64
 import binascii
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 from .._text import quote, shorten
 from ..exceptions import InvalidClient
 from . import compact
 from .base64url import FOREIGN, TO_STANDARD
 
-__all__ = ["basic_client", "sender_of_assertion", "sender_of_claims"]
+__all__ = ["UNNAMED", "basic_client", "sender_of_assertion", "sender_of_claims"]
+
+UNNAMED = "; no client can be named: find the request in the access log by its time"
 
 Sender = Callable[[], str]
 """Makes the end of a detail: which client the sender says it is."""
@@ -24,14 +27,13 @@ _NAME_LENGTH = 48
 _LOOKED_AT = 17_408  # characters: more than a policy takes by default, so that a line break hides no name
 
 
-def sender_of_assertion(assertion: object, client_id: str | None) -> Sender | None:
-    """Return a function that says which client a refused assertion names, whatever is wrong around its claims.
+def sender_of_assertion(assertion: object, client_id: str | None) -> Sender:
+    """Return what says which client an assertion names that was refused, whatever is wrong around its claims.
 
-    client_id: that of the request, which counts where the claims cannot be read. Return None without either.
+    client_id: that of the request, which counts where the claims cannot be read.
     """
-    if isinstance(assertion, (str, bytes)) and len(assertion) <= _LOOKED_AT:
-        return partial(_describe, assertion, client_id)
-    return partial(_describe, None, client_id) if isinstance(client_id, str) and client_id else None
+    is_readable = isinstance(assertion, (str, bytes)) and len(assertion) <= _LOOKED_AT
+    return partial(_describe, assertion if is_readable else None, client_id)
 
 
 def sender_of_claims(claims: Mapping[str, object], client_id: str | None) -> Sender:
@@ -42,14 +44,14 @@ def sender_of_claims(claims: Mapping[str, object], client_id: str | None) -> Sen
     return lambda: _say(_name(claims) or client_id)
 
 
-def _describe(assertion: str | bytes | None, client_id: str | None) -> str:
+def _describe(assertion: Any, client_id: str | None) -> str:
     return _say((assertion and _subject(assertion)) or client_id)
 
 
 def _say(name: object) -> str:
     # What is no text is not asked whether it is true, either: that may raise.
     if not isinstance(name, str) or not name:
-        return ""
+        return UNNAMED
     return f"; client {shorten(quote(name), _NAME_LENGTH)} (unverified)"
 
 

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, NoReturn
+
+from .._text import quote
 
 __all__ = [
     "MAX_DEPTH",
@@ -128,7 +131,7 @@ def _not_an_object(raw: bytes) -> str:
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise ValueError("a member stands twice")
+        raise ValueError(f"a member stands twice: {quote(Counter(name for name, _ in pairs).most_common(1)[0][0])}")
     return members
 
 

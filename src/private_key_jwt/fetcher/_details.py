@@ -20,7 +20,7 @@ _FAULT_LENGTH = 100  # of a key whose kid cannot be read
 _LEAST = 30
 _LENGTHS = ((64, 96), (48, 64), (28, 28))  # of a kid and a URL: the longest at which everything fits
 _URL_LENGTH = 64
-_SHORTER_URL = 56  # beside the longest of what is wrong with a signature
+_SHORTER_URL = 40  # beside the longest of what is wrong with a signature
 _CURRENT = 5.0  # seconds: no younger set would say anything else
 _KIDS_LENGTH = 48  # of a few kids
 
@@ -34,6 +34,7 @@ class Known:
     jwks_uri: where it is from.
     failure, failed_at: what the last fetch met, and when; None where it brought a key set.
     since: when the first set was asked for here; None where that is this one.
+    removed_at: when a set that was asked for here was the first without this kid; None where none here had it.
     spent_on: the unknown kid that the last fetch within a spent budget was for; None where it was for none.
     """
 
@@ -44,6 +45,7 @@ class Known:
     failure: str | None = None
     failed_at: float = 0.0
     since: float | None = None
+    removed_at: float | None = None
     spent_on: str | None = None
 
 
@@ -63,10 +65,17 @@ def _list(items: Sequence[str], room: int, separator: str = ", ") -> str:
     return separator.join(shown) + (f" and {left} more" if left else "")
 
 
+def _age(known: Known) -> str:
+    return f"{max(0.0, known.now - known.asked_at):.0f} s old"
+
+
+def _is_current(known: Known) -> bool:
+    return known.now - known.asked_at < _CURRENT
+
+
 def _key_set(known: Known, length: int) -> str:
     """Name a key set by its age and its URL, of which at most ``length`` characters are shown."""
-    age = max(0.0, known.now - known.asked_at)
-    return f"the key set of {format_time(known.asked_at)}, {age:.0f} s old, from {_url(known.jwks_uri, length)}"
+    return f"the key set of {format_time(known.asked_at)}, {_age(known)}, from {_url(known.jwks_uri, length)}"
 
 
 def _url(jwks_uri: str, length: int) -> str:
@@ -86,9 +95,10 @@ def _failure(known: Known, room: int) -> str:
 
 def describe_set(known: Known) -> str:
     """Say how old a set is, and when it is asked for again: for a key that is in it, and that did not sign."""
-    if known.now - known.asked_at < _CURRENT:
-        return f"the published key is current: {_key_set(known, _SHORTER_URL)}"
-    return f"{_key_set(known, _SHORTER_URL)}; {_again(known)}"
+    key_set = f"{_age(known)}, from {_url(known.jwks_uri, _SHORTER_URL)}"
+    if _is_current(known):
+        return f"the published key is current: its set is {key_set}"
+    return f"the key set is {key_set}; {_again(known)}"
 
 
 def describe_no_key(found: NoKey, kid: str | None, known: Known, *, is_spent: bool) -> str:
@@ -96,7 +106,10 @@ def describe_no_key(found: NoKey, kid: str | None, known: Known, *, is_spent: bo
 
     is_spent: a newer set could not be asked for, since the fetch budget is spent.
     """
-    undecided = ", maybe published since: the fetch budget is spent" if is_spent else ""
+    undecided = ""
+    if is_spent:
+        undecided = "; " if _is_current(known) or known.removed_at is not None else ", maybe published since: "
+        undecided += "the fetch budget is spent"
     if known.spent_on is not None and known.spent_on != kid:
         undecided += f", last on kid {shorten(quote(known.spent_on), _LEAST)}"
     for lengths in _LENGTHS:  # what the last fetch met is worth more than the middle of a long name
@@ -106,11 +119,20 @@ def describe_no_key(found: NoKey, kid: str | None, known: Known, *, is_spent: bo
             break
     text += failure
     if found.reason is Reason.UNKNOWN_KID:
-        seen = "the first set seen here" if known.since is None else f"sets seen here since {format_time(known.since)}"
+        seen = _seen(known)
         if len(text) + len(seen) + _KIDS_LENGTH < DETAIL_LENGTH:
-            text += f"; {seen}"
+            text += seen
     kids = _list(found.kids, DETAIL_LENGTH - len(text) - len("; its kids: "))
     return f"{text}; its kids: {kids}" if kids else text
+
+
+def _seen(known: Known) -> str:
+    """Say of a kid that is not in the last set for how long it was in none."""
+    if known.removed_at is not None:
+        return ""
+    if known.since is None:
+        return "; the first set seen here"
+    return f"; in none seen here since {format_time(known.since)}"
 
 
 def _describe(found: NoKey, kid: str | None, known: Known, tail: str, kid_length: int, url_length: int) -> str:
@@ -120,6 +142,8 @@ def _describe(found: NoKey, kid: str | None, known: Known, tail: str, kid_length
         return f"{name}: {key_set}, is empty: is its URL right, has its client a signing key?{tail}"
     if found.reason is Reason.UNKNOWN_KID:
         fault = f"{cut(found.faults[0], _FAULT_LENGTH)}; it is " if found.faults else ""
+        if known.removed_at is not None:
+            fault = f"REMOVED, there before {format_time(known.removed_at)}: "
         return f"{name}: {fault}not in {key_set}{tail}"
     start, tail = f"{name}: ", f" ({key_set}{tail})"
     room = DETAIL_LENGTH - len(start) - len(tail) - (0 if known.failure is None else _FAILURE_LENGTH)

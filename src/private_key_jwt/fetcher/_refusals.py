@@ -42,6 +42,9 @@ def no_key(
     if found.is_final:  # nothing but the next refresh ahead of time asks
         until = entry.fresh_until
     known = _known(state, jwks_uri, entry, until - now)
+    removed_at = entry.removed_at(kid)
+    if removed_at is not None:
+        known = replace(known, removed_at=known.now - (now - removed_at))
     if is_spent:
         known = replace(known, spent_on=state.last_kid(jwks_uri))
     return InvalidClient(found.reason, lambda: _details.describe_no_key(found, kid, known, is_spent=is_spent), "key")

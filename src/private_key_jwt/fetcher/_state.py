@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Generic
 
 from .._core.freshness import Entry, Instant
@@ -100,7 +99,7 @@ class FetcherState(Generic[Handle]):
             if known is not None and entry.is_older(known):
                 return
             if known is not None:
-                entry = replace(entry, known_since=known.known_since)
+                entry = entry.after(known)
             evicted = self._key_sets.put(jwks_uri, entry)
         now = self.now()
         for uri, other in evicted:

@@ -8,8 +8,10 @@ import string
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, Self
 
+from .._core.sender import sender_of_assertion
 from .._core.token_request import CLIENT_PARAMETERS, Form
 from .._text import quote
 from .._validation import check_flag, check_integer
@@ -130,9 +132,13 @@ def check_query(query: str | bytes) -> None:
     query: what follows the ``?``, still encoded. A parameter without a value counts as omitted (RFC 6749 §3.2).
     Raises InvalidRequest, also for more than 8,192 bytes or 256 parameters.
     """
-    for raw, value in bound_query(query):
-        if value and len(raw) <= _LONGEST_NAME and (name := decode(raw, "replace")) in CLIENT_PARAMETERS:
-            raise _invalid(f"expected {name} in the body, got it in the URL")
+    names = [
+        (name, value)
+        for raw, value in bound_query(query)
+        if value and len(raw) <= _LONGEST_NAME and (name := decode(raw, "replace")) in CLIENT_PARAMETERS
+    ]
+    if names:
+        raise _invalid(f"expected {names[0][0]} in the body, got it in the URL", dict(reversed(names)))
 
 
 def _media_type(content_type: str | None) -> str:
@@ -326,5 +332,10 @@ def check_settings(verifier: object, kind: type, *, max_body: object, **flags: o
     check_integer("max_body", max_body, 1_024, 16_777_216)
 
 
-def _invalid(detail: str) -> InvalidRequest:
-    return InvalidRequest(Reason.INVALID_REQUEST, detail, "request")
+def _invalid(detail: str, found: Mapping[str, bytes] = MappingProxyType({})) -> InvalidRequest:
+    """Refuse a request. ``found``: its client parameters, encoded, as far as they were read."""
+    error = InvalidRequest(Reason.INVALID_REQUEST, detail, "request")
+    client_id = found.get("client_id")
+    name = None if client_id is None else decode(client_id, "replace")
+    error.sender = sender_of_assertion(found.get("client_assertion"), name)
+    return error
