@@ -4,21 +4,24 @@ Each refusal is one ``AssertionRefused`` event, or log line, with ``reason``, ``
 what came, what was expected, and often the cause. A ``StoreFailed`` or a ``RegistrationRefused`` stands before it where
 that is the cause. ``FetchFailed`` is one fetch of one client's keys that brought none, with what it met, whether or not
 a request waited for it. ``FetchBudgetSpent`` says that no more is fetched from this ``jwks_uri`` for ``retry_after``
-seconds: by default two fetches in 30 s, spent by unknown kids or by fetches that failed. With the assertion at hand
-(from the client: no log has it), ask::
+seconds: by default two fetches in 30 s, spent by unknown kids or by fetches that failed. Where a fetch takes as long
+as it may, whoever waits for it is refused at that deadline, and its ``FetchFailed`` can come behind the refusal. With
+the assertion at hand (from the client: no log has it), ask::
 
     private-key-jwt explain --audience ISSUER --client-id CLIENT --jwks-uri URL --alg ALG ASSERTION
 
-ALG is what the client is registered for, and ``alg`` in the log line; other options say the rest of your policy. What
-comes on standard input loses one line break at its end: to look for that fault, give the assertion as an argument. Its
-verdict comes first. It does not stop at an expired assertion, a wrong audience, another ``typ``, what is too large, or
-another ``--client-id``; it shows the later checks, too. ``--now`` takes the instant of the log line. A time that passed
+ALG is what the client is registered for; without it that is not checked. Other options say the rest of your policy.
+What comes on standard input loses one line break at its end: to look for that fault, give the assertion as an argument.
+Its verdict comes first, and what to do about it. It stops at no check that fails: it shows those behind it, and as if
+what. Where no key fits it tries all keys of the set. ``--now`` takes the instant of the log line. A time that passed
 only as of another instant is marked. The ``jti_hash`` that it prints is that of the log line, which has one where the
-client is known. With the client at hand, ask for its keys::
+client is known. Ask for the keys of a client, and their thumbprints (RFC 7638, SHA-256)::
 
     private-key-jwt jwks --jwks-uri URL --alg ALG
 
 Where a detail ends with ``client 'x' (unverified)`` that is what the sender says, and nobody checked it.
+Where no client can be named, the access log of your server or proxy has the request, at the time of the line: its
+address, and often its ``User-Agent``, lead to the client.
 
 ## The client must act, mostly (401 ``invalid_client``)
 
@@ -26,19 +29,22 @@ Where a detail ends with ``client 'x' (unverified)`` that is what the sender say
     The assertion is no compact JWS in its one spelling, or its JSON is not strict. Mostly a program that sends more
     than the assertion (a line break, ``Bearer``, quotes, padding) or cuts it: the detail names the character and its
     place. A signature that was cut has the wrong length: look for a field or a column that is too short, on either
-    side. Run ``explain`` on exactly what was sent.
+    side. Run ``explain`` on exactly what was sent. Where its claims cannot be read, the ``kid`` of the line says whose
+    it may be.
 ``too_large``
     The assertion, a segment, or the structure of its JSON is over a bound, which the detail names. Mostly certificates
     or attributes that do not belong there: ``explain`` names the largest member. The size of the whole is
     ``AssertionPolicy(max_assertion_bytes=...)``.
 ``unsupported_alg``
     ``alg`` is none of the client's ``signing_algs``. The client signs with another algorithm than it registered:
-    correct the registration if that is wanted.
+    correct the registration if that is wanted. ``HS256`` and ``none`` are never taken: the client must use its private
+    key.
 ``unsupported_crit``
     The header demands an extension (``crit``, ``b64``). The client must send none.
 ``unsupported_typ``
-    ``typ`` names another kind of token (an access token, a DPoP proof), or ``require_typ`` is set and it names none.
-    Where ``explain`` shows the claims of an assertion behind it, only the label is wrong: the client must drop it.
+    The label ``typ`` names another kind of token (an access token, a DPoP proof), or ``require_typ`` is set and it
+    names none. Run ``explain``. "Behind it nothing failed": it is a client assertion under a wrong label, which the
+    client must correct or drop. Claims that failed behind it: it is that other token, sent in the wrong place.
 ``missing_kid``
     The header has no ``kid``, and the policy or the client's registration requires one.
 ``missing_claim``, ``invalid_claim``
@@ -51,8 +57,9 @@ Where a detail ends with ``client 'x' (unverified)`` that is what the sender say
     ``iss``, ``sub`` and the request's ``client_id`` do not all name one client.
 ``audience_mismatch``
     ``aud`` is not what ``AssertionPolicy(audience=...)`` accepts, by its ``audience_rule``. The detail says where the
-    two differ: a slash at the end, the token endpoint in place of the issuer, another environment. Correct the client,
-    or add the value if it names your server.
+    two differ: a slash at the end, the token endpoint in place of the issuer, another environment. The client must send
+    your issuer. Add a value to ``audience`` only where it is this same server's own (its token endpoint, its issuer
+    before it moved) and nobody else's: with another server's, that server could log in here as its clients.
 ``expired``, ``not_yet_valid``
     The times do not fit this server's clock. The detail has both instants, and says if they look like milliseconds, a
     duration or a time zone. Compare the clocks (NTP) of both sides, yours first. Which of the three an expired one is:
@@ -64,13 +71,18 @@ Where a detail ends with ``client 'x' (unverified)`` that is what the sender say
     hours: local time was taken for UTC, and the client must correct that.
 ``unknown_kid``
     The key is not in the client's key set. The detail has the age of the set and its URL, when it is asked for again,
-    and the kids that are there. Run ``jwks``: is the key published, at the URL that is registered? "The fetch budget is
-    spent" comes mostly of a flood of made-up kids, the last of which it names: a new key then works within 30 s. Run
-    ``jwks`` after the instant of the next try. The kid is there: nobody need act. It is not: go on as without a flood.
-    A ``KeyRemoved`` line (INFO) with this ``kid`` before it: the key was rotated out, and the client must sign with the
-    new one. None, and sets were seen here for long: the key was never published here, or the client is of another
-    environment. With "the first set seen here" this process cannot tell: look for ``KeyRemoved`` in the logs of the
-    others, and ask the client since when it signs with this ``kid``, and for which environment.
+    and the kids that are there. Run ``jwks`` now. The kid is there: it was published since, and works from the next try
+    on; nobody need act. It is not there: with an assertion, ``explain`` tries the keys that are. One made the
+    signature: only the ``kid`` is wrong. None did: ask the client for the thumbprint of its key, since when it signs
+    with it, and for which environment. "The fetch budget is spent" comes mostly of a flood of made-up kids, the last of
+    which it names: a new key then works within 30 s. What else a detail or ``jwks`` says of such a kid:
+    - "REMOVED, there before" an instant, or a ``KeyRemoved`` line (INFO) with it: the key was rotated out, and the
+      client must sign with the new one.
+    - "that is the thumbprint of" a key, "differs in case": the client must send the ``kid`` as it is published.
+    - "in none seen here since" an instant that is long ago: it was never published at this URL. If it looks unlike the
+      kids there, too: the client is of another environment, or registered with another ``jwks_uri``.
+    - "the first set seen here": this process cannot tell. Look for ``KeyRemoved`` in the logs of the others.
+    - "from a cache": not published yet, as far as that cache knows. Wait until it has expired.
 ``no_keys``
     The client's key set is empty: the slug is wrong, or the client has no signing key yet. Run ``jwks``.
 ``unusable_key``
@@ -80,12 +92,18 @@ Where a detail ends with ``client 'x' (unverified)`` that is what the sender say
     Several keys fit. "Without kid": the client must send the ``kid`` of its key. "Have this kid": its publisher must
     give each key its own.
 ``bad_signature``
-    Not signed by the named key: the assertion was changed on its way, or the client signs with another key under this
-    ``kid``. Run ``explain --jwks-uri URL`` over the assertion as the client has sent it. The signature is right there:
-    something on the way changed it. It is wrong there, too: its private key is not the one it publishes. "The published
-    key is current" excludes an old set; otherwise a key that was replaced under its ``kid`` is seen only when the set
-    is fetched again. A new key wants a new ``kid``. A signature of the wrong length is of another key, or DER where R
-    and S are wanted: the detail says so. Many of these from one place are an attack.
+    Not signed by the named key. With RS256, RS384 and RS512 the detail says which of two it is (below); with PS256 and
+    the like ``explain --jwks-uri URL ASSERTION`` does. With ES256 and Ed25519 nothing does: the same thumbprint at the
+    client says that the assertion was changed, another one that its key is not published. The client prints that of its
+    key with a JOSE library (RFC 7638, SHA-256), or with ``private-key-jwt jwks FILE`` over its public keys. "The
+    published key is current" excludes an old set; otherwise a key that was replaced under its ``kid`` is seen only when
+    the set is fetched again. Many of these from one address are an attack.
+    - "made with this key over other content": the assertion was changed after signing. Compare what the client has
+      signed with what came; look at proxies, and at code that parses the assertion and writes it anew.
+    - "made with another private key": the client signs with another key than it publishes under this ``kid``, or
+      somebody else does. ``jwks`` prints the thumbprint of the published one in full. The client's is another: it must
+      publish its key, under a new ``kid``. It is the same: this signature is not the client's.
+    - "a right PS256 signature", DER, a salt, no digest, a length: the client's library is set up wrongly.
 ``replayed``
     This ``jti`` was used before. A client or a proxy that repeats a request must make a new assertion; if none did, the
     assertion was captured. When it was used first is not kept: the same assertion not before its ``iat``, which
@@ -93,14 +111,16 @@ Where a detail ends with ``client 'x' (unverified)`` that is what the sender say
     accepted ones (DEBUG). Seconds between the two, and one address: a retry.
 ``missing_assertion``
     The request has no client assertion: another method of authentication (the detail says which), an empty parameter,
-    or a body that was read or rewritten before. The detail names the parameters that came. None at all: send the
-    client's request past your middleware, to see whether it is lost there.
+    or a body that was read or rewritten before. The detail names the parameters that came. None at all, and so no
+    client: find the request in the access log by its time, and send one like it past your middleware, to see whether
+    the body is lost there.
 
 ## The client must act (400 ``invalid_request``)
 
 ``invalid_request``
     The request around the assertion: a repeated parameter, one of the two without the other, a secret beside it,
-    credentials in the URL, no form, too large. The detail names it.
+    credentials in the URL, no form, too large. The detail names it, and the client where the request does. What stood
+    in a URL is in logs by now: a ``client_secret`` must be replaced, an assertion is worth nothing once it has expired.
 
 ## You must look first (503 ``temporarily_unavailable``, logged as ERROR)
 

@@ -96,6 +96,10 @@ def test_a_segment_that_is_no_base64url_fails_before_the_header_is_reached(world
     header, claims, _signature = world.tenant.assertion().split(".")
     found = states(ask(world, f"{header}.{claims}.A"))
     assert found["segments"] is State.FAILED
+    assert found["header"] is State.PASSED  # the signature is cut, and all before it can be read
+    assert found["signature"] is State.NOT_REACHED
+    found = states(ask(world, "A.A.A"))
+    assert found["segments"] is State.FAILED
     assert found["header"] is State.NOT_REACHED
 
 
@@ -124,6 +128,7 @@ def test_without_options_the_assertion_is_taken_at_its_word(world: World) -> Non
     assert unchecked == {
         "client_id": "needs a token request",
         "client": "needs --client-id",
+        "signing_algs": "needs --alg: what is the client registered for?",
         "aud": "needs --audience",
         "key": "needs --slug, --jwks-uri or --jwks",
         "signature": "needs --slug, --jwks-uri or --jwks",

@@ -21,11 +21,11 @@ def header(**members: Any) -> facts.Facts:
     [
         (0, "0 s"),
         (42.4, "42 s"),
-        (7_199, "7,199 s"),
+        (7_199, "7199 s"),
         (7_200, "2 h"),
         (-7_200, "-2 h"),
         (3 * 86_400, "3 days"),
-        (1.7e12, "53,870 years"),
+        (1.7e12, "53870 years"),
     ],
 )
 def test_durations_show_a_wrong_unit(seconds: float, text: str) -> None:

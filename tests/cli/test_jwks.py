@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from loopback import Publisher, http
+from private_key_jwt._core.jwk import read_member
 from private_key_jwt.cli._jwks import report
 from private_key_jwt.cli._lint import lint_document
 from support import jwk, private_key
@@ -54,7 +55,7 @@ def test_a_published_set(world: World) -> None:
 def test_a_file(tmp_path: Path) -> None:
     answer = show(tmp_path, jwk())
     assert answer.code == 0
-    (line,) = [each for each in answer.out.splitlines() if "k1" in each]
+    line, *_ = [each for each in answer.out.splitlines() if "k1" in each]
     assert line.split() == ["k1", "RSA,", "2048", "bits", "RS256", "sig", "RS256", "usable"]
 
 
@@ -223,6 +224,27 @@ def test_a_document_of_another_media_type_is_shown_with_a_warning() -> None:
         answer = run("jwks", "--jwks-uri", publisher.uri(), "--allow-http-loopback")
     assert answer.code == 0
     assert "Warning: served as 'text/plain'" in answer.out
+
+
+def test_each_key_has_its_thumbprint(tmp_path: Path) -> None:
+    answer = show(tmp_path, jwk(), jwk(use="enc", kid="k2"))
+    thumbprint = read_member(jwk()).keys[0].thumbprint
+    assert f"Thumbprint of k1: {thumbprint}" in answer.out.splitlines()
+    assert "Thumbprint of k2" not in answer.out
+    listed = json.loads(run("jwks", tmp_path / "jwks.json", "--json").out)["keys"]
+    assert [each["thumbprint"] for each in listed] == [thumbprint, None]
+    assert "Asked at" not in answer.out
+
+
+@pytest.mark.parametrize(("age", "words"), [("17", "from a cache that had kept it for 17 s"), (None, None)])
+def test_a_set_out_of_a_cache_says_so(age: str | None, words: str | None) -> None:
+    body = json.dumps({"keys": [jwk()]}).encode()
+    with published(http(body, headers=f"Age: {age}\r\n" if age else "")) as publisher:
+        place = ("--jwks-uri", publisher.uri(), "--allow-http-loopback")
+        answer, as_json = run("jwks", *place), run("jwks", *place, "--json")
+    (line,) = [each for each in answer.out.splitlines() if each.startswith("Asked at 2")]
+    assert words in line if words else line.endswith("Z.")
+    assert json.loads(as_json.out)["age"] == int(age or 0)
 
 
 def test_a_table_for_programs(world: World) -> None:

@@ -271,12 +271,12 @@ def test_the_scheme_that_was_tried_is_challenged_beside_ours(authorization: str 
 def test_a_header_field_in_place_of_an_assertion_is_named_by_its_scheme(authorization: Any, named: str) -> None:
     """ASGI has its bytes, which are Latin-1."""
     for error in (missing_assertion(authorization), raised(lambda: read({}, authorization, optional=False))):
-        assert error.detail.endswith(f"absent or empty; it has {named} in its place")
+        assert error.detail.endswith(f"absent or empty; it has {named} in its place{UNNAMED}")
 
 
 def test_a_header_field_that_is_no_text_is_named_by_its_type() -> None:
     for error in (raised(lambda: missing_assertion(7)), raised(lambda: read({}, 7))):  # type: ignore[arg-type]
-        assert error.detail == "expected the Authorization header field as text, got int"
+        assert error.detail == f"expected the Authorization header field as text, got int{UNNAMED}"
 
 
 class Raising(dict[str, str]):

@@ -1,33 +1,34 @@
 """The recipe on one assertion, a check at a time: what `explain` shows.
 
 No rule stands here: ``_run`` calls the stages of ``recipe.py`` in their order, and the check that a refusal names says
-how far an assertion came.
+how far an assertion came. What lies behind a check that failed is looked at as ``_easing.py`` says.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from .._core import claims, compact, strict_json
+from .._core import claims
 from .._core.algorithms import ALGORITHMS
-from .._core.base64url import decode
 from .._core.checks import Check
-from .._core.describe import is_time
+from .._core.describe import MILLISECONDS_FROM
 from .._core.header import Header
-from .._core.jwk_set import VerificationKey
-from .._core.octets import encode
+from .._core.jwk_set import KeySet, VerificationKey
 from .._text import format_time, quote
 from ..clients import RegisteredClient
 from ..exceptions import AuthenticationError, ConfigurationError, InvalidClient, Reason, TemporarilyUnavailable
-from ..policy import LONGEST_LEEWAY, LONGEST_LIFETIME, AssertionPolicy
+from ..policy import AssertionPolicy
 from ..recipe import Verification, registered_key
 from . import _facts as facts
+from . import _trial
+from ._easing import NOT_OF_NOW, TIMES, Attempt, Question, claims_of, ease, first_attempt
 from ._facts import Facts
 from ._options import KeyOptions
+
+__all__ = ["ROWS", "Finding", "Question", "Report", "Row", "State", "examine"]
 
 
 class Row(NamedTuple):
@@ -81,25 +82,6 @@ class State(StrEnum):
     NOT_CHECKED = "not checked"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """What is asked of an assertion.
-
-    audience: None when the policy's is only in the place of one.
-    client_id: None to take the assertion's word.
-    altered, as_ifs: the assertion without what stops the recipe early, and what that was.
-    """
-
-    assertion: str | bytes
-    altered: str | bytes | None = None
-    as_ifs: tuple[str, ...] = ()
-    policy: AssertionPolicy
-    audience: tuple[str, ...] | None
-    client_id: str | None
-    source: KeyOptions
-    now: float
-
-
 class Finding(NamedTuple):
     """One line of the report.
 
@@ -120,7 +102,8 @@ class Report(NamedTuple):
     sent_at: when the assertion was fresh, if all that is wrong with its times is that it is not so now.
     accepted: the first and the last instant at which a server takes its times; None when they cannot be read.
     jti_hash: as events and logs have it; None when it is not known.
-    as_ifs: without what of the assertion the later checks were made.
+    as_ifs: with what changed of the assertion the later checks were made.
+    keys: where no key of the set was the right one, what trying each of them shows.
     """
 
     findings: tuple[Finding, ...]
@@ -129,6 +112,7 @@ class Report(NamedTuple):
     accepted: tuple[float, float] | None
     jti_hash: str | None
     as_ifs: tuple[str, ...]
+    keys: tuple[str, ...] = ()
 
     @property
     def failed(self) -> Finding | None:
@@ -136,129 +120,122 @@ class Report(NamedTuple):
         check = None if self.error is None else self.error.check
         return next((each for each in self.findings if each.row.check == check), None)
 
+    @property
+    def others(self) -> tuple[Finding, ...]:
+        """The lines behind it that failed, too."""
+        return tuple(each for each in self.findings if each.state in _BAD and each is not self.failed)
 
-_TIMES = ("exp", "iat", "nbf", "lifetime")
-_NOT_OF_NOW = (Reason.MISSING_CLAIM, Reason.INVALID_CLAIM)
+    @property
+    def sees_behind(self) -> bool:
+        """Whether a check behind the one that failed was made."""
+        place = len(ROWS) if self.failed is None else _PLACES[self.failed.row.check]
+        return any(each.state is State.PASSED for each in self.findings[place + 1 :])
+
+
+_BAD = (State.FAILED, State.UNAVAILABLE)
+_MOST_ATTEMPTS = 2 * len(ROWS)
 
 
 def examine(question: Question) -> Report:
-    """Take an assertion through the recipe.
-
-    A server stops at the first refusal. Here a time or an audience that fails is noted, and the recipe is run again as
-    if it had passed: an assertion that was captured a while ago has expired, and the cause may lie behind that.
-    """
+    """Take an assertion through the recipe, and look behind each check that fails."""
     failures: dict[str, AuthenticationError] = {}
     judged: dict[str, str | None] = {}
-    attempt, last = question, None
-    eased: Question | None = question
-    while eased is not None:
+    attempt, last = first_attempt(question), None
+    eased: Attempt | None = attempt
+    attempts = 0
+    while eased is not None and attempts < _MOST_ATTEMPTS:
         attempt, eased, last = eased, None, None
+        attempts += 1
         work = _Work()
         try:
-            _run(attempt, work)
+            _run(question, attempt, work)
         except AuthenticationError as error:
-            is_as_asked = (attempt.now, attempt.policy) == (question.now, question.policy)
-            if error.check not in _TIMES or error.reason in _NOT_OF_NOW or is_as_asked:
-                failures.setdefault(str(error.check), error)  # any other time fails as of a now that was made up
-            last, eased = error.check, _eased(attempt, work, error)
+            failure = _as_asked(question, attempt, work, error)
+            if failure is not None:
+                failures.setdefault(str(failure.check), failure)
+            last, eased = error.check, ease(question, attempt, work, error)
         # Checks are made in the order of the rows, and a refusal names its own: those before it have come to an end.
         for row in ROWS[: len(ROWS) if last is None else _PLACES[last] + 1]:
-            judged.setdefault(row.check, _as_if(question, attempt))
-    times = [check for check in failures if check in _TIMES]
+            if row.check not in attempt.made_up:
+                judged.setdefault(row.check, _as_if(question, attempt))
+    shown = claims_of(attempt.shown)
+    accepted = None if shown is None else claims.window(shown, question.policy)
+    is_of_then = accepted is not None and attempt.now != question.now and attempt.policy == question.policy
     return Report(
         _findings(attempt, question, work, failures, judged),
-        next(iter(failures.values()), None),
-        attempt.now if times and attempt.now != question.now and attempt.policy == question.policy else None,
-        claims.window(dict(work.claims), question.policy) if hasattr(work, "client_id") else None,
-        work.jti_hash,
+        min(failures.values(), key=lambda error: _PLACES[error.check], default=None),
+        attempt.now if is_of_then else None,
+        accepted,
+        _jti_hash(work, shown),
         attempt.as_ifs,
+        tuple(_tried_keys(question, work, failures.get(str(last)))),
     )
 
 
-def _eased(question: Question, work: Verification, error: AuthenticationError) -> Question | None:
-    """Return the question with which the check that failed passes; None when it decides everything behind it."""
-    if error.check in ("size", "header", "claims") and error.reason is Reason.TOO_LARGE:
-        return _without_largest(question, error.check)
-    if error.check == "typ" and error.reason is Reason.UNSUPPORTED_TYP:
-        return _without(question, "header", "typ", "the header had no typ")
-    if error.check == "require_typ":
-        return replace(question, policy=replace(question.policy, require_typ=False))
-    if error.check == "client":
-        return replace(question, client_id=None)
-    if error.reason is Reason.AUDIENCE_MISMATCH and question.audience:
-        return replace(question, audience=())
-    if error.check not in _TIMES or error.reason in _NOT_OF_NOW:
+def _as_asked(
+    question: Question, attempt: Attempt, work: Verification, error: AuthenticationError
+) -> AuthenticationError | None:
+    """Return what a check that failed says as of the question; None where it fails only as of an attempt."""
+    if error.check in attempt.made_up:
         return None
-    exp, iat = work.claims["exp"], work.claims.get("iat")
-    sent_at = iat if is_time(iat) and iat <= exp else max(0.0, exp - 1)
-    eased = replace(question, now=float(sent_at))
-    if eased == question or error.check == "lifetime":
-        eased = replace(question, policy=replace(question.policy, leeway=LONGEST_LEEWAY, max_lifetime=LONGEST_LIFETIME))
-    return None if eased == question else eased
+    if error.check not in TIMES or error.reason in NOT_OF_NOW:
+        return error
+    exp, value = work.claims["exp"], work.claims.get(str(error.check))
+    longest = question.policy.max_lifetime + question.policy.leeway
+    if error.check in ("iat", "nbf"):
+        return _time_failure({"exp": question.now + longest, str(error.check): value}, question.policy, question.now)
+    if (attempt.now == question.now and error.check == "exp") or exp > MILLISECONDS_FROM:
+        return error
+    return _time_failure({"exp": exp, "iat": work.claims.get("iat", exp)}, question.policy, exp - longest)
 
 
-_PLACES_OF = {"header": 0, "claims": 1}
-_OF_THE_RECIPE = frozenset({"alg", "kid", "typ", "crit", "iss", "sub", "aud", "exp", "iat", "nbf", "jti"})
-
-
-def _segments(question: Question) -> list[bytes]:
-    assertion = question.assertion if question.altered is None else question.altered
-    return (assertion.encode("ascii", "replace") if isinstance(assertion, str) else assertion).split(b".")
-
-
-def _without_largest(question: Question, check: str) -> Question | None:
-    """Leave out the largest member of the segment that is too large; None where the recipe needs it, or none is."""
-    segments = _segments(question)
-    if len(segments) != 3:
-        return None
-    name = check if check in _PLACES_OF else max(_PLACES_OF, key=lambda each: len(segments[_PLACES_OF[each]]))
+def _time_failure(times: dict[str, Any], policy: AssertionPolicy, now: float) -> AuthenticationError | None:
     try:
-        member, size = compact.largest_member(strict_json.loads_object(decode(segments[_PLACES_OF[name]])))
-    except ValueError:
-        return None
-    if member in _OF_THE_RECIPE:
-        return None
-    return _without(question, name, member, f"the {name} had no {quote(member)}, {size:,} characters of JSON")
+        claims.check_times(times, policy, now)
+    except InvalidClient as error:
+        return error
+    return None
 
 
-def _without(question: Question, name: str, member: str, as_if: str) -> Question:
-    segments, place = _segments(question), _PLACES_OF[name]
-    members = strict_json.loads_object(decode(segments[place]))
-    del members[member]
-    segments[place] = encode(json.dumps(members).encode()).encode()
-    return replace(question, altered=b".".join(segments), as_ifs=(*question.as_ifs, as_if))
+def _jti_hash(work: Verification, shown: Mapping[str, Any] | None) -> str | None:
+    """Return the hash of a ``jti`` that is the assertion's own, and of a client that is."""
+    own = shown is not None and all(shown.get(name) == work.claims[name] for name in ("iss", "sub", "jti"))
+    return work.jti_hash if own else None
 
 
 class _Work(Verification):
     """A verification that may read another text than the one whose signature counts."""
 
-    __slots__ = ()
+    __slots__ = ("signature_is_made_up",)
 
-    def sign_over(self, assertion: str | bytes) -> None:
-        """Check the signature over what was sent, whatever was left out of it to be read."""
-        sent = assertion.encode() if isinstance(assertion, str) else assertion
+    signature_is_made_up: bool
+
+    def sign_over(self, sent: bytes) -> None:
+        """Check the signature over what was sent, whatever is read in its place."""
         self._signing_input = sent.rpartition(b".")[0]
 
+    def try_key(self, key: VerificationKey) -> str | None:
+        """Say why a key did not make the signature; None where it did."""
+        return _trial.fault_of(key, self._signature, self._signing_input)
 
-def _as_if(question: Question, attempt: Question) -> str | None:
+
+def _as_if(question: Question, attempt: Attempt) -> str | None:
     """Say by what an attempt judges times, where that is not what was asked."""
-    if attempt.policy != question.policy:
-        return f"as if leeway were {attempt.policy.leeway:g} s, max_lifetime {attempt.policy.max_lifetime:g} s"
+    policy = attempt.policy
+    if (policy.leeway, policy.max_lifetime) != (question.policy.leeway, question.policy.max_lifetime):
+        return f"as if leeway were {policy.leeway:g} s, max_lifetime {policy.max_lifetime:g} s"
     return None if attempt.now == question.now else f"as if it were {format_time(attempt.now)}"
 
 
 def _findings(
-    attempt: Question,
+    attempt: Attempt,
     question: Question,
     work: Verification,
     failures: Mapping[str, AuthenticationError],
     judged: Mapping[str, str | None],
 ) -> tuple[Finding, ...]:
     unchecked = _unchecked(question)
-    if _assumed_alg(question, work) is not None:
-        unchecked["signing_algs"] = "needs --alg"
-    altered = question.assertion if attempt.altered is None else attempt.altered
-    found = facts.about(question.assertion, altered, work, question.now)
+    found = facts.about(question.assertion, attempt.shown, work, question.now)
     expected = facts.expectations(
         question.policy, question.source.client("-" if question.client_id is None else question.client_id)
     )
@@ -273,8 +250,8 @@ def _findings(
             state = State.NOT_REACHED
         elif row.check in unchecked:
             state = State.NOT_CHECKED
-        is_time = state is State.PASSED and row.check in _TIMES and what != facts.ABSENT
-        as_if = judged[row.check] if is_time else None
+        is_a_time = state is State.PASSED and row.check in TIMES and what != facts.ABSENT
+        as_if = judged[row.check] if is_a_time else None
         findings.append(Finding(row, state, what, unchecked.get(row.check) or expected[row.check], as_if))
     return tuple(findings)
 
@@ -287,6 +264,8 @@ def _unchecked(question: Question) -> Facts:
     }
     if question.client_id is None:
         needs["client"] = "needs --client-id"
+    if _takes_any_alg(question.source):
+        needs["signing_algs"] = "needs --alg: what is the client registered for?"
     if question.audience is None:
         needs["aud"] = "needs --audience"
     if not question.source.is_given:
@@ -294,24 +273,35 @@ def _unchecked(question: Question) -> Facts:
     return needs
 
 
-def _run(question: Question, work: _Work) -> None:
+def _takes_any_alg(source: KeyOptions) -> bool:
+    """Whether nobody says what the client is registered for; LedgerBee's clients sign with RS256."""
+    return not source.algs and source.slug is None
+
+
+def _run(question: Question, attempt: Attempt, work: _Work) -> None:
     """Call the stages of the recipe. Raises what ``ClientAssertionVerifier.begin`` raises."""
-    if question.altered is None:
-        work.read(question.policy, question.assertion, None)
-    else:
-        work.read(question.policy, question.altered, None)
-        work.sign_over(question.assertion)
-    client_id = work.client_id if question.client_id is None else question.client_id
-    client = question.source.client(client_id, _assumed_alg(question, work) or "RS256")
+    work.read(attempt.policy, attempt.read, None)
+    work.sign_over(attempt.sent)
+    work.signature_is_made_up = "signature" in attempt.made_up
+    client = _client(question, attempt, work)
     if client.client_id != work.client_id:
         raise InvalidClient(Reason.UNKNOWN_CLIENT, _describe_client(work.client_id, client.client_id), "client")
-    if question.audience is None:
+    if attempt.audience is None:
         work.policy = _own_audience(work.claims, work.policy)
-    elif not question.audience:  # by ``_eased``: its fault is found, look for the next
+    elif not attempt.audience:  # its fault is found: look for the next
         work.policy = replace(_own_audience(work.claims, work.policy), audience_rule="member")
-    work.check_claims(client, question.now)
-    if question.source.is_given:
-        work.check_signature(_find_key(question.source, client, work.header))
+    work.check_claims(client, attempt.now)
+    if question.source.is_given and not {"key", "signature"} <= attempt.made_up:
+        key = _find_key(question.source, client, work.header)
+        if not work.signature_is_made_up:
+            work.check_signature(key)
+
+
+def _client(question: Question, attempt: Attempt, work: Verification) -> RegisteredClient:
+    source, alg = question.source, work.header.alg
+    client_id = work.client_id if attempt.client_id is None else attempt.client_id
+    assumed = (alg,) if _takes_any_alg(source) and alg in ALGORITHMS else None
+    return source.client(client_id, attempt.algs or assumed, needs_kid=attempt.needs_kid)
 
 
 def _describe_client(sub: str, client_id: str) -> str:
@@ -319,14 +309,6 @@ def _describe_client(sub: str, client_id: str) -> str:
         f"the assertion is of client {quote(sub)}, and --client-id says {quote(client_id)}: where the request named the"
         " latter, that is a client_mismatch; where the former is not registered, an unknown_client"
     )
-
-
-def _assumed_alg(question: Question, work: Verification) -> str | None:
-    """Return the assertion's algorithm where it is not RS256 and nobody says what its client is registered for."""
-    header: Header | None = getattr(work, "header", None)
-    if header is None or question.source.algs or question.source.slug is not None:
-        return None
-    return header.alg if header.alg != "RS256" and header.alg in ALGORITHMS else None
 
 
 def _own_audience(claims: Mapping[str, Any], policy: AssertionPolicy) -> AssertionPolicy:
@@ -344,3 +326,25 @@ def _find_key(source: KeyOptions, client: RegisteredClient, header: Header) -> V
         return registered_key(client.keys, header, client.signing_algs)
     with source.fetcher() as fetcher:
         return fetcher.get_key(client, header.alg, header.kid)
+
+
+_OF_THE_KEY = (Reason.UNKNOWN_KID, Reason.AMBIGUOUS_KEY, Reason.BAD_SIGNATURE)
+
+
+def _tried_keys(question: Question, work: _Work, error: AuthenticationError | None) -> Iterator[str]:
+    """Try the signature against each key of the set, where the one that is named is not there or did not make it."""
+    if error is None or error.reason not in _OF_THE_KEY or work.signature_is_made_up:
+        return
+    keys = _key_set(question.source, work.client)
+    if keys is not None:
+        yield from _trial.try_keys(keys, work.header, work.try_key)
+
+
+def _key_set(source: KeyOptions, client: RegisteredClient) -> KeySet | None:
+    if client.keys is not None:
+        return client.keys
+    try:
+        with source.fetcher() as fetcher:
+            return fetcher.refresh(str(source.uri))
+    except TemporarilyUnavailable:
+        return None

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+import sys
+from textwrap import dedent
+
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from .. import runbook
 from .._text import format_time
-from ..exceptions import TemporarilyUnavailable
+from ..exceptions import Reason, TemporarilyUnavailable
 from . import _options as options
 from ._examine import Question, Report, State, examine
 from ._options import KeyOptions
@@ -22,6 +28,14 @@ _STYLES = {
     State.NOT_REACHED: "dim",
     State.NOT_CHECKED: "yellow",
 }
+_NOT_CHECKED = State.NOT_CHECKED
+_REFUSED_ALL_THE_SAME = (
+    "If your server refused it: the request may have named another client_id (client_mismatch), or the server has"
+    " another policy, another registration or an older key set, or has seen the jti. Its log line says which: look up"
+    f" its reason with python -m pydoc {runbook.__name__}"
+)
+_ENTRY = re.compile(r"^((?:``\w+``(?:, )?)+)\n((?:    .+\n)+)", re.MULTILINE)
+_WRAPPED = re.compile(r"\n *(?!- )")
 
 
 def explain(
@@ -36,7 +50,7 @@ def explain(
     allow_http_loopback: options.LoopbackOption = False,
     allow_private_host: options.PrivateHostOption = None,
     allow_port: options.PortOption = None,
-    alg: options.AlgOption = None,
+    alg: options.AlgToCheckOption = None,
     now: options.NowOption = None,
     audience_rule: options.AudienceRuleOption = options.DEFAULT_POLICY.audience_rule,
     leeway: options.LeewayOption = options.DEFAULT_POLICY.leeway,
@@ -47,8 +61,9 @@ def explain(
 ) -> None:
     """Show every check of an assertion: passed, failed, or not reached.
 
-    No option is needed; a check that needs one says so. The assertion's jti and signature are not printed. A time or
-    an audience that fails ends nothing here: what lies behind it is shown, too.
+    No option is needed; a check that needs one says so. The assertion's jti and signature are not printed. A check
+    that fails ends nothing here: what lies behind it is shown, too, and as if what. Where the key does not fit, the
+    signature is tried against every key of the set.
 
     Exit code 0: nothing failed. 1: a check failed. 2: wrong use. 3: the keys cannot be had now.
     """
@@ -109,30 +124,36 @@ def _table(report: Report) -> Table:
 
 
 def _print_verdict(out: Console, report: Report) -> None:
+    if report.failed is None or report.error is None:
+        unchecked = [f"{each.row.title} ({each.expected})" for each in report.findings if each.state is _NOT_CHECKED]
+        out.print(Text("Nothing failed of what was checked.", "bold green"))
+        out.print(Text(f"Not checked: {', '.join(unchecked)}.", "yellow"))
+        out.print(Text(_REFUSED_ALL_THE_SAME, "dim"))
+        return
     failed, error = report.failed, report.error
-    if failed is None or error is None:
-        unchecked = [each.row.title for each in report.findings if each.state is State.NOT_CHECKED]
-        out.print(Text(f"Nothing failed. Not checked: {', '.join(unchecked)}.", "bold green"))
-        out.print(
-            Text(
-                "If your server refused it: the request may have named another client_id (client_mismatch), or the"
-                " server has another policy, another registration or an older key set, or has seen the jti. Its log"
-                " line says which: help('private_key_jwt.runbook').",
-                "dim",
-            )
-        )
-    else:
-        out.print(Text(f"Step {failed.row.step}, {failed.row.title}: {error.reason}.", "bold red"))
-        out.print(Text(printable(error.detail)))
-        others = [each for each in report.findings if each.state is State.FAILED and each is not failed]
-        for each in others:
-            out.print(Text(f"Behind it, step {each.row.step}, {each.row.title}: {printable(each.found)}", "bold red"))
-        if report.as_ifs and not others:
-            only = ": these are the claims of an assertion, and only typ is wrong" if failed.row.check == "typ" else ""
-            out.print(Text(f"Behind it nothing failed of what was checked{only}.", "bold"))
-        out.print(Text("What to do: help('private_key_jwt.runbook'), by reason.", "dim"))
-    for as_if in report.as_ifs:
-        out.print(Text(f"What comes behind was looked at as if {as_if}.", "yellow"))
+    out.print(Text(f"Step {failed.row.step}, {failed.row.title}: {error.reason}.", "bold red"))
+    out.print(Text(printable(error.detail)))
+    for each in report.others:
+        out.print(Text(f"Behind it, step {each.row.step}, {each.row.title}: {printable(each.found)}", "bold red"))
+    if report.as_ifs:
+        as_ifs = ", and as if ".join(report.as_ifs)
+        out.print(Text(f"What comes behind was looked at as if {printable(as_ifs)}.", "yellow"))
+    if not report.others and report.sees_behind:
+        only = ": they are the claims of a client assertion, and only the label typ is wrong"
+        out.print(Text(f"Behind it nothing failed of what was checked{only * (failed.row.check == 'typ')}.", "bold"))
+    for text in report.keys:
+        out.print(Text(printable(text), "bold"))
+    out.print(Text(f"\nWhat to do about {error.reason}:", "bold"))
+    out.print(Text(entry_of(error.reason)))
+    out.print(Text(f"All reasons: {shlex.quote(sys.executable)} -m pydoc {runbook.__name__}", "dim"), soft_wrap=True)
+
+
+def entry_of(reason: Reason) -> str:
+    """Return what the runbook says of a reason; "" where Python was started without docstrings."""
+    for names, text in _ENTRY.findall(runbook.__doc__ or ""):
+        if f"``{reason}``" in names:
+            return _WRAPPED.sub(" ", dedent(text).replace("``", "").strip())
+    return ""
 
 
 def _print_notes(out: Console, report: Report, question: Question) -> None:

@@ -126,8 +126,8 @@ def duration(seconds: float) -> str:
     """Seconds, in the largest unit of which there are two: times in milliseconds then show as centuries."""
     for size, unit in _UNITS:
         if abs(seconds) >= 2 * size:
-            return f"{seconds / size:,.0f} {unit}"
-    return f"{seconds:,.0f} s"
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 # Expected

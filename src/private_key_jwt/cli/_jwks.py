@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from time import time
 from typing import Annotated, Any, NamedTuple
 
 import typer
 from rich.box import SIMPLE_HEAD
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -16,7 +18,7 @@ from .._core import jwk_set
 from .._core.jwk_set import KeySet, Member, NoKey
 from .._core.response import FetchError
 from .._registration import check_signing_algs
-from .._text import escape_name, one_line, quote
+from .._text import escape_name, format_time, one_line, quote
 from ..exceptions import Reason
 from ..fetcher import fetch_document
 from ..policy import JWKSPolicy
@@ -29,7 +31,10 @@ _ABSENT = "-"
 
 
 class KeyReport(NamedTuple):
-    """One key for the table. ``fault`` is None for a key that can be used; ``warnings`` are what others may mind."""
+    """One key for the table. ``fault`` is None for a key that can be used; ``warnings`` are what others may mind.
+
+    thumbprint: RFC 7638, SHA-256; None where the key cannot be read.
+    """
 
     kid: str
     kind: str
@@ -38,6 +43,7 @@ class KeyReport(NamedTuple):
     serves: str
     fault: str | None
     warnings: tuple[str, ...]
+    thumbprint: str | None
 
 
 class AlgReport(NamedTuple):
@@ -49,10 +55,14 @@ class AlgReport(NamedTuple):
 
 
 class Published(NamedTuple):
-    """A JWK Set as it stands in a file or was published, and what is odd about the whole."""
+    """A JWK Set as it stands in a file or was published, and what is odd about the whole.
+
+    age: seconds for which a cache in between had kept it.
+    """
 
     document: Mapping[str, Any]
     warnings: tuple[str, ...]
+    age: int = 0
 
 
 def jwks(
@@ -75,6 +85,9 @@ def jwks(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Show the keys of a client, what each can serve, what is wrong with it, and what other servers may mind.
+
+    The thumbprint of each (RFC 7638, SHA-256) says whether it is the key of which the client has the private part: the
+    client prints the same of a FILE with its own public keys.
 
     With --alg, say it for a client that may sign with these: a key without alg serves one of them at most.
 
@@ -104,10 +117,11 @@ def jwks(
     if as_json:
         keys = [each._asdict() for each in reports]
         by_alg = {"algs": [each._asdict() for each in served]} if algs else {}
-        echo(json.dumps({"source": source.name, "warnings": published.warnings, "keys": keys, **by_alg}))
+        whole = {"source": source.name, "age": published.age, "warnings": published.warnings}
+        echo(json.dumps({**whole, "keys": keys, **by_alg}))
     else:
         is_private = any(map(jwk_set.private_members, published.document["keys"]))
-        _show(source.name, reports, published.warnings, is_private=is_private)
+        _show(source, reports, published, is_private=is_private)
         _show_algs(served)
     is_good = all(each.kids for each in served) if algs else bool(reports) and not _faulty(reports)
     raise typer.Exit(ExitCode.OK if is_good else ExitCode.REFUSED)
@@ -125,7 +139,7 @@ def _load(source: KeyOptions) -> Published:
     except (FetchError, ValueError) as error:
         typer.echo(f"{uri}: cannot be fetched: {printable(one_line(str(error)))}", err=True)
         raise typer.Exit(ExitCode.UNAVAILABLE) from None
-    return Published(document, tuple(lint_document(response.media_type, response.body)))
+    return Published(document, tuple(lint_document(response.media_type, response.body)), response.age)
 
 
 def report(document: Mapping[str, Any], *, needs_kid: bool = False) -> Iterator[KeyReport]:
@@ -146,6 +160,7 @@ def report(document: Mapping[str, Any], *, needs_kid: bool = False) -> Iterator[
             serves=", ".join(member.algs) or _ABSENT,
             fault=_fault(keys, member, needs_kid=needs_kid),
             warnings=(*lint_key(jwk, member), *lint_reuse(member, keys.members)),
+            thumbprint=next((key.thumbprint for key in member.keys), None),
         )
 
 
@@ -189,11 +204,12 @@ def _faulty(reports: list[KeyReport]) -> list[KeyReport]:
     return [each for each in reports if each.fault is not None]
 
 
-def _show(name: str, reports: list[KeyReport], warnings: tuple[str, ...], *, is_private: bool) -> None:
+def _show(source: KeyOptions, reports: list[KeyReport], published: Published, *, is_private: bool) -> None:
     out = console()
-    out.print(Text(name), soft_wrap=True)
-    for warning in warnings:
-        out.print(Text(f"Warning: {printable(warning)}", "yellow"))
+    out.print(Text(source.name), soft_wrap=True)
+    if source.uri is not None:
+        out.print(Text(f"Asked at {format_time(time())}{_describe_age(published.age)}.", "dim"))
+    _show_warnings(out, published.warnings)
     if not reports:
         out.print("The key set is empty: the slug is unknown, or the client has no signing key yet.", style="bold red")
         return
@@ -204,15 +220,24 @@ def _show(name: str, reports: list[KeyReport], warnings: tuple[str, ...], *, is_
         verdict = Text("usable", "green") if each.fault is None else Text(printable(each.fault), "bold red")
         table.add_row(*map(Text, (each.kid, each.kind, each.alg, each.use, each.serves)), verdict)
     out.print(table)
-    for each in reports:
-        for warning in each.warnings:
-            out.print(Text(f"Warning: key {each.kid}: {printable(warning)}", "yellow"))
+    _show_warnings(out, [f"key {each.kid}: {warning}" for each in reports for warning in each.warnings])
     out.print(f"{len(reports) - len(_faulty(reports))} of {len(reports)} usable")
+    for kid, thumbprint in [(each.kid, each.thumbprint) for each in reports if each.thumbprint]:
+        out.print(Text(f"Thumbprint of {kid}: {thumbprint}"), soft_wrap=True)
     if is_private:
         out.print(
             "A PRIVATE key is published: whoever has read it can sign as this client. Replace the key now.",
             style="bold red",
         )
+
+
+def _show_warnings(out: Console, warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        out.print(Text(f"Warning: {printable(warning)}", "yellow"))
+
+
+def _describe_age(age: int) -> str:
+    return f", from a cache that had kept it for {age} s: a key published since is not in it" if age else ""
 
 
 def _show_algs(served: list[AlgReport]) -> None:

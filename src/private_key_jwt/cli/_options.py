@@ -74,6 +74,14 @@ AlgOption = Annotated[
     list[str] | None,
     typer.Option("--alg", metavar="ALG", help="What the client may sign with: RS256 unless given. May be repeated."),
 ]
+AlgToCheckOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--alg",
+        metavar="ALG",
+        help="What the client is registered for: not checked unless given, with --slug RS256. May be repeated.",
+    ),
+]
 PrivateHostOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -177,16 +185,17 @@ class KeyOptions:
         """The URL or the file, for people."""
         return self.uri or printable(str(self.file))
 
-    def client(self, client_id: str, alg: str = "RS256") -> RegisteredClient:
+    def client(self, client_id: str, algs: Sequence[str] | None = None, *, needs_kid: bool = True) -> RegisteredClient:
         """The client that has these keys; without any, one whose key must not be asked for.
 
-        alg: what it signs with where no --alg is given.
+        algs: what it may sign with, in place of --alg.
+        needs_kid: whether a LedgerBee tenant must name a kid, as it must.
         """
         with usage_errors():
-            algs = tuple(self.algs or (alg,))
+            algs = tuple(algs or self.algs or ("RS256",))
             if self.slug is not None:
                 client = ledgerbee.client(client_id, slug=self.slug, base_url=self.base_url or ledgerbee.BASE_URL)
-                return replace(client, signing_algs=algs)
+                return replace(client, signing_algs=algs, require_kid=needs_kid)
             if self.uri is not None:
                 return RegisteredClient(client_id, jwks_uri=self.uri, signing_algs=algs)
             document = {"keys": []} if self.document is None else self.document
