@@ -206,7 +206,7 @@ class Verification:
         """Step 6, before the mark: what to hand to ``ReplayStore.add``. Raises InvalidClient: expired by now."""
         claims_step.check_not_expired(self.expires_at, self._leeway, now)
         key = claims_step.replay_key(self.client_id, self.jti)
-        return key, claims_step.retain_until(self.expires_at, self._leeway), now
+        return key, claims_step.retain_until(self.expires_at), now
 
     def finish(self, now: float) -> VerifiedAssertion:
         """Step 6, after the mark. Raises InvalidClient: expired by now."""

@@ -303,6 +303,11 @@ def test_an_unknown_kid_is_answered_with_the_keys_that_no_header_can_name() -> N
     assert good == "'good'"
 
 
+def test_the_kids_that_are_there_are_quoted_once_whoever_asks_for_unknown_ones() -> None:
+    keys = jwk_set.key_set({"keys": [GOOD, GOOD | {"kid": "other"}]}, 64)
+    assert keys.kids() is keys.kids()
+
+
 def test_an_unknown_kid_is_answered_with_the_kids_that_cannot_be_read() -> None:
     """One of them may be the one that is looked for; what else is wrong with a key matters to no kid."""
     known = keys(jwk(kid=17), jwk(kid=..., use="enc"), jwk(private_key(1), kid="a", use="enc"), jwk(kid=...))

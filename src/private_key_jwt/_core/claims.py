@@ -254,11 +254,12 @@ def replay_key(client_id: str, jti: str) -> bytes:
     return blake2s(f"{len(client_id)}:{client_id}{jti}".encode()).digest()
 
 
-def retain_until(expires_at: float, leeway: float) -> float:
+def retain_until(expires_at: float) -> float:
     """When a replay mark may be forgotten, in seconds since the epoch.
 
-    A host accepts up to ``exp`` + its leeway, by a clock that may be behind by ``leeway``. The leeway counted is the
-    longest that can be set: a policy that is changed later must not make an assertion acceptable again whose mark is
-    gone. A second more covers engines that count in whole seconds.
+    A host accepts up to ``exp`` + its leeway, by a clock that may be behind by as much. Each is taken to be the longest
+    that can be set: verifiers that share a store may differ in theirs, a policy may be changed while the mark lives,
+    and a store that was told of another time for the same assertion could not see that a clock was set back. A second
+    more covers engines that count in whole seconds.
     """
-    return expires_at + LONGEST_LEEWAY + leeway + 1
+    return expires_at + 2 * LONGEST_LEEWAY + 1

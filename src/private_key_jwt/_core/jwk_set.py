@@ -82,11 +82,12 @@ class KeySet:
     Immutable.
     """
 
-    __slots__ = ("_choices", "members")
+    __slots__ = ("_choices", "_kids", "members")
 
     def __init__(self, members: Iterable[Member]) -> None:
         self.members = tuple(members)
         self._choices = _choices(self.members)
+        self._kids: tuple[str, ...] | None = None
 
     def __repr__(self) -> str:
         return f"<KeySet: {len(self.usable)} of {len(self.members)} usable>"
@@ -121,7 +122,9 @@ class KeySet:
 
     def kids(self) -> Iterable[str]:
         """List the names of its members, quoted, each once."""
-        return dict.fromkeys(map(_label, self.members))
+        if self._kids is None:  # made once: strangers ask for them with each kid that they make up
+            self._kids = tuple(dict.fromkeys(map(_label, self.members)))
+        return self._kids
 
     def _faults(self, alg: str, signing_algs: Sequence[str]) -> Iterable[str]:
         return (f"{_name(member)}: {member.fault_for(alg, signing_algs)}" for member in self.members)

@@ -27,17 +27,17 @@ any of the others: SQLite and Django serve all tasks that wait in one thread, an
 ## What a mark costs
 
 A mark is a key of 32 bytes and its time. Measured with 50,000 of them, index included: 127 bytes in MemoryReplayStore,
-106 in SQLite, 141 in Redis, 186 in PostgreSQL, 210 in MariaDB. It is kept until ``exp`` + 316 s: the longest leeway
-that any policy can have (300 s), the leeway of this one (15 s), and a second. With the defaults that is at most 631 s
-after its use, and about six minutes for assertions that live for one. So the marks that live are at most the rate times
-631 s. Redis, and Django's cache, keep each for ``margin`` longer (60 s, against clocks that differ): times 691 s.
+106 in SQLite, 141 in Redis, 186 in PostgreSQL, 210 in MariaDB. It is kept until ``exp`` + 601 s: twice the longest
+leeway that any policy can have (300 s), whatever this one has, and a second. With the defaults that is at most 916 s
+after its use, and eleven minutes for assertions that live for one. So the marks that live are at most the rate times
+916 s. Redis, and Django's cache, keep each for ``margin`` longer (60 s, against clocks that differ): times 976 s.
 
 | verifications/s | live marks | memory of the store | a store that holds that |
 |---|---|---|---|
-| 100 | 0.06 million | 10 MB | any |
-| 10,000 | 6.3 million | 1.0 GB (Redis), 1.2 GB (PostgreSQL) | one Redis, or one PostgreSQL |
-| 100,000 | 63 million | 10 GB (Redis) | a Redis Cluster of some nodes |
-| 1,000,000 | 630 million | 97 GB (Redis) | a Redis Cluster of ten nodes and more |
+| 100 | 0.09 million | 14 MB | any |
+| 10,000 | 9.2 million | 1.4 GB (Redis), 1.7 GB (PostgreSQL) | one Redis, or one PostgreSQL |
+| 100,000 | 92 million | 14 GB (Redis) | a Redis Cluster of some nodes |
+| 1,000,000 | 920 million | 138 GB (Redis) | a Redis Cluster of ten nodes and more |
 
 Keys are digests, so that a cluster spreads them evenly, and no add needs a second node. `python benchmarks/run.py
 --only stores` measures adds on your machine, beside the engine's bare operation; with `--against COMMIT`, beside
