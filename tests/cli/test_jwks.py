@@ -49,7 +49,9 @@ def test_a_published_set(world: World) -> None:
     assert world.tenant.kid in answer.out
     assert "2 of 2 usable" in answer.out
     by_url = run("jwks", "--jwks-uri", world.tenant.client(world.base_url).jwks_uri, "--allow-http-loopback")
-    assert by_url.out == answer.out
+    name, asked, *rest = by_url.out.splitlines()
+    assert (name, rest) == (answer.out.splitlines()[0], answer.out.splitlines()[2:])
+    assert asked.startswith("Asked at ")
 
 
 def test_a_file(tmp_path: Path) -> None:

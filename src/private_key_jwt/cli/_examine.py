@@ -206,9 +206,12 @@ def _jti_hash(work: Verification, shown: Mapping[str, Any] | None) -> str | None
 class _Work(Verification):
     """A verification that may read another text than the one whose signature counts."""
 
-    __slots__ = ("signature_is_made_up",)
+    __slots__ = ("found", "signature_is_made_up")
 
     signature_is_made_up: bool
+
+    def __init__(self) -> None:
+        self.found: VerificationKey | None = None
 
     def sign_over(self, sent: bytes) -> None:
         """Check the signature over what was sent, whatever is read in its place."""
@@ -230,12 +233,12 @@ def _as_if(question: Question, attempt: Attempt) -> str | None:
 def _findings(
     attempt: Attempt,
     question: Question,
-    work: Verification,
+    work: _Work,
     failures: Mapping[str, AuthenticationError],
     judged: Mapping[str, str | None],
 ) -> tuple[Finding, ...]:
     unchecked = _unchecked(question)
-    found = facts.about(question.assertion, attempt.shown, work, question.now)
+    found = facts.about(question.assertion, attempt.shown, work.found, question.now)
     expected = facts.expectations(
         question.policy, question.source.client("-" if question.client_id is None else question.client_id)
     )
@@ -292,9 +295,9 @@ def _run(question: Question, attempt: Attempt, work: _Work) -> None:
         work.policy = replace(_own_audience(work.claims, work.policy), audience_rule="member")
     work.check_claims(client, attempt.now)
     if question.source.is_given and not {"key", "signature"} <= attempt.made_up:
-        key = _find_key(question.source, client, work.header)
+        work.found = _find_key(question.source, client, work.header)
         if not work.signature_is_made_up:
-            work.check_signature(key)
+            work.check_signature(work.found)
 
 
 def _client(question: Question, attempt: Attempt, work: Verification) -> RegisteredClient:

@@ -171,7 +171,7 @@ def _print_notes(out: Console, report: Report, question: Question) -> None:
         )
     if question.source.is_given:
         out.print(Text(f"Keys: {question.source.name}", "dim"), soft_wrap=True)
-    out.print(Text(f"Judged at {format_time(question.now)} ({question.now:.0f}).", "dim"))
+    out.print(Text(f"Judged at {format_time(question.now)} ({int(question.now)}).", "dim"))
 
 
 def _exit_code(report: Report) -> ExitCode:

@@ -14,12 +14,11 @@ from .._core.checks import Check
 from .._core.claims import MAX_JTI_BYTES, Claims
 from .._core.describe import is_number
 from .._core.header import CLIENT_AUTHENTICATION_TYP, MAX_KID_BYTES
-from .._core.jwk import kind_of
+from .._core.jwk import VerificationKey, kind_of
 from .._text import escape_name, quote
 from ..clients import RegisteredClient
 from ..exceptions import InvalidClient
 from ..policy import AssertionPolicy
-from ..recipe import Verification
 
 Facts = dict[Check, str]
 ABSENT = "absent"
@@ -27,8 +26,8 @@ ABSENT = "absent"
 # Found
 
 
-def about(assertion: str | bytes, altered: str | bytes, work: Verification, now: float) -> Facts:
-    """Of an assertion, as far as the recipe came; ``altered`` is what of it was looked into."""
+def about(assertion: str | bytes, altered: str | bytes, key: VerificationKey | None, now: float) -> Facts:
+    """Of an assertion, and of the key that was found for it; ``altered`` is what of it was looked into."""
     found = about_shape(assertion)
     try:
         header, claims, _, _ = compact.split(altered, len(altered))
@@ -36,8 +35,8 @@ def about(assertion: str | bytes, altered: str | bytes, work: Verification, now:
         found |= about_claims(compact.loads(claims, "claims"), now)
     except InvalidClient:  # the recipe says so itself
         pass
-    if hasattr(work, "key"):
-        found["key"] = kind_of(work.key.public_key)
+    if key is not None:
+        found["key"] = f"{kind_of(key.public_key)}, thumbprint {key.thumbprint}"
         found["signature"] = "made with this key"
     return found
 
