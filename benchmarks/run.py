@@ -1,14 +1,8 @@
 """All benchmarks in one command.
 
-    python benchmarks/run.py                    everything but what is named below: about six minutes
-    python benchmarks/run.py --short            the same, scaled down: a minute
     python benchmarks/run.py --only targets,peers
-    python benchmarks/run.py --only versions --against COMMIT   an old commit and this tree, interleaved
-    python benchmarks/run.py --only stores --against COMMIT     replay stores, beside an old commit's
-    python benchmarks/run.py --only weights     what marks and key sets weigh in each store and cache
-    python benchmarks/run.py --only scaling --clients 1000000
-    python benchmarks/run.py --only search --minutes 60         look for the dearest refusal
-    python benchmarks/run.py --only peers --figure docs         and draw the README's figure
+    python benchmarks/run.py --only versions,stores --against COMMIT
+    python benchmarks/run.py --only peers --figure docs     and draw the README's figure
 
 It prints its tables, and writes them to ``--output`` as ``results.md``, with all raw results in ``results.json``. It
 needs the extra: ``pip install -e '.[bench]'``.

@@ -54,7 +54,7 @@ def test_marks_and_key_sets_are_weighed() -> None:
 def test_each_hostile_shape_is_nearly_16_kib_and_refused_before_a_key_is_used() -> None:
     party = ours.relying_party()
     tenant = party.tenant()
-    verifier = ours.Sync([tenant.client()], ours.fetcher(party)).verifier
+    verifier = ours.Subject([tenant.client()], ours.fetcher(party)).verifier
     shapes = corpus.garbage(tenant)
     assert len(shapes) == 46
     for name, assertion in shapes.items():
@@ -68,7 +68,7 @@ def test_each_hostile_shape_is_nearly_16_kib_and_refused_before_a_key_is_used() 
 def test_every_mixture_that_the_search_makes_is_refused() -> None:
     party = ours.relying_party()
     tenant = party.tenant()
-    verifier = ours.Sync([tenant.client()], ours.fetcher(party)).verifier
+    verifier = ours.Subject([tenant.client()], ours.fetcher(party)).verifier
     made: set[str] = set()
 
     def refuse(mixture: hostile.Mixture) -> float:

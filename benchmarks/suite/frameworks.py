@@ -11,6 +11,7 @@ from fastapi import Depends, FastAPI
 from flask import Flask
 from flask import request as flask_request
 from starlette.requests import Request
+from werkzeug.test import create_environ
 
 from private_key_jwt import AsyncClientAssertionVerifier, ClientAssertionVerifier, VerifiedAssertion
 from private_key_jwt.integrations.fastapi import ClientAuthentication
@@ -31,6 +32,13 @@ def fastapi_app(verifier: AsyncClientAssertionVerifier) -> FastAPI:
     @app.post("/alone")
     async def alone(request: Request) -> dict[str, str]:
         return {"access_token": f"for {(await request.form())['client_id']}"}
+
+    async def read_client_id(request: Request) -> str:
+        return str((await request.form())["client_id"])
+
+    @app.post("/dependency")
+    async def dependency(client_id: Annotated[str, Depends(read_client_id)]) -> dict[str, str]:
+        return {"access_token": f"for {client_id}"}
 
     @app.post("/verified")
     async def verified(client: Annotated[VerifiedAssertion, Depends(authenticate)]) -> dict[str, str]:
@@ -64,21 +72,8 @@ def _asgi(app: Callable[..., Awaitable[None]], path: str) -> Callable[[bytes], A
         async def send(message: dict[str, Any]) -> None:
             statuses.append(message.get("status", 0))
 
-        scope = {
-            "type": "http",
-            "asgi": {"version": "3.0"},
-            "http_version": "1.1",
-            "method": "POST",
-            "scheme": "https",
-            "path": path,
-            "raw_path": path.encode(),
-            "root_path": "",
-            "query_string": b"",
-            "server": ("op.example.com", 443),
-            "client": ("192.0.2.1", 1),
-            "state": {},
-            "headers": [(b"content-type", FORM_TYPE.encode()), (b"content-length", str(len(body)).encode())],
-        }
+        headers = [(b"content-type", FORM_TYPE.encode()), (b"content-length", str(len(body)).encode())]
+        scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers}
         await app(scope, receive, send)
         _check(statuses[0])
 
@@ -86,21 +81,12 @@ def _asgi(app: Callable[..., Awaitable[None]], path: str) -> Callable[[bytes], A
 
 
 def _wsgi(app: Callable[..., Iterable[bytes]], path: str) -> Callable[[bytes], None]:
+    environ = create_environ(path, method="POST", content_type=FORM_TYPE, base_url="https://op.example.com")
+
     def call(body: bytes) -> None:
         statuses: list[str] = []
-        environ = {
-            "REQUEST_METHOD": "POST",
-            "PATH_INFO": path,
-            "QUERY_STRING": "",
-            "wsgi.url_scheme": "https",
-            "SERVER_NAME": "op.example.com",
-            "SERVER_PORT": "443",
-            "SERVER_PROTOCOL": "HTTP/1.1",
-            "CONTENT_TYPE": FORM_TYPE,
-            "CONTENT_LENGTH": str(len(body)),
-            "wsgi.input": io.BytesIO(body),
-        }
-        b"".join(app(environ, lambda status, *_rest: statuses.append(status)))
+        request = {**environ, "CONTENT_LENGTH": str(len(body)), "wsgi.input": io.BytesIO(body)}
+        b"".join(app(request, lambda status, *_rest: statuses.append(status)))
         _check(int(statuses[0][:3]))
 
     return call
@@ -122,16 +108,17 @@ def run(step: Step, *, short: bool) -> Section:
     tokens = corpus.tokens(tenant, (rounds + 1) * size)
     bodies = [urlencode(ours.form(token, tenant.client_id)).encode() for token in tokens]
     section = Section("frameworks", "A whole token request in process (ratio to the RSA operation)")
-    api = fastapi_app(ours.Async([tenant.client()], ours.async_fetcher(party)).verifier)
-    flask = flask_app(ours.Sync([tenant.client()], ours.fetcher(party)).verifier)
+    api = fastapi_app(ours.Subject([tenant.client()], ours.async_fetcher(party)).verifier)
+    flask = flask_app(ours.Subject([tenant.client()], ours.fetcher(party)).verifier)
     with asyncio.Runner() as loop:
-        paths: list[CodePath] = []
-        for path in ("/alone", "/verified"):
-            asgi, wsgi = _asgi(api, path), _wsgi(flask, path)
-            paths += [
-                CodePath(f"FastAPI, {path[1:]}", _in_loop(loop, asgi), bodies),
-                CodePath(f"Flask, {path[1:]}", partial(calls, wsgi), bodies),
-            ]
+        runs: dict[str, Run] = {
+            "FastAPI, alone": _in_loop(loop, _asgi(api, "/alone")),
+            "FastAPI, alone, with a dependency": _in_loop(loop, _asgi(api, "/dependency")),
+            "FastAPI, verified": _in_loop(loop, _asgi(api, "/verified")),
+            "Flask, alone": partial(calls, _wsgi(flask, "/alone")),
+            "Flask, verified": partial(calls, _wsgi(flask, "/verified")),
+        }
+        paths = [CodePath(name, each, bodies) for name, each in runs.items()]
         measured = interleave(paths, corpus.floor(tenant.current_key, tokens), rounds, size, step)
     for each in paths:
         section.add(each.name, measured[each.name], LIMITS.get(each.name))

@@ -125,13 +125,13 @@ def _bodies(tenant: Tenant, count: int) -> list[bytes]:
 
 
 def run(step: Step, *, short: bool) -> Section:
-    rounds, many, single = (3, 200, 30) if short else (10, 2_000, 300)
+    rounds, many = (3, 200) if short else (10, 2_000)
     party = ours.relying_party()
     tenant = party.tenant("acme")
     section = Section("http", "End to end over HTTP (a token endpoint in FastAPI under uvicorn)")
     step("signing")
     warm = _bodies(tenant, 2 * _CONNECTIONS)
-    each = [(_bodies(tenant, single), _bodies(tenant, many)) for _ in range(rounds)]
+    each = [_bodies(tenant, many) for _ in range(rounds)]
     with party.serve() as publisher, tempfile.TemporaryDirectory() as directory, ExitStack() as stack:
         step("starting servers")
         servers = [_start(kind, Path(directory), publisher.base_url, stack) for kind in _KINDS]
@@ -140,31 +140,26 @@ def run(step: Step, *, short: bool) -> Section:
         paths = {server: "/alone" if server.store == "none" else "/verified" for server in servers}
         # In each round every server gets the same requests, one server after the other: noise disturbs all alike.
         plan: list[Round] = [(server.port, path, _CONNECTIONS, warm) for server, path in paths.items()]
-        for alone, together in each:
-            for server, path in paths.items():
-                plan += [(server.port, path, 1, alone), (server.port, path, _CONNECTIONS, together)]
+        for bodies in each:
+            plan += [(server.port, path, _CONNECTIONS, bodies) for server, path in paths.items()]
         step("sending")
         found = in_own_process(drive, plan)
     statuses = {status for result in found for status in result["statuses"]}
     if statuses != {"200"}:
         raise AssertionError(f"expected only answers of 200, got {statuses}")
-    timed = found[len(servers) :]
     bare: dict[int, list[float]] = {}
     for place, server in enumerate(servers):
-        alone, together = (timed[2 * place + which :: 2 * len(servers)] for which in range(2))
-        rates = [len(result["times"]) / result["took"] for result in together]
-        bare.setdefault(server.workers, rates)
-        _add(
-            section,
-            server,
-            {
-                "per_second": rates,
-                "of_bare": [rate / base for rate, base in zip(rates, bare[server.workers], strict=True)],
-                "latency": percentiles([seconds for result in together for seconds in result["times"]]),
-                "latency_alone": percentiles([seconds for result in alone for seconds in result["times"]]),
-                "generator_busy": max(result["busy"] for result in together),
-            },
+        results = found[len(servers) + place :: len(servers)]
+        rates = [len(result["times"]) / result["took"] for result in results]
+        base = bare.setdefault(server.workers, rates)
+        of_bare = Spread.of([rate / other for rate, other in zip(rates, base, strict=True)]).median
+        latency = percentiles([seconds for result in results for seconds in result["times"]])
+        note = (
+            f"{of_bare:.0%} of the rate without verification; p50 {latency['p50'] / 1e3:.1f} ms, p99"
+            f" {latency['p99'] / 1e3:.1f} ms; generator at most {max(each['busy'] for each in results):.0%} busy"
         )
+        section.data[server.name] = {"per_second": rates, "latency": latency}
+        section.rows.append(Row.of(server.name, Spread.of(rates), unit="req/s", note=note))
     section.notes.append(
         f"uvicorn with {'httptools' if find_spec('httptools') else 'h11'} and"
         f" {'uvloop' if find_spec('uvloop') else 'asyncio'}, {_CONNECTIONS} keep-alive connections with one request"
@@ -173,14 +168,3 @@ def run(step: Step, *, short: bool) -> Section:
         " takes 44 ms."
     )
     return section
-
-
-def _add(section: Section, server: _Server, data: dict[str, Any]) -> None:
-    latency, alone = data["latency"], data["latency_alone"]
-    note = (
-        f"{Spread.of(data['of_bare']).median:.0%} of the rate without verification; p50 {latency['p50'] / 1e3:.1f} ms,"
-        f" p99 {latency['p99'] / 1e3:.1f} ms; one at a time p50 {alone['p50']:,.0f} µs, p99 {alone['p99']:,.0f} µs;"
-        f" generator at most {data['generator_busy']:.0%} busy"
-    )
-    section.data[server.name] = data
-    section.rows.append(Row.of(server.name, Spread.of(data["per_second"]), unit="req/s", note=note))

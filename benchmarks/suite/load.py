@@ -7,14 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
-import weakref
-from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any, NamedTuple
 
@@ -22,7 +16,7 @@ from private_key_jwt import AuthenticationError
 from private_key_jwt.testing import Clock, Tenant
 
 from . import corpus, ours
-from .measuring import Step, frozen, percentiles
+from .measuring import Step, frozen, percentiles, tasks
 from .measuring import threads as in_threads
 from .report import Row, Section
 
@@ -30,90 +24,64 @@ _TASKS = 100
 _THREADS = 4
 
 
-@dataclass(slots=True)
-class Timed:
-    """Calls with their seconds and their outcomes."""
+class Load:
+    """One tenant, a verifier whose clocks are set, and what became of the tokens that were sent to it.
 
-    seconds: list[float] = field(default_factory=list)
-    outcomes: Counter[str] = field(default_factory=Counter)
+    threads: how many verify at once; none is an event loop, with ``_TASKS`` tasks.
+    """
 
-    @contextmanager
-    def call(self) -> Iterator[None]:
-        """Time one call, and count how it ended."""
-        began, outcome = time.perf_counter(), "accepted"
-        try:
-            yield
-        except AuthenticationError as error:
-            outcome = str(error.reason)
-        self.seconds.append(time.perf_counter() - began)
-        self.outcomes[outcome] += 1
-
-    def summary(self) -> dict[str, Any]:
-        return {"latency": percentiles(self.seconds), "outcomes": dict(self.outcomes)}
-
-
-class Verifier(ABC):
-    """One tenant, and a verifier whose clocks are set."""
-
-    way: str
-
-    def __init__(self) -> None:
+    def __init__(self, threads: int, loop: asyncio.Runner) -> None:
         self.clock = Clock()
         self.party = ours.relying_party(self.clock)
         self.tenant: Tenant = self.party.tenant()
+        self.way = f"{threads} thread{'s' * (threads > 1)}" if threads else "asyncio"
+        self._callers = threads or _TASKS
+        clients = [self.tenant.client()]
+        fetcher = (ours.fetcher if threads else ours.async_fetcher)(self.party, clock=self.clock)
+        self._verify = ours.Subject(clients, fetcher, self.clock).verifier.verify
+        self._send = self._in_threads if threads else self._in_tasks
+        self._loop = loop
+        self.forget()
 
-    @abstractmethod
-    def send(self, tokens: Sequence[str], timed: Timed) -> float:
+    def forget(self) -> None:
+        self.times: list[float] = []
+        self.outcomes: Counter[str] = Counter()
+
+    def send(self, tokens: Sequence[str]) -> float:
         """Verify all, let fetches in the background end, and return the seconds that the tokens took."""
+        batches = [batch for place in range(self._callers) if (batch := tokens[place :: self._callers])]
+        seconds, times = self._send(batches)
+        self.times += times
+        return seconds
 
-
-class InThreads(Verifier):
-    def __init__(self, number: int = 1) -> None:
-        super().__init__()
-        self.way = f"{number} thread{'s' * (number > 1)}"
-        self._number = number
-        self._subject = ours.Sync([self.tenant.client()], ours.fetcher(self.party, clock=self.clock), self.clock)
-
-    def send(self, tokens: Sequence[str], timed: Timed) -> float:
+    def _in_threads(self, batches: list[Sequence[str]]) -> tuple[float, list[float]]:
         def verify(token: str) -> None:
-            with timed.call():
-                self._subject.verifier.verify(token)
+            try:
+                self._verify(token)
+                self.outcomes["accepted"] += 1
+            except AuthenticationError as error:
+                self.outcomes[error.reason] += 1
 
-        batches = [batch for batch in (tokens[place :: self._number] for place in range(self._number)) if batch]
-        seconds, _ = in_threads(verify, batches)
+        found = in_threads(verify, batches)
         for thread in threading.enumerate():
             if thread.name == "jwks-fetch":
                 thread.join(5)
-        return seconds
+        return found
 
+    def _in_tasks(self, batches: list[Sequence[str]]) -> tuple[float, list[float]]:
+        async def verify(token: str) -> None:
+            try:
+                await self._verify(token)
+                self.outcomes["accepted"] += 1
+            except AuthenticationError as error:
+                self.outcomes[error.reason] += 1
 
-class InTasks(Verifier):
-    way = "asyncio"
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._runner = asyncio.Runner()
-        weakref.finalize(self, self._runner.close)
-        fetcher = ours.async_fetcher(self.party, clock=self.clock)
-        self._subject = ours.Async([self.tenant.client()], fetcher, self.clock)
-
-    def send(self, tokens: Sequence[str], timed: Timed) -> float:
-        waiting = iter(tokens)
-
-        async def work() -> None:
-            for token in waiting:
-                with timed.call():
-                    await self._subject.verifier.verify(token)
-                await asyncio.sleep(0)
-
-        async def send() -> float:
-            began = time.perf_counter()
-            await asyncio.gather(*(work() for _ in range(_TASKS)))
-            seconds = time.perf_counter() - began
+        async def send() -> tuple[float, list[float]]:
+            found = await tasks(verify, batches)
             await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}), return_exceptions=True)
-            return seconds
+            return found
 
-        return float(self._runner.run(send()))
+        return self._loop.run(send())
 
 
 def _forge(tenant: Tenant, token: str, number: int) -> str:
@@ -128,40 +96,40 @@ def _forge(tenant: Tenant, token: str, number: int) -> str:
             return corpus.unsigned({**header, "kid": f"made-up-{number}"}, claims)
 
 
-def _steady(subject: Verifier, count: int, *, hostile: bool) -> dict[str, Any]:
+def _steady(load: Load, count: int, *, hostile: bool) -> dict[str, Any]:
     """All tokens at hand, as fast as they go."""
-    good = corpus.tokens(subject.tenant, count // 10 if hostile else count)
-    forged = [_forge(subject.tenant, token, number) for number, token in enumerate(good * 9)] if hostile else []
+    good = corpus.tokens(load.tenant, count // 10 if hostile else count)
+    forged = [_forge(load.tenant, token, number) for number, token in enumerate(good * 9)] if hostile else []
     tokens = [*good, *forged]
     Random(4).shuffle(tokens)
-    timed = Timed()
     with frozen():
-        subject.send([corpus.new_token(subject.tenant)], Timed())
-        seconds = subject.send(tokens, timed)
-    return timed.summary() | {"per_second": len(tokens) / seconds}
+        load.send([corpus.new_token(load.tenant)])
+        load.forget()
+        seconds = load.send(tokens)
+    return {"per_second": len(tokens) / seconds}
 
 
 # Shapes in time: a burst of requests every ten seconds of the clock.
 
 
-def _rotate(subject: Verifier, now: int) -> list[str]:
+def _rotate(load: Load, now: int) -> list[str]:
     """A new key at 2:00, the end of the grace window at 5:00, another new key at 7:00."""
     if now in (120, 420):
-        subject.tenant.rotate()
+        load.tenant.rotate()
     if now == 300:
-        subject.tenant.end_grace()
+        load.tenant.end_grace()
     return []
 
 
-def _flood(subject: Verifier, now: int) -> list[str]:
+def _flood(load: Load, now: int) -> list[str]:
     """Made-up kids, twenty for each good assertion."""
-    good = corpus.new_token(subject.tenant)
-    return [_forge(subject.tenant, good, 3 * (now * 1_000 + number) + 2) for number in range(200)]
+    good = corpus.new_token(load.tenant)
+    return [_forge(load.tenant, good, 3 * (now * 1_000 + number) + 2) for number in range(200)]
 
 
-def _fail(subject: Verifier, now: int) -> list[str]:
+def _fail(load: Load, now: int) -> list[str]:
     """The publisher answers 503 from 2:00 to 11:00; keys live for 300 s, and none is used longer."""
-    subject.party.outage = 503 if 120 <= now < 660 else None
+    load.party.outage = 503 if 120 <= now < 660 else None
     return []
 
 
@@ -170,7 +138,7 @@ class Shape(NamedTuple):
 
     name: str
     seconds: int
-    change: Callable[[Verifier, int], list[str]]
+    change: Callable[[Load, int], list[str]]
 
 
 SHAPES = (
@@ -180,23 +148,22 @@ SHAPES = (
 )
 
 
-def _in_time(shape: Shape, subject: Verifier, each: int) -> dict[str, Any]:
-    timed = Timed()
-    subject.party.transport.reset()
+def _in_time(load: Load, shape: Shape, each: int) -> dict[str, Any]:
+    load.party.transport.reset()
     refused: list[int] = []
     for now in range(0, shape.seconds, 10):
-        accepted = timed.outcomes["accepted"]
-        sent = [*shape.change(subject, now), *corpus.tokens(subject.tenant, each)]
+        accepted = load.outcomes["accepted"]
+        sent = [*shape.change(load, now), *corpus.tokens(load.tenant, each)]
         Random(now).shuffle(sent)
-        subject.send(sent, timed)
-        if timed.outcomes["accepted"] == accepted:
+        load.send(sent)
+        if load.outcomes["accepted"] == accepted:
             refused.append(now)
-        subject.clock.advance(10)
-    return timed.summary() | {"fetches": subject.party.transport.count, "nobody accepted at": refused}
+        load.clock.advance(10)
+    return {"fetches": load.party.transport.count, "nobody accepted at": refused}
 
 
-def _add(section: Section, name: str, result: dict[str, Any]) -> None:
-    latency = result["latency"]
+def _add(section: Section, name: str, load: Load, result: dict[str, Any]) -> None:
+    latency = percentiles(load.times)
     parts = [f"p99 {latency['p99']:,.0f} µs, p99.9 {latency['p99.9']:,.0f} µs"]
     if "per_second" in result:
         parts.append(f"{result['per_second']:,.0f}/s")
@@ -204,26 +171,25 @@ def _add(section: Section, name: str, result: dict[str, Any]) -> None:
         parts.append(f"{result['fetches']:,} fetches")
     if at := result.get("nobody accepted at"):
         parts.append(f"nobody accepted from {at[0]} s to {at[-1]} s")
-    outcomes = sorted(result["outcomes"].items())
-    parts += [f"{number:,} {reason}" for reason, number in outcomes if reason != "accepted"]
-    section.rows.append(Row(f"{name}: p50", latency["p50"], unit="µs", note="; ".join(parts)))
-    section.data[name] = result
+    parts += [f"{number:,} {reason}" for reason, number in sorted(load.outcomes.items()) if reason != "accepted"]
+    section.rows.append(Row(f"{name}, {load.way}: p50", latency["p50"], unit="µs", note="; ".join(parts)))
+    section.data[f"{name}, {load.way}"] = result | {"latency": latency, "outcomes": dict(load.outcomes)}
 
 
 def run(step: Step, *, short: bool) -> Section:
     section = Section("load", "Shapes of load (time of one request)")
     count, each = (600, 3) if short else (8_000, 12)
-
-    def add(title: str, subject: Verifier, measure: Callable[[Verifier], dict[str, Any]]) -> None:
-        step(f"{title}, {subject.way}")
-        _add(section, f"{title}, {subject.way}", measure(subject))
-
-    for hostile, title in ((False, "steady accept"), (True, "90 % forged")):
-        for subject in (InThreads(), InThreads(_THREADS), InTasks()):
-            add(title, subject, partial(_steady, count=count, hostile=hostile))
-    for shape in SHAPES:
-        for subject in (InThreads(), InTasks()):
-            add(shape.name, subject, partial(_in_time, shape, each=each))
+    with asyncio.Runner() as loop:
+        for hostile, title in ((False, "steady accept"), (True, "90 % forged")):
+            for threads in (1, _THREADS, 0):
+                load = Load(threads, loop)
+                step(f"{title}, {load.way}")
+                _add(section, title, load, _steady(load, count, hostile=hostile))
+        for shape in SHAPES:
+            for threads in (1, 0):
+                load = Load(threads, loop)
+                step(f"{shape.name}, {load.way}")
+                _add(section, shape.name, load, _in_time(load, shape, each))
     section.notes.append(
         f"asyncio: {_TASKS} tasks at once; the time of a request is that of the coroutine, awaited. With several"
         " threads it holds the wait for the interpreter's lock. Publishers answer without a network; minutes pass by"

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any
 
 from private_key_jwt import AuthenticationError, JWKSFetcher, JWKSPolicy, MemoryJWKSCache, RegisteredClient, ledgerbee
 from private_key_jwt.stores import JWKSDocument
@@ -18,13 +18,6 @@ from . import corpus, hostile, ours
 from .measuring import CodePath, calls, interleave, rss
 
 _MODULI = 4
-
-
-class Weight(NamedTuple):
-    """KiB of process memory for a client: as registered, with its document; and with its key in use."""
-
-    registered: float
-    used: float
 
 
 class ManyClients:
@@ -55,28 +48,30 @@ class ManyClients:
             cache.put(str(client.jwks_uri), JWKSDocument(body, now), now)
         return clients, cache
 
-    def subject(self, count: int) -> tuple[ours.Sync, Weight]:
-        """A verifier for so many clients, with each of their keys loaded and used, and what they weigh."""
+    def subject(self, count: int) -> tuple[ours.Subject, list[float]]:
+        """A verifier for so many clients, with each of their keys loaded and used.
+
+        And KiB of process memory for a client: as registered, with its document; and with its key in use.
+        """
         gc.collect()
         before = rss()
         clients, cache = self._register(count)
         registered = rss()
         # Keys are loaded once and must stay fresh for as long as this takes.
         fetcher = JWKSFetcher(JWKSPolicy(ttl=86_400), cache=cache, max_key_sets=2 * count + 10)
-        subject = ours.Sync(clients, fetcher)
+        subject = ours.Subject(clients, fetcher)
         for number in range(count):
             with suppress(AuthenticationError):  # no key made this signature; its client's key is loaded all the same
                 subject.verifier.verify(corpus.unsigned(*self._parts(number)))
         gc.collect()
-        weights = ((after - before) / count / 1_024 for after in (registered, rss()))
-        return subject, Weight(*weights)
+        return subject, [(after - before) / count / 1_024 for after in (registered, rss())]
 
 
 def against_one(count: int, samples: int, rounds: int) -> dict[str, Any]:
     """Many clients against one, in a process of its own: its memory is theirs."""
     many_clients = ManyClients()
     one, _ = many_clients.subject(1)
-    many, weight = many_clients.subject(count)
+    many, (registered, used) = many_clients.subject(count)
     drawn = Random(4).choices(range(count), k=samples)
     tokens_one, tokens_many = many_clients.tokens([0] * samples), many_clients.tokens(drawn)
     paths = [
@@ -85,4 +80,4 @@ def against_one(count: int, samples: int, rounds: int) -> dict[str, Any]:
     ]
     measured = interleave(paths, corpus.floor(many_clients.keys[0], tokens_one[:200]), rounds, 40)
     pairs = zip(measured["many"].seconds, measured["one"].seconds, strict=True)
-    return {"ratios": [big / small for big, small in pairs], "kib_registered": weight.registered, "kib": weight.used}
+    return {"ratios": [big / small for big, small in pairs], "kib_registered": registered, "kib": used}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar
+from functools import partial
+from typing import Any
 
 import httpx
 
@@ -23,8 +24,6 @@ from private_key_jwt._core.token_request import ASSERTION_TYPE
 from private_key_jwt.testing import RelyingParty, Tenant
 
 from .corpus import AUDIENCE
-
-Verifier = TypeVar("Verifier", ClientAssertionVerifier, AsyncClientAssertionVerifier)
 
 _OLDER_NAMES = {"fetcher": "jwks", "http_client": "http"}
 
@@ -60,10 +59,8 @@ def form(token: str, client_id: str) -> dict[str, str]:
     }
 
 
-class _Subject(Generic[Verifier]):
+class Subject:
     """A verifier whose replay store can be renewed, so that tokens may come again; its keys stay cached."""
-
-    _kind: Callable[..., Verifier]
 
     def __init__(
         self,
@@ -71,32 +68,23 @@ class _Subject(Generic[Verifier]):
         fetcher: JWKSFetcher | AsyncJWKSFetcher,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._clients = {client.client_id: client for client in clients}
-        self._fetcher = settings(type(self)._kind, fetcher=fetcher)
-        self._clock = clock
+        kind: Any = ClientAssertionVerifier if isinstance(fetcher, JWKSFetcher) else AsyncClientAssertionVerifier
+        self._make = partial(
+            kind,
+            policy=AssertionPolicy(audience=AUDIENCE),
+            clients={client.client_id: client for client in clients},
+            clock=clock,
+            **settings(kind, fetcher=fetcher),
+        )
         self.renew()
 
     def renew(self) -> None:
         self.store = MemoryReplayStore(2_000_000)
-        self.verifier: Verifier = type(self)._kind(
-            policy=AssertionPolicy(audience=AUDIENCE),
-            clients=self._clients,
-            replay_store=self.store,
-            clock=self._clock,
-            **self._fetcher,
-        )
+        self.verifier = self._make(replay_store=self.store)
 
 
-class Sync(_Subject[ClientAssertionVerifier]):
-    _kind = ClientAssertionVerifier
-
-
-class Async(_Subject[AsyncClientAssertionVerifier]):
-    _kind = AsyncClientAssertionVerifier
-
-
-def set_up() -> tuple[Tenant, Sync]:
+def set_up() -> tuple[Tenant, Subject]:
     """One tenant, and a verifier that knows it."""
     party = relying_party()
     tenant = party.tenant()
-    return tenant, Sync([tenant.client()], fetcher(party))
+    return tenant, Subject([tenant.client()], fetcher(party))

@@ -15,10 +15,10 @@ from .measuring import CodePath, Items, awaited, calls, refusals
 EARLY = ("expired", "wrong aud", "unknown client", "malformed")
 
 
-def _path(name: str, subject: ours.Sync | ours.Async, items: Items, loop: asyncio.Runner | None) -> CodePath:
+def _path(name: str, subject: ours.Subject, items: Items, loop: asyncio.Runner | None) -> CodePath:
     def run(block: Items) -> float:
         # What is renewed is looked for at each block.
-        function: Any = subject.verifier.verify if isinstance(block[0], str) else subject.verifier.authenticate
+        function = subject.verifier.verify if isinstance(block[0], str) else subject.verifier.authenticate
         return float(loop.run(awaited(function, block))) if loop else calls(function, block)
 
     return CodePath(name, run, items, subject.renew)
@@ -30,14 +30,14 @@ def accepted(party: RelyingParty, tenant: Tenant, count: int, loop: asyncio.Runn
     forms = [ours.form(token, tenant.client_id) for token in tokens]
     paths = {}
     for name, items in (("verify", tokens), ("authenticate(form)", forms)):
-        one = ours.Sync([tenant.client()], ours.fetcher(party))
-        two = ours.Async([tenant.client()], ours.async_fetcher(party))
+        one = ours.Subject([tenant.client()], ours.fetcher(party))
+        two = ours.Subject([tenant.client()], ours.async_fetcher(party))
         paths[name] = _path(name, one, items, None)
         paths[f"{name}, async"] = _path(f"{name}, async", two, items, loop)
     return paths
 
 
-def refused(name: str, subject: ours.Sync, tokens: Items) -> CodePath:
+def refused(name: str, subject: ours.Subject, tokens: Items) -> CodePath:
     """Assertions that are refused before a key is used. Raising and catching is in the time."""
 
     def run(block: Items) -> float:

@@ -6,7 +6,6 @@ What each one checks is not claimed from memory: every defect of ``private_key_j
 from __future__ import annotations
 
 import logging
-import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,8 +16,9 @@ from typing import Any, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
-from private_key_jwt import JWKSFetcher, JWKSPolicy, ledgerbee
-from private_key_jwt.testing import DEFECTS, SigningKey, Tenant
+from private_key_jwt import JWKSFetcher, JWKSPolicy
+from private_key_jwt.testing import DEFECTS, RelyingParty, SigningKey, Tenant
+from stores.redis_server import free_port
 
 from . import corpus, ours
 from .measuring import CodePath, Step, calls, interleave
@@ -31,20 +31,6 @@ BARE, WHOLE = "bare decode", "whole verification"
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
-    """One registered client: its public key by value, and where it is published."""
-
-    client_id: str
-    jwk: dict[str, Any]
-    base_url: str
-    jwks_uri: str
-
-    @property
-    def jwks(self) -> dict[str, Any]:
-        return {"keys": [self.jwk]}
-
-
-@dataclass(frozen=True, slots=True)
 class Peer:
     """A peer, ready to use: ``check`` raises when it refuses, ``renew`` forgets the used assertions."""
 
@@ -53,68 +39,56 @@ class Peer:
 
 
 class Kind(NamedTuple):
-    """How a peer is made (its docstring says what was chosen), and whether it fetches the published keys."""
+    """How a peer is made for one client (its docstring says what was chosen)."""
 
     name: str
     what: str
-    make: Callable[[Setting], Peer]
-    fetches: bool = False
+    make: Callable[[Tenant], Peer]
 
 
 # This library
 
 
-def _ours(setting: Setting) -> Peer:
+def _ours(tenant: Tenant) -> Peer:
     """As its documentation says; keys cached by JWKSFetcher."""
-    fetcher = JWKSFetcher(JWKSPolicy(allow_http_loopback=True))
-    subject = ours.Sync([ledgerbee.client(setting.client_id, slug="acme", base_url=setting.base_url)], fetcher)
+    subject = ours.Subject([tenant.client()], JWKSFetcher(JWKSPolicy(allow_http_loopback=True)))
     return Peer(lambda token: subject.verifier.verify(token), subject.renew)
 
 
 # Bare decode: a key at hand, a token, its claims
 
 
-def _joserfc(setting: Setting) -> Peer:
+def _joserfc(tenant: Tenant) -> Peer:
     """Key imported once."""
     from joserfc import jwk, jwt
 
-    key = jwk.RSAKey.import_key(setting.jwk)
+    key = jwk.RSAKey.import_key(tenant.current_key.public_jwk())
     return Peer(lambda token: jwt.decode(token, key, algorithms=ALGORITHMS))
 
 
-def _pyjwt(setting: Setting) -> Peer:
+def _pyjwt(tenant: Tenant) -> Peer:
     """PyJWK made once; it also checks exp, nbf, iat and aud."""
     import jwt
 
-    key = jwt.PyJWK(setting.jwk)
+    key = jwt.PyJWK(tenant.current_key.public_jwk())
     return Peer(lambda token: jwt.decode(token, key, algorithms=ALGORITHMS, audience=corpus.AUDIENCE, leeway=LEEWAY))
 
 
-def _authlib_jose(setting: Setting) -> Peer:
-    """Key imported once; deprecated in favour of joserfc."""
-    from authlib.jose import JsonWebKey, JsonWebToken
-
-    # Authlib's OAuth code looks for this module and is slower when it is there: its own measurement must not pay.
-    sys.modules.pop("authlib.jose", None)
-    decoder, key = JsonWebToken(ALGORITHMS), JsonWebKey.import_key(setting.jwk)
-    return Peer(lambda token: decoder.decode(token, key))
-
-
-def _python_jose(setting: Setting) -> Peer:
+def _python_jose(tenant: Tenant) -> Peer:
     """Key made once; it also checks exp and aud."""
     from jose import jwk, jwt
 
-    key = jwk.construct(setting.jwk, "RS256")
+    key = jwk.construct(tenant.current_key.public_jwk(), "RS256")
     options = {"leeway": LEEWAY}
     return Peer(lambda token: jwt.decode(token, key, algorithms=ALGORITHMS, audience=corpus.AUDIENCE, options=options))
 
 
-def _jwcrypto(setting: Setting) -> Peer:
+def _jwcrypto(tenant: Tenant) -> Peer:
     """Key made once; it also checks exp and nbf."""
     from jwcrypto import jwk, jwt
     from jwcrypto.common import json_decode
 
-    key = jwk.JWK(**setting.jwk)
+    key = jwk.JWK(**tenant.current_key.public_jwk())
     return Peer(lambda token: json_decode(jwt.JWT(jwt=token, key=key, algs=ALGORITHMS, expected_type="JWS").claims))
 
 
@@ -134,11 +108,11 @@ def _check_by_hand(claims: Mapping[str, Any], client_id: str, used: set[tuple[st
     used.add(mark)
 
 
-def _pyjwk_client(setting: Setting, *, cache_keys: bool = False) -> Peer:
+def _pyjwk_client(tenant: Tenant) -> Peer:
     """One PyJWKClient for each client, its set cached; iss, sub and a set of used jti by hand."""
     import jwt
 
-    clients = {setting.client_id: jwt.PyJWKClient(setting.jwks_uri, cache_keys=cache_keys)}
+    clients = {tenant.client_id: jwt.PyJWKClient(tenant.jwks_uri)}
     used: set[tuple[str, str]] = set()
     require = {"require": ["iss", "sub", "aud", "exp", "jti"]}
 
@@ -152,17 +126,12 @@ def _pyjwk_client(setting: Setting, *, cache_keys: bool = False) -> Peer:
     return Peer(check, used.clear)
 
 
-def _pyjwk_client_with_cache(setting: Setting) -> Peer:
-    """Keys never leave that cache by age."""
-    return _pyjwk_client(setting, cache_keys=True)
-
-
-def _authlib(setting: Setting) -> Peer:
+def _authlib(tenant: Tenant) -> Peer:
     """Keys imported once; validate_jti over a dict, as its documentation sketches over Redis."""
     from authlib.oauth2.rfc7523 import JWTBearerClientAssertion
     from joserfc.jwk import KeySet, RSAKey
 
-    keys = KeySet([RSAKey.import_key(setting.jwk)])
+    keys = KeySet([RSAKey.import_key(tenant.current_key.public_jwk())])
     used: dict[str, bool] = {}
 
     class ClientAssertion(JWTBearerClientAssertion):  # type: ignore[misc]
@@ -180,18 +149,18 @@ def _authlib(setting: Setting) -> Peer:
             return keys
 
     client = SimpleNamespace(check_endpoint_auth_method=lambda _method, _endpoint: True)
-    find = {setting.client_id: client}.get
+    find = {tenant.client_id: client}.get
     authenticate = ClientAssertion(leeway=LEEWAY)
 
     def check(token: str) -> None:
-        request = SimpleNamespace(form=ours.form(token, setting.client_id), client=None)
+        request = SimpleNamespace(form=ours.form(token, tenant.client_id), client=None)
         if authenticate(find, request) is None:
             raise Refused("no client")
 
     return Peer(check, used.clear)
 
 
-def _idpyoidc(setting: Setting) -> Peer:
+def _idpyoidc(tenant: Tenant) -> Peer:
     """Keys in its KeyJar by value; its own jti_db."""
     from idpyoidc.server import Server
     from idpyoidc.server.client_authn import PrivateKeyJWT
@@ -213,24 +182,24 @@ def _idpyoidc(setting: Setting) -> Peer:
             "client_authn_methods": {"private_key_jwt": "idpyoidc.server.client_authn.PrivateKeyJWT"},
         }
     )
-    server.context.cdb[setting.client_id] = {"token_endpoint_auth_method": "private_key_jwt"}
-    server.keyjar.import_jwks(setting.jwks, setting.client_id)
+    server.context.cdb[tenant.client_id] = {"token_endpoint_auth_method": "private_key_jwt"}
+    server.keyjar.import_jwks(tenant.document(), tenant.client_id)
     method = PrivateKeyJWT(server.unit_get)
 
     def check(token: str) -> None:
-        found = method.verify(request=ours.form(token, setting.client_id))
+        found = method.verify(request=ours.form(token, tenant.client_id))
         server.context.cdb[found["client_id"]]
 
     return Peer(check, server.context.jti_db.clear)
 
 
-def _cryptojwt(setting: Setting) -> Peer:
+def _cryptojwt(tenant: Tenant) -> Peer:
     """KeyJar by value; aud, iss, sub, jti by hand."""
     from cryptojwt.jwt import JWT
     from cryptojwt.key_jar import KeyJar
 
     jar = KeyJar()
-    jar.import_jwks(setting.jwks, setting.client_id)
+    jar.import_jwks(tenant.document(), tenant.client_id)
     used: set[tuple[str, str]] = set()
     reader = JWT(jar, skew=LEEWAY, allowed_sign_algs=ALGORITHMS, allowed_max_lifetime=corpus.LIFETIME)
 
@@ -239,20 +208,18 @@ def _cryptojwt(setting: Setting) -> Peer:
         audience = claims["aud"]
         if "exp" not in claims or corpus.AUDIENCE not in ([audience] if isinstance(audience, str) else audience):
             raise Refused("aud, exp")
-        _check_by_hand(claims, setting.client_id, used)
+        _check_by_hand(claims, tenant.client_id, used)
 
     return Peer(check, used.clear)
 
 
 KINDS = (
-    Kind("private-key-jwt", WHOLE, _ours, fetches=True),
+    Kind("private-key-jwt", WHOLE, _ours),
     Kind("joserfc jwt.decode", BARE, _joserfc),
     Kind("PyJWT decode", BARE, _pyjwt),
-    Kind("Authlib JsonWebToken.decode", BARE, _authlib_jose),
     Kind("python-jose jwt.decode", BARE, _python_jose),
     Kind("jwcrypto JWT", BARE, _jwcrypto),
-    Kind("PyJWT PyJWKClient + by hand", WHOLE, _pyjwk_client, fetches=True),
-    Kind("PyJWT PyJWKClient, cache_keys + by hand", WHOLE, _pyjwk_client_with_cache, fetches=True),
+    Kind("PyJWT PyJWKClient + by hand", WHOLE, _pyjwk_client),
     Kind("Authlib JWTBearerClientAssertion", WHOLE, _authlib),
     Kind("idpyoidc PrivateKeyJWT", WHOLE, _idpyoidc),
     Kind("cryptojwt JWT.unpack + by hand", WHOLE, _cryptojwt),
@@ -273,24 +240,15 @@ def _verdict(check: Callable[[str], object], token: str) -> str | None:
     return None
 
 
-def verdicts(kind: Kind, tenant: Tenant, setting: Setting, sent: Mapping[str, str]) -> dict[str, str | None]:
+def verdicts(kind: Kind, tenant: Tenant, weak: Tenant, sent: Mapping[str, str]) -> dict[str, str | None]:
     """What it answers to each defect, to a replay, and to a key that is too short."""
-    peer = kind.make(setting)
+    peer = kind.make(tenant)
     good = corpus.new_token(tenant)
     if (refused := _verdict(peer.check, good)) is not None:
         raise AssertionError(f"{kind.name} refuses a good assertion: {refused}")
     found = {REPLAY: _verdict(peer.check, good)}
     found |= {name: _verdict(peer.check, token) for name, token in sent.items()}
-    weak = SigningKey("weak", generate_private_key(public_exponent=65_537, key_size=1_024))
-    weak_setting = Setting(setting.client_id, weak.public_jwk(), setting.base_url, setting.jwks_uri)
-
-    def check_weak(_token: str) -> None:
-        if kind.fetches:
-            tenant._published = (weak,)
-        kind.make(weak_setting).check(tenant.assertion(key=weak))
-
-    found[KEY] = _verdict(check_weak, "")
-    tenant._published = (tenant.current_key,)
+    found[KEY] = _verdict(lambda token: kind.make(weak).check(token), weak.assertion())
     return found
 
 
@@ -310,53 +268,49 @@ def checks(found: Mapping[str, str | None]) -> dict[str, str]:
 
 
 @contextmanager
-def _published() -> Iterator[tuple[Tenant, Setting]]:
-    """One client, whose keys are published on the loopback interface."""
-    party = ours.relying_party()
-    tenant = party.tenant("acme")
-    with party.serve() as server:
-        uri = ledgerbee.jwks_uri("acme", base_url=server.base_url)
-        yield tenant, Setting(tenant.client_id, tenant.current_key.public_jwk(), server.base_url, uri)
+def _published() -> Iterator[tuple[Tenant, Tenant]]:
+    """Two clients whose keys are published on the loopback interface; that of the second is too short."""
+    port = free_port()
+    party = RelyingParty(audience=corpus.AUDIENCE, base_url=f"http://127.0.0.1:{port}/api")
+    tenant, weak = party.tenant("acme"), party.tenant("weak")
+    weak._keys = [SigningKey("weak", generate_private_key(public_exponent=65_537, key_size=1_024))]
+    weak._published = tuple(weak._keys)
+    with party.serve(port):
+        yield tenant, weak
 
 
 def _quieten() -> None:
-    for name in ("idpyoidc", "cryptojwt", "authlib", "private_key_jwt"):
+    for name in ("idpyoidc", "cryptojwt", "authlib"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    # Of Authlib, to use joserfc instead (it is measured beside); and of keys that are weak on purpose.
+    # Of keys that are weak on purpose.
     warnings.showwarning = lambda *_args, **_kwargs: None
-
-
-def _made(setting: Setting) -> list[tuple[Kind, Peer]]:
-    return [(kind, kind.make(setting)) for kind in KINDS]
 
 
 def run(step: Step, *, short: bool) -> Section:
     """Times and checks of all peers."""
     section = Section("peers", "Peers, on the same tokens (ratio to the RSA operation)")
-    with _published() as (tenant, setting), warnings.catch_warnings():
+    with _published() as (tenant, weak), warnings.catch_warnings():
         _quieten()
         answers = {}
         sent = {name: defect.make(tenant) for name, defect in DEFECTS.items()}
         for kind in KINDS:
             step(f"checks of {kind.name}")
-            found = verdicts(kind, tenant, setting, sent)
+            found = verdicts(kind, tenant, weak, sent)
             answers[kind.name] = checks(found)
             section.data[f"checks of {kind.name}"] = found
         tokens = corpus.tokens(tenant, 400 if short else 2_000)
-        paths = [CodePath(kind.name, partial(calls, peer.check), tokens, peer.renew) for kind, peer in _made(setting)]
+        made = {kind.name: kind.make(tenant) for kind in KINDS}
+        paths = [CodePath(name, partial(calls, peer.check), tokens, peer.renew) for name, peer in made.items()]
         measured = interleave(paths, corpus.floor(tenant.current_key, tokens), 8 if short else 100, 40, step)
         for kind in KINDS:
             result = measured[kind.name]
             checked, groups = sum(answer == "yes" for answer in answers[kind.name].values()), len(answers[kind.name])
-            note = f"{result.microseconds.median:.1f} µs; {checked} of {groups} kinds of check"
+            note = f"{result.microseconds.median:.1f} µs; {checked} of {groups} kinds of check. {kind.make.__doc__}"
             section.rows.append(Row.of(f"{kind.what}: {kind.name}", result.ratio, note=note))
             section.data[kind.name] = {"ratios": result.ratios, "seconds": result.seconds, "what": kind.what}
             section.data[kind.name] |= {"checked": checked, "checks": groups}
     rows = [[group, *(each[group] for each in answers.values())] for group in next(iter(answers.values()))]
     section.tables.append(("What each refuses, of the DEFECTS of private_key_jwt.testing", ["check", *answers], rows))
-    section.tables.append(
-        ("How each is set up", ["peer", "setup"], [[kind.name, str(kind.make.__doc__)] for kind in KINDS])
-    )
     section.notes.append(
         "a bare decode is given its key and refuses no client, no replay: it is the least that each library must do."
         f" A refusal counts, whatever was raised. All with RS256 only, and {LEEWAY} s of leeway where they have it."

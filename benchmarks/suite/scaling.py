@@ -96,7 +96,7 @@ def marks(section: Section, step: Step, *, short: bool) -> None:
 
     def path(live: int) -> CodePath:
         step(f"{live:,} marks")
-        subject = ours.Sync([tenant.client()], ours.fetcher(party))
+        subject = ours.Subject([tenant.client()], ours.fetcher(party))
 
         def renew() -> None:
             subject.renew()

@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections import Counter
-from collections.abc import Callable
 
-from private_key_jwt import (
-    AssertionPolicy,
-    AsyncClientAssertionVerifier,
-    AsyncJWKSFetcher,
-    ClientAssertionVerifier,
-    JWKSFetcher,
-    JWKSPolicy,
-    MemoryReplayStore,
-)
-from private_key_jwt.testing import Tenant
+from private_key_jwt import AsyncJWKSFetcher, JWKSFetcher, JWKSPolicy, RegisteredClient
 
 from . import corpus, ours, paths
 from .measuring import Step, interleave
+from .measuring import tasks as in_tasks
 from .measuring import threads as in_threads
 from .report import Row, Section
 
@@ -65,42 +54,24 @@ def refuse(section: Section, step: Step, *, short: bool) -> None:
     section.tables.append(("Hostile shapes of 16 KiB", ["shape", "x", "µs"], table))
 
 
-def _in_threads(policy: JWKSPolicy, tenants: list[Tenant], base_url: str, tokens: list[str]) -> tuple[int, float]:
-    verifier = ClientAssertionVerifier(
-        policy=AssertionPolicy(audience=corpus.AUDIENCE),
-        clients=[tenant.client(base_url) for tenant in tenants],
-        replay_store=MemoryReplayStore(),
-        fetcher=JWKSFetcher(policy),
-    )
-    accepted: Counter[str] = Counter()
-
-    def verify(token: str) -> None:
-        accepted[verifier.verify(token).client_id] += 1
-
-    seconds, _ = in_threads(verify, [[token] for token in tokens])
-    return accepted.total(), seconds
+def _in_threads(policy: JWKSPolicy, clients: list[RegisteredClient], tokens: list[str]) -> tuple[int, float]:
+    verify, accepted = ours.Subject(clients, JWKSFetcher(policy)).verifier.verify, []
+    seconds, _ = in_threads(lambda token: accepted.append(verify(token)), [[token] for token in tokens])
+    return len(accepted), seconds
 
 
-def _in_tasks(policy: JWKSPolicy, tenants: list[Tenant], base_url: str, tokens: list[str]) -> tuple[int, float]:
+def _in_tasks(policy: JWKSPolicy, clients: list[RegisteredClient], tokens: list[str]) -> tuple[int, float]:
     async def verify() -> tuple[int, float]:
         async with AsyncJWKSFetcher(policy) as fetcher:
-            verifier = AsyncClientAssertionVerifier(
-                policy=AssertionPolicy(audience=corpus.AUDIENCE),
-                clients=[tenant.client(base_url) for tenant in tenants],
-                replay_store=MemoryReplayStore(),
-                fetcher=fetcher,
-            )
-            began = time.perf_counter()
-            accepted = await asyncio.gather(*map(verifier.verify, tokens))
-            return len(accepted), time.perf_counter() - began
+            verify, accepted = ours.Subject(clients, fetcher).verifier.verify, []
+
+            async def each(token: str) -> None:
+                accepted.append(await verify(token))
+
+            seconds, _ = await in_tasks(each, [[token] for token in tokens])
+            return len(accepted), seconds
 
     return asyncio.run(verify())
-
-
-_WAYS: dict[str, Callable[[JWKSPolicy, list[Tenant], str, list[str]], tuple[int, float]]] = {
-    "threads": _in_threads,
-    "tasks": _in_tasks,
-}
 
 
 def cold_start(section: Section, step: Step, *, short: bool) -> None:
@@ -110,11 +81,12 @@ def cold_start(section: Section, step: Step, *, short: bool) -> None:
     with party.serve() as server:
         for number in (1, 20):
             tenants = [party.tenant(f"tenant-{each}") for each in range(number)]
-            for kind, send in _WAYS.items():
+            clients = [tenant.client(server.base_url) for tenant in tenants]
+            for kind, send in (("threads", _in_threads), ("tasks", _in_tasks)):
                 step(f"{number} clients, {kind}")
                 tokens = [corpus.new_token(tenants[each % number]) for each in range(requests)]
                 before = server.count
-                accepted, seconds = send(JWKSPolicy(allow_http_loopback=True), tenants, server.base_url, tokens)
+                accepted, seconds = send(JWKSPolicy(allow_http_loopback=True), clients, tokens)
                 name = f"cold start, {requests:,} {kind} at once, {number} client{'s' * (number > 1)}"
                 note = f"{accepted:,} accepted in {seconds:.2f} s"
                 section.rows.append(Row(name, server.count - before, unit="fetches", limit=number, note=note))

@@ -33,9 +33,9 @@ class Worker:
         self._clients, self._loop = clients, loop
         self._party = ours.relying_party()
         self._tenant = self._party.tenant()
-        self._subject = ours.Sync([self._tenant.client()], ours.fetcher(self._party))
+        self._subject = ours.Subject([self._tenant.client()], ours.fetcher(self._party))
         self._made: dict[str, tuple[float, CodePath]] = {}
-        self._many: tuple[ManyClients, ours.Sync] | None = None
+        self._many: tuple[ManyClients, ours.Subject] | None = None
         self.sizes = {
             **_SIZES,
             **{f"refused: {name}": 100 for name in paths.EARLY},
