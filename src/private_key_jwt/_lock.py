@@ -54,7 +54,8 @@ def run_locked(lock: threading.RLock, work: Callable[[], Result], timeout: float
     within the ``try``, and is asked itself whether this thread holds it.
     """
     try:
-        if not lock.acquire(timeout=timeout):
+        # Mostly it is free: not to wait is asked for first, at a third of the time.
+        if not (lock.acquire(blocking=False) or lock.acquire(timeout=timeout)):
             raise TimeoutError("other threads keep the connection busy")
         return work()
     finally:

@@ -229,7 +229,7 @@ class _Logs:
     def __init__(self, path: str) -> None:
         self._directories: list[int] = []  # one descriptor; none where directories cannot be opened
         self._files = [(f"{path}{suffix}", _status(f"{path}{suffix}")) for suffix in ("-wal", "-shm")]
-        self._changed_at = 0  # nanoseconds since the epoch, by the file system; 0: the names must be looked up
+        self._changed_at = 0  # the directory, in nanoseconds since the epoch; 0: the names must be looked up
         with contextlib.suppress(OSError):
             # One call of C opens it and notes it: no signal handler runs in between.
             self._directories.extend(map(os.open, (Path(path).parent,), (_TO_ASK,)))
@@ -239,7 +239,7 @@ class _Logs:
 
     def are_there(self) -> bool:
         """Whether each name is that of the file that had it when this object was made."""
-        changed_at = max(map(_changed_at, self._directories), default=0)
+        changed_at = os.fstat(self._directories[0]).st_mtime_ns if self._directories else 0
         if changed_at and changed_at == self._changed_at:
             return True
         now = time.time_ns()
@@ -253,11 +253,6 @@ class _Logs:
         is_reliable = changed_at % _SECOND != 0 and now - changed_at > _TICK
         self._changed_at = changed_at if is_reliable else 0
         return True
-
-
-def _changed_at(directory: int) -> int:
-    """When a name in a directory was last added, removed or changed, in nanoseconds since the epoch."""
-    return os.fstat(directory).st_mtime_ns
 
 
 _TO_ASK = getattr(os, "O_PATH", os.O_RDONLY)  # O_PATH: of a directory that may not be read, too
