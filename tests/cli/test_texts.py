@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -59,3 +60,12 @@ def test_no_text_reaches_the_terminal_as_it_came(
             answer = run(*path, *others, *([option] if option else []), text, stdin=world.tenant.assertion())
             assert answer.code in _CODES
             assert not _OBEYED.search(answer.out + answer.err)
+
+
+@pytest.mark.parametrize("path", sorted({path for path, _ in OPTIONS}), ids="-".join)
+def test_help_is_wrapped_to_the_width_that_there_is(path: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    text = run(*path, "--help").out.partition("╭")[0]
+    lines = [line.strip() for line in text.splitlines()]
+    wrapped = [(line, after.split()[0]) for line, after in itertools.pairwise(lines) if line and after]
+    assert [pair for pair in wrapped if len(" ".join(pair)) <= 78] == []

@@ -460,6 +460,25 @@ def test_a_time_out_of_bounds_is_described_with_what_it_looks_like(changes: dict
         assert each in caught.value.detail
 
 
+def test_so_many_seconds_that_nobody_sees_what_they_are_are_years_too() -> None:
+    for changes, words in (
+        ({"exp": NOW - 3 * 31_557_600}, f"expired {3 * 31_557_600} s ago, leeway"),
+        ({"exp": NOW - 4 * 31_557_600}, f"expired {4 * 31_557_600} s (4 years) ago, leeway"),
+        ({"exp": 300, "iat": UNSET}, f"expired {NOW - 300} s (54 years) ago, leeway"),
+        ({"iat": 0}, "s (54 years); make it shorter"),
+    ):
+        with pytest.raises(InvalidClient) as caught:
+            times(**changes)
+        assert words in caught.value.detail
+
+
+def test_microseconds_are_told_from_milliseconds() -> None:
+    for unit, factor in (("milliseconds", 10**3), ("microseconds", 10**6)):
+        with pytest.raises(InvalidClient) as caught:
+            times(exp=(NOW + 60) * factor, iat=UNSET)
+        assert f"it looks like {unit} (2023-11-14T22:14:20Z), and must be seconds" in caught.value.detail
+
+
 def test_an_expiry_in_milliseconds_is_not_also_called_too_long() -> None:
     with pytest.raises(InvalidClient) as caught:
         times(exp=(NOW + 60) * 1_000, iat=UNSET)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Collection, Sequence
-from math import floor, isfinite
+from math import floor, inf, isfinite
 from typing import TypeGuard
 
 from .._text import format_time, quote
@@ -36,6 +36,8 @@ _LARGEST_ZONE = 14 * 3_600
 _ZONE_TOLERANCE = 600
 _CONTEXT = 24
 _AUDIENCES_SHOWN = 2
+_YEAR = 31_557_600  # seconds
+_MANY_YEARS = 3
 _LATE = 600  # seconds: an expiry that was meant to be no further ahead
 _FAST = "is the sender's clock fast, or ours slow?"
 _LIFETIME_HINT = "make it shorter, or raise max_lifetime"
@@ -126,9 +128,9 @@ def time_hint(value: float, now: float, longest: float) -> str:
 
 def expired(exp: float, leeway: float, now: float, iat: object = None) -> str:
     """Describe an assertion that has expired. ``iat``: the claim, whatever it is."""
-    made = f"made {_between(iat, now)} s ago for {exp - iat:.0f} s, " if is_time(iat) and iat <= exp else ""
+    made = f"made {_between(iat, now)} ago for {exp - iat:.0f} s, " if is_time(iat) and iat <= exp else ""
     hint = time_hint(exp, now, _LATE) or f"{made}sent late, sent again, or is the sender's clock slow?"
-    return f"expired {_between(exp, now)} s ago, leeway {leeway:g} s: {_times('exp', exp, now)}; {hint}"
+    return f"expired {_between(exp, now)} ago, leeway {leeway:g} s: {_times('exp', exp, now)}; {hint}"
 
 
 def too_far(exp: float, iat: object, max_lifetime: float, leeway: float, now: float) -> str:
@@ -137,7 +139,7 @@ def too_far(exp: float, iat: object, max_lifetime: float, leeway: float, now: fl
     # An hour is a lifetime that libraries default to, and a zone, too: `iat` tells them apart, and from a clock.
     issued_at = iat if is_time(iat) and iat <= exp else None
     if not hint and issued_at is not None and issued_at > now + leeway and exp - issued_at <= max_lifetime + leeway:
-        hint = f"it lives {exp - issued_at:.0f} s from iat, which is {_between(now, issued_at)} s ahead: {_FAST}"
+        hint = f"it lives {exp - issued_at:.0f} s from iat, which is {_between(now, issued_at)} ahead: {_FAST}"
     elif not hint or ("time zone" in hint and issued_at is not None and abs(issued_at - now) <= _LATE):
         hint = _LIFETIME_HINT
     elif "time zone" in hint and iat is None:
@@ -149,7 +151,7 @@ def too_far(exp: float, iat: object, max_lifetime: float, leeway: float, now: fl
 def too_long(lifetime: float, max_lifetime: float, leeway: float) -> str:
     """Describe an ``exp`` that is further after ``iat`` than an assertion may live."""
     expected = f"expected exp at most {max_lifetime:g} s after iat (leeway {leeway:g} s)"
-    return f"{expected}, got {lifetime:.0f} s; {_LIFETIME_HINT}"
+    return f"{expected}, got {_duration(lifetime)}; {_LIFETIME_HINT}"
 
 
 def ahead(name: str, value: float, leeway: float, now: float) -> str:
@@ -157,17 +159,24 @@ def ahead(name: str, value: float, leeway: float, now: float) -> str:
     hint = time_hint(value, now, 0) or _FAST
     if value > MILLISECONDS_FROM:
         return f"{_times(name, value, now)}; {hint}"
-    return f"{name} is {_between(now, value)} s ahead, leeway {leeway:g} s: {_times(name, value, now)}; {hint}"
+    return f"{name} is {_between(now, value)} ahead, leeway {leeway:g} s: {_times(name, value, now)}; {hint}"
 
 
 def _got(exp: float, now: float) -> str:
     # Milliseconds that are taken for seconds lie so far ahead that the difference says nothing.
-    return "" if exp > MILLISECONDS_FROM else f", got {_between(now, exp)} s"
+    return "" if exp > MILLISECONDS_FROM else f", got {_between(now, exp)}"
 
 
 def _between(earlier: float, later: float) -> str:
     """Count the seconds between two instants as ``format_time`` shows them, so that the two agree."""
-    return f"{floor(later) - floor(earlier)}" if isfinite(earlier) and isfinite(later) else f"{later - earlier:.0f}"
+    is_finite = isfinite(earlier) and isfinite(later)
+    return _duration(floor(later) - floor(earlier) if is_finite else later - earlier)
+
+
+def _duration(seconds: float) -> str:
+    """Write seconds; so many that nobody sees what they are, in years, too."""
+    years = f" ({seconds / _YEAR:.0f} years)" if _MANY_YEARS * _YEAR < abs(seconds) < inf else ""
+    return f"{seconds:.0f} s{years}"
 
 
 def _times(name: str, value: float, now: float) -> str:

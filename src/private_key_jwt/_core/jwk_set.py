@@ -221,7 +221,7 @@ def read_document(document: Mapping[str, Any], max_keys: int) -> list[Any]:
     if not isinstance(keys, list | tuple):
         raise ValueError("not a JWK Set: keys is absent or no list")
     if len(keys) > max_keys:
-        raise ValueError(f"expected at most {max_keys} keys, got {len(keys)}")
+        raise ValueError(f"expected at most {max_keys} keys (JWKSPolicy(max_keys=...)), got {len(keys)}")
     return list(keys)
 
 
