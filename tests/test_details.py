@@ -13,6 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from edges import LOOPBACK, Edge
+from openid_provider import OpenIDProvider
 from private_key_jwt import (
     AssertionPolicy,
     AuthenticationError,
@@ -24,7 +25,7 @@ from private_key_jwt import (
 from private_key_jwt._core.base64url import decode
 from private_key_jwt._core.jwk import read_member
 from private_key_jwt._core.token_request import ASSERTION_TYPE
-from private_key_jwt.testing import Clock, RelyingParty, Tenant
+from private_key_jwt.testing import Clock
 from support import b64, jwk, private_key
 
 OP = "https://op.example.com"
@@ -38,71 +39,53 @@ POLICY = AssertionPolicy(audience=OP, leeway=15, max_lifetime=300, max_assertion
 INSTANT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 
 
-class Provider:
-    """An OP with one tenant whose keys are served over HTTP, and what a row needs of it."""
+class Provider(OpenIDProvider):
+    """What a row needs."""
 
     def __init__(self, edge: Edge, clock: Clock) -> None:
-        self.edge, self.clock = edge, clock
-        self.party = RelyingParty(audience=OP, clock=clock)
-        self.tenant: Tenant = self.party.tenant()
-        self._serving = self.party.serve()
-        self.server = self._serving.__enter__()
-
-    def verifier(self, **settings: Any) -> Any:
-        defaults = {
-            "policy": POLICY,
-            "clients": [self.tenant.client(self.server.base_url)],
-            "replay_store": MemoryReplayStore(),
-            "fetcher": self.edge.fetcher(LOOPBACK, clock=self.clock, wall_clock=self.clock),
-            "clock": self.clock,
-        }
-        return self.edge.verifier(**(defaults | settings))
+        super().__init__(edge, clock, POLICY)
 
     def by_value(self, *keys: dict[str, Any]) -> Any:
-        return self.verifier(clients=[RegisteredClient(self.tenant.client_id, jwks={"keys": list(keys)})])
-
-    def close(self) -> None:
-        self._serving.__exit__(None, None, None)
+        return self.make(clients=[RegisteredClient(self.tenant.client_id, jwks={"keys": list(keys)})])
 
 
 @pytest.fixture
 def provider(edge: Edge, clock: Clock) -> Iterator[Provider]:
-    made = Provider(edge, clock)
-    yield made
-    made.close()
+    with Provider(edge, clock) as made:
+        yield made
 
 
 def assertion(**changes: Any) -> Callable[[Provider], None]:
-    return lambda provider: provider.verifier().verify(provider.tenant.assertion(**changes))
+    return lambda provider: provider.make().verify(provider.tenant.assertion(**changes))
 
 
 def defect(name: str) -> Callable[[Provider], None]:
-    return lambda provider: provider.verifier().verify(provider.tenant.defective(name))
+    return lambda provider: provider.make().verify(provider.tenant.defective(name))
 
 
 def policy(assertion_changes: dict[str, Any], **settings: Any) -> Callable[[Provider], None]:
     def refuse(provider: Provider) -> None:
-        verifier = provider.verifier(policy=AssertionPolicy(audience=OP, **settings))
+        verifier = provider.make(policy=AssertionPolicy(audience=OP, **settings))
         verifier.verify(provider.tenant.assertion(**assertion_changes))
 
     return refuse
 
 
 def replayed(provider: Provider) -> None:
-    verifier, text = provider.verifier(), provider.tenant.assertion()
+    verifier, text = provider.make(), provider.tenant.assertion()
     verifier.verify(text)
     verifier.verify(text)
 
 
 def unknown_kid(provider: Provider) -> None:
-    verifier = provider.verifier()
+    verifier = provider.make()
     verifier.verify(provider.tenant.assertion())
     provider.clock.advance(60)
     verifier.verify(provider.tenant.assertion(header={"kid": "made-up"}))
 
 
 def foreign_key_and_an_older_set(provider: Provider) -> None:
-    verifier = provider.verifier()
+    verifier = provider.make()
     verifier.verify(provider.tenant.assertion())
     provider.clock.advance(60)
     verifier.verify(provider.tenant.defective("foreign_key"))
@@ -135,7 +118,7 @@ def kid_of_other_case(provider: Provider) -> None:
 
 
 def unknown_kid_when_the_budget_is_spent(provider: Provider) -> None:
-    verifier = provider.verifier()
+    verifier = provider.make()
     for number in range(LOOPBACK.fetch_limit):
         with pytest.raises(AuthenticationError):
             verifier.verify(provider.tenant.assertion(header={"kid": f"made-up-{number}"}))
@@ -145,7 +128,7 @@ def unknown_kid_when_the_budget_is_spent(provider: Provider) -> None:
 
 def no_keys(provider: Provider) -> None:
     provider.tenant.remove_keys()
-    provider.verifier().verify(provider.tenant.assertion())
+    provider.make().verify(provider.tenant.assertion())
 
 
 def unusable_key(provider: Provider) -> None:
@@ -155,7 +138,7 @@ def unusable_key(provider: Provider) -> None:
 
 def unusable_published_key(provider: Provider) -> None:
     provider.tenant.break_key("key_for_encryption")
-    provider.verifier().verify(provider.tenant.assertion())
+    provider.make().verify(provider.tenant.assertion())
 
 
 def unknown_kid_by_value(provider: Provider) -> None:
@@ -167,18 +150,18 @@ def foreign_key_by_value(provider: Provider) -> None:
 
 
 def der_signature(provider: Provider) -> None:
-    tenant = provider.party.tenant("es", alg="ES256")
+    tenant = provider.relying_party.tenant("es", alg="ES256")
     signing_input, _, signature = tenant.assertion().rpartition(".")
     octets = decode(signature.encode())
     der = encode_dss_signature(int.from_bytes(octets[:32]), int.from_bytes(octets[32:]))
-    verifier = provider.verifier(clients=[tenant.client(provider.server.base_url)])
+    verifier = provider.make(clients=[tenant.client(provider.server.base_url)])
     verifier.verify(f"{signing_input}.{b64(der)}")
 
 
 def key_replaced_while_pending(provider: Provider) -> None:
     client_id, key = provider.tenant.client_id, provider.tenant.current_key.public_jwk()
     clients = {client_id: RegisteredClient(client_id, jwks={"keys": [key]})}
-    pending = provider.verifier(clients=clients).begin(provider.tenant.assertion())
+    pending = provider.make(clients=clients).begin(provider.tenant.assertion())
     clients[client_id] = RegisteredClient(client_id, jwks={"keys": [jwk(kid=provider.tenant.kid)]})
     provider.clock.advance(5)
     pending.consume()
@@ -196,7 +179,7 @@ class OtherKeys:
 
 
 def foreign_key_of_another_source(provider: Provider) -> None:
-    provider.verifier(fetcher=OtherKeys()).verify(provider.tenant.assertion())
+    provider.make(fetcher=OtherKeys()).verify(provider.tenant.assertion())
 
 
 def ambiguous_key(provider: Provider) -> None:
@@ -204,8 +187,8 @@ def ambiguous_key(provider: Provider) -> None:
 
 
 def outage(provider: Provider) -> None:
-    provider.party.outage = 429
-    verifier = provider.verifier()
+    provider.relying_party.outage = 429
+    verifier = provider.make()
     for _ in range(LOOPBACK.fetch_limit):
         with pytest.raises(AuthenticationError):
             verifier.verify(provider.tenant.assertion())
@@ -226,11 +209,11 @@ class Failing:
 
 
 def store(answer: Any) -> Callable[[Provider], None]:
-    return lambda provider: provider.verifier(replay_store=Failing(answer)).verify(provider.tenant.assertion())
+    return lambda provider: provider.make(replay_store=Failing(answer)).verify(provider.tenant.assertion())
 
 
 def full(provider: Provider) -> None:
-    verifier = provider.verifier(replay_store=MemoryReplayStore(max_entries=1))
+    verifier = provider.make(replay_store=MemoryReplayStore(max_entries=1))
     verifier.verify(provider.tenant.assertion())
     verifier.verify(provider.tenant.assertion())
 
@@ -239,16 +222,16 @@ def clients_that_raise(provider: Provider) -> None:
     def find(_client_id: str) -> RegisteredClient:
         raise ConnectionError("the database is away")
 
-    provider.verifier(clients=find).verify(provider.tenant.assertion())
+    provider.make(clients=find).verify(provider.tenant.assertion())
 
 
 def request(form: dict[str, str], authorization: str | None = None) -> Callable[[Provider], None]:
-    return lambda provider: provider.verifier().authenticate(form, authorization)
+    return lambda provider: provider.make().authenticate(form, authorization)
 
 
 def mistyped(provider: Provider) -> None:
     form = {"client_assertion_type": "jwt-bearer", "client_assertion": provider.tenant.assertion()}
-    provider.verifier().authenticate(form)
+    provider.make().authenticate(form)
 
 
 def mistyped_by_one_character(provider: Provider) -> None:
@@ -256,7 +239,7 @@ def mistyped_by_one_character(provider: Provider) -> None:
         "client_assertion_type": ASSERTION_TYPE.replace("jwt-bearer", "jwt_bearer"),
         "client_assertion": provider.tenant.assertion(),
     }
-    provider.verifier().authenticate(form)
+    provider.make().authenticate(form)
 
 
 def kid_that_is_a_number(provider: Provider) -> None:

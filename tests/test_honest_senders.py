@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from edges import LOOPBACK, Edge
-from private_key_jwt import AssertionPolicy, AuthenticationError, InvalidClient, MemoryReplayStore, Reason
+from edges import Edge
+from openid_provider import OpenIDProvider
+from private_key_jwt import AssertionPolicy, AuthenticationError, InvalidClient, Reason
 from private_key_jwt.events import AssertionRefused, Event, log_events
-from private_key_jwt.testing import REMOVED, Clock, RelyingParty, Tenant
+from private_key_jwt.testing import REMOVED, Clock, Tenant
 
 OP = "https://op.example.com"
 TOKEN = f"{OP}/oauth2/token"
@@ -21,37 +22,22 @@ MAX_BYTES = AssertionPolicy(audience=OP).max_assertion_bytes
 Make = Callable[[Tenant, int], str]
 
 
-class Provider:
-    """An OP with one tenant whose keys are served over HTTP."""
+class Provider(OpenIDProvider):
+    """One that keeps its events."""
 
     def __init__(self, edge: Edge, clock: Clock) -> None:
-        self.edge, self.clock = edge, clock
-        party = RelyingParty(audience=OP, clock=clock)
-        self.tenant = party.tenant()
+        super().__init__(edge, clock, AssertionPolicy(audience=OP))
         self.events: list[Event] = []
-        self._serving = party.serve()
-        self._server = self._serving.__enter__()
 
     def verify(self, make: Make, **policy: Any) -> Any:
-        verifier = self.edge.verifier(
-            policy=AssertionPolicy(**{"audience": OP, **policy}),
-            clients=[self.tenant.client(self._server.base_url)],
-            replay_store=MemoryReplayStore(),
-            fetcher=self.edge.fetcher(LOOPBACK, clock=self.clock, wall_clock=self.clock),
-            clock=self.clock,
-            on_event=self.events.append,
-        )
+        verifier = self.make(policy=AssertionPolicy(**{"audience": OP, **policy}), on_event=self.events.append)
         return verifier.verify(make(self.tenant, int(self.clock())))
-
-    def close(self) -> None:
-        self._serving.__exit__(None, None, None)
 
 
 @pytest.fixture
 def provider(edge: Edge, clock: Clock) -> Iterator[Provider]:
-    made = Provider(edge, clock)
-    yield made
-    made.close()
+    with Provider(edge, clock) as made:
+        yield made
 
 
 def sent(**changes: Any) -> Make:

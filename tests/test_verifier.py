@@ -14,6 +14,7 @@ import pytest
 
 import private_key_jwt.verifier as verifier_module
 from edges import Edge
+from openid_provider import OpenIDProvider
 from private_key_jwt import (
     AssertionPolicy,
     AsyncClientAssertionVerifier,
@@ -37,7 +38,7 @@ from private_key_jwt._core.token_request import ASSERTION_TYPE
 from private_key_jwt.clients import unchecked_client
 from private_key_jwt.policy import LONGEST_LEEWAY
 from private_key_jwt.stores import SQLiteReplayStore
-from private_key_jwt.testing import REMOVED, Clock, RelyingParty, SigningKey, Tenant
+from private_key_jwt.testing import REMOVED, Clock, RelyingParty, SigningKey
 from private_key_jwt.testing._assertions import LIFETIME
 from support import OP, claims_of, jwk, private_key, sign_json
 
@@ -45,37 +46,18 @@ LOOPBACK = JWKSPolicy(allow_http_loopback=True)
 POLICY = AssertionPolicy(audience=OP)
 
 
-class OpenIDProvider:
-    """An OP with one LedgerBee tenant, which is served over real HTTP."""
+class Provider(OpenIDProvider):
+    """One with the defaults of both policies, and a verifier."""
 
     def __init__(self, edge: Edge, clock: Clock) -> None:
-        self.edge, self.clock = edge, clock
-        self.relying_party = RelyingParty(audience=OP, clock=clock)
-        self.tenant: Tenant = self.relying_party.tenant()
-        self._serving = self.relying_party.serve()
-        self.server = self._serving.__enter__()
-        self.store = MemoryReplayStore()
+        super().__init__(edge, clock, POLICY, LOOPBACK)
         self.verifier = self.make()
-
-    def make(self, **settings: Any) -> Any:
-        defaults = {
-            "policy": POLICY,
-            "clients": [self.tenant.client(self.server.base_url)],
-            "replay_store": self.store,
-            "fetcher": self.edge.fetcher(LOOPBACK, clock=self.clock),
-            "clock": self.clock,
-        }
-        return self.edge.verifier(**(defaults | settings))
-
-    def close(self) -> None:
-        self._serving.__exit__(None, None, None)
 
 
 @pytest.fixture
-def op(edge: Edge, clock: Clock) -> Iterator[OpenIDProvider]:
-    op = OpenIDProvider(edge, clock)
-    yield op
-    op.close()
+def op(edge: Edge, clock: Clock) -> Iterator[Provider]:
+    with Provider(edge, clock) as op:
+        yield op
 
 
 def reason(call: Callable[[], object], error: type[PrivateKeyJWTError] = InvalidClient) -> Reason:
@@ -89,7 +71,7 @@ def reason(call: Callable[[], object], error: type[PrivateKeyJWTError] = Invalid
 # Accepted
 
 
-def test_it_tells_which_client_sent_the_assertion(op: OpenIDProvider) -> None:
+def test_it_tells_which_client_sent_the_assertion(op: Provider) -> None:
     assertion = op.tenant.assertion(jti="j1", extra=[1, 2])
     verified = op.verifier.verify(assertion)
     assert verified.client_id == "portal-acme"
@@ -104,13 +86,13 @@ def test_it_tells_which_client_sent_the_assertion(op: OpenIDProvider) -> None:
         iter(verified)
 
 
-def test_bytes_and_str_are_the_same_assertion(op: OpenIDProvider) -> None:
+def test_bytes_and_str_are_the_same_assertion(op: Provider) -> None:
     assertion = op.tenant.assertion()
     assert op.verifier.verify(assertion.encode()).client_id == "portal-acme"
     assert reason(lambda: op.verifier.verify(assertion)) is Reason.REPLAYED
 
 
-def test_the_request_s_client_id_is_bound(op: OpenIDProvider) -> None:
+def test_the_request_s_client_id_is_bound(op: Provider) -> None:
     assert op.verifier.verify(op.tenant.assertion(), "portal-acme").client_id == "portal-acme"
     assert op.verifier.verify(op.tenant.assertion(), client_id="portal-acme").client_id == "portal-acme"
     assertion = op.tenant.assertion()
@@ -118,14 +100,14 @@ def test_the_request_s_client_id_is_bound(op: OpenIDProvider) -> None:
     assert op.verifier.verify(assertion)
 
 
-def test_what_is_printed_names_the_client_and_carries_no_claims(op: OpenIDProvider) -> None:
+def test_what_is_printed_names_the_client_and_carries_no_claims(op: Provider) -> None:
     verified = op.verifier.verify(op.tenant.assertion(jti="secret-jti", email="a@example.com"))
     assert "portal-acme" in repr(verified)
     assert "secret-jti" not in repr(verified)
     assert "example.com" not in repr(verified)
 
 
-def test_an_assertion_without_kid_needs_one_usable_key(op: OpenIDProvider, edge: Edge) -> None:
+def test_an_assertion_without_kid_needs_one_usable_key(op: Provider, edge: Edge) -> None:
     client = RegisteredClient("c", jwks={"keys": [jwk(kid=...)]})
     verifier = op.make(clients=[client], policy=replace(POLICY, require_kid=False, require_iat=False))
     claims = {"iss": "c", "sub": "c", "aud": OP, "exp": op.clock() + 60, "jti": "j"}
@@ -136,7 +118,7 @@ def test_an_assertion_without_kid_needs_one_usable_key(op: OpenIDProvider, edge:
 # Replay
 
 
-def test_an_assertion_is_accepted_once(op: OpenIDProvider) -> None:
+def test_an_assertion_is_accepted_once(op: Provider) -> None:
     """Law 1."""
     assertion = op.tenant.assertion()
     assert op.verifier.verify(assertion)
@@ -146,7 +128,7 @@ def test_an_assertion_is_accepted_once(op: OpenIDProvider) -> None:
     assert reason(lambda: op.verifier.verify(assertion)) is Reason.EXPIRED
 
 
-def test_replayed_to_the_last_instant_and_expired_from_then_on(op: OpenIDProvider) -> None:
+def test_replayed_to_the_last_instant_and_expired_from_then_on(op: Provider) -> None:
     assertion = op.tenant.assertion()
     assert op.verifier.verify(assertion)
     op.clock.advance(60 + POLICY.leeway - 0.001)
@@ -156,7 +138,7 @@ def test_replayed_to_the_last_instant_and_expired_from_then_on(op: OpenIDProvide
 
 
 @pytest.mark.parametrize("skew", [part * POLICY.leeway for part in (-1, -0.5, 0, 0.5, 1)])
-def test_a_host_whose_clock_differs_by_leeway_accepts_nothing_twice(op: OpenIDProvider, skew: float) -> None:
+def test_a_host_whose_clock_differs_by_leeway_accepts_nothing_twice(op: Provider, skew: float) -> None:
     """Law 1: two hosts that share a store, one with another clock."""
     other_clock = Clock(op.clock() + skew)
     other = op.make(clock=other_clock)
@@ -172,7 +154,7 @@ def test_a_host_whose_clock_differs_by_leeway_accepts_nothing_twice(op: OpenIDPr
 
 @pytest.mark.parametrize(("first", "second"), [(0, 300), (15, 30), (15, 300), (300, 0)])
 def test_verifiers_of_other_leeways_accept_nothing_twice_between_them(
-    op: OpenIDProvider, first: float, second: float
+    op: Provider, first: float, second: float
 ) -> None:
     """Law 1: the second one's clock is behind by all of its leeway, and the first one forgets what has expired."""
     lagging = Clock(op.clock() - second)
@@ -191,7 +173,7 @@ def test_verifiers_of_other_leeways_accept_nothing_twice_between_them(
 
 @pytest.mark.parametrize("in_memory", [True, False])
 def test_a_clock_that_is_set_back_revives_nothing_at_a_verifier_of_another_leeway(
-    op: OpenIDProvider, tmp_path: Path, in_memory: bool
+    op: Provider, tmp_path: Path, in_memory: bool
 ) -> None:
     """Law 1: what the store has forgotten meanwhile nobody accepts again."""
     store = MemoryReplayStore() if in_memory else SQLiteReplayStore(tmp_path / "replay.db")
@@ -209,7 +191,7 @@ def test_a_clock_that_is_set_back_revives_nothing_at_a_verifier_of_another_leewa
             verifier.verify(assertion)
 
 
-def test_one_of_many_concurrent_requests_is_accepted(op: OpenIDProvider) -> None:
+def test_one_of_many_concurrent_requests_is_accepted(op: Provider) -> None:
     """Law 1, and the cold start of law 6."""
     assertion = op.tenant.assertion()
 
@@ -224,7 +206,7 @@ def test_one_of_many_concurrent_requests_is_accepted(op: OpenIDProvider) -> None
     assert op.server.count == 1
 
 
-def test_the_same_jti_in_a_new_assertion_is_a_replay(op: OpenIDProvider) -> None:
+def test_the_same_jti_in_a_new_assertion_is_a_replay(op: Provider) -> None:
     assert op.verifier.verify(op.tenant.assertion(jti="j"))
     op.clock.advance(10)
     assert reason(lambda: op.verifier.verify(op.tenant.assertion(jti="j"))) is Reason.REPLAYED
@@ -232,14 +214,14 @@ def test_the_same_jti_in_a_new_assertion_is_a_replay(op: OpenIDProvider) -> None
     assert reason(lambda: op.verifier.verify(op.tenant.assertion(jti="j"))) is Reason.REPLAYED
 
 
-def test_two_clients_may_use_one_jti(op: OpenIDProvider) -> None:
+def test_two_clients_may_use_one_jti(op: Provider) -> None:
     other = op.relying_party.tenant("globex")
     verifier = op.make(clients=[tenant.client(op.server.base_url) for tenant in (op.tenant, other)])
     assert verifier.verify(op.tenant.assertion(jti="j")).client_id == "portal-acme"
     assert verifier.verify(other.assertion(jti="j")).client_id == "portal-globex"
 
 
-def test_nothing_unauthenticated_writes_to_the_store(op: OpenIDProvider) -> None:
+def test_nothing_unauthenticated_writes_to_the_store(op: Provider) -> None:
     """Law 2."""
     assert op.verifier.verify(op.tenant.assertion())
     from private_key_jwt.testing import DEFECTS
@@ -250,7 +232,7 @@ def test_nothing_unauthenticated_writes_to_the_store(op: OpenIDProvider) -> None
     assert len(op.store) == 1
 
 
-def test_only_an_accepted_assertion_keeps_its_header(op: OpenIDProvider) -> None:
+def test_only_an_accepted_assertion_keeps_its_header(op: Provider) -> None:
     key, claims = op.tenant.current_key, op.tenant.claims()
     good = key.sign(op.tenant.header(), claims)
     again = key.sign(op.tenant.header() | {"typ": "application/jwt"}, claims)
@@ -268,7 +250,7 @@ def test_only_an_accepted_assertion_keeps_its_header(op: OpenIDProvider) -> None
     assert len(kept) == 1
 
 
-def test_a_refused_assertion_is_not_used_up(op: OpenIDProvider) -> None:
+def test_a_refused_assertion_is_not_used_up(op: Provider) -> None:
     other = op.make(policy=AssertionPolicy(audience="https://other.example"))
     assertion = op.tenant.assertion()
     assert reason(lambda: other.verify(assertion)) is Reason.AUDIENCE_MISMATCH
@@ -303,7 +285,7 @@ ODD.extend((object(), int, NoTruth(), iter(()), lambda: None))
 
 
 @pytest.mark.parametrize("method", ["verify", "authenticate", "begin", "begin_authentication"])
-def test_whatever_is_passed_no_foreign_exception_is_raised(op: OpenIDProvider, method: str) -> None:
+def test_whatever_is_passed_no_foreign_exception_is_raised(op: Provider, method: str) -> None:
     call = getattr(op.make(on_event=lambda event: None), method)
     good = op.tenant.assertion()
     form = {"client_assertion": good, "client_assertion_type": ASSERTION_TYPE}
@@ -320,7 +302,7 @@ def test_whatever_is_passed_no_foreign_exception_is_raised(op: OpenIDProvider, m
                 assert str(error)
 
 
-def test_whatever_is_asked_for_is_registered_or_not(op: OpenIDProvider) -> None:
+def test_whatever_is_asked_for_is_registered_or_not(op: Provider) -> None:
     assert op.verifier.is_registered("portal-acme")
     for odd in ODD:
         try:
@@ -329,7 +311,7 @@ def test_whatever_is_asked_for_is_registered_or_not(op: OpenIDProvider) -> None:
             assert error.reason is Reason.CLIENT_LOOKUP_FAILED
 
 
-def test_an_authorization_header_field_of_bytes_is_that_of_text(op: OpenIDProvider) -> None:
+def test_an_authorization_header_field_of_bytes_is_that_of_text(op: Provider) -> None:
     """As ASGI has it."""
     for field in ("Basic eDp5", "Bearer \u00e9", ""):
         for form in ({}, {"client_assertion": op.tenant.assertion(), "client_assertion_type": ASSERTION_TYPE}):
@@ -342,7 +324,7 @@ def test_an_authorization_header_field_of_bytes_is_that_of_text(op: OpenIDProvid
                 assert details[0] == details[1]
 
 
-def test_an_authorization_header_field_that_is_no_text_is_refused(op: OpenIDProvider) -> None:
+def test_an_authorization_header_field_that_is_no_text_is_refused(op: Provider) -> None:
     for odd in (5, ["Basic eDp5"], NoTruth()):
         with pytest.raises(InvalidRequest, match=f"Authorization header field as text, got {type(odd).__name__}"):
             op.verifier.authenticate({}, odd, optional=True)
@@ -351,7 +333,7 @@ def test_an_authorization_header_field_that_is_no_text_is_refused(op: OpenIDProv
 # begin and consume
 
 
-def test_begin_marks_nothing_and_consume_marks_once(op: OpenIDProvider) -> None:
+def test_begin_marks_nothing_and_consume_marks_once(op: Provider) -> None:
     assertion = op.tenant.assertion()
     first, second = op.verifier.begin(assertion), op.verifier.begin(assertion, "portal-acme")
     assert first.client_id == "portal-acme"
@@ -362,7 +344,7 @@ def test_begin_marks_nothing_and_consume_marks_once(op: OpenIDProvider) -> None:
 
 
 @pytest.mark.parametrize("left", [0.5, 75])
-def test_consume_looks_at_the_clock_again(op: OpenIDProvider, left: float) -> None:
+def test_consume_looks_at_the_clock_again(op: Provider, left: float) -> None:
     """Also where the checks of ``begin`` are so recent that they are not made anew."""
     exp = op.clock() - POLICY.leeway + left
     pending = op.verifier.begin(op.tenant.assertion(iat=exp - 60, exp=exp))
@@ -371,7 +353,7 @@ def test_consume_looks_at_the_clock_again(op: OpenIDProvider, left: float) -> No
     assert len(op.store) == 0
 
 
-def test_a_store_that_answers_after_the_expiry_accepts_nothing(op: OpenIDProvider) -> None:
+def test_a_store_that_answers_after_the_expiry_accepts_nothing(op: Provider) -> None:
     class Slow:
         def add(self, key: bytes, expires_at: float, now: float) -> bool:
             op.clock.advance(100)
@@ -383,7 +365,7 @@ def test_a_store_that_answers_after_the_expiry_accepts_nothing(op: OpenIDProvide
 # Rotation and revocation
 
 
-def test_rotation_with_a_grace_window(op: OpenIDProvider) -> None:
+def test_rotation_with_a_grace_window(op: Provider) -> None:
     """Laws 3 and 4."""
     assert op.verifier.verify(op.tenant.assertion())
     op.tenant.rotate()
@@ -396,14 +378,14 @@ def test_rotation_with_a_grace_window(op: OpenIDProvider) -> None:
     assert op.verifier.verify(op.tenant.assertion())
 
 
-def test_a_tenant_without_keys(op: OpenIDProvider) -> None:
+def test_a_tenant_without_keys(op: Provider) -> None:
     assert op.verifier.verify(op.tenant.assertion())
     op.tenant.remove_keys()
     op.clock.advance(300)
     assert reason(lambda: op.verifier.verify(op.tenant.assertion())) is Reason.NO_KEYS
 
 
-def test_an_outage_is_ours(op: OpenIDProvider) -> None:
+def test_an_outage_is_ours(op: Provider) -> None:
     """Law 7."""
     op.relying_party.outage = 500
     assert reason(lambda: op.verifier.verify(op.tenant.assertion()), TemporarilyUnavailable) is Reason.JWKS_UNAVAILABLE
@@ -411,7 +393,7 @@ def test_an_outage_is_ours(op: OpenIDProvider) -> None:
     assert op.verifier.verify(op.tenant.assertion())
 
 
-def test_a_forged_flood_fetches_nothing(op: OpenIDProvider) -> None:
+def test_a_forged_flood_fetches_nothing(op: Provider) -> None:
     """Law 2: a bad signature under a known kid."""
     assert op.verifier.verify(op.tenant.assertion())
     forger = SigningKey.generate(op.tenant.kid)
@@ -420,14 +402,14 @@ def test_a_forged_flood_fetches_nothing(op: OpenIDProvider) -> None:
     assert op.server.count == 1
 
 
-def test_an_unknown_client_fetches_nothing(op: OpenIDProvider) -> None:
+def test_an_unknown_client_fetches_nothing(op: Provider) -> None:
     """Law 2."""
     assertion = op.tenant.assertion(iss="nobody", sub="nobody")
     assert reason(lambda: op.verifier.verify(assertion)) is Reason.UNKNOWN_CLIENT
     assert op.server.count == 0
 
 
-def test_no_fetch_and_no_rsa_before_the_claims_hold(op: OpenIDProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_fetch_and_no_rsa_before_the_claims_hold(op: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
     """Law 2."""
     assert op.verifier.verify(op.tenant.assertion())
     from private_key_jwt._core.jwk_set import VerificationKey
@@ -442,7 +424,7 @@ def test_no_fetch_and_no_rsa_before_the_claims_hold(op: OpenIDProvider, monkeypa
     assert op.server.count == 1
 
 
-def test_a_key_of_another_client_is_unknown(op: OpenIDProvider) -> None:
+def test_a_key_of_another_client_is_unknown(op: Provider) -> None:
     other = op.relying_party.tenant("globex")
     verifier = op.make(clients=[tenant.client(op.server.base_url) for tenant in (op.tenant, other)])
     assertion = op.tenant.assertion(key=other.current_key)
@@ -452,7 +434,7 @@ def test_a_key_of_another_client_is_unknown(op: OpenIDProvider) -> None:
 # Clients
 
 
-def test_clients_as_a_mapping_are_asked_anew(op: OpenIDProvider) -> None:
+def test_clients_as_a_mapping_are_asked_anew(op: Provider) -> None:
     clients = {"portal-acme": op.tenant.client(op.server.base_url)}
     verifier = op.make(clients=clients)
     assert verifier.verify(op.tenant.assertion())
@@ -460,7 +442,7 @@ def test_clients_as_a_mapping_are_asked_anew(op: OpenIDProvider) -> None:
     assert reason(lambda: verifier.verify(op.tenant.assertion())) is Reason.UNKNOWN_CLIENT
 
 
-def test_a_client_that_moves_is_served_by_its_new_keys_at_once(op: OpenIDProvider) -> None:
+def test_a_client_that_moves_is_served_by_its_new_keys_at_once(op: Provider) -> None:
     clients = {"portal-acme": op.tenant.client(op.server.base_url)}
     verifier = op.make(clients=clients)
     assert verifier.verify(op.tenant.assertion())
@@ -472,14 +454,14 @@ def test_a_client_that_moves_is_served_by_its_new_keys_at_once(op: OpenIDProvide
     assert unavailable is Reason.JWKS_UNAVAILABLE
 
 
-def test_clients_as_a_function(op: OpenIDProvider) -> None:
+def test_clients_as_a_function(op: Provider) -> None:
     client = op.tenant.client(op.server.base_url)
     verifier = op.make(clients=lambda client_id: client if client_id == "portal-acme" else None)
     assert verifier.verify(op.tenant.assertion())
     assert reason(lambda: verifier.verify(op.tenant.assertion(iss="x", sub="x"))) is Reason.UNKNOWN_CLIENT
 
 
-def test_a_function_that_answers_with_another_client_is_not_believed(op: OpenIDProvider) -> None:
+def test_a_function_that_answers_with_another_client_is_not_believed(op: Provider) -> None:
     client = op.tenant.client(op.server.base_url)
     verifier = op.make(clients=lambda _client_id: client)
     assertion = op.tenant.assertion(iss="PORTAL-ACME", sub="PORTAL-ACME")
@@ -487,7 +469,7 @@ def test_a_function_that_answers_with_another_client_is_not_believed(op: OpenIDP
 
 
 @pytest.mark.parametrize("answer", [StopIteration(), "portal-acme", 0, {}, KeyError("portal-acme"), OSError("down")])
-def test_a_look_up_that_fails_is_ours(op: OpenIDProvider, answer: Any) -> None:
+def test_a_look_up_that_fails_is_ours(op: Provider, answer: Any) -> None:
     def find(_client_id: str) -> Any:
         if isinstance(answer, Exception):
             raise answer
@@ -498,7 +480,7 @@ def test_a_look_up_that_fails_is_ours(op: OpenIDProvider, answer: Any) -> None:
     assert unavailable is Reason.CLIENT_LOOKUP_FAILED
 
 
-def test_a_server_with_other_methods_asks_whether_a_client_is_registered(op: OpenIDProvider) -> None:
+def test_a_server_with_other_methods_asks_whether_a_client_is_registered(op: Provider) -> None:
     assert op.verifier.is_registered(op.tenant.client_id) is True
     assert op.verifier.is_registered("other") is False
     assert op.verifier.policy is POLICY
@@ -510,7 +492,7 @@ def test_a_server_with_other_methods_asks_whether_a_client_is_registered(op: Ope
     assert reason(lambda: failing.is_registered("c"), TemporarilyUnavailable) is Reason.CLIENT_LOOKUP_FAILED
 
 
-def test_a_client_that_must_not_be_registered_as_it_is_described_is_an_event(op: OpenIDProvider) -> None:
+def test_a_client_that_must_not_be_registered_as_it_is_described_is_an_event(op: Provider) -> None:
     reported: list[Any] = []
 
     def describe(client_id: str) -> RegisteredClient:
@@ -526,7 +508,7 @@ def test_a_client_that_must_not_be_registered_as_it_is_described_is_an_event(op:
     assert type(refusal) is events.AssertionRefused
 
 
-def test_a_client_s_own_policy_replaces_the_verifier_s(op: OpenIDProvider) -> None:
+def test_a_client_s_own_policy_replaces_the_verifier_s(op: Provider) -> None:
     own = AssertionPolicy(audience="https://op.example/token", leeway=0, max_lifetime=3_600, max_assertion_bytes=256)
     verifier = op.make(clients=[op.tenant.client(op.server.base_url, policy=own)])
     assert reason(lambda: verifier.verify(op.tenant.assertion())) is Reason.AUDIENCE_MISMATCH
@@ -535,7 +517,7 @@ def test_a_client_s_own_policy_replaces_the_verifier_s(op: OpenIDProvider) -> No
     assert reason(lambda: verifier.verify(op.tenant.assertion(aud=aud, exp=op.clock()))) is Reason.EXPIRED
 
 
-def test_a_kid_is_required_of_ledgerbee(op: OpenIDProvider) -> None:
+def test_a_kid_is_required_of_ledgerbee(op: Provider) -> None:
     assertion = op.tenant.assertion(header={"kid": REMOVED})
     assert reason(lambda: op.verifier.verify(assertion)) is Reason.MISSING_KID
 
@@ -549,7 +531,7 @@ def test_a_kid_is_required_of_ledgerbee(op: OpenIDProvider) -> None:
         ([jwk(), jwk(private_key(1))], "k1", Reason.AMBIGUOUS_KEY),
     ],
 )
-def test_keys_by_value(op: OpenIDProvider, keys: Any, kid: str, expected: Reason) -> None:
+def test_keys_by_value(op: Provider, keys: Any, kid: str, expected: Reason) -> None:
     verifier = op.make(clients=[unchecked_client("c", jwks={"keys": keys})])
     assertion = sign_json({"alg": "RS256", "kid": kid}, claims_of("c", OP, op.clock()))
     assert reason(lambda: verifier.verify(assertion)) is expected
@@ -561,7 +543,7 @@ def test_keys_by_value(op: OpenIDProvider, keys: Any, kid: str, expected: Reason
 @pytest.mark.parametrize(
     "answer", [StopIteration(), None, 1, 0, "True", [], OSError("down"), TimeoutError(), ZeroDivisionError()]
 )
-def test_a_store_that_cannot_tell_accepts_nothing(op: OpenIDProvider, answer: Any) -> None:
+def test_a_store_that_cannot_tell_accepts_nothing(op: Provider, answer: Any) -> None:
     """Law 7."""
 
     class Broken:
@@ -576,7 +558,7 @@ def test_a_store_that_cannot_tell_accepts_nothing(op: OpenIDProvider, answer: An
 
 
 @pytest.mark.parametrize("cause", [Reason.JWKS_UNAVAILABLE, Reason.CLIENT_LOOKUP_FAILED, Reason.EXPIRED])
-def test_a_store_speaks_for_itself_only(op: OpenIDProvider, cause: Reason) -> None:
+def test_a_store_speaks_for_itself_only(op: Provider, cause: Reason) -> None:
     class Confused:
         def add(self, key: bytes, expires_at: float, now: float) -> bool:
             raise TemporarilyUnavailable(cause, "x")
@@ -586,7 +568,7 @@ def test_a_store_speaks_for_itself_only(op: OpenIDProvider, cause: Reason) -> No
     assert unavailable is Reason.REPLAY_STORE_UNAVAILABLE
 
 
-def test_an_error_of_a_store_s_own_class_is_told_with_its_time_to_wait(op: OpenIDProvider) -> None:
+def test_an_error_of_a_store_s_own_class_is_told_with_its_time_to_wait(op: Provider) -> None:
     class Away(TemporarilyUnavailable):
         def __init__(self, host: str) -> None:
             super().__init__(Reason.REPLAY_STORE_FULL, f"{host} is full", 30)
@@ -602,14 +584,14 @@ def test_an_error_of_a_store_s_own_class_is_told_with_its_time_to_wait(op: OpenI
     assert (caught.value.detail, caught.value.retry_after) == ("redis-1 is full", 30)
 
 
-def test_a_full_store_says_so(op: OpenIDProvider) -> None:
+def test_a_full_store_says_so(op: Provider) -> None:
     verifier = op.make(replay_store=MemoryReplayStore(1))
     assert verifier.verify(op.tenant.assertion())
     unavailable = reason(lambda: verifier.verify(op.tenant.assertion()), TemporarilyUnavailable)
     assert unavailable is Reason.REPLAY_STORE_FULL
 
 
-def test_a_mark_is_kept_until_no_host_accepts_any_more(op: OpenIDProvider) -> None:
+def test_a_mark_is_kept_until_no_host_accepts_any_more(op: Provider) -> None:
     seen: list[tuple[int, float, float]] = []
 
     class Noting:
@@ -634,13 +616,13 @@ def form(assertion: str, **changes: Any) -> dict[str, Any]:
     return {name: value for name, value in (parameters | changes).items() if value is not REMOVED}
 
 
-def test_a_token_request_is_authenticated(op: OpenIDProvider) -> None:
+def test_a_token_request_is_authenticated(op: Provider) -> None:
     assert op.verifier.authenticate(form(op.tenant.assertion())).client_id == "portal-acme"
     assert op.verifier.authenticate(form(op.tenant.assertion(), client_id="portal-acme"), authorization=None)
     assert op.verifier.authenticate(list(form(op.tenant.assertion()).items()))
 
 
-def test_a_request_without_an_assertion_authenticates_nobody(op: OpenIDProvider) -> None:
+def test_a_request_without_an_assertion_authenticates_nobody(op: Provider) -> None:
     requests: list[tuple[Any, str | None]] = [
         ({"grant_type": "x", "client_id": "portal-acme"}, None),
         ({"client_assertion": "", "client_assertion_type": ""}, None),
@@ -655,7 +637,7 @@ def test_a_request_without_an_assertion_authenticates_nobody(op: OpenIDProvider)
             assert (caught.value.reason, caught.value.check) == (Reason.MISSING_ASSERTION, "request")
 
 
-def test_a_malformed_request_uses_nothing_up(op: OpenIDProvider) -> None:
+def test_a_malformed_request_uses_nothing_up(op: Provider) -> None:
     assertion = op.tenant.assertion()
     for bad in (
         form(assertion, client_secret="s"),
@@ -668,7 +650,7 @@ def test_a_malformed_request_uses_nothing_up(op: OpenIDProvider) -> None:
     assert op.verifier.authenticate(form(assertion))
 
 
-def test_the_client_id_of_a_token_request_is_bound(op: OpenIDProvider) -> None:
+def test_the_client_id_of_a_token_request_is_bound(op: Provider) -> None:
     bad = form(op.tenant.assertion(), client_id="portal-other")
     assert reason(lambda: op.verifier.authenticate(bad)) is Reason.CLIENT_MISMATCH
 
@@ -693,7 +675,7 @@ def test_the_client_id_of_a_token_request_is_bound(op: OpenIDProvider) -> None:
         ({"clients": [RegisteredClient("c", jwks_uri="https://c.example/")] * 2}, "twice"),
     ],
 )
-def test_settings_are_checked_at_the_start(op: OpenIDProvider, settings: dict[str, Any], names: str | None) -> None:
+def test_settings_are_checked_at_the_start(op: Provider, settings: dict[str, Any], names: str | None) -> None:
     if names is None:
         assert op.make(**settings)  # it has a method add; what it answers is not believed
     else:
@@ -701,7 +683,7 @@ def test_settings_are_checked_at_the_start(op: OpenIDProvider, settings: dict[st
             op.make(**settings)
 
 
-def test_several_workers_need_a_store_that_they_share(op: OpenIDProvider) -> None:
+def test_several_workers_need_a_store_that_they_share(op: Provider) -> None:
     class Shared:
         def add(self, key: bytes, expires_at: float, now: float) -> bool:
             return True
@@ -713,7 +695,7 @@ def test_several_workers_need_a_store_that_they_share(op: OpenIDProvider) -> Non
 
 
 @pytest.mark.parametrize("workers", [0, -1, 1.5, "2", None, True])
-def test_workers_is_a_positive_integer(op: OpenIDProvider, workers: Any) -> None:
+def test_workers_is_a_positive_integer(op: Provider, workers: Any) -> None:
     with pytest.raises(ConfigurationError, match="^workers must"):
         op.make(workers=workers)
 
@@ -732,7 +714,7 @@ def test_a_sync_verifier_takes_no_coroutines() -> None:
             ClientAssertionVerifier(**base | changes)
 
 
-def test_closing_closes_only_what_the_verifier_opened(op: OpenIDProvider) -> None:
+def test_closing_closes_only_what_the_verifier_opened(op: Provider) -> None:
     op.edge.close_verifier(op.verifier)
     assert op.verifier.verify(op.tenant.assertion())
     own = op.make(fetcher=None, clients=[])
@@ -877,23 +859,23 @@ class AsyncKeys(Keys):
         return super().get_key(client, alg, kid)
 
 
-def a_key(op: OpenIDProvider) -> Any:
+def a_key(op: Provider) -> Any:
     keys = RegisteredClient("c", jwks=op.tenant.document()).keys
     assert keys is not None
     return keys.find("RS256", op.tenant.kid, ("RS256",))
 
 
-def key_sources(op: OpenIDProvider, answer: Any) -> list[Keys]:
+def key_sources(op: Provider, answer: Any) -> list[Keys]:
     return [Keys(answer), *([AsyncKeys(answer)] if op.edge.name == "async" else [])]
 
 
-def test_a_key_source_of_a_users_own_gives_the_key(op: OpenIDProvider) -> None:
+def test_a_key_source_of_a_users_own_gives_the_key(op: Provider) -> None:
     for source in key_sources(op, a_key(op)):
         verified = op.make(fetcher=source).verify(op.tenant.assertion())
         assert verified.thumbprint == source.answer.thumbprint
 
 
-def test_a_key_source_that_raises_or_answers_nonsense_lets_nobody_in(op: OpenIDProvider) -> None:
+def test_a_key_source_that_raises_or_answers_nonsense_lets_nobody_in(op: Provider) -> None:
     answers: list[tuple[Any, Reason, str]] = [
         (OSError("no route"), Reason.JWKS_UNAVAILABLE, "the key source raised OSError: 'no route'"),
         (None, Reason.JWKS_UNAVAILABLE, "expected a VerificationKey of the key source, got NoneType"),
@@ -948,7 +930,7 @@ OWN_ERRORS: list[tuple[Exception, Reason, str]] = [
 @pytest.mark.parametrize("reports", [False, True])
 @pytest.mark.parametrize(("error", "expected", "detail"), OWN_ERRORS)
 def test_whatever_error_of_ours_a_key_source_raises_one_with_an_answer_comes_out(
-    op: OpenIDProvider, error: Exception, expected: Reason, detail: str, reports: bool
+    op: Provider, error: Exception, expected: Reason, detail: str, reports: bool
 ) -> None:
     settings: dict[str, Any] = {"on_event": lambda _: None} if reports else {}
     for source in key_sources(op, error):
@@ -979,7 +961,7 @@ def test_an_async_key_source_needs_the_async_verifier() -> None:
 # Pending assertions and keys that go
 
 
-def test_a_pending_assertion_is_refused_when_its_key_has_gone_meanwhile(op: OpenIDProvider) -> None:
+def test_a_pending_assertion_is_refused_when_its_key_has_gone_meanwhile(op: Provider) -> None:
     op.verifier.verify(op.tenant.assertion())
     fresh = LOOPBACK.refresh_ahead * LOOPBACK.ttl
     op.clock.advance(fresh - 5)
@@ -994,7 +976,7 @@ def test_a_pending_assertion_is_refused_when_its_key_has_gone_meanwhile(op: Open
     assert caught.value.reason is Reason.UNKNOWN_KID
 
 
-def test_a_pending_assertion_is_refused_when_its_key_was_replaced_under_its_kid(op: OpenIDProvider) -> None:
+def test_a_pending_assertion_is_refused_when_its_key_was_replaced_under_its_kid(op: Provider) -> None:
     clients: dict[str, RegisteredClient] = {}
     client_id = "by-value"
     clients[client_id] = RegisteredClient(client_id, jwks={"keys": [jwk()]})
@@ -1011,13 +993,13 @@ def test_a_pending_assertion_is_refused_when_its_key_was_replaced_under_its_kid(
         pending.consume()
 
 
-def test_a_pending_assertion_of_a_key_in_use_is_consumed_later(op: OpenIDProvider) -> None:
+def test_a_pending_assertion_of_a_key_in_use_is_consumed_later(op: Provider) -> None:
     pending = op.verifier.begin(op.tenant.assertion())
     op.clock.advance(30)
     assert pending.consume().client_id == pending.client_id
 
 
-def pending_by_value(op: OpenIDProvider, **settings: Any) -> tuple[Any, dict[str, RegisteredClient], list[Any]]:
+def pending_by_value(op: Provider, **settings: Any) -> tuple[Any, dict[str, RegisteredClient], list[Any]]:
     """A pending assertion of a client by value, the clients, which can be changed, and the events."""
     clients = {"c": by_value(**settings)}
     seen, claims = list[Any](), claims_of("c", OP, int(op.clock()))
@@ -1030,7 +1012,7 @@ def by_value(**settings: Any) -> RegisteredClient:
 
 
 @pytest.mark.parametrize("step", [-0.5, -5])
-def test_a_pending_assertion_is_checked_anew_when_the_clock_was_set_back(op: OpenIDProvider, step: float) -> None:
+def test_a_pending_assertion_is_checked_anew_when_the_clock_was_set_back(op: Provider, step: float) -> None:
     pending, clients, _ = pending_by_value(op)
     del clients["c"]
     op.clock.advance(step)
@@ -1039,7 +1021,7 @@ def test_a_pending_assertion_is_checked_anew_when_the_clock_was_set_back(op: Ope
 
 
 def test_a_pending_assertion_is_checked_anew_after_a_wait_that_the_wall_clock_hides(
-    op: OpenIDProvider, monkeypatch: pytest.MonkeyPatch
+    op: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pending, clients, _ = pending_by_value(op)
     del clients["c"]
@@ -1062,7 +1044,7 @@ OTHER = AssertionPolicy(audience="https://other.example")
     ],
 )
 def test_a_pending_assertion_is_refused_when_its_client_may_not_send_it_any_more(
-    op: OpenIDProvider, before: dict[str, Any], after: dict[str, Any], check: str
+    op: Provider, before: dict[str, Any], after: dict[str, Any], check: str
 ) -> None:
     pending, clients, seen = pending_by_value(op, **before)
     clients["c"] = by_value(**after)
@@ -1077,7 +1059,7 @@ def test_a_pending_assertion_is_refused_when_its_client_may_not_send_it_any_more
     assert [type(event) for event in seen[2:]] == [events.AssertionAccepted]
 
 
-def test_a_pending_assertion_is_held_to_the_verifier_s_policy_when_its_client_lost_its_own(op: OpenIDProvider) -> None:
+def test_a_pending_assertion_is_held_to_the_verifier_s_policy_when_its_client_lost_its_own(op: Provider) -> None:
     clients = {"c": by_value(policy=OTHER)}
     claims = claims_of("c", "https://other.example", int(op.clock()))
     pending = op.make(clients=clients).begin(sign_json({"alg": "RS256", "kid": "k1"}, claims))
@@ -1088,7 +1070,7 @@ def test_a_pending_assertion_is_held_to_the_verifier_s_policy_when_its_client_lo
     assert caught.value.check == "aud"
 
 
-def test_a_pending_assertion_whose_key_was_replaced_stays_refused(op: OpenIDProvider) -> None:
+def test_a_pending_assertion_whose_key_was_replaced_stays_refused(op: Provider) -> None:
     pending, clients, _ = pending_by_value(op)
     clients["c"] = RegisteredClient("c", jwks={"keys": [jwk(private_key(1))]})
     op.clock.advance(2)
@@ -1110,7 +1092,7 @@ class SlowStore:
         return True
 
 
-def test_a_key_that_was_removed_while_the_store_hung_accepts_nothing(op: OpenIDProvider) -> None:
+def test_a_key_that_was_removed_while_the_store_hung_accepts_nothing(op: Provider) -> None:
     """Law 3: the set is as old as it can be when the mark is asked for."""
     store = SlowStore(op.clock, 0)
     verifier = op.make(replay_store=store)
@@ -1127,7 +1109,7 @@ def test_a_key_that_was_removed_while_the_store_hung_accepts_nothing(op: OpenIDP
     assert reason(lambda: verifier.verify(assertion)) is Reason.UNKNOWN_KID
 
 
-def test_a_client_that_was_removed_while_the_store_hung_is_refused(op: OpenIDProvider) -> None:
+def test_a_client_that_was_removed_while_the_store_hung_is_refused(op: Provider) -> None:
     clients = {"c": by_value()}
     store = SlowStore(op.clock, 2)
     store.meanwhile = clients.clear
@@ -1136,12 +1118,12 @@ def test_a_client_that_was_removed_while_the_store_hung_is_refused(op: OpenIDPro
     assert reason(lambda: verifier.verify(sign_json({"alg": "RS256", "kid": "k1"}, claims))) is Reason.UNKNOWN_CLIENT
 
 
-def test_what_is_still_in_order_after_the_store_hung_is_accepted(op: OpenIDProvider) -> None:
+def test_what_is_still_in_order_after_the_store_hung_is_accepted(op: Provider) -> None:
     verifier = op.make(replay_store=SlowStore(op.clock, 30))
     assert verifier.verify(op.tenant.assertion()).client_id == "portal-acme"
 
 
-def test_a_bad_signature_under_a_known_kid_says_how_old_the_keys_are(op: OpenIDProvider) -> None:
+def test_a_bad_signature_under_a_known_kid_says_how_old_the_keys_are(op: Provider) -> None:
     with pytest.raises(InvalidClient) as caught:
         op.verifier.verify(op.tenant.defective("foreign_key"))
     assert "a new key wants a new kid" in caught.value.detail
@@ -1152,7 +1134,7 @@ def test_a_bad_signature_under_a_known_kid_says_how_old_the_keys_are(op: OpenIDP
 # What is verified
 
 
-def test_a_verified_assertion_says_what_signed_it(op: OpenIDProvider) -> None:
+def test_a_verified_assertion_says_what_signed_it(op: Provider) -> None:
     verified = op.verifier.verify(op.tenant.assertion())
     assert (verified.alg, verified.kid) == ("RS256", op.tenant.kid)
     assert verified.thumbprint == a_key(op).thumbprint

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -130,6 +130,18 @@ def make_place(name: str, tmp_path: Path) -> Place:
         return Place(file, driver)
     servers: dict[str, Any] = {"": postgres, "MariaDB": mysql.MARIADB, "MySQL": mysql.MYSQL}
     return Place(servers[product].url(), driver)
+
+
+def place_fixture(names: list[str]) -> Any:
+    """Make a fixture: a place for each of these names, closed after its test."""
+
+    @pytest.fixture(params=names)
+    def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+        place = make_place(request.param, tmp_path)
+        yield place
+        place.close()
+
+    return place
 
 
 def new_key() -> bytes:

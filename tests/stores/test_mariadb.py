@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,8 +25,8 @@ from stores.places import (
     accepted,
     check_a_restart_loses_no_mark,
     check_absence_refuses,
-    make_place,
     new_key,
+    place_fixture,
     refusal,
 )
 
@@ -38,11 +36,7 @@ PRODUCTS = [MARIADB_SERVER, MYSQL_SERVER]
 NAMES = [product.name for product in PRODUCTS]
 
 
-@pytest.fixture(params=MARIADB + MYSQL)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    place = make_place(request.param, tmp_path)
-    yield place
-    place.close()
+place = place_fixture(MARIADB + MYSQL)
 
 
 @pytest.mark.parametrize("level", ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"])

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -33,22 +33,12 @@ from stores.places import (
     check_absence_refuses,
     make_place,
     new_key,
+    place_fixture,
     refusal,
 )
 
-
-@pytest.fixture(params=POSTGRESQL + MARIADB + MYSQL + SQLITE)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    place = make_place(request.param, tmp_path)
-    yield place
-    place.close()
-
-
-@pytest.fixture(params=POSTGRESQL)
-def pg(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    place = make_place(request.param, tmp_path)
-    yield place
-    place.close()
+place = place_fixture(POSTGRESQL + MARIADB + MYSQL + SQLITE)
+pg = place_fixture(POSTGRESQL)
 
 
 def test_a_key_is_new_once_until_it_expires(place: Place) -> None:
