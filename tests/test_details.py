@@ -92,7 +92,7 @@ def foreign_key_and_an_older_set(provider: Provider) -> None:
 
 
 def removed_kid(provider: Provider) -> None:
-    verifier, text = provider.verifier(), provider.tenant.assertion(exp=int(provider.clock()) + 300)
+    verifier, text = provider.make(), provider.tenant.assertion(exp=int(provider.clock()) + 300)
     verifier.begin(text)
     provider.tenant.rotate()
     provider.tenant.end_grace()
@@ -105,12 +105,12 @@ def removed_kid(provider: Provider) -> None:
 def changed_claims(provider: Provider) -> None:
     header, _, signature = provider.tenant.assertion().split(".")
     _, claims, _ = provider.tenant.assertion().split(".")
-    provider.verifier().verify(f"{header}.{claims}.{signature}")
+    provider.make().verify(f"{header}.{claims}.{signature}")
 
 
 def thumbprint_as_kid(provider: Provider) -> None:
     kid = read_member(provider.tenant.current_key.public_jwk()).keys[0].thumbprint
-    provider.verifier().verify(provider.tenant.assertion(header={"kid": kid}))
+    provider.make().verify(provider.tenant.assertion(header={"kid": kid}))
 
 
 def kid_of_other_case(provider: Provider) -> None:
@@ -279,7 +279,7 @@ FACTS: list[tuple[Reason, Callable[[Provider], None], list[str]]] = [
     (Reason.AUDIENCE_MISMATCH, assertion(aud="urn:x"), ["got aud 'urn:x'", "it names another server: the client must"]),
     (
         Reason.NOT_YET_VALID,
-        lambda provider: provider.verifier().verify(provider.tenant.assertion(iat=int(provider.clock()) * 1_000)),
+        lambda provider: provider.make().verify(provider.tenant.assertion(iat=int(provider.clock()) * 1_000)),
         ["iat is 1", f"it looks like milliseconds ({INSTANT}), and must be seconds"],
     ),
     (Reason.EXPIRED, defect("expired"), ["expired 60 s ago", "leeway 15 s", INSTANT, "now", "clock slow?"]),

@@ -18,7 +18,7 @@ from private_key_jwt.testing import REMOVED, Clock, Tenant
 
 OP = "https://op.example.com"
 TOKEN = f"{OP}/oauth2/token"
-MAX_BYTES = AssertionPolicy(audience=OP).max_assertion_bytes
+POLICY = AssertionPolicy(audience=OP)
 Make = Callable[[Tenant, int], str]
 
 
@@ -26,7 +26,7 @@ class Provider(OpenIDProvider):
     """One that keeps its events."""
 
     def __init__(self, edge: Edge, clock: Clock) -> None:
-        super().__init__(edge, clock, AssertionPolicy(audience=OP))
+        super().__init__(edge, clock, POLICY)
         self.events: list[Event] = []
 
     def verify(self, make: Make, **policy: Any) -> Any:
@@ -62,7 +62,7 @@ TAKEN: dict[str, tuple[Make, dict[str, Any]]] = {
     "issuer and token endpoint": (sent(aud=[OP, TOKEN]), BOTH),
     "a list of one": (sent(aud=[OP]), {}),
     "cty on a plain JWS": (sent(header={"cty": "JWT"}), {}),
-    "iat set back by the leeway": (timed(iat=-15, exp=300), {}),
+    "iat set back by the leeway": (timed(iat=-int(POLICY.leeway), exp=int(POLICY.max_lifetime)), {}),
     "a clock that is fast by less than the leeway": (timed(iat=10, exp=70), {}),
     "an exp that has passed by less than the leeway": (timed(iat=-70, exp=-10), {}),
 }
@@ -177,7 +177,7 @@ REFUSED: dict[str, Row] = {
         sent(roles=["admin"] * 4_000),
         {},
         Reason.TOO_LARGE,
-        [f"expected at most {MAX_BYTES} bytes", ": header ", ", claims 42", ", signature 342"],
+        [f"expected at most {POLICY.max_assertion_bytes} bytes", ": header ", ", claims 42", ", signature 342"],
     ),
     "cut off where an octet ends": (
         spelled(lambda text: text[:-2]),

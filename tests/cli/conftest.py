@@ -32,7 +32,7 @@ def run(*arguments: object, stdin: str | bytes | None = None) -> Answer:
 
 
 @dataclass
-class World:
+class Served:
     """A served tenant; ``place`` and ``who`` are options that name it."""
 
     relying_party: RelyingParty
@@ -54,8 +54,8 @@ class World:
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
+def served() -> Iterator[Served]:
     clock = Clock(1_900_000_000.0)
     relying_party = RelyingParty(audience=AUDIENCE, clock=clock)
     with relying_party.serve() as server:
-        yield World(relying_party, relying_party.tenant("acme"), clock, server.base_url)
+        yield Served(relying_party, relying_party.tenant("acme"), clock, server.base_url)

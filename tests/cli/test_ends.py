@@ -13,7 +13,7 @@ from private_key_jwt import cli
 from private_key_jwt.cli import _app
 from private_key_jwt.cli._output import BrokenOutput, console
 
-from .conftest import World, run
+from .conftest import Served, run
 
 
 @pytest.fixture
@@ -64,8 +64,8 @@ def test_the_package_is_the_command_line(capsys: pytest.CaptureFixture[str]) -> 
     assert (ended.value.code, capsys.readouterr().out[:16]) == (0, "private-key-jwt ")
 
 
-def test_a_wrong_instant_is_a_wrong_use(world: World) -> None:
-    answer = run("verify", *world.all, "--now", "soon", "x")
+def test_a_wrong_instant_is_a_wrong_use(served: Served) -> None:
+    answer = run("verify", *served.all, "--now", "soon", "x")
     assert answer.code == 2
     assert "must be an instant" in answer.err
 

@@ -22,7 +22,7 @@ from private_key_jwt.cli._jwks import report
 from private_key_jwt.cli._lint import lint_document
 from support import jwk, private_key
 
-from .conftest import Answer, World, run
+from .conftest import Answer, Served, run
 
 
 @contextmanager
@@ -42,13 +42,13 @@ def show(tmp_path: Path, *keys: object) -> Answer:
     return run("jwks", file)
 
 
-def test_a_published_set(world: World) -> None:
-    world.tenant.rotate()
-    answer = run("jwks", *world.place)
+def test_a_published_set(served: Served) -> None:
+    served.tenant.rotate()
+    answer = run("jwks", *served.place)
     assert (answer.code, answer.err) == (0, "")
-    assert world.tenant.kid in answer.out
+    assert served.tenant.kid in answer.out
     assert "2 of 2 usable" in answer.out
-    by_url = run("jwks", "--jwks-uri", world.tenant.client(world.base_url).jwks_uri, "--allow-http-loopback")
+    by_url = run("jwks", "--jwks-uri", served.tenant.client(served.base_url).jwks_uri, "--allow-http-loopback")
     name, asked, *rest = by_url.out.splitlines()
     assert (name, rest) == (answer.out.splitlines()[0], answer.out.splitlines()[2:])
     assert asked.startswith("Asked at ")
@@ -61,8 +61,8 @@ def test_a_file(tmp_path: Path) -> None:
     assert line.split() == ["k1", "RSA,", "2048", "bits", "RS256", "sig", "RS256", "usable"]
 
 
-def test_an_unknown_slug_is_an_empty_set(world: World) -> None:
-    answer = run("jwks", "--slug", "ghost", "--base-url", world.base_url, "--allow-http-loopback")
+def test_an_unknown_slug_is_an_empty_set(served: Served) -> None:
+    answer = run("jwks", "--slug", "ghost", "--base-url", served.base_url, "--allow-http-loopback")
     assert answer.code == 1
     assert "The key set is empty: the slug is unknown, or the client has no signing key yet." in answer.out
 
@@ -118,9 +118,9 @@ def test_a_key_without_a_name_must_be_the_only_one() -> None:
     ]
 
 
-def test_an_outage(world: World) -> None:
-    world.relying_party.outage = 500
-    answer = run("jwks", *world.place)
+def test_an_outage(served: Served) -> None:
+    served.relying_party.outage = 500
+    answer = run("jwks", *served.place)
     assert (answer.code, answer.out) == (3, "")
     assert "cannot be fetched: expected HTTP status 200, got 500" in answer.err
 
@@ -249,16 +249,21 @@ def test_a_set_out_of_a_cache_says_so(age: str | None, words: str | None) -> Non
     assert json.loads(as_json.out)["age"] == int(age or 0)
 
 
-def test_a_table_for_programs(world: World) -> None:
-    answer = run("jwks", *world.place, "--json")
+def test_a_table_for_programs(served: Served) -> None:
+    answer = run("jwks", *served.place, "--json")
     assert answer.code == 0
     document = json.loads(answer.out)
     (key,) = document["keys"]
-    assert (key["kid"], key["kind"], key["serves"], key["fault"]) == (world.tenant.kid, "RSA, 2048 bits", "RS256", None)
+    assert (key["kid"], key["kind"], key["serves"], key["fault"]) == (
+        served.tenant.kid,
+        "RSA, 2048 bits",
+        "RS256",
+        None,
+    )
     assert document["warnings"] == []
 
 
-def test_a_private_key_in_a_file_is_shown_as_one_that_was_fetched(world: World, tmp_path: Path) -> None:
+def test_a_private_key_in_a_file_is_shown_as_one_that_was_fetched(served: Served, tmp_path: Path) -> None:
     document = {"keys": [jwk(d="AQAB"), jwk(private_key(1), kid="k2")]}
     file = tmp_path / "jwks.json"
     file.write_text(json.dumps(document))

@@ -13,7 +13,7 @@ import pytest
 
 from private_key_jwt import cli
 
-from .conftest import World, run
+from .conftest import Served, run
 
 START = "from private_key_jwt.cli import main; main()"
 WITHOUT = "import sys; sys.modules[{!r}] = None; "
@@ -36,14 +36,14 @@ def test_the_entry_point_is_installed() -> None:
     assert script.load() is cli.main
 
 
-def test_a_process_reads_stdin_and_answers_on_stdout(world: World) -> None:
-    ended = process("verify", *world.all, stdin=world.tenant.assertion() + "\n")
+def test_a_process_reads_stdin_and_answers_on_stdout(served: Served) -> None:
+    ended = process("verify", *served.all, stdin=served.tenant.assertion() + "\n")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert json.loads(ended.stdout)["ok"] is True
 
 
-def test_a_process_ends_with_the_code_of_a_refusal(world: World) -> None:
-    ended = process("verify", *world.all, world.tenant.defective("expired"))
+def test_a_process_ends_with_the_code_of_a_refusal(served: Served) -> None:
+    ended = process("verify", *served.all, served.tenant.defective("expired"))
     assert (ended.returncode, ended.stderr) == (1, "")
     assert json.loads(ended.stdout)["reason"] == "expired"
 
@@ -101,22 +101,22 @@ def test_it_is_a_module_too() -> None:
     assert (ended.returncode, ended.stdout) == (0, f"private-key-jwt {version('private-key-jwt')}\n")
 
 
-def test_a_reader_that_has_read_enough_is_no_refusal(world: World) -> None:
+def test_a_reader_that_has_read_enough_is_no_refusal(served: Served) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "wb") as output:
-        for arguments in (["explain", *world.all], ["verify", *world.all]):
+        for arguments in (["explain", *served.all], ["verify", *served.all]):
             ended = subprocess.run(
-                [sys.executable, "-c", START, *arguments, world.tenant.assertion()],
+                [sys.executable, "-c", START, *arguments, served.tenant.assertion()],
                 check=False, stdout=output, stderr=subprocess.PIPE, timeout=60,
             )  # fmt: skip
             assert (ended.returncode, ended.stderr) == (141, b"")
 
 
-def test_a_full_disk_is_said(world: World) -> None:
+def test_a_full_disk_is_said(served: Served) -> None:
     with open("/dev/full", "wb") as output:  # noqa: PTH123
         ended = subprocess.run(
-            [sys.executable, "-c", START, "verify", *world.all, world.tenant.assertion()],
+            [sys.executable, "-c", START, "verify", *served.all, served.tenant.assertion()],
             check=False, stdout=output, stderr=subprocess.PIPE, timeout=60,
         )  # fmt: skip
     assert (ended.returncode, ended.stderr) == (74, b"private-key-jwt: cannot write: No space left on device\n")

@@ -12,7 +12,7 @@ import typer
 
 from private_key_jwt.cli._app import app
 
-from .conftest import World, run
+from .conftest import Served, run
 
 # All control characters but the line break, and those that turn the direction of a text.
 _OBEYED = re.compile("[\\x00-\\x09\\x0b-\\x1f\\x7f-\\x9f\\u202a-\\u202e]")
@@ -48,16 +48,16 @@ def test_every_command_is_asked() -> None:
     ("path", "option"), OPTIONS, ids=lambda value: value if isinstance(value, str) else "-".join(value)
 )
 def test_no_text_reaches_the_terminal_as_it_came(
-    world: World, path: tuple[str, ...], option: str, monkeypatch: pytest.MonkeyPatch
+    served: Served, path: tuple[str, ...], option: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("LEDGERBEE_API_KEY", world.tenant.api_key())
-    enough = _ENOUGH.get(path, world.place if path == ("jwks",) else world.all)
+    monkeypatch.setenv("LEDGERBEE_API_KEY", served.tenant.api_key())
+    enough = _ENOUGH.get(path, served.place if path == ("jwks",) else served.all)
     if path[0] == "ledgerbee" and option != "--base-url":
-        enough = (*enough, "--base-url", world.base_url)
+        enough = (*enough, "--base-url", served.base_url)
     alone = enough if path[0] == "ledgerbee" else ()  # it would go to LedgerBee itself
     for text in _TEXTS:
         for others in {enough, alone}:
-            answer = run(*path, *others, *([option] if option else []), text, stdin=world.tenant.assertion())
+            answer = run(*path, *others, *([option] if option else []), text, stdin=served.tenant.assertion())
             assert answer.code in _CODES
             assert not _OBEYED.search(answer.out + answer.err)
 

@@ -16,7 +16,7 @@ from private_key_jwt import JWKSPolicy
 from private_key_jwt.cli import _options
 from private_key_jwt.testing import DEFECTS, REMOVED
 
-from .conftest import AUDIENCE, Answer, World, run
+from .conftest import AUDIENCE, Answer, Served, run
 
 
 def verify(*arguments: object, stdin: str | bytes | None = None) -> tuple[int, dict[str, Any]]:
@@ -34,42 +34,42 @@ def usage(*arguments: object) -> str:
     return " ".join(answer.err.replace("│", " ").split())
 
 
-def test_an_accepted_assertion(world: World) -> None:
-    code, body = verify(*world.all, world.tenant.assertion(jti="j1"))
+def test_an_accepted_assertion(served: Served) -> None:
+    code, body = verify(*served.all, served.tenant.assertion(jti="j1"))
     assert code == 0
     assert body == {
         "ok": True,
         "client_id": "portal-acme",
-        "kid": world.tenant.kid,
+        "kid": served.tenant.kid,
         "alg": "RS256",
         "thumbprint": body["thumbprint"],
         "jti": "j1",
         "audience": AUDIENCE,
-        "issued_at": world.clock(),
-        "expires_at": world.clock() + 60,
+        "issued_at": served.clock(),
+        "expires_at": served.clock() + 60,
     }
 
 
 # One line break at the end belongs to shells and pipes, and is taken off.
 @pytest.mark.parametrize("name", [name for name in DEFECTS if name != "line_break"])
-def test_every_defect_is_refused_for_its_reason(world: World, name: str) -> None:
-    assertion = world.tenant.defective(name)
-    code, body = verify(*world.all, "-", stdin=assertion)
+def test_every_defect_is_refused_for_its_reason(served: Served, name: str) -> None:
+    assertion = served.tenant.defective(name)
+    code, body = verify(*served.all, "-", stdin=assertion)
     assert (code, body["ok"], body["reason"]) == (1, False, DEFECTS[name].reason)
     assert assertion not in body["detail"]
 
 
 @pytest.mark.parametrize("argument", [(), ("-",)])
-def test_stdin_is_read_without_the_line_break_at_its_end(world: World, argument: tuple[str, ...]) -> None:
-    code, _body = verify(*world.all, *argument, stdin=f"{world.tenant.assertion()}\r\n")
+def test_stdin_is_read_without_the_line_break_at_its_end(served: Served, argument: tuple[str, ...]) -> None:
+    code, _body = verify(*served.all, *argument, stdin=f"{served.tenant.assertion()}\r\n")
     assert code == 0
-    code, body = verify(*world.all, *argument, stdin=f" {world.tenant.assertion()}\n\n")
+    code, body = verify(*served.all, *argument, stdin=f" {served.tenant.assertion()}\n\n")
     assert (code, body["reason"]) == (1, "malformed")
 
 
 @pytest.mark.parametrize("stdin", [b"", b" \n"])
-def test_no_assertion_at_all_is_a_wrong_use(world: World, stdin: bytes) -> None:
-    answer = run("verify", *world.all, stdin=stdin)
+def test_no_assertion_at_all_is_a_wrong_use(served: Served, stdin: bytes) -> None:
+    answer = run("verify", *served.all, stdin=stdin)
     assert (answer.code, answer.out) == (2, "")
     assert "there is none" in answer.err
 
@@ -81,13 +81,13 @@ def test_a_closed_stdin_is_no_assertion(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.parametrize("stdin", [b"\xff\xfe\n", b"a" * 20_000])
-def test_stdin_that_holds_no_assertion_is_refused(world: World, stdin: bytes) -> None:
-    code, body = verify(*world.all, stdin=stdin)
+def test_stdin_that_holds_no_assertion_is_refused(served: Served, stdin: bytes) -> None:
+    code, body = verify(*served.all, stdin=stdin)
     assert (code, body["ok"]) == (1, False)
 
 
 def test_a_terminal_is_told_what_is_waited_for(
-    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    served: Served, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ours, theirs = os.openpty()
     with os.fdopen(ours, "wb", buffering=0) as keyboard, os.fdopen(theirs) as terminal:
@@ -97,34 +97,36 @@ def test_a_terminal_is_told_what_is_waited_for(
     assert "Paste the assertion" in capsys.readouterr().err
 
 
-def test_the_argument_is_read_as_it_is(world: World) -> None:
-    code, body = verify(*world.all, f" {world.tenant.assertion()}")
+def test_the_argument_is_read_as_it_is(served: Served) -> None:
+    code, body = verify(*served.all, f" {served.tenant.assertion()}")
     assert (code, body["reason"]) == (1, "malformed")
     assert "white space" in body["detail"]
 
 
-def test_another_client_is_refused(world: World) -> None:
-    options = ("--audience", AUDIENCE, "--client-id", "other", "--now", str(world.clock()))
-    assert verify(*options, *world.place, world.tenant.assertion())[1]["reason"] == "unknown_client"
+def test_another_client_is_refused(served: Served) -> None:
+    options = ("--audience", AUDIENCE, "--client-id", "other", "--now", str(served.clock()))
+    assert verify(*options, *served.place, served.tenant.assertion())[1]["reason"] == "unknown_client"
 
 
-def test_a_jwks_uri_and_a_file_serve_as_well(world: World, tmp_path: Path) -> None:
-    jwks_uri = world.tenant.client(world.base_url).jwks_uri
-    assertion = world.tenant.assertion()
-    assert verify(*world.who, "--jwks-uri", jwks_uri, "--allow-http-loopback", assertion)[0] == 0
+def test_a_jwks_uri_and_a_file_serve_as_well(served: Served, tmp_path: Path) -> None:
+    jwks_uri = served.tenant.client(served.base_url).jwks_uri
+    assertion = served.tenant.assertion()
+    assert verify(*served.who, "--jwks-uri", jwks_uri, "--allow-http-loopback", assertion)[0] == 0
     file = tmp_path / "jwks.json"
-    file.write_text(json.dumps(world.tenant.document()))
-    assert verify(*world.who, "--jwks", file, assertion)[0] == 0
+    file.write_text(json.dumps(served.tenant.document()))
+    assert verify(*served.who, "--jwks", file, assertion)[0] == 0
 
 
-def test_audiences_may_be_several(world: World) -> None:
-    code, body = verify(*world.all, "--audience", "https://b.example", world.tenant.assertion(aud="https://b.example"))
+def test_audiences_may_be_several(served: Served) -> None:
+    code, body = verify(
+        *served.all, "--audience", "https://b.example", served.tenant.assertion(aud="https://b.example")
+    )
     assert (code, body["audience"]) == (0, "https://b.example")
 
 
-def test_the_real_clock_judges_unless_told(world: World) -> None:
-    options = ("--audience", AUDIENCE, "--client-id", "portal-acme", *world.place)
-    assert verify(*options, world.tenant.assertion())[1]["reason"] == "lifetime_too_long"
+def test_the_real_clock_judges_unless_told(served: Served) -> None:
+    options = ("--audience", AUDIENCE, "--client-id", "portal-acme", *served.place)
+    assert verify(*options, served.tenant.assertion())[1]["reason"] == "lifetime_too_long"
 
 
 @pytest.mark.parametrize(
@@ -138,32 +140,32 @@ def test_the_real_clock_judges_unless_told(world: World) -> None:
     ],
 )
 def test_the_policy_is_the_server_s(
-    world: World, option: tuple[object, ...], claims: dict[str, Any], reason: str
+    served: Served, option: tuple[object, ...], claims: dict[str, Any], reason: str
 ) -> None:
-    assertion = world.tenant.assertion(**claims)
-    code, body = verify(*world.all, *option, assertion)
+    assertion = served.tenant.assertion(**claims)
+    code, body = verify(*served.all, *option, assertion)
     assert (code, body["reason"]) == (1, reason)
-    assert verify(*world.all, assertion)[0] == 0
+    assert verify(*served.all, assertion)[0] == 0
 
 
-def test_require_kid_matters_where_a_client_does_not_say_so(world: World) -> None:
-    place = ("--jwks-uri", world.tenant.client(world.base_url).jwks_uri, "--allow-http-loopback")
-    assertion = world.tenant.assertion(header={"kid": REMOVED})
-    assert verify(*world.who, *place, assertion)[0] == 0
-    assert verify(*world.who, *place, "--require-kid", assertion)[1]["reason"] == "missing_kid"
+def test_require_kid_matters_where_a_client_does_not_say_so(served: Served) -> None:
+    place = ("--jwks-uri", served.tenant.client(served.base_url).jwks_uri, "--allow-http-loopback")
+    assertion = served.tenant.assertion(header={"kid": REMOVED})
+    assert verify(*served.who, *place, assertion)[0] == 0
+    assert verify(*served.who, *place, "--require-kid", assertion)[1]["reason"] == "missing_kid"
 
 
 @pytest.mark.parametrize("outage", [500, httpx.ConnectError])
-def test_an_outage_is_no_refusal(world: World, outage: Any) -> None:
-    world.relying_party.outage = outage
-    code, body = verify(*world.all, world.tenant.assertion())
+def test_an_outage_is_no_refusal(served: Served, outage: Any) -> None:
+    served.relying_party.outage = outage
+    code, body = verify(*served.all, served.tenant.assertion())
     assert code == 3
     assert (body["ok"], body["reason"], body["retry_after"]) == (False, "jwks_unavailable", 5)
 
 
-def test_an_unknown_slug_has_no_keys(world: World) -> None:
-    place = ("--slug", "ghost", "--base-url", world.base_url, "--allow-http-loopback")
-    assert verify(*world.who, *place, world.tenant.assertion())[1]["reason"] == "no_keys"
+def test_an_unknown_slug_has_no_keys(served: Served) -> None:
+    place = ("--slug", "ghost", "--base-url", served.base_url, "--allow-http-loopback")
+    assert verify(*served.who, *place, served.tenant.assertion())[1]["reason"] == "no_keys"
 
 
 WHO = ("--audience", "a", "--client-id", "c")

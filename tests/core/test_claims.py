@@ -507,7 +507,7 @@ def test_the_window_of_an_assertion_is_when_its_times_are_taken(changes: dict[st
 
 
 def test_a_window_begins_at_the_epoch_at_the_earliest() -> None:
-    policy = AssertionPolicy(audience=OP, leeway=0, max_lifetime=300)
+    policy = replace(POLICY, leeway=0)
     assert step.window({"exp": 100}, policy) == (0, 100)
 
 

@@ -20,20 +20,20 @@ with warnings.catch_warnings(action="ignore", category=deprecate.AuthlibDeprecat
     # Authlib would rather have another HTTP library than httpx.
     from examples.portal_sso import story
     from examples.portal_sso.portal import LoginRefused
-    from examples.portal_sso.story import EMAIL, PASSWORD, REDIRECT_URI, Stage
+    from examples.portal_sso.story import EMAIL, PASSWORD, REDIRECT_URI, Setup
 
 CHALLENGE = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"  # RFC 7636, Appendix B
 VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 
 
 @pytest.fixture
-def stage() -> Iterator[Stage]:
-    with story.running() as stage:
-        yield stage
+def setup() -> Iterator[Setup]:
+    with story.running() as setup:
+        yield setup
 
 
-def test_a_user_is_provisioned_handed_off_logged_in_offboarded_and_cannot_come_back(stage: Stage) -> None:
-    provisioned, handed_off, *rest = story.tell(stage)
+def test_a_user_is_provisioned_handed_off_logged_in_offboarded_and_cannot_come_back(setup: Setup) -> None:
+    provisioned, handed_off, *rest = story.tell(setup)
     assert provisioned == "provisioned: customer created True, role OWNER"
     assert handed_off.startswith("handed off: reference until ")
     assert rest == [
@@ -43,7 +43,7 @@ def test_a_user_is_provisioned_handed_off_logged_in_offboarded_and_cannot_come_b
         "back with the old reference: 400",
         "back over the provider: Wrong email or password.",
     ]
-    [user] = stage.tenant.portal.users
+    [user] = setup.tenant.portal.users
     assert (user.sub, user.email) == ("u-1", EMAIL)
 
 
@@ -60,51 +60,51 @@ def test_it_runs_as_the_readme_says() -> None:
     assert told.stdout.splitlines()[-1] == "back over the provider: Wrong email or password."
 
 
-def test_a_user_who_was_only_revoked_comes_back(stage: Stage) -> None:
+def test_a_user_who_was_only_revoked_comes_back(setup: Setup) -> None:
     """Why the order of offboarding matters."""
-    customer_id = stage.tenant.portal.add_customer("C001")
-    handoff = stage.portal.mint_handoff(sub="u-1", email=EMAIL, memberships=[Membership(customer_id, Role.USER)])
-    stage.browser.get(handoff.redeem_url(stage.host))
-    assert stage.portal.revoke_sessions(sub="u-1") == 1
-    stage.log_in()
-    assert stage.session() == 200
-    story.offboard(stage.jane, stage.portal)
-    assert stage.session() == 401
+    customer_id = setup.tenant.portal.add_customer("C001")
+    handoff = setup.portal.mint_handoff(sub="u-1", email=EMAIL, memberships=[Membership(customer_id, Role.USER)])
+    setup.browser.get(handoff.redeem_url(setup.host))
+    assert setup.portal.revoke_sessions(sub="u-1") == 1
+    setup.log_in()
+    assert setup.session() == 200
+    story.offboard(setup.jane, setup.portal)
+    assert setup.session() == 401
     with pytest.raises(LoginRefused):
-        stage.log_in()
+        setup.log_in()
 
 
-def code(stage: Stage) -> str:
+def code(setup: Setup) -> str:
     """A code for Jane, of a login begun by hand."""
     query = {"client_id": "portal-acme", "redirect_uri": REDIRECT_URI, "response_type": "code"}
     query |= {"code_challenge": CHALLENGE, "code_challenge_method": "S256"}
-    answer = stage.browser.post(
-        f"{stage.issuer}/authorize?{httpx.QueryParams(query)}", {"email": EMAIL, "password": PASSWORD}
+    answer = setup.browser.post(
+        f"{setup.issuer}/authorize?{httpx.QueryParams(query)}", {"email": EMAIL, "password": PASSWORD}
     )
     return parse_qs(urlsplit(answer.headers["location"]).query)["code"][0]
 
 
-def redeem_code(stage: Stage, **changes: Any) -> httpx.Response:
+def redeem_code(setup: Setup, **changes: Any) -> httpx.Response:
     form = {"grant_type": "authorization_code", "redirect_uri": REDIRECT_URI, "code_verifier": VERIFIER}
     form |= {"client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"}
-    form |= {"client_assertion": stage.tenant.assertion()} | changes
-    return httpx.post(f"{stage.issuer}/token", data=form, trust_env=False)
+    form |= {"client_assertion": setup.tenant.assertion()} | changes
+    return httpx.post(f"{setup.issuer}/token", data=form, trust_env=False)
 
 
-def test_the_provider_takes_a_code_once_with_its_verifier_and_an_assertion(stage: Stage) -> None:
-    right = code(stage)
-    assert redeem_code(stage, code=right).status_code == 200
-    assert redeem_code(stage, code=right).json() == {"error": "invalid_grant"}
-    assert redeem_code(stage, code="unknown").json() == {"error": "invalid_grant"}
+def test_the_provider_takes_a_code_once_with_its_verifier_and_an_assertion(setup: Setup) -> None:
+    right = code(setup)
+    assert redeem_code(setup, code=right).status_code == 200
+    assert redeem_code(setup, code=right).json() == {"error": "invalid_grant"}
+    assert redeem_code(setup, code="unknown").json() == {"error": "invalid_grant"}
     for change in ({"code_verifier": VERIFIER[:-1]}, {"redirect_uri": "https://evil.example"}):
-        assert redeem_code(stage, code=code(stage), **change).json() == {"error": "invalid_grant"}
+        assert redeem_code(setup, code=code(setup), **change).json() == {"error": "invalid_grant"}
     for defect in ("expired", "foreign_key"):
-        refused = redeem_code(stage, code=code(stage), client_assertion=stage.tenant.defective(defect))
+        refused = redeem_code(setup, code=code(setup), client_assertion=setup.tenant.defective(defect))
         assert (refused.status_code, refused.json()["error"]) == (401, "invalid_client")
-    assert redeem_code(stage, code=code(stage), grant_type="x").json() == {"error": "unsupported_grant_type"}
-    late = code(stage)
-    stage.jane.is_active = False
-    assert redeem_code(stage, code=late).json() == {"error": "invalid_grant"}
+    assert redeem_code(setup, code=code(setup), grant_type="x").json() == {"error": "unsupported_grant_type"}
+    late = code(setup)
+    setup.jane.is_active = False
+    assert redeem_code(setup, code=late).json() == {"error": "invalid_grant"}
 
 
 @pytest.mark.parametrize(
@@ -117,9 +117,9 @@ def test_the_provider_takes_a_code_once_with_its_verifier_and_an_assertion(stage
         {"code_challenge": ""},
     ],
 )
-def test_the_provider_redirects_to_nobody_else_and_wants_pkce(stage: Stage, change: dict[str, str]) -> None:
+def test_the_provider_redirects_to_nobody_else_and_wants_pkce(setup: Setup, change: dict[str, str]) -> None:
     query = {"client_id": "portal-acme", "redirect_uri": REDIRECT_URI, "response_type": "code"}
     query |= {"code_challenge": CHALLENGE, "code_challenge_method": "S256"} | change
-    url = f"{stage.issuer}/authorize?{httpx.QueryParams(query)}"
-    assert stage.browser.get(url).status_code == 400
-    assert stage.browser.post(url, {"email": EMAIL, "password": PASSWORD}).status_code == 400
+    url = f"{setup.issuer}/authorize?{httpx.QueryParams(query)}"
+    assert setup.browser.get(url).status_code == 400
+    assert setup.browser.post(url, {"email": EMAIL, "password": PASSWORD}).status_code == 400

@@ -33,8 +33,8 @@ _LATER = f"{_POLICY.ttl:g} s later"
 
 
 @dataclass(slots=True)
-class Stage:
-    """All that the demo plays with. ``sent`` is the last assertion; the one clock is everybody's."""
+class Setup:
+    """What the steps work on. ``sent`` is the last assertion; all go by the one clock."""
 
     clock: Clock
     relying_party: RelyingParty
@@ -60,7 +60,7 @@ class Step(NamedTuple):
     """One line: what is sent, and what must come back."""
 
     title: str
-    send: Callable[[Stage], httpx.Response]
+    send: Callable[[Setup], httpx.Response]
     status: int
     error: str | None = None
     verdict: str = ACCEPTED
@@ -85,79 +85,79 @@ class Result(NamedTuple):
 # What is sent
 
 
-def _fresh(stage: Stage) -> httpx.Response:
-    return stage.request(stage.acme.assertion())
+def _fresh(setup: Setup) -> httpx.Response:
+    return setup.request(setup.acme.assertion())
 
 
-def _again(stage: Stage) -> httpx.Response:
-    return stage.request(stage.sent)
+def _again(setup: Setup) -> httpx.Response:
+    return setup.request(setup.sent)
 
 
-def _expired(stage: Stage) -> httpx.Response:
-    now = int(stage.clock())
-    return stage.request(stage.acme.assertion(iat=now - 102, exp=now - 42))
+def _expired(setup: Setup) -> httpx.Response:
+    now = int(setup.clock())
+    return setup.request(setup.acme.assertion(iat=now - 102, exp=now - 42))
 
 
-def _other_audience(stage: Stage) -> httpx.Response:
-    return stage.request(stage.acme.assertion(aud="https://other-op.example.com"))
+def _other_audience(setup: Setup) -> httpx.Response:
+    return setup.request(setup.acme.assertion(aud="https://other-op.example.com"))
 
 
-def _forged(stage: Stage) -> httpx.Response:
-    forger = SigningKey.generate(kid=stage.acme.kid)
-    return stage.request(stage.acme.assertion(key=forger))
+def _forged(setup: Setup) -> httpx.Response:
+    forger = SigningKey.generate(kid=setup.acme.kid)
+    return setup.request(setup.acme.assertion(key=forger))
 
 
-def _altered(stage: Stage) -> httpx.Response:
-    header, _, signature = stage.acme.assertion().split(".")
-    _, claims, _ = stage.acme.assertion().split(".")
-    return stage.request(f"{header}.{claims}.{signature}")
+def _altered(setup: Setup) -> httpx.Response:
+    header, _, signature = setup.acme.assertion().split(".")
+    _, claims, _ = setup.acme.assertion().split(".")
+    return setup.request(f"{header}.{claims}.{signature}")
 
 
-def _unknown_tenant(stage: Stage) -> httpx.Response:
-    return stage.request(stage.acme.assertion(iss=_UNKNOWN_TENANT, sub=_UNKNOWN_TENANT))
+def _unknown_tenant(setup: Setup) -> httpx.Response:
+    return setup.request(setup.acme.assertion(iss=_UNKNOWN_TENANT, sub=_UNKNOWN_TENANT))
 
 
-def _unknown_client(stage: Stage) -> httpx.Response:
-    return stage.request(stage.acme.assertion(iss="stranger", sub="stranger"))
+def _unknown_client(setup: Setup) -> httpx.Response:
+    return setup.request(setup.acme.assertion(iss="stranger", sub="stranger"))
 
 
-def _second_mechanism(stage: Stage) -> httpx.Response:
-    return stage.request(stage.acme.assertion(), client_secret="a-secret-too")  # noqa: S106 - made up
+def _second_mechanism(setup: Setup) -> httpx.Response:
+    return setup.request(setup.acme.assertion(), client_secret="a-secret-too")  # noqa: S106 - made up
 
 
-def _no_assertion(stage: Stage) -> httpx.Response:
-    return stage.http.post(stage.endpoint.url, data={"grant_type": "client_credentials"})
+def _no_assertion(setup: Setup) -> httpx.Response:
+    return setup.http.post(setup.endpoint.url, data={"grant_type": "client_credentials"})
 
 
-def _rotated(stage: Stage) -> httpx.Response:
-    stage.old_key = stage.acme.current_key
-    stage.acme.rotate()
-    return _fresh(stage)
+def _rotated(setup: Setup) -> httpx.Response:
+    setup.old_key = setup.acme.current_key
+    setup.acme.rotate()
+    return _fresh(setup)
 
 
-def _old_key(stage: Stage) -> httpx.Response:
-    return stage.request(stage.acme.assertion(key=stage.old_key))
+def _old_key(setup: Setup) -> httpx.Response:
+    return setup.request(setup.acme.assertion(key=setup.old_key))
 
 
-def _removed_now(stage: Stage) -> httpx.Response:
-    stage.acme.end_grace()
-    return _old_key(stage)
+def _removed_now(setup: Setup) -> httpx.Response:
+    setup.acme.end_grace()
+    return _old_key(setup)
 
 
-def _removed_for_the_cache_time(stage: Stage) -> httpx.Response:
-    stage.clock.advance(_POLICY.ttl)
-    return _old_key(stage)
+def _removed_for_the_cache_time(setup: Setup) -> httpx.Response:
+    setup.clock.advance(_POLICY.ttl)
+    return _old_key(setup)
 
 
-def _outage(stage: Stage) -> httpx.Response:
-    stage.clock.advance(_POLICY.ttl)
-    stage.relying_party.outage = 500
-    return _fresh(stage)
+def _outage(setup: Setup) -> httpx.Response:
+    setup.clock.advance(_POLICY.ttl)
+    setup.relying_party.outage = 500
+    return _fresh(setup)
 
 
-def _outage_over(stage: Stage) -> httpx.Response:
-    stage.relying_party.outage = None
-    return _fresh(stage)
+def _outage_over(setup: Setup) -> httpx.Response:
+    setup.relying_party.outage = None
+    return _fresh(setup)
 
 
 STEPS = (
@@ -191,10 +191,10 @@ def demo() -> None:
     Exit code 0: every line came out as expected. 1: one did not.
     """
     out = console()
-    with _stage() as stage:
-        out.print(Text(f"LedgerBee look-alike at {stage.jwks_uri}"), soft_wrap=True)
-        out.print(Text(f"Token endpoint at {stage.endpoint.url}, audience {ISSUER}\n"), soft_wrap=True)
-        failures = play(stage, STEPS, out)
+    with _set_up() as setup:
+        out.print(Text(f"LedgerBee look-alike at {setup.jwks_uri}"), soft_wrap=True)
+        out.print(Text(f"Token endpoint at {setup.endpoint.url}, audience {ISSUER}\n"), soft_wrap=True)
+        failures = take_steps(setup, STEPS, out)
     if failures:
         out.print(Text(f"\n{failures} of {len(STEPS)} lines did not come out as expected.", "bold red"))
         raise typer.Exit(ExitCode.REFUSED)
@@ -202,7 +202,7 @@ def demo() -> None:
 
 
 @contextmanager
-def _stage() -> Iterator[Stage]:
+def _set_up() -> Iterator[Setup]:
     clock = Clock()
     relying_party = RelyingParty(audience=ISSUER, clock=clock)
     with relying_party.serve() as publisher, JWKSFetcher(_POLICY, clock=clock) as fetcher:
@@ -216,15 +216,15 @@ def _stage() -> Iterator[Stage]:
             clock=clock,
         )
         with _token_endpoint.serve(verifier) as endpoint, httpx.Client(trust_env=False) as http:
-            yield Stage(clock, relying_party, acme, str(client.jwks_uri), endpoint, http)
+            yield Setup(clock, relying_party, acme, str(client.jwks_uri), endpoint, http)
 
 
-def play(stage: Stage, steps: Iterable[Step], out: Console) -> int:
+def take_steps(setup: Setup, steps: Iterable[Step], out: Console) -> int:
     """Do the steps, print a line for each as it comes, and count those that are not as expected."""
     out.print(_line("", "what was sent", "response", "operator's log", "ms", "bold"))
     failures = 0
     for step in steps:
-        result = _take(stage, step)
+        result = _take(setup, step)
         is_met = result.meets(step)
         failures += not is_met
         style = "green" if is_met else "bold red"
@@ -244,9 +244,9 @@ def play(stage: Stage, steps: Iterable[Step], out: Console) -> int:
     return failures
 
 
-def _take(stage: Stage, step: Step) -> Result:
-    response = step.send(stage)
-    logged = stage.endpoint.log.get()
+def _take(setup: Setup, step: Step) -> Result:
+    response = step.send(setup)
+    logged = setup.endpoint.log.get()
     return Result(
         response.status_code,
         response.json().get("error"),

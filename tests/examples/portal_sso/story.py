@@ -29,7 +29,7 @@ REDIRECT_URI = "https://api.ledgerbee.com/api/auth/sso/callback"
 
 
 @dataclass
-class Stage:
+class Setup:
     """A partner and LedgerBee, running: ``host`` is where browsers redeem."""
 
     issuer: str
@@ -53,9 +53,9 @@ def offboard(user: User, portal: PortalSSO) -> int:
     return portal.revoke_sessions(sub=user.sub)
 
 
-def tell(stage: Stage) -> Iterator[str]:
+def tell(setup: Setup) -> Iterator[str]:
     """Do it all, and tell each step."""
-    jane, portal, browser = stage.jane, stage.portal, stage.browser
+    jane, portal, browser = setup.jane, setup.portal, setup.browser
 
     customer = {"customerNumber": "C001", "vatZone": "DOMESTIC", "countryCode": "DK"}
     done = portal.provision(email=EMAIL, customer=customer, organization_display_name="Acme")
@@ -63,27 +63,27 @@ def tell(stage: Stage) -> Iterator[str]:
 
     membership = Membership(done.customer_id, Role.USER)
     handoff = portal.mint_handoff(sub=jane.sub, email=EMAIL, memberships=[membership])
-    url = handoff.redeem_url(stage.host)  # in real life with the portal-API host of your tenant at LedgerBee
+    url = handoff.redeem_url(setup.host)  # in real life with the portal-API host of your tenant at LedgerBee
     yield f"handed off: reference until {handoff.expires_at:%H:%M:%S} UTC"
 
     answer = browser.get(url)
     browser.portal_cookie = answer.headers["set-cookie"].partition(";")[0]
-    yield f"redeemed: {answer.status_code}, session {stage.session()}"
+    yield f"redeemed: {answer.status_code}, session {setup.session()}"
 
     browser.portal_cookie = ""
-    stage.log_in()
-    yield f"logged in over the provider: session {stage.session()}"
+    setup.log_in()
+    yield f"logged in over the provider: session {setup.session()}"
 
-    yield f"offboarded: sessions ended in {offboard(jane, portal)} membership, session {stage.session()}"
+    yield f"offboarded: sessions ended in {offboard(jane, portal)} membership, session {setup.session()}"
     yield f"back with the old reference: {browser.get(url).status_code}"
     try:
-        stage.log_in()
+        setup.log_in()
     except LoginRefused as refused:
         yield f"back over the provider: {refused}"
 
 
 @contextlib.contextmanager
-def running() -> Iterator[Stage]:
+def running() -> Iterator[Setup]:
     """The partner's provider and the look-alike, while the context lasts."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
@@ -102,7 +102,7 @@ def running() -> Iterator[Stage]:
         stack.enter_context(serving(app, listener))
         portal = stack.enter_context(PortalSSO(api_key=tenant.api_key(), base_url=server.base_url))
         browser = stack.enter_context(contextlib.closing(Browser()))
-        yield Stage(issuer, jane, portal, tenant, server.portal_api_host("acme"), browser)
+        yield Setup(issuer, jane, portal, tenant, server.portal_api_host("acme"), browser)
 
 
 @contextlib.contextmanager
@@ -121,6 +121,6 @@ def serving(app: FastAPI, listener: socket.socket) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    with running() as stage:
-        for line in tell(stage):
+    with running() as setup:
+        for line in tell(setup):
             sys.stdout.write(f"{line}\n")
