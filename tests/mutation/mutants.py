@@ -54,10 +54,14 @@ class Survivor:
 
 @dataclass(frozen=True)
 class Result:
-    """How many mutants were tried, and which of them survived."""
+    """How many mutants were tried, and which of them survived.
+
+    stopped: the names of those that count as killed because their tests did not end in time.
+    """
 
     tried: int
     survivors: list[Survivor]
+    stopped: Sequence[str] = ()
 
 
 def find_change(module: str, before: str, after: str) -> Survivor | None:
@@ -143,11 +147,12 @@ def called_by_import(source: str) -> set[str]:
 
 
 def run(directory: Path, workers: int, modules: Sequence[str] = ()) -> Result:
-    """Try the mutants of functions. Raise CalledProcessError when mutmut fails, and ValueError for none."""
+    """Try the mutants of functions. Raise CalledProcessError when mutmut fails, as for modules that have none."""
     names = [f"private_key_jwt._core.{module}.*" for module in modules]
     _mutmut(directory, "run", "--max-children", str(workers), *names)
     outcomes = _outcomes(directory, modules)
     if not outcomes or "not checked" in outcomes.values():
         raise ValueError("mutmut has not tried every mutant")
     survived = (name for name, outcome in outcomes.items() if outcome in ("survived", "no tests"))
-    return Result(len(outcomes), list(_survivors(directory, survived)))
+    stopped = [name for name, outcome in outcomes.items() if outcome == "timeout"]
+    return Result(len(outcomes), list(_survivors(directory, survived)), stopped)

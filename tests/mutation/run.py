@@ -30,6 +30,8 @@ def _report(of: str, result: mutants.Result) -> bool:
     unexplained = [survivor for survivor, why in zip(result.survivors, whys, strict=True) if why is None]
     killed, explained = result.tried - len(whys), len(whys) - len(unexplained)
     print(f"{result.tried} mutants of {of}: {killed} killed, {explained} explained, {len(unexplained)} unexplained")  # noqa: T201
+    for name in result.stopped:
+        print(f"NOT ENDED IN TIME {name}")  # noqa: T201
     for why, number in Counter(filter(None, whys)).most_common():
         print(f"{number:5} {why}")  # noqa: T201
     for survivor in unexplained:
