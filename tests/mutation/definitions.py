@@ -123,5 +123,10 @@ def run(directory: Path, workers: int, modules: Sequence[str] = ()) -> Result:
     paths = (path for path in sorted((directory / CORE).glob("*.py")) if not modules or path.stem in modules)
     mutants = [mutant for path in paths for mutant in mutate(path.name, path.read_text())]
     with ProcessPoolExecutor(workers, get_context("fork"), _start_worker, (directory,)) as pool:
-        survive = list(pool.map(_survives_here, *zip(*mutants, strict=True), range(1, len(mutants) + 1)))
-    return Result(len(mutants), [change for (change, _), survives in zip(mutants, survive, strict=True) if survives])
+        outcomes = pool.map(_survives_here, *zip(*mutants, strict=True), range(1, len(mutants) + 1))
+        survivors = []
+        for (change, _), survives in zip(mutants, outcomes, strict=True):
+            if survives:
+                survivors.append(change)
+                print(f"survived: {change}", file=sys.stderr, flush=True)  # noqa: T201 - the rest takes long
+    return Result(len(mutants), survivors)
