@@ -246,6 +246,18 @@ def test_no_object_of_a_callers_is_judged_by_its_truth() -> None:
     assert {name: lines for name, lines in found.items() if lines} == {}
 
 
+def test_one_function_writes_to_the_log() -> None:
+    """It lets nothing out that a handler of the project's log raises."""
+    methods = {"debug", "info", "warning", "warn", "error", "exception", "critical", "fatal", "log"}
+    calls = [
+        (path.name, ast.unparse(node.func))
+        for path in SOURCE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in methods
+    ]
+    assert [each for each in calls if "log" in each[1].partition(".")[0]] == [("events.py", "_logger.log")]
+
+
 def test_the_recipe_is_numbered_in_order() -> None:
     text = (SOURCE / "recipe.py").read_text()
     assert re.findall(r"^(\d)\. ", text, re.MULTILINE) == ["1", "2", "3", "4", "5", "6"]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import fields
+from time import monotonic
 from typing import Any
 
+import httpx
 import pytest
 
 from edges import Edge
@@ -18,6 +21,7 @@ from private_key_jwt import (
     ConfigurationError,
     InvalidClient,
     InvalidRequest,
+    JWKSFetcher,
     JWKSPolicy,
     MemoryReplayStore,
     Reason,
@@ -304,7 +308,90 @@ def test_a_handler_that_raises_harms_nothing(setup: Setup, caplog: pytest.LogCap
     assert verifier.verify(assertion)
     with pytest.raises(InvalidClient, match="replayed"):
         verifier.verify(assertion)
-    assert caplog.text.count("on_event raised for AssertionAccepted") == 1
+    assert caplog.text.count("on_event raised for AssertionAccepted: RuntimeError: mine (") == 1
+
+
+@pytest.mark.parametrize("name", ["expired", None])
+def test_a_handler_that_raises_does_not_flood_the_log(
+    setup: Setup, caplog: pytest.LogCaptureFixture, seconds: list[float], name: str | None
+) -> None:
+    def on_event(event: Event) -> None:
+        raise RuntimeError("the metrics\nare down")
+
+    setup.on_event = on_event
+    verifier = setup.verifier()
+    for _ in range(MAX_LINES + 7):
+        if name is None:
+            verifier.verify(setup.tenant.assertion())
+        else:
+            with pytest.raises(InvalidClient):
+                verifier.verify(setup.tenant.defective(name))
+    lines = caplog.text.splitlines()
+    assert len(lines) == MAX_LINES + 1  # no traceback among them
+    assert lines[-1].endswith(f"{MAX_LINES} lines of UnexpectedException in a second: the rest is counted")
+    assert re.search(r"RuntimeError: the metrics\\nare down \(.*test_events\.py:\d+ < ", lines[-2])
+
+
+def log_server_is_down(_record: logging.LogRecord) -> bool:
+    raise ConnectionError("the log server is down")
+
+
+class RemoteHandler(logging.Handler):
+    """A handler of a project, which sends what is logged to a server."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        log_server_is_down(record)
+
+
+@pytest.fixture(params=["handler", "filter"])
+def _log_is_down(request: pytest.FixtureRequest) -> Iterator[None]:
+    logger, handler = logging.getLogger("private_key_jwt"), RemoteHandler()
+    if request.param == "filter":
+        logger.addFilter(log_server_is_down)
+    else:
+        logger.addHandler(handler)
+    yield
+    logger.removeFilter(log_server_is_down)
+    logger.removeHandler(handler)
+
+
+@pytest.mark.usefixtures("_log_is_down")
+@pytest.mark.parametrize("handles", ["by default", "by log_events", "by a handler that raises"])
+def test_a_log_that_raises_decides_nothing(setup: Setup, handles: str) -> None:
+    def fail(event: Event) -> None:
+        raise RuntimeError("mine")
+
+    odd = {"kty": "EC", "kid": "odd", "crv": "brainpoolP256r1"}
+    body = {"keys": [*setup.tenant.document()["keys"], odd]}
+    transport = httpx.MockTransport(lambda _request: httpx.Response(200, json=body))
+    on_event = {"by default": None, "by log_events": log_events, "by a handler that raises": fail}[handles]
+    fetcher = setup.edge.fetcher(http_client=setup.edge.http_client(transport=transport), on_event=on_event)
+    verifier = setup.edge.verifier(
+        policy=AssertionPolicy(audience=AUDIENCE),
+        clients=[RegisteredClient(setup.tenant.client_id, jwks_uri="https://rp.example/jwks.json")],
+        replay_store=MemoryReplayStore(),
+        fetcher=fetcher,
+        clock=setup.clock,
+        on_event=on_event,
+    )
+    assert verifier.verify(setup.tenant.assertion()).kid == setup.tenant.kid  # KeySkipped, in the fetch
+    with pytest.raises(InvalidClient):
+        verifier.verify("a.b")
+    with pytest.raises(InvalidClient):
+        verifier.authenticate({})
+    RegisteredClient("client-1", jwks=body)
+
+
+def test_a_fetch_ends_whatever_a_handler_raises(setup: Setup) -> None:
+    def stop(event: Event) -> None:
+        raise SystemExit
+
+    fetcher = JWKSFetcher(JWKSPolicy(allow_http_loopback=True, timeout=30), on_event=stop)
+    setup.party.outage = 500
+    started = monotonic()
+    with pytest.raises(TemporarilyUnavailable, match="500"):
+        fetcher.refresh(setup.tenant.client(setup.base_url).jwks_uri or "")
+    assert monotonic() - started < 15
 
 
 def test_a_fetcher_of_the_verifiers_own_has_its_handler(edge: Edge) -> None:

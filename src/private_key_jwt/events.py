@@ -9,7 +9,8 @@
 No event holds an assertion or a key, and of the claims none but what a ``detail`` quotes. ``client_id`` is that of a
 registered client, ``kid`` is escaped and has at most 64 characters, ``jti_hash`` is the key of the replay mark in
 hexadecimal. Durations are in seconds. The function is called where things happen, in a request, a fetching thread or an
-event loop: it should be quick. Whatever it raises is logged and harms nothing.
+event loop: it should be quick. Whatever it raises is logged, and harms nothing. Neither does what a handler or a filter
+of ``logging`` raises: its line is lost.
 
 Without ``on_event`` what went wrong is logged as by ``log_events``: a refusal as WARNING, and as ERROR what is this
 server's to mend. In one second at most 100 lines are written of each kind of event, and of each reason for which
@@ -27,11 +28,13 @@ import json
 import logging
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from time import monotonic
-from typing import Literal
+from traceback import walk_tb
+from typing import Any, Literal
 
-from ._text import one_line
+from ._text import describe_in_full, one_line
 from .exceptions import UNDECIDED, Reason
 
 __all__ = [
@@ -51,10 +54,18 @@ __all__ = [
     "StoreFailed",
     "StoreUnfit",
     "emit",
+    "log",
     "log_events",
+    "log_exception",
 ]
 
-logger = logging.getLogger("private_key_jwt")
+_logger = logging.getLogger("private_key_jwt")
+
+
+def log(level: int, message: str, *values: object, **options: Any) -> None:
+    """Log a line to ``private_key_jwt``, as ``Logger.log`` does. Raises nothing that an Exception is."""
+    with suppress(Exception):  # of a handler or a filter of the project: a log that is down must not decide
+        _logger.log(level, message, *values, **options)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -343,7 +354,7 @@ def write_line(event: Event) -> None:
     # Last what quotes a stranger, so that nothing of it can pass for a field.
     ordered = sorted(values, key=lambda each: each in _TEXTS)
     shown = (f"{each}={_shown(values[each])}" for each in ordered if values[each] is not None)
-    logger.log(level_of(event), "%s: %s", name, " ".join(shown), extra={"event": name, **values})
+    log(level_of(event), "%s: %s", name, " ".join(shown), extra={"event": name, **values})
 
 
 _TEXTS = ("detail", "error", "fault")
@@ -376,7 +387,9 @@ class _Second:
     lines: int = 0
 
 
-_seconds: dict[str, _Second] = {kind: _Second() for kind in (*(each.__name__ for each in _LEVELS), *UNDECIDED)}
+_EXCEPTION = "UnexpectedException"
+_KINDS = (*(each.__name__ for each in _LEVELS), *UNDECIDED, _EXCEPTION)
+_seconds: dict[str, _Second] = {kind: _Second() for kind in _KINDS}
 
 
 def admits_line(kind: str, level: int) -> bool:
@@ -390,7 +403,7 @@ def admits_line(kind: str, level: int) -> bool:
     if second.lines > MAX_LINES and now < second.end:  # first of all: a flood must cost next to nothing
         second.lines += 1
         return False
-    if not logger.isEnabledFor(level):
+    if not _logger.isEnabledFor(level):
         return False
     if now >= second.end:
         left_out, second.end, second.lines = second.lines - MAX_LINES, now + 1, 0
@@ -403,12 +416,27 @@ def admits_line(kind: str, level: int) -> bool:
 
 
 def _write_left_out(level: int, message: str, number: int, kind: str) -> None:
-    logger.log(level, message, number, kind, extra={"event": "LinesLeftOut"})
+    log(level, message, number, kind, extra={"event": "LinesLeftOut"})
+
+
+_FRAMES = 3
+
+
+def log_exception(what: str, error: BaseException) -> None:
+    """Log an exception that nothing here expects, as ERROR: one line, with the innermost three places in the code.
+
+    No traceback, which has many lines, and quotes what was being handled: a refusal, with what a stranger sent. Counted
+    as the lines of events are.
+    """
+    if admits_line(_EXCEPTION, logging.ERROR):
+        frames = [f"{frame.f_code.co_filename}:{line}" for frame, line in walk_tb(error.__traceback__)]
+        places = one_line(" < ".join(frames[: -_FRAMES - 1 : -1]))
+        log(logging.ERROR, "%s: %s (%s)", what, describe_in_full(error), places, extra={"event": _EXCEPTION})
 
 
 def emit(on_event: OnEvent, event: Event) -> None:
     """Report an event. Raises nothing that an Exception is."""
     try:
         on_event(event)
-    except Exception:  # the user's code: an observer must not decide
-        logger.exception("on_event raised for %s", type(event).__name__)
+    except Exception as error:  # the user's code: an observer must not decide
+        log_exception(f"on_event raised for {type(event).__name__}", error)

@@ -22,10 +22,10 @@ from .._core.jwk_set import KeySet, VerificationKey
 from .._core.response import FetchError
 from .._coroutines import as_coroutine_function, is_in_process
 from .._http_client import check_headers, check_http_client
-from .._text import describe_in_full, quote
+from .._text import describe_in_full, one_line, quote
 from .._validation import check_handler, check_integer, check_wall_clock
 from ..clients import RegisteredClient
-from ..events import OnEvent, log_events, logger
+from ..events import OnEvent, log_events, log_exception
 from ..exceptions import ConfigurationError
 from ..policy import JWKSPolicy
 from ..stores import AsyncJWKSCache, JWKSCache, MemoryJWKSCache
@@ -174,9 +174,23 @@ class _Fetcher(ABC, Generic[Handle]):
     def _report_cache_failure(self, error: Exception) -> None:
         self._state.report_cache_failure(describe_in_full(error, "no reply in time"))
 
-    def _unexpected(self, fetch: Fetch[Handle], error: BaseException) -> Outcome:
-        logger.error("refreshing %s failed unexpectedly", fetch.jwks_uri, exc_info=error)
-        return Outcome(Status.FAILED, f"unexpected {type(error).__name__}")
+    def _fail(self, fetch: Fetch[Handle], error: BaseException) -> None:
+        """End a fetch that raised what nobody expects: whatever it is, those who wait are to know."""
+        try:
+            self._finish(fetch, Outcome(Status.FAILED, f"unexpected {type(error).__name__}"))
+        finally:
+            log_exception(f"refreshing {one_line(fetch.jwks_uri)} failed", error)
+
+    def _finish(self, fetch: Fetch[Handle], outcome: Outcome) -> None:
+        """End a fetch, however it ended, and wake all who wait for it."""
+        if self._state.finish(fetch, outcome):
+            try:
+                self._state.report_end(fetch, outcome)
+            finally:  # whatever the user's handler raises
+                self._wake(fetch.handle)
+
+    @abstractmethod
+    def _wake(self, handle: Handle) -> None: ...
 
 
 def _check_sync_cache(cache: object) -> None:
@@ -335,8 +349,8 @@ class JWKSFetcher(_Fetcher[Ending]):
                     step = flow.send(result)
         except StopIteration as end:
             self._finish(fetch, end.value)
-        except BaseException as error:  # whatever it is, those who wait are to know
-            self._finish(fetch, self._unexpected(fetch, error))
+        except BaseException as error:
+            self._fail(fetch, error)
 
     def _perform(self, fetch: Fetch[Ending], step: RefreshStep) -> object:
         """Do one step of ``_flow.refresh``, and return its result."""
@@ -371,9 +385,8 @@ class JWKSFetcher(_Fetcher[Ending]):
             self._report_cache_failure(error)
             return otherwise
 
-    def _finish(self, fetch: Fetch[Ending], outcome: Outcome) -> None:
-        if self._state.finish(fetch, outcome):
-            fetch.handle.end()
+    def _wake(self, handle: Ending) -> None:
+        handle.end()
 
 
 async def _wait_for(fetch: Fetch[Any], ended: asyncio.Future[None], deadline: float) -> Outcome | None:
@@ -480,21 +493,18 @@ class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
         except StopIteration as end:
             outcome: Outcome = end.value
             return outcome
-        except Exception as error:  # whatever it is, those who wait are to know
-            return self._unexpected(fetch, error)
 
     def _finish_task(self, fetch: Fetch[asyncio.Future[None]], task: asyncio.Task[Outcome]) -> None:
         self._tasks.discard(task)
         if task.cancelled():
-            outcome = _CANCELLED
+            self._finish(fetch, _CANCELLED)
+        elif error := task.exception():  # also one that stopped the event loop, which may go on all the same
+            self._fail(fetch, error)
         else:
-            error = task.exception()  # one that stopped the event loop, which may go on all the same
-            outcome = task.result() if error is None else self._unexpected(fetch, error)
-        self._finish(fetch, outcome)
+            self._finish(fetch, task.result())
 
-    def _finish(self, fetch: Fetch[asyncio.Future[None]], outcome: Outcome) -> None:
-        if self._state.finish(fetch, outcome):
-            fetch.handle.set_result(None)
+    def _wake(self, handle: asyncio.Future[None]) -> None:
+        handle.set_result(None)
 
     async def _perform(self, fetch: Fetch[asyncio.Future[None]], step: RefreshStep) -> object:
         """See JWKSFetcher._perform."""

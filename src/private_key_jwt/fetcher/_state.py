@@ -265,7 +265,7 @@ class FetcherState(Generic[Handle]):
 
     def finish(self, fetch: Fetch[Handle], outcome: Outcome) -> bool:
         """End a fetch, however it ended; return False when it had ended before."""
-        now, detail = self.now(), describe_failure(outcome.detail)
+        now = self.now()
         with self._lock:
             if fetch.outcome is not None:
                 return False
@@ -277,13 +277,17 @@ class FetcherState(Generic[Handle]):
                 del self._fetches[fetch.jwks_uri]
             spending = self._budgets.of(fetch.jwks_uri, now.clock)
             if outcome.status is Status.FAILED:
-                spending.failure = Failure(now, detail)
+                spending.failure = Failure(now, describe_failure(outcome.detail))
             elif outcome.status is Status.DONE:
                 spending.failure, spending.read_cache_from = None, -math.inf
         fetch_slots.release(fetch)
-        if outcome.status is Status.FAILED:
-            self.report(FetchFailed(jwks_uri=fetch.jwks_uri, detail=detail, duration=now.clock - fetch.started_at))
         return True
+
+    def report_end(self, fetch: Fetch[Handle], outcome: Outcome) -> None:
+        """Report a fetch that has ended: if it was started, and failed."""
+        if fetch.number and outcome.status is Status.FAILED:
+            detail, duration = describe_failure(outcome.detail), self.clock() - fetch.started_at
+            self.report(FetchFailed(jwks_uri=fetch.jwks_uri, detail=detail, duration=duration))
 
     def fetches(self) -> list[Fetch[Handle]]:
         """Return all fetches under way."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import logging
 import math
 import re
 import secrets
@@ -22,7 +23,7 @@ from django.db import IntegrityError, connections
 from ..._fork import renew_after_fork
 from ..._lock import run_locked
 from ..._validation import check_number, check_timeout
-from ...events import logger
+from ...events import log
 from ...exceptions import ConfigurationError, TemporarilyUnavailable
 from .._combiner import AsyncCombiner, Combiner
 from .._django_cache import open_cache
@@ -341,5 +342,5 @@ def _checked_cache(alias: object) -> str:
         raise ConfigurationError(
             f"CACHES[{alias!a}] has {len(servers)} servers of Memcached: a key moves when one does not answer"
         )
-    logger.warning("replay marks in CACHES[%a] are lost when the cache evicts: %s", alias, remedies[0])
+    log(logging.WARNING, "replay marks in CACHES[%a] are lost when the cache evicts: %s", alias, remedies[0])
     return str(alias)

@@ -52,6 +52,7 @@ add has a round trip of its own.
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import Any, Self
 
@@ -60,7 +61,7 @@ import redis.asyncio
 
 from ..._text import describe_in_full, one_line
 from ..._validation import check_handler, check_number, check_timeout
-from ...events import OnEvent, StoreUnfit, emit, log_events, logger
+from ...events import OnEvent, StoreUnfit, emit, log, log_events
 from ...exceptions import ConfigurationError, PrivateKeyJWTError
 from .._redis_check import CONFIG_PATTERN, ServerLines, describe_servers
 from .._redis_client import (
@@ -116,7 +117,7 @@ def _describe(error: Exception) -> str:
 
 def _seen(servers: ServerLines) -> ServerLines:
     for line in servers.forgetful:
-        logger.warning("%s: an assertion used before a restart may be accepted again after it", one_line(line))
+        log(logging.WARNING, "%s: an assertion used before a restart may be accepted again after it", one_line(line))
     return servers
 
 
