@@ -59,3 +59,32 @@ def test_seconds_between_instants_of_which_one_is_none_are_said_as_they_are() ->
 def test_an_assertion_that_expires_when_it_is_made_is_said_to_live_for_no_second() -> None:
     assert "; made 42 s ago for 0 s, sent late" in describe.expired(NOW - 42, 15, NOW, NOW - 42)
     assert "it lives 0 s from iat, which is 400 s ahead" in describe.too_far(NOW + 400, NOW + 400, 300, 15, NOW)
+
+
+YEARS = 3 * 31_557_600
+MOST = 10**11  # seconds: what is above is taken for milliseconds
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(YEARS, "94672800 s;"), (YEARS + 1, "94672801 s (3 years);"), (math.inf, "inf s;")]
+)
+def test_more_seconds_than_those_of_3_years_are_said_in_years_too(seconds: float, said: str) -> None:
+    assert f"got {said}" in describe.too_long(seconds, 300, 15)
+
+
+def test_a_time_that_is_taken_for_milliseconds_is_not_counted_in_seconds() -> None:
+    assert ", got " in describe.too_far(MOST, None, 300, 15, NOW)
+    assert ", got " not in describe.too_far(MOST + 1, None, 300, 15, NOW)
+    assert " ahead" in describe.ahead("iat", MOST, 15, NOW)
+    assert " ahead" not in describe.ahead("iat", MOST + 1, 15, NOW)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (1_000 * MOST, "it looks like milliseconds (5138-11-16T09:46:40Z), and must be seconds"),
+        (1_000 * MOST + 1, "it looks like microseconds (1973-03-03T09:46:40Z), and must be seconds"),
+    ],
+)
+def test_a_time_that_is_1000_times_as_large_is_taken_for_microseconds(value: float, said: str) -> None:
+    assert describe.time_hint(value, NOW, 300) == said

@@ -66,7 +66,7 @@ def test_a_late_answer_never_overwrites_a_newer_one(state: FetcherState[None], f
     state.keep(URI, second)
     assert state.entry(URI) is first
     state.keep(URI, entry(OLD, 3, 3))
-    assert state.entry(URI) == replace(entry(OLD, 3, 3), known_since=first.asked_at)
+    assert state.entry(URI) == replace(entry(OLD, 3, 3), known_since=first.asked_at, removed=(("new", 3),))
 
 
 def test_no_second_fetch_is_started_for_a_set_that_has_come_meanwhile(state: FetcherState[None]) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import NamedTuple
 
@@ -79,7 +79,7 @@ class Entry:
     number: int
     digest: int
     known_since: float
-    removed: tuple[tuple[str | None, float], ...] = field(default=(), compare=False)
+    removed: tuple[tuple[str | None, float], ...] = ()
 
     def after(self, known: Entry) -> Entry:
         """Return the same set, with what the one before it tells of sets in this process."""
