@@ -1,13 +1,18 @@
 """What may be registered."""
 
 import json
+from collections import OrderedDict, UserDict, UserList
+from collections.abc import Callable
+from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
 import pytest
 
+from integrations.timing import least, rsa_verification
 from private_key_jwt import AssertionPolicy, ConfigurationError, RegisteredClient, clients
 from private_key_jwt._core.jwk_set import PRIVATE_MEMBERS, KeySet
+from private_key_jwt._kept import Kept
 from private_key_jwt.clients import unchecked_client
 from support import ec_jwk, ec_key, jwk, private_key
 
@@ -245,18 +250,70 @@ def test_a_set_that_is_refused_is_not_imported_anew() -> None:
 
 
 def test_what_was_imported_is_kept_by_content_and_within_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clients, "_MAX_KEPT_KEYS", 10)
-    kept = clients._KeySets()
-    sets = [kept.get([jwk(kid=f"{number}")]) for number in range(8)]
-    assert kept.get([jwk(kid="7")]) is sets[7]
-    assert kept.get([jwk(kid="0")]) is not sets[0]
-    assert len(kept._kept) == 5
+    kept = Kept[KeySet](10)
+    monkeypatch.setattr(clients, "_key_sets", kept)
+
+    def read(*members: Any) -> KeySet:
+        keys = unchecked_client("c", jwks={"keys": members}).keys
+        assert keys is not None
+        return keys
+
+    sets = [read(jwk(kid=f"{number}")) for number in range(8)]
+    assert read(jwk(kid="7")) is sets[7]
+    assert read(jwk(kid="0")) is not sets[0]
     # A number and a flag are equal to Python, and are other content.
-    assert kept.get([{"kty": 1}]) is not kept.get([{"kty": True}])
-    too_many = [jwk(kid=f"{number}") for number in range(9)]
-    assert len(kept.get(too_many).members) == 9
+    assert read({"kty": 1}) is not read({"kty": True})
+    assert len(read(*(jwk(kid=f"{number}") for number in range(9))).members) == 9
+    last = read(jwk())
+    assert read(jwk()) is last
     kept.after_fork_in_child()
-    assert len(kept._kept) == 0
+    assert read(jwk()) is not last
+
+
+class Text(str):
+    """As ORMs and parsers have their own."""
+
+
+TYPES: dict[str, tuple[Callable[[dict[str, Any]], Any], str | None]] = {
+    "OrderedDict": (OrderedDict, None),
+    "read-only view": (MappingProxyType, None),
+    "another mapping": (UserDict, None),
+    "decimal number": (lambda key: key | {"iat": Decimal("1.5")}, None),
+    "texts of another type": (lambda key: {name: Text(value) for name, value in key.items()}, None),
+    "tuple": (lambda key: key | {"key_ops": ("verify",)}, None),
+    "list of another type": (lambda key: key | {"key_ops": UserList(["verify"])}, "its key_ops is b'a UserList'"),
+    "odd items": (lambda key: key | {"key_ops": [Text("verify"), {}, [[]], Decimal(1)]}, None),
+    "decimal number for a text": (lambda key: key | {"use": Decimal(1)}, "its use is b'a Decimal', not sig"),
+    "mapping for a text": (lambda key: key | {"alg": {"a": UserDict()}}, "its alg is b'a dict'"),
+}
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_keys_of_whatever_types_are_imported_once(name: str) -> None:
+    """A database driver, or a parser of JSON, has types of its own."""
+    make, fault = TYPES[name]
+
+    def keys() -> KeySet:
+        found = unchecked_client("c", jwks={"keys": [make(jwk(kid=name)), jwk()]}).keys
+        assert found is not None
+        return found
+
+    first = keys()
+    assert keys() is first
+    assert [member.kid for member in first.members] == [name, "k1"]
+    assert (first.members[0].fault or "").startswith(fault or "")
+    assert (first.members[0].fault is None) is (fault is None)
+
+
+def test_what_is_not_looked_at_of_a_key_costs_nothing() -> None:
+    key = jwk()
+
+    def cost(**members: Any) -> float:
+        return least(lambda: RegisteredClient("c", jwks={"keys": [key | members]}))
+
+    many = [1] * 100_000
+    for members in ({"x5c": many}, {"x5t": {"x": many}}, {"key_ops": ["verify", *many]}):
+        assert cost(**members) <= 2 * cost() + rsa_verification(), members.keys()
 
 
 def test_one_key_in_the_place_of_a_set_is_named() -> None:

@@ -38,17 +38,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from hashlib import sha256
-from types import MappingProxyType
 from typing import Any, Self
 
 import httpx
-from cachetools import LRUCache
 
 from . import _registration
 from ._core import jwk_set
 from ._core.addresses import check_host
-from ._fork import renew_after_fork
-from ._lock import Lock
+from ._kept import Kept
 from ._text import escape_name, quote
 from ._validation import check_flag
 from .events import KeySkipped, log_events
@@ -60,6 +57,8 @@ __all__ = ["RegisteredClient"]
 _MAX_URL_LENGTH = 2_048
 _MAX_REGISTERED_KEYS = JWKSPolicy().max_keys
 _MAX_KEPT_KEYS = 10_000
+_MAX_ITEMS = 64  # of a list in a key by value: `key_ops` is the one whose items are read, and there are 8 (RFC 7517)
+_PLAIN_TYPES = frozenset({str, bool, int, float, type(None)})
 _PORTS = range(1, 65_536)
 _URL_CHARACTERS = re.compile(r"[!-~]+")  # printable ASCII without space: a host in its A-label form (RFC 5890)
 
@@ -102,24 +101,43 @@ def check_jwks_uri(value: object) -> str:
     return value
 
 
+# By content: a function that builds its RegisteredClient from a database for each request would import its keys for
+# each. That takes some 30 µs for one, and two milliseconds for a set of 64, and a stranger needs to know the client_id.
+_key_sets = Kept[jwk_set.KeySet](_MAX_KEPT_KEYS)
+
+
 def _read_jwks(jwks: object) -> jwk_set.KeySet:
     if not isinstance(jwks, Mapping):
         raise ConfigurationError(f"jwks must be a JWK Set as a mapping, not {type(jwks).__name__}")
     if "keys" not in jwks and "kty" in jwks:
         raise ConfigurationError("jwks must be a JWK Set, and this is one JWK: did you mean {'keys': [jwk]}?")
     try:
-        members = [_plain(member) for member in jwk_set.read_document(jwks, _MAX_REGISTERED_KEYS)]
+        members = [_plain_jwk(member) for member in jwk_set.read_document(jwks, _MAX_REGISTERED_KEYS)]
         _refuse_private(members)
-        return _key_sets.get(members)
+        content = sha256(marshal.dumps(members, 2)).digest()
+        return _key_sets.get(content, 1 + len(members), lambda: _import_keys(members))
     except ValueError as error:
         raise ConfigurationError(f"jwks: {error}") from None
     except Exception as error:  # a mapping of the user's own kind
         raise ConfigurationError(f"jwks cannot be read: {type(error).__name__}") from error
 
 
-def _plain(member: Any) -> Any:
-    # A read-only view cannot be compared by its content: a copy can.
-    return dict(member) if isinstance(member, MappingProxyType) else member
+def _plain_jwk(member: Any) -> Any:
+    """Copy what is looked at of a key by value, so that the bytes of equal keys are equal, whatever types they have."""
+    if not isinstance(member, Mapping):
+        return _plain(member)
+    return {name: _plain(value) for name in jwk_set.READ_MEMBERS if (value := member.get(name)) is not None}
+
+
+def _plain(value: Any) -> Any:
+    """Copy a value to a plain JSON type. What makes a key unusable is described: it may be of any type."""
+    if type(value) in _PLAIN_TYPES:
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, list | tuple):
+        return [None if isinstance(each, list | tuple) else _plain(each) for each in value[:_MAX_ITEMS]]
+    return f"a {type(value).__name__}".encode()
 
 
 def _refuse_private(members: Sequence[Any]) -> None:
@@ -135,46 +153,6 @@ def _import_keys(members: Sequence[Any]) -> jwk_set.KeySet:
         if member.fault is not None:
             log_events(KeySkipped(jwks_uri=None, kid=escape_name(member.kid), fault=member.fault))
     return keys
-
-
-def _content(members: Any) -> bytes | None:
-    """Return bytes that are equal only for equal members, or None for what is not made of plain JSON values."""
-    try:
-        return sha256(marshal.dumps(members, 2)).digest()
-    except ValueError:
-        return None
-
-
-class _KeySets:
-    """The key sets by value that were read last, by content, up to ``_MAX_KEPT_KEYS`` keys.
-
-    A function that builds its RegisteredClient from a database for each request would import its keys for each: some
-    30 µs for one, and two milliseconds for a set of 64, of which a stranger needs to know the client_id only.
-    """
-
-    def __init__(self) -> None:
-        self.after_fork_in_child()
-        renew_after_fork(self)
-
-    def after_fork_in_child(self) -> None:
-        """A thread that held the lock is not in this process."""
-        kept = LRUCache[bytes | None, jwk_set.KeySet](_MAX_KEPT_KEYS, getsizeof=lambda keys: 1 + len(keys.members))
-        self._kept, self._lock = kept, Lock()
-
-    def get(self, members: Sequence[Any]) -> jwk_set.KeySet:
-        """Return the keys of a set. A set whose keys are all unusable is kept, too."""
-        content = _content(members)
-        with self._lock:
-            keys = self._kept.get(content)
-        if keys is None:
-            keys = _import_keys(members)
-            if content is not None:
-                with self._lock:
-                    self._kept[content] = keys
-        return keys
-
-
-_key_sets = _KeySets()
 
 
 @dataclass(frozen=True, slots=True)

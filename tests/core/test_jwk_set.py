@@ -9,6 +9,7 @@ import pytest
 from private_key_jwt import InvalidClient, Reason
 from private_key_jwt._core import jwk_set
 from private_key_jwt._core.jwk_set import KeySet, NoKey, VerificationKey
+from private_key_jwt._core.strict_json import TooMuchStructure
 from support import ec_jwk, ec_key, integer, jwk, okp_jwk, okp_key, private_key
 
 GOOD = jwk(kid="good")
@@ -155,6 +156,32 @@ def test_a_body_that_is_no_strict_json_object_is_refused(body: bytes) -> None:
 
 def test_other_members_of_a_document_are_ignored() -> None:
     assert len(jwk_set.loads_key_set(json.dumps({"keys": [jwk()], "x": 1}).encode(), 64).members) == 1
+
+
+ALL_MEMBERS = jwk(use="sig", key_ops=["verify"], x5u="https://op.example/x", x5t="A" * 27, iat=1, nbf=1.5, exp=2**40)
+ALL_MEMBERS |= {"ext": True, "x5t#S256": "A" * 43, "x5c": ["/+" * 8]}
+
+
+def test_64_keys_with_all_members_are_a_document() -> None:
+    """Also where base64 is escaped, as PHP and .NET do, and a kid is a long number."""
+    document = {"keys": [ALL_MEMBERS | {"kid": f"{number + 1:040}"} for number in range(64)], "x": 1}
+    text = json.dumps(document).replace("/", "\\/").replace("+", "\\u002b")
+    assert len(jwk_set.loads_key_set(text.encode(), 64).usable) == 64
+
+
+@pytest.mark.parametrize(("unit", "most"), [("[],", 381), ('"",', 1_143), ("1.5,", 16)])
+def test_what_would_cost_more_to_parse_than_its_keys_is_no_document(unit: str, most: int) -> None:
+    def read(count: int) -> dict[str, Any]:
+        return jwk_set.loads_document(f'{{"keys":[],"x":[{unit * count}1]}}'.encode(), 2)
+
+    assert read(most)["keys"] == []
+    with pytest.raises(TooMuchStructure):
+        read(most + 1)
+
+
+def test_what_is_html_is_said_to_be_that_whatever_it_holds() -> None:
+    with pytest.raises(ValueError, match="it looks like HTML or XML"):
+        jwk_set.loads_document(b"<html>" + b"{}" * 9_000, 64)
 
 
 @pytest.mark.parametrize("kind", [list, tuple])

@@ -28,10 +28,10 @@ DOCUMENTS: dict[str, Any] = {
     "64 keys": {"keys": [SMALL | {"kid": f"k{number}"} for number in range(64)]},
     "40 keys of 8192 bits": {"keys": [LARGE | {"kid": f"k{number}"} for number in range(40)]},
     "64 keys that cannot be used": {"keys": [SMALL | {"kid": f"k{number}", "use": "enc"} for number in range(64)]},
-    "brackets": {"keys": [jwk()], "x": [[[]]] * 9_000},
-    "members": {"keys": [jwk()], **{str(number): 1 for number in range(5_000)}},
-    "letters": {"keys": [jwk()], "x": ["\u00e9"] * 7_000},
-    "a key of members": {"keys": [{str(number): 1 for number in range(5_000)}]},
+    "brackets": {"keys": [jwk()], "x": [[[]]] * 700},
+    "members": {"keys": [jwk()], **{str(number): "a" for number in range(2_000)}},
+    "letters": {"keys": [jwk()], "x": ["\u00e9"] * 2_400},
+    "a key of members": {"keys": [{str(number): 1 for number in range(2_000)}]},
 }
 
 

@@ -194,7 +194,7 @@ def jwks(data: bytes, refresh: Refresh | None = None) -> None:
     try:
         found = jwk_set.loads_key_set(body, 64) if refresh is None else refresh(body)
     except (ValueError, AuthenticationError):
-        assert expected is None
+        assert expected is None or body.count(b",") >= 512  # as many numbers as that are refused for their number
         return
     assert keys_of(found) == expected
     _check_look_ups(found, [key for key in expected if key is not None])

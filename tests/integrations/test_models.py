@@ -125,6 +125,64 @@ def test_a_model_that_is_read_again_costs_at_most_100_rsa_verifications(name: st
     assert least(read) <= 100 * rsa_verification()
 
 
+SMALL = json.dumps({"keys": [jwk()]})[:-1]
+TEXTS = {
+    "40 keys": MODELS["64 keys as text"].client_jwks,
+    "what is dear to parse": SMALL + ', "x": ["123456789012345678901"' + ", {}" * 1_200 + "]}",
+    "a member twice behind it": SMALL + ', "x": [1' + ", {}" * 1_200 + '], "x": 1}',
+    "a private key": json.dumps(many_keys(30, d="AQ")),
+    "another algorithm": json.dumps(many_keys(40, alg="HS256")),
+    "brackets": SMALL + ', "x": [' + "[1], " * 12_000 + "1]}",
+    "numbers": SMALL + ', "x": [' + "1.5, " * 4_000 + "1]}",
+    "long numbers": SMALL + ', "x": [12345678901234567890123' + ", 1" * 4_000 + "]}",
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_text_is_parsed_once_and_so_is_one_that_is_refused(name: str) -> None:
+    def read() -> None:
+        with suppress(ConfigurationError):
+            registered_client("c", as_attributes(client_jwks="".join([TEXTS[name]])), RS256)
+
+    read()
+    # The rest is the digest, which is linear in the text: 64 KiB.
+    assert least(read) <= 10 * rsa_verification()
+
+
+@pytest.mark.parametrize("name", [name for name in TEXTS if name != "40 keys"])
+def test_a_text_that_is_read_first_costs_at_most_100_rsa_verifications(name: str) -> None:
+    numbers = itertools.count()
+
+    def read() -> None:
+        with suppress(ConfigurationError):
+            registered_client("c", as_attributes(client_jwks=f"{TEXTS[name]}{' ' * next(numbers)}"), RS256)
+
+    read()
+    assert least(read) <= 100 * rsa_verification()
+
+
+def test_a_text_that_is_refused_is_refused_again_with_the_same_words() -> None:
+    model = as_attributes(client_jwks='{"keys": 1}')
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match="^jwks: not a JWK Set: keys is absent or no list$"):
+            registered_client("c", model, RS256)
+    model = as_attributes(client_jwks='{"keys": [],}')
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match="^jwks must be a JWK Set in JSON: not JSON: "):
+            registered_client("c", model, RS256)
+
+
+def test_a_text_that_changes_is_read_anew_for_each_client_and_its_algorithms() -> None:
+    texts = [json.dumps({"keys": [jwk(kid=kid)]}) for kid in "ab"]
+    for algs in (RS256, ("RS256", "ES256")):
+        for client_id in "cd":
+            for text, kid in zip(texts, "ab", strict=True):
+                client = registered_client(client_id, as_attributes(client_jwks=text), algs)
+                assert (client.client_id, client.signing_algs) == (client_id, algs)
+                assert client.keys is not None
+                assert [member.kid for member in client.keys.members] == [kid]
+
+
 def test_twice_the_keys_cost_at_most_two_and_a_half_times() -> None:
     numbers = itertools.count()
 

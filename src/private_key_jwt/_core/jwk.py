@@ -23,6 +23,7 @@ from .rsa import import_rsa
 
 __all__ = [
     "PRIVATE_MEMBERS",
+    "READ_MEMBERS",
     "Member",
     "PublicKey",
     "VerificationKey",
@@ -36,6 +37,9 @@ PublicKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
 
 # RFC 7518 §6.2.2, §6.3.2, §6.4.1; RFC 8037 §2; RFC 9964 §3 (priv).
 PRIVATE_MEMBERS = ("d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv")
+
+READ_MEMBERS = ("kid", "use", "key_ops", "kty", "alg", "crv", "n", "e", "x", "y", "x5c", *PRIVATE_MEMBERS)
+"""What is looked at of a JWK (of ``x5c`` only whether it is there), beside that all of its text must be Unicode."""
 
 # Each checks the numbers that it read, and has joserfc import these very numbers: no second parser reads the text.
 _IMPORTERS: Mapping[str, Callable[[Mapping[str, Any]], tuple[PublicKey, str]]] = MappingProxyType(

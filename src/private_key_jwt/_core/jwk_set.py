@@ -16,11 +16,12 @@ from .._text import quote
 from ..exceptions import InvalidClient, Reason
 from . import strict_json
 from .algorithms import ALGORITHMS, is_only_choice
-from .jwk import PRIVATE_MEMBERS, Member, VerificationKey, holds_surrogate, private_members, read_member
+from .jwk import PRIVATE_MEMBERS, READ_MEMBERS, Member, VerificationKey, holds_surrogate, private_members, read_member
 
 __all__ = [
     "BY_VALUE",
     "PRIVATE_MEMBERS",
+    "READ_MEMBERS",
     "KeySet",
     "Member",
     "NoKey",
@@ -37,6 +38,10 @@ __all__ = [
 
 # The characters of a detail that the kids of a set, or the faults of its keys, may take.
 _LISTED = 140
+
+# Brackets, commas, colons and backslashes of a document: whatever stands beside the keys, and for each key.
+_STRUCTURE, _STRUCTURE_OF_A_KEY = 1_024, 64
+_NUMBERS_OF_A_KEY = 8  # `iat`, `nbf` and `exp`, say
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,15 +235,22 @@ def key_set(document: Mapping[str, Any], max_keys: int) -> KeySet:
     return KeySet(map(read_member, read_document(document, max_keys)))
 
 
-def loads_document(body: bytes) -> dict[str, Any]:
+def loads_document(body: bytes, max_keys: int) -> dict[str, Any]:
     """Parse the bytes of a JWK Set document, whose members are not looked at. Raise ValueError when they are none.
+
+    What would cost more to parse than ``max_keys`` keys is refused: a key with all that RFC 7517 and RFC 7518 name has
+    some 40 brackets, commas and colons, and base64 as some libraries write it a backslash for every 64 characters.
 
     The strict JSON rules hold, but for two things that publishers' libraries write. A byte order mark in front is
     forgiven (RFC 8259 section 8.1 leaves it to the reader), and a lone surrogate inside of ``keys`` is left for
     ``read_member``, where it costs one key. Neither lets in a document with another meaning: a byte order mark is no
     part of the text, and what holds a surrogate is never used.
     """
-    document = strict_json.loads_object(body.removeprefix(BOM_UTF8), allow_surrogates=True)
+    text = body.removeprefix(BOM_UTF8)
+    strict_json.check_beginning(text)  # which says more of HTML
+    strict_json.check_structure(text, _STRUCTURE + _STRUCTURE_OF_A_KEY * max_keys)
+    numbers = _NUMBERS_OF_A_KEY * max_keys
+    document = strict_json.loads_object(text, allow_surrogates=True, max_fractions=numbers, max_integers=numbers)
     if holds_surrogate([value for member in document.items() if member[0] != "keys" for value in member]):
         raise ValueError("a lone surrogate beside the keys")
     return document
@@ -246,7 +258,7 @@ def loads_document(body: bytes) -> dict[str, Any]:
 
 def loads_key_set(body: bytes, max_keys: int) -> KeySet:
     """Read the keys of a JWK Set document. Raise ValueError when the bytes are none."""
-    return key_set(loads_document(body), max_keys)
+    return key_set(loads_document(body, max_keys), max_keys)
 
 
 BY_VALUE = "its keys are registered by value (jwks)"

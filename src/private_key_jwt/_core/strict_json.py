@@ -27,7 +27,6 @@ __all__ = [
 MAX_DEPTH = 32
 MAX_DIGITS = 20
 MAX_STRUCTURE = 256
-_MAX_QUOTES = 512
 _SHORT = 512  # characters that cost little to parse twice
 
 _WHITE_SPACE = " \t\n\r"
@@ -40,7 +39,6 @@ _TOO_MANY_DIGITS = b"0" * (MAX_DIGITS + 1)
 _TOO_LARGE = 10**MAX_DIGITS
 _SHORT_NUMBER = MAX_DIGITS + 1  # characters: the digits and a point
 _LONGEST_NUMBER = 100
-_MAX_INTEGERS = 64
 _NOT_STRUCTURE = bytes(set(range(256)) - set(b'[]{},:\\"'))
 
 
@@ -54,22 +52,24 @@ def check_beginning(raw: bytes) -> None:
         raise ValueError(_not_an_object(raw))
 
 
-def check_structure(raw: bytes) -> None:
+def check_structure(raw: bytes, most: int = MAX_STRUCTURE) -> None:
     """Refuse a text that would cost more to parse than its size says, before it is parsed.
 
-    At most 256 of ``[ ] { } , : \\``, and 512 quotes: a text of at most 256 bytes need not be asked about.
+    most: so many of ``[ ] { } , : \\``, and twice as many quotes: a text of no more bytes need not be asked about.
     Raises TooMuchStructure.
     """
     structure = raw.translate(None, _NOT_STRUCTURE)
     quotes = structure.count(b'"')
-    if quotes > _MAX_QUOTES:
-        raise TooMuchStructure(f"expected at most {_MAX_QUOTES} quotes, got {quotes}")
-    if len(structure) - quotes > MAX_STRUCTURE:
+    if quotes > 2 * most:
+        raise TooMuchStructure(f"expected at most {2 * most} quotes, got {quotes}")
+    if len(structure) - quotes > most:
         got = len(structure) - quotes
-        raise TooMuchStructure(f"expected at most {MAX_STRUCTURE} brackets, commas, colons, backslashes, got {got}")
+        raise TooMuchStructure(f"expected at most {most} brackets, commas, colons, backslashes, got {got}")
 
 
-def loads_object(raw: bytes, *, allow_surrogates: bool = False, max_fractions: int | None = None) -> dict[str, Any]:
+def loads_object(
+    raw: bytes, *, allow_surrogates: bool = False, max_fractions: int | None = None, max_integers: int = 64
+) -> dict[str, Any]:
     """Parse bytes that must hold one JSON object.
 
     Refused: other bytes than UTF-8 (a byte order mark, too), a member that stands twice at any level, NaN and Infinity,
@@ -87,7 +87,7 @@ def loads_object(raw: bytes, *, allow_surrogates: bool = False, max_fractions: i
     if len(text) <= _SHORT and (simple := _simple_object(text)) is not None:
         return simple
     outline = raw.translate(_OUTLINE)
-    scan = _choose_scanner(outline, max_fractions)
+    scan = _choose_scanner(outline, max_fractions, max_integers)
     try:
         value, end = scan(text, 0)
         if type(value) is not dict:
@@ -107,7 +107,9 @@ def loads_object(raw: bytes, *, allow_surrogates: bool = False, max_fractions: i
     return value
 
 
-def _choose_scanner(outline: bytes, max_fractions: int | None) -> Callable[[str, int], tuple[Any, int]]:
+def _choose_scanner(
+    outline: bytes, max_fractions: int | None, max_integers: int
+) -> Callable[[str, int], tuple[Any, int]]:
     """Return the scanner that asks no more often than it must about a text of this outline."""
     # To be asked about each integer costs more than to parse it: only where there is a long one.
     has_many_digits = _TOO_MANY_DIGITS in outline
@@ -115,7 +117,7 @@ def _choose_scanner(outline: bytes, max_fractions: int | None) -> Callable[[str,
     if max_fractions is not None and (
         has_many_digits or (outline.count(b".") > max_fractions and outline.count(_FRACTION) > max_fractions)
     ):
-        return _counting_scanner(max_fractions, counts_integers=has_many_digits)
+        return _counting_scanner(max_fractions, max_integers, counts_integers=has_many_digits)
     return _scan_carefully if has_many_digits else _scan
 
 
@@ -172,7 +174,9 @@ def _scanner(
 _scan, _scan_carefully, _scan_simple = _scanner(), _scanner(parse_int=_integer), _scanner(None)
 
 
-def _counting_scanner(max_fractions: int, *, counts_integers: bool) -> Callable[[str, int], tuple[Any, int]]:
+def _counting_scanner(
+    max_fractions: int, max_integers: int, *, counts_integers: bool
+) -> Callable[[str, int], tuple[Any, int]]:
     """Return a scanner, for one text, that raises TooMuchStructure at one number too many."""
     fractions = integers = 0
 
@@ -186,8 +190,8 @@ def _counting_scanner(max_fractions: int, *, counts_integers: bool) -> Callable[
     def integer(digits: str) -> int:
         nonlocal integers
         integers += 1
-        if integers > _MAX_INTEGERS:
-            raise TooMuchStructure(f"expected at most {_MAX_INTEGERS} integers beside so many digits, got more")
+        if integers > max_integers:
+            raise TooMuchStructure(f"expected at most {max_integers} integers beside so many digits, got more")
         return _integer(digits)
 
     return _scanner(parse_int=integer if counts_integers else None, parse_float=number)

@@ -134,8 +134,9 @@ def _load(source: KeyOptions) -> Published:
     uri = str(source.uri)
     try:
         response = fetch_document(uri, source.policy())
-        document = jwk_set.loads_document(response.body)
-        jwk_set.key_set(document, source.policy().max_keys)
+        max_keys = source.policy().max_keys
+        document = jwk_set.loads_document(response.body, max_keys)
+        jwk_set.key_set(document, max_keys)
     except (FetchError, ValueError) as error:
         typer.echo(f"{uri}: cannot be fetched: {printable(one_line(str(error)))}", err=True)
         raise typer.Exit(ExitCode.UNAVAILABLE) from None

@@ -233,7 +233,7 @@ def _read_document(path: Path) -> dict[str, Any]:
     if len(body) > at_most:
         raise ConfigurationError(f"{quote(str(path))} holds more than {at_most} bytes")
     try:
-        return jwk_set.loads_document(body)
+        return jwk_set.loads_document(body, JWKSPolicy().max_keys)
     except ValueError as error:
         raise ConfigurationError(f"{quote(str(path))}: {error}") from None
 

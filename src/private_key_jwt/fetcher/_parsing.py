@@ -32,7 +32,7 @@ async def parse_async(body: bytes, max_keys: int) -> KeySet:
     if sum(map(body.count, (b",", b"[", b"{"))) > _MAX_STRUCTURE:
         return await _call_in_thread(partial(jwk_set.loads_key_set, body, max_keys))
     members = []
-    for jwk in jwk_set.read_document(jwk_set.loads_document(body), max_keys):
+    for jwk in jwk_set.read_document(jwk_set.loads_document(body, max_keys), max_keys):
         members.append(jwk_set.read_member(jwk))
         await asyncio.sleep(0)
     return KeySet(members)

@@ -8,10 +8,13 @@ counts as omitted.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
+from hashlib import sha256
 from typing import Any
 
 from .._core.algorithms import ALGORITHMS
-from .._core.strict_json import loads_object
+from .._core.jwk_set import loads_document
+from .._kept import Kept
 from .._registration import METHOD, registered_algs
 from ..clients import RegisteredClient, unchecked_client
 from ..exceptions import ConfigurationError
@@ -25,6 +28,8 @@ _ATTRIBUTES = {
     "token_endpoint_auth_method": ("token_endpoint_auth_method",),
     "token_endpoint_auth_signing_alg": ("token_endpoint_auth_signing_alg",),
 }
+
+_clients = Kept[RegisteredClient | str](8_388_608)  # bytes of text: 10,000 clients of one or two keys
 
 
 def _member(model: object, name: str) -> Any:
@@ -58,17 +63,29 @@ def registered_client(client_id: str, model: object, signing_algs: Sequence[str]
     if signing_algs is None:
         signing_algs = ("RS256",) if alg is None else tuple(ALGORITHMS)
     algs = registered_algs(alg, signing_algs)
-    return unchecked_client(client_id, jwks_uri=jwks_uri, jwks=_document(jwks), signing_algs=algs)
+    if isinstance(jwks, str) and jwks_uri is None:
+        return _client_of_text(client_id, jwks, algs)
+    return unchecked_client(client_id, jwks_uri=jwks_uri, jwks=jwks, signing_algs=algs)
 
 
-def _document(jwks: Any) -> Any:
-    """Read a JWK Set that is stored as text."""
-    if not isinstance(jwks, str):
-        return jwks
+def _client_of_text(client_id: str, jwks: str, algs: tuple[str, ...]) -> RegisteredClient:
+    """Read a client whose JWK Set is stored as text: once, as long as the text stays the same."""
     text, most = jwks.encode("utf-8", "surrogatepass"), JWKSPolicy().max_bytes
     if len(text) > most:
         raise ConfigurationError(f"jwks must be of at most {most} bytes, not {len(text)}")
+    read = partial(_read_text, client_id, text, algs)
+    found = _clients.get((client_id, sha256(text).digest(), algs), len(text), read)
+    if isinstance(found, str):
+        raise ConfigurationError(found)
+    return found
+
+
+def _read_text(client_id: str, text: bytes, algs: tuple[str, ...]) -> RegisteredClient | str:
+    """Make the client, or say why it must not be registered."""
     try:
-        return loads_object(text, allow_surrogates=True)  # one costs the key that holds it
+        document = loads_document(text, JWKSPolicy().max_keys)
+        return unchecked_client(client_id, jwks=document, signing_algs=algs)
+    except ConfigurationError as error:
+        return str(error)
     except ValueError as error:
-        raise ConfigurationError(f"jwks must be a JWK Set in JSON: {error}") from None
+        return f"jwks must be a JWK Set in JSON: {error}"
