@@ -187,6 +187,13 @@ def test_without_a_client_id_or_an_audience_something_stands_in_their_place(serv
     assert states(ask(served, served.tenant.assertion(aud=["a", "b"]), **unknown))["jti"] is State.PASSED
 
 
+def test_what_was_put_in_the_place_of_a_fault_is_no_second_one(served: Served) -> None:
+    party = RelyingParty(audience=AUDIENCE, clock=served.clock, alg="PS256")
+    report = ask(served, party.tenant().defective("header_list"), source=KeyOptions(algs=["PS256"]))
+    assert [each.row.check for each in (report.failed, *report.others) if each] == ["header"]
+    assert states(report)["jti"] is State.PASSED
+
+
 def test_a_missing_iat_is_one_failure(served: Served) -> None:
     strict = AssertionPolicy(audience=AUDIENCE, require_iat=True)
     report = ask(served, served.tenant.assertion(iat=REMOVED, jti=REMOVED), policy=strict)
