@@ -19,6 +19,7 @@ from typing import Any, Literal, NoReturn, TypeVar, get_args
 
 from .._lock import RLock, run_locked
 from ..exceptions import ConfigurationError
+from ._one_file import identity
 
 Synchronous = Literal["NORMAL", "FULL"]
 Result = TypeVar("Result")
@@ -173,7 +174,7 @@ class SQLiteFile:
 
     def _check_file(self) -> None:
         # A file that was removed or replaced under us has lost its marks, or other workers write to another.
-        if _identity(self._path) != self._identity:
+        if identity(self._path) != self._identity:
             raise sqlite3.OperationalError(_REPLACED)
 
     def _check_logs(self) -> None:
@@ -200,8 +201,8 @@ class SQLiteFile:
             check_same_thread=False,  # the lock sees to it
         )
         try:
-            identity = _identity(self._path)
-            if reason := _unusable.get(identity):
+            opened = identity(self._path)
+            if reason := _unusable.get(opened):
                 raise sqlite3.OperationalError(reason)
             if self._identity != _UNKNOWN:
                 self._check_file()
@@ -210,7 +211,7 @@ class SQLiteFile:
             session.change(f"PRAGMA synchronous = {self._synchronous}")
             session.fetch("PRAGMA schema_version")  # a first read opens the log
             self._logs = _Logs(os.path.realpath(self._path))  # SQLite follows symbolic links
-            self._identity, self._pid = identity, os.getpid()
+            self._identity, self._pid = opened, os.getpid()
         except BaseException:
             connection.close()
             raise
@@ -265,15 +266,6 @@ _unusable: dict[tuple[int, int], str] = {}
 
 def _status(path: str) -> tuple[int, int]:
     status = os.stat(path)  # noqa: PTH116  (pathlib takes thrice as long, for each add)
-    return status.st_dev, status.st_ino
-
-
-def _identity(path: str) -> tuple[int, int]:
-    status = os.stat(path)  # noqa: PTH116
-    if status.st_nlink > 1:
-        # SQLite names its log after the file: under two names there are two logs, and neither knows of the other
-        # (https://www.sqlite.org/howtocorrupt.html §2.5).
-        raise sqlite3.OperationalError(f"the file has {status.st_nlink} names (hard links), and may have one only")
     return status.st_dev, status.st_ino
 
 

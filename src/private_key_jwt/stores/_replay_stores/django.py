@@ -27,6 +27,7 @@ from ...events import log
 from ...exceptions import ConfigurationError, TemporarilyUnavailable
 from .._combiner import AsyncCombiner, Combiner
 from .._django_cache import open_cache
+from .._one_file import OneFile, opened_file
 from . import MARGIN, MAX_MARGIN, PREFIX
 from .errors import store_unavailable
 from .sql import (
@@ -86,6 +87,7 @@ class _Connection:
         self._using = using
         self._timeout = timeout
         self._connection: Any = None
+        self._file: OneFile | None = None  # of SQLite, as the first connection found it
         self._inherited: Any = None
         self._used_at = 0.0
         self.after_fork_in_child()
@@ -111,6 +113,8 @@ class _Connection:
             self._connection = self._connect()
         try:
             result = work(_Session(self._connection))
+            if self._file is not None:
+                self._file.check()
         except BaseException:
             # Whatever state it is in: the next add has a new one.
             self._disconnect()
@@ -126,6 +130,8 @@ class _Connection:
         connection.inc_thread_sharing()
         with connection.cursor() as cursor:
             limit_statements(connection.vendor, cursor, self._timeout)
+            if connection.vendor == "sqlite" and self._file is None:
+                self._file = opened_file(cursor)
         return connection
 
     def _disconnect(self) -> None:
@@ -149,7 +155,8 @@ class DjangoReplayStore:
     that is rolled back (``ATOMIC_REQUESTS``) has used its assertion all the same. For the same reason SQLite with
     ``ATOMIC_REQUESTS`` and ``transaction_mode`` IMMEDIATE or EXCLUSIVE is refused: the request itself would lock
     its own mark out. A pool (``OPTIONS["pool"]``) and ``CONN_MAX_AGE`` are not used;
-    behind PgBouncer, pool sessions.
+    behind PgBouncer, pool sessions. A SQLite file that has two names (hard links), or was removed or replaced while it
+    was in use, is refused.
 
     Thread-safe; works after a fork; in async views, and on PostgreSQL, adds that wait share a round trip. Each
     twentieth add also deletes up to 100 expired marks; ``manage.py purge_replay_marks`` deletes all. In tests that roll

@@ -30,6 +30,7 @@ from ..._fork import renew_after_fork
 from ..._validation import check_timeout
 from ...exceptions import ConfigurationError, TemporarilyUnavailable
 from .._combiner import AsyncCombiner, Combiner
+from .._one_file import OneFile, opened_file
 from .errors import store_unavailable
 from .sql import (
     ENGINES,
@@ -129,7 +130,9 @@ class _Store:
         self._table = table
         self._sql = ENGINES[dialect.name](*map(dialect.identifier_preparer.quote, (table, f"{table}_forgotten", "key")))
         self._statements = _Statements(dialect)
+        self._dialect_name = dialect.name
         self._timeout = timeout
+        self._file: OneFile | None = None  # of SQLite, as the first connection found it
         self._purge_turns = PurgeTurns()
 
     @property
@@ -137,9 +140,20 @@ class _Store:
         """The tables, for migrations (Alembic: one more ``target_metadata``)."""
         return self._metadata
 
+    def _prepare(self, connection: Any, _record: object) -> None:
+        """Prepare a connection of a driver that has just been opened."""
+        with contextlib.closing(connection.cursor()) as cursor:
+            if self._dialect_name != "sqlite":  # whose driver has a `timeout` for that, which is the user's
+                limit_statements(self._dialect_name, cursor, self._timeout)
+            elif self._file is None:
+                self._file = opened_file(cursor)
+
     def _add_over(self, connection: Connection, adds: Sequence[Add]) -> list[AddResult]:
         session = _Session(connection, self._statements)
-        return repeat_after_deadlock(lambda: self._sql.add_all(session, self, adds))
+        results = repeat_after_deadlock(lambda: self._sql.add_all(session, self, adds))
+        if self._file is not None:
+            self._file.check()
+        return results
 
     def _purge_over(self, connection: Connection, now: float) -> None:
         self._sql.purge(_Session(connection, self._statements), now)
@@ -159,20 +173,14 @@ def _cause(error: Exception) -> BaseException:
     return (isinstance(error, DBAPIError) and error.orig) or error
 
 
-def _own_engine(make: Callable[..., AnyEngine], engine: Engine, timeout: float) -> AnyEngine:
-    """Make an engine that opens connections as ``engine`` does, has a pool of its own, and limits each statement.
+def _own_engine(make: Callable[..., AnyEngine], engine: Engine, prepare: Callable[[Any, object], None]) -> AnyEngine:
+    """Make an engine that opens connections as ``engine`` does, has a pool of its own, and prepares each connection.
 
     A limit that is set when a connection is opened costs no add a round trip; it must not be met by whoever else
     uses ``engine``. Each statement is a transaction of its own (AUTOCOMMIT), and nothing is sent to end it.
     """
     own = make(engine.url, pool=engine.pool.recreate(), isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True)
-
-    @event.listens_for(getattr(own, "sync_engine", own), "connect")
-    def limit(connection: Any, _record: object) -> None:
-        if engine.dialect.name != "sqlite":  # whose driver has a `timeout` for that, which is the user's
-            with contextlib.closing(connection.cursor()) as cursor:
-                limit_statements(engine.dialect.name, cursor, timeout)
-
+    event.listen(getattr(own, "sync_engine", own), "connect", prepare)
     return own
 
 
@@ -199,6 +207,7 @@ class SQLAlchemyReplayStore(_Store):
     PostgreSQL with ``synchronous_commit = off``, MariaDB and MySQL with ``innodb_flush_log_at_trx_commit`` other than
     1; so does a failover to a replica that lags behind. With several writable masters (MySQL NDB or circular
     replication) nothing is promised; Galera and MySQL group replication decide at commit, and are sound.
+    A SQLite file that has two names (hard links), or was removed or replaced while it was in use, is refused.
     Run with MariaDB 10.11, and with MySQL 9.7, whose logins by ``caching_sha2_password`` need ``cryptography``.
     Raises ConfigurationError.
     """
@@ -208,7 +217,7 @@ class SQLAlchemyReplayStore(_Store):
             raise ConfigurationError(f"engine must be a SQLAlchemy Engine, not {type(engine).__name__}")
         super().__init__(engine, table, timeout)
         self._given_engine = engine
-        self._engine = _own_engine(create_engine, engine, timeout)
+        self._engine = _own_engine(create_engine, engine, self._prepare)
         combiner = Combiner(self._add_all, timeout=timeout)
         self._submit = combiner.submit if self._sql.combines else self._add_alone
         renew_after_fork(self)
@@ -269,7 +278,7 @@ class AsyncSQLAlchemyReplayStore(_Store):
             raise ConfigurationError(f"engine must be a SQLAlchemy AsyncEngine, not {type(engine).__name__}")
         super().__init__(engine.sync_engine, table, timeout)
         self._given_engine = engine
-        self._engine = _own_engine(create_async_engine, engine.sync_engine, timeout)
+        self._engine = _own_engine(create_async_engine, engine.sync_engine, self._prepare)
         self._tasks: set[asyncio.Task[Any]] = set()
         combiner = AsyncCombiner(self._add_all, timeout=timeout)
         self._submit = combiner.submit if self._sql.combines else self._add_alone
