@@ -46,15 +46,19 @@ address, and often its ``User-Agent``, lead to the client.
     names none. Run ``explain``. "Behind it nothing failed": it is a client assertion under a wrong label, which the
     client must correct or drop. Claims that failed behind it: it is that other token, sent in the wrong place.
 ``missing_kid``
-    The header has no ``kid``, and the policy or the client's registration requires one.
+    The header has no ``kid``, and the policy or the client's registration requires one (``require_kid``; that of each
+    LedgerBee tenant does). The client must name its key as its set does: ``jwks`` shows the kids.
 ``missing_claim``, ``invalid_claim``
-    A claim is absent, or of the wrong type or range. The detail names it.
+    A claim is absent, or of the wrong type or range. The detail names it. The client must send ``iss`` and ``sub`` (its
+    ``client_id``, both), ``aud`` (your issuer), ``exp`` (a number of seconds since the epoch, no text) and ``jti`` (a
+    new text for each request); ``iat`` only where ``require_iat`` says so. ``explain`` names all that are wrong.
 ``unknown_client``
     ``iss`` and ``sub`` name nobody whom your ``clients`` knows. You act first: look the name up in your registrations.
     It is there, for another method (``client_secret_basic``): register it for ``private_key_jwt``, with its
     ``jwks_uri``. It is not: a wrong environment, a typing error, other case, or a client that was never registered.
 ``client_mismatch``
-    ``iss``, ``sub`` and the request's ``client_id`` do not all name one client.
+    ``iss``, ``sub`` and the request's ``client_id`` do not all name one client. The client must send its ``client_id``
+    in all of them: not its URL as ``iss``, no user as ``sub``, and none of another environment in the form.
 ``audience_mismatch``
     ``aud`` is not what ``AssertionPolicy(audience=...)`` accepts, by its ``audience_rule``. The detail says where the
     two differ: a slash at the end, the token endpoint in place of the issuer, another environment. The client must send
