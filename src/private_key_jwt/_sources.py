@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from itertools import chain
 from typing import Any, Protocol
 
 from ._core.describe import MILLISECONDS_FROM
@@ -119,8 +121,20 @@ def _lives_in_one_process(store: object, depth: int = 3) -> bool:
     """Whether a store says so, or is a wrapper around one that does."""
     if is_in_process(store):
         return True
-    kept = vars(store).values() if depth and hasattr(store, "__dict__") else ()
+    kept = _attributes(store) if depth else []
     return any(callable(getattr(each, "add", None)) and _lives_in_one_process(each, depth - 1) for each in kept)
+
+
+def _attributes(subject: object) -> list[object]:
+    """Return what an object keeps, in its ``__dict__`` and in slots, also of base classes; for a method, its object.
+
+    A slot is read through its descriptor: its name may be mangled, and it may be empty.
+    """
+    kept = list(vars(subject).values()) if hasattr(subject, "__dict__") else []
+    for slot in filter(inspect.ismemberdescriptor, chain(*(vars(base).values() for base in type(subject).__mro__))):
+        with suppress(AttributeError):
+            kept.append(slot.__get__(subject))
+    return [each.__self__ if inspect.ismethod(each) else each for each in kept]
 
 
 def _check_store(store: object) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,42 @@ class Slotted:
         return True
 
 
+@dataclass(slots=True)
+class InSlots:
+    """A wrapper whose attributes are no ``__dict__``; one of them is not there."""
+
+    __store: Any
+    adds: int = field(init=False)
+
+    def add(self, key: bytes, expires_at: float, now: float) -> Any:
+        return self.__store.add(key, expires_at, now)
+
+
+class InSlotsOfItsBase(InSlots):
+    """A wrapper that inherits where it keeps the store."""
+
+    __slots__ = ()
+
+
+class Bound:
+    """A wrapper that keeps the method of the store, and not the store."""
+
+    def __init__(self, store: Any) -> None:
+        self.add_to_store = store.add
+
+    def add(self, key: bytes, expires_at: float, now: float) -> Any:
+        return self.add_to_store(key, expires_at, now)
+
+
+WRAPPERS: list[Callable[[Any], Any]] = [
+    Counting,
+    InSlots,
+    InSlotsOfItsBase,
+    Bound,
+    lambda store: Counting(InSlots(store)),
+]
+
+
 def verifier(kind: Any, store: Any, **settings: Any) -> Any:
     party = RelyingParty()
     tenant = party.tenant()
@@ -53,14 +91,17 @@ def verifier(kind: Any, store: Any, **settings: Any) -> Any:
 
 
 @pytest.mark.parametrize("kind", [ClientAssertionVerifier, AsyncClientAssertionVerifier])
-@pytest.mark.parametrize("wrap", [Counting, lambda store: Counting(Counting(store))])
+@pytest.mark.parametrize("wrap", WRAPPERS)
 def test_several_workers_need_more_than_a_wrapped_store_of_one_process(kind: Any, wrap: Any) -> None:
     with pytest.raises(ConfigurationError, match="workers is 4, and .* lives in one process"):
         verifier(kind, wrap(MemoryReplayStore()), workers=4)
     verifier(kind, wrap(MemoryReplayStore()), workers=1)
 
 
-@pytest.mark.parametrize("store", [Slotted(), Counting(Slotted()), Counting(Counting(Counting(Counting(Slotted()))))])
+@pytest.mark.parametrize(
+    "store",
+    [Slotted(), *(wrap(Slotted()) for wrap in WRAPPERS), Counting(Counting(Counting(Counting(Slotted()))))],
+)
 def test_several_workers_may_wrap_what_they_share(store: Any) -> None:
     verifier(ClientAssertionVerifier, store, workers=4)
 
