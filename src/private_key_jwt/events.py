@@ -12,8 +12,8 @@ hexadecimal. Durations are in seconds. The function is called where things happe
 event loop: it should be quick. Whatever it raises is logged, and harms nothing. Neither does what a handler or a filter
 of ``logging`` raises: its line is lost.
 
-Without ``on_event`` what went wrong is logged as by ``log_events``: a refusal as WARNING, and as ERROR what is this
-server's to mend. In one second at most 100 lines are written of each kind of event, and of each reason for which
+Without ``on_event`` what went wrong is logged as by ``log_events``: a refusal as WARNING, and as ERROR what this
+server must correct. In one second at most 100 lines are written of each kind of event, and of each reason for which
 nothing could be decided; one more line says so, and one after that second how many were left out. Accepted assertions
 are not reported then, and cost nothing.
 
@@ -53,10 +53,7 @@ __all__ = [
     "StaleKeysServed",
     "StoreFailed",
     "StoreUnfit",
-    "emit",
-    "log",
     "log_events",
-    "log_exception",
 ]
 
 _logger = logging.getLogger("private_key_jwt")

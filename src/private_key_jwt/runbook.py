@@ -91,7 +91,7 @@ address, and often its ``User-Agent``, lead to the client.
     The client's key set is empty: the slug is wrong, or the client has no signing key yet. Run ``jwks``.
 ``unusable_key``
     The named key is there, and cannot be used; the detail has its fault. Run ``jwks``: its publisher must correct it.
-    Private members: that key is burnt. The client needs a new one under a new ``kid``; tell its security contact.
+    Private members: that key is compromised. The client needs a new one under a new ``kid``; tell its security contact.
 ``ambiguous_key``
     Several keys fit. "Without kid": the client must send the ``kid`` of its key. "Have this kid": its publisher must
     give each key its own.

@@ -146,7 +146,7 @@ def test_nothing_that_a_publisher_or_a_name_server_answers_holds_up_the_event_lo
     async def fetch() -> JWKSResponse:
         with monkeypatch.context() as patch:
             patch.setattr(asyncio.Handle, "_run", measured)
-            return await _http.aget(None, publisher.uri(host="localhost"), policy, forced=False)
+            return await _http.get_async(None, publisher.uri(host="localhost"), policy, forced=False)
 
     assert asyncio.run(fetch()).body == body
     assert max(steps) < 0.01
@@ -185,7 +185,7 @@ def test_an_answer_brings_its_age_and_its_media_type(publisher: Publisher) -> No
     publisher.answer = http(KEYS, content_type="text/plain; charset=x", headers="Age: 299\r\nAge: 7\r\n")
     expected = JWKSResponse(KEYS, 299, "text/plain; charset=x")
     assert _http.get(None, publisher.uri(), SHORT, forced=False) == expected
-    assert asyncio.run(_http.aget(None, publisher.uri(), SHORT, forced=False)) == expected
+    assert asyncio.run(_http.get_async(None, publisher.uri(), SHORT, forced=False)) == expected
 
 
 @pytest.mark.parametrize("coding", ["", "identity", "gzip", "x-gzip"])

@@ -309,7 +309,7 @@ def test_an_exception_out_of_a_signal_handler_leaves_no_socket_open(publisher: P
             await asyncio.gather(*tasks, return_exceptions=True)
 
         def fetch() -> None:
-            loop.run_until_complete(_http.aget(None, uri, LOOPBACK, forced=False))
+            loop.run_until_complete(_http.get_async(None, uri, LOOPBACK, forced=False))
 
         fetch()
         before = open_files()

@@ -13,8 +13,8 @@ import pytest
 
 from private_key_jwt import InvalidClient, InvalidRequest, Reason, TemporarilyUnavailable
 from private_key_jwt._core.sender import UNNAMED
-from private_key_jwt.integrations import MAX_BODY, TokenRequest, authorization, encode_error
-from private_key_jwt.integrations._request import check_content_type, check_query
+from private_key_jwt.integrations import MAX_BODY, TokenRequest, encode_error
+from private_key_jwt.integrations._request import authorization, check_content_type, check_query
 
 FORM = "application/x-www-form-urlencoded"
 

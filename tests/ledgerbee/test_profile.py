@@ -93,7 +93,9 @@ def test_another_name_is_not_there() -> None:
 def test_the_two_portals_differ_only_in_await() -> None:
     found = classes(SOURCE / "ledgerbee" / "_edges.py")
     sync, twin = (Synchronous().visit(found[name]) for name in ("PortalSSO", "AsyncPortalSSO"))
-    sync, twin = (ast.unparse(each).replace("asyncio.", "time.").replace("asend(", "send(") for each in (sync, twin))
+    sync, twin = (
+        ast.unparse(each).replace("asyncio.", "time.").replace("send_async(", "send(") for each in (sync, twin)
+    )
     differing = {line.strip() for line in difflib.ndiff(sync.splitlines(), twin.splitlines()) if line[0] in "+-"} - {
         "+"
     }

@@ -137,7 +137,7 @@ def test_stops(relying_party: RelyingParty) -> None:
     with relying_party.serve() as server:
         port = server.server_port
         assert server.base_url == f"http://127.0.0.1:{port}/api"
-    assert "relying-party" not in {thread.name for thread in threading.enumerate()}
+    assert "loopback" not in {thread.name for thread in threading.enumerate()}
     with contextlib.closing(socket.socket()) as sock:
         assert sock.connect_ex(("127.0.0.1", port)) != 0
     with relying_party.serve(port) as again:

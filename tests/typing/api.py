@@ -66,10 +66,8 @@ from private_key_jwt.events import (
     StaleKeysServed,
     StoreFailed,
     StoreUnfit,
-    emit,
     log_events,
 )
-from private_key_jwt.fetcher import fetch_document
 from private_key_jwt.ledgerbee import AsyncPortalSSO, Handoff, Membership, PortalSSO, PortalSSOError, Provisioned, Role
 from private_key_jwt.stores import (
     AsyncRedisJWKSCache,
@@ -162,10 +160,6 @@ async_key_source: AsyncKeySource = OwnAsyncKeySource()
 clients: Clients = {}
 async_clients: AsyncClients = clients
 first_check: Check = "size"
-
-
-def document() -> object:
-    return fetch_document("https://acme.example/jwks.json", JWKSPolicy())
 
 
 def stores(connection: redis.Redis) -> list[ReplayStore]:
@@ -286,7 +280,7 @@ handler: OnEvent = on_event
 
 
 def report(event: events.Event) -> None:
-    emit(handler, event)
+    handler(event)
 
 
 # LedgerBee's back channel

@@ -30,7 +30,6 @@ from private_key_jwt.integrations import (
     EncodedResponse,
     TokenRequest,
     authlib,
-    authorization,
     encode_error,
     fastapi,
     oauth_toolkit,
@@ -45,7 +44,7 @@ from private_key_jwt.stores import DjangoCacheReplayStore, DjangoJWKSCache, Djan
 def wsgi(verifier: ClientAssertionVerifier, environ: Mapping[str, Any]) -> EncodedResponse | str:
     try:
         request = TokenRequest.from_wsgi(environ, MAX_BODY)
-        verified = verifier.authenticate(request.form(request.read(environ["wsgi.input"])), authorization(["Basic x"]))
+        verified = verifier.authenticate(request.form(request.read(environ["wsgi.input"])), request.authorization)
     except AuthenticationError as error:
         verifier.report_refusal(error)
         return encode_error(error)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +17,8 @@ from ..exceptions import ConfigurationError
 from ..ledgerbee import Handoff, Membership, PortalSSO, PortalSSOError, Role
 from ..ledgerbee._attempts import CLIENT_ERRORS
 from ..ledgerbee._values import check_host, check_role
-from ._output import ExitCode, printable
+from ._options import usage_errors
+from ._output import ExitCode
 
 _API_KEY, _ACCESS_TOKEN = "LEDGERBEE_API_KEY", "LEDGERBEE_ACCESS_TOKEN"
 
@@ -149,17 +149,17 @@ def _check_host(host: str | None, *, show: bool) -> None:
         return
     if not show:
         raise typer.BadParameter("--host goes with --show-references, and that is absent.")
-    with _usage_errors():
+    with usage_errors():
         check_host(host)
 
 
 def _run(call: Callable[[PortalSSO], dict[str, Any]], base_url: str, timeout: float) -> None:
-    with _usage_errors():
+    with usage_errors():
         portal = PortalSSO(**_credential(), base_url=base_url, timeout=timeout)
     code = ExitCode.OK
     with portal:
         try:
-            with _usage_errors():
+            with usage_errors():
                 result: dict[str, Any] = {"ok": True, **call(portal)}
         except PortalSSOError as error:
             result = {
@@ -173,15 +173,6 @@ def _run(call: Callable[[PortalSSO], dict[str, Any]], base_url: str, timeout: fl
             code = ExitCode.REFUSED if error.status in CLIENT_ERRORS else ExitCode.UNAVAILABLE
     typer.echo(json.dumps(result))
     raise typer.Exit(code)
-
-
-@contextmanager
-def _usage_errors() -> Iterator[None]:
-    """Report what the library refuses before it is sent as a wrong use of the command. Raises typer.BadParameter."""
-    try:
-        yield
-    except (ConfigurationError, ValueError) as error:
-        raise typer.BadParameter(printable(str(error))) from None
 
 
 def _credential() -> dict[str, Any]:

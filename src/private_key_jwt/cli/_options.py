@@ -38,13 +38,12 @@ AssertionArgument = Annotated[
         metavar="ASSERTION|-", show_default=False, help="The assertion; from standard input when absent or -."
     ),
 ]
-AudienceOption = Annotated[
-    list[str] | None,
-    typer.Option("--audience", metavar="A", help="A value of aud that names your server. May be repeated."),
-]
-ClientIdOption = Annotated[
-    str | None, typer.Option("--client-id", metavar="C", help="The client, as registered at your server.")
-]
+_AUDIENCE = typer.Option("--audience", metavar="A", help="A value of aud that names your server. May be repeated.")
+_CLIENT_ID = typer.Option("--client-id", metavar="C", help="The client, as registered at your server.")
+AudienceOption = Annotated[list[str] | None, _AUDIENCE]
+RequiredAudienceOption = Annotated[list[str], _AUDIENCE]
+ClientIdOption = Annotated[str | None, _CLIENT_ID]
+RequiredClientIdOption = Annotated[str, _CLIENT_ID]
 SlugOption = Annotated[
     str | None, typer.Option("--slug", metavar="S", rich_help_panel=_KEYS, help="A LedgerBee tenant's portal slug.")
 ]
@@ -135,10 +134,13 @@ RequireTypOption = Annotated[
 
 @contextmanager
 def usage_errors() -> Iterator[None]:
-    """A setting that the library refuses is a wrong use of the command: exit 2, and the text says which one."""
+    """Report what the library refuses as a wrong use of the command: exit 2, and the text says what is wrong.
+
+    Raises typer.BadParameter.
+    """
     try:
         yield
-    except ConfigurationError as error:
+    except (ConfigurationError, ValueError) as error:
         raise typer.BadParameter(printable(str(error))) from None
 
 

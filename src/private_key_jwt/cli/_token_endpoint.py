@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
@@ -15,7 +14,7 @@ from urllib.parse import parse_qsl
 
 from ..exceptions import AuthenticationError
 from ..integrations import MAX_BODY
-from ..testing._server import HOST, POLL_INTERVAL
+from ..testing._server import HOST, run_server
 from ..verifier import ClientAssertionVerifier
 
 ACCEPTED = "accepted"
@@ -77,11 +76,5 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def serve(verifier: ClientAssertionVerifier) -> Iterator[TokenEndpoint]:
     """Answer token requests on loopback while the context lasts."""
-    with TokenEndpoint(verifier) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(POLL_INTERVAL,), daemon=True)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    with run_server(TokenEndpoint(verifier)) as server:
+        yield server

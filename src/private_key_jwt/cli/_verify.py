@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
@@ -18,13 +18,8 @@ from ._output import ExitCode, echo
 def verify(
     *,
     assertion: options.AssertionArgument = None,
-    audience: Annotated[
-        list[str],
-        typer.Option("--audience", metavar="A", help="A value of aud that names your server. May be repeated."),
-    ],
-    client_id: Annotated[
-        str, typer.Option("--client-id", metavar="C", help="The client, as registered at your server.")
-    ],
+    audience: options.RequiredAudienceOption,
+    client_id: options.RequiredClientIdOption,
     slug: options.SlugOption = None,
     base_url: options.BaseUrlOption = None,
     jwks_uri: options.JwksUriOption = None,

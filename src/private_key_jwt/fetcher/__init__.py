@@ -5,7 +5,7 @@ from ..policy import JWKSPolicy
 from . import _http
 from ._fetchers import AsyncJWKSFetcher, JWKSFetcher
 
-__all__ = ["AsyncJWKSFetcher", "JWKSFetcher", "fetch_document"]
+__all__ = ["AsyncJWKSFetcher", "JWKSFetcher"]
 
 
 def fetch_document(jwks_uri: str, policy: JWKSPolicy) -> JWKSResponse:

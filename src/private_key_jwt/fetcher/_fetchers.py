@@ -514,7 +514,7 @@ class AsyncJWKSFetcher(_Fetcher["asyncio.Future[None]"]):
         match step:
             case Get():
                 forced = fetch.request.forced
-                return await _http.aget(
+                return await _http.get_async(
                     self._http_client, uri, self.policy, forced=forced, headers=self._headers, progress=progress
                 )
             case ParseKeys(body):

@@ -35,7 +35,7 @@ from ._pool import take_own_pool
 from ._progress import Phase, Progress
 from ._route import AnyClient, Route, find_way
 
-__all__ = ["Fields", "aget", "get"]
+__all__ = ["Fields", "get", "get_async"]
 
 Fields = tuple[tuple[str, str], ...]
 """The user's header fields, as ``check_headers`` gives them."""
@@ -240,7 +240,7 @@ def _send(
                 raise
 
 
-async def aget(
+async def get_async(
     http: httpx.AsyncClient | None,
     url: str,
     policy: JWKSPolicy,

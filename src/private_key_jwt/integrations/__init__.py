@@ -33,9 +33,9 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from ._request import MAX_BODY, EncodedResponse, TokenRequest, authorization, encode_error
+from ._request import MAX_BODY, EncodedResponse, TokenRequest, encode_error
 
-__all__ = ["MAX_BODY", "EncodedResponse", "TokenRequest", "authorization", "encode_error"]
+__all__ = ["MAX_BODY", "EncodedResponse", "TokenRequest", "encode_error"]
 
 _MODULES = ("apps", "authlib", "django", "fastapi", "flask", "oauth_toolkit", "otel", "starlette")
 

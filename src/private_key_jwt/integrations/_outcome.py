@@ -22,7 +22,7 @@ from ..verifier import (
     VerifiedAssertion,
 )
 
-__all__ = ["Outcomes", "Parts", "aauthenticate", "abegin", "authenticate", "begin", "outcomes_of"]
+__all__ = ["Outcomes", "Parts", "authenticate", "authenticate_async", "begin", "begin_async", "outcomes_of"]
 
 _ATTRIBUTE = "_private_key_jwt"
 
@@ -33,7 +33,17 @@ Parts = tuple[Form, str | None]
 class _Outcome:
     """What one verifier found out about one request."""
 
-    __slots__ = ("alock", "authorization", "error", "form", "is_begun", "is_checked", "lock", "pending", "verified")
+    __slots__ = (
+        "alock",
+        "authorization",
+        "error",
+        "form",
+        "is_begun",
+        "is_checked",
+        "lock",
+        "pending",
+        "verified",
+    )
 
     def __init__(self) -> None:
         self.is_begun = False
@@ -227,7 +237,7 @@ class _AsyncRequestAssertion(AsyncPendingAssertion):
             return outcome.verified
 
 
-async def abegin(
+async def begin_async(
     verifier: AsyncClientAssertionVerifier,
     outcomes: Outcomes,
     read: Callable[[], Awaitable[Parts]],
@@ -257,7 +267,7 @@ async def _begin_once(
     outcome.is_begun = True
 
 
-async def aauthenticate(
+async def authenticate_async(
     verifier: AsyncClientAssertionVerifier,
     outcomes: Outcomes,
     read: Callable[[], Awaitable[Parts]],
@@ -265,5 +275,5 @@ async def aauthenticate(
     optional: bool,
 ) -> VerifiedAssertion | None:
     """See ``authenticate``."""
-    pending = await abegin(verifier, outcomes, read, optional=optional)
+    pending = await begin_async(verifier, outcomes, read, optional=optional)
     return None if pending is None else await pending.consume()

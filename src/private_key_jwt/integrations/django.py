@@ -200,7 +200,7 @@ async def aauthenticate(
     async def read_request() -> Parts:
         return read(request, max_body)
 
-    return await _outcome.aauthenticate(verifier, outcomes_of(request), read_request, optional=optional)
+    return await _outcome.authenticate_async(verifier, outcomes_of(request), read_request, optional=optional)
 
 
 @overload
@@ -223,7 +223,7 @@ async def abegin_authentication(
     async def read_request() -> Parts:
         return read(request, max_body)
 
-    return await _outcome.abegin(verifier, outcomes_of(request), read_request, optional=optional)
+    return await _outcome.begin_async(verifier, outcomes_of(request), read_request, optional=optional)
 
 
 def refusal(request: HttpRequest) -> AuthenticationError | None:

@@ -78,7 +78,7 @@ async def authenticate(
     RFC 6749 §5.2 says; it needs no exception handler for that, and one of your own for AuthenticationError goes first.
     """
     _register_handler(verifier, request)
-    return await _outcome.aauthenticate(
+    return await _outcome.authenticate_async(
         verifier, _outcomes(request), lambda: _read(request, max_body), optional=optional
     )
 
@@ -104,7 +104,7 @@ async def begin_authentication(
     Arguments and errors are those of ``authenticate``.
     """
     _register_handler(verifier, request)
-    return await _outcome.abegin(verifier, _outcomes(request), lambda: _read(request, max_body), optional=optional)
+    return await _outcome.begin_async(verifier, _outcomes(request), lambda: _read(request, max_body), optional=optional)
 
 
 def _outcomes(request: Request) -> Outcomes:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from .._text import quote
 from ._values import Handoff, Membership, Provisioned, Role, check_role, check_text
@@ -110,10 +110,11 @@ def _optional_text(name: str, value: object) -> str | None:
     return None if value is None else check_text(name, value)
 
 
-def _flag(name: str, value: object) -> bool | None:
+def _flag(name: str, value: object) -> Literal[True] | None:
+    """Return True, or None for a member that is left out."""
     if not isinstance(value, bool):
         raise ValueError(f"{name} must be True or False, not {quote(value)}")
-    return value or None
+    return True if value else None
 
 
 def _customer(customer: object) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from ._attempts import Attempt, perform
 from ._calls import Call
 from ._errors import PortalSSOError
 from ._profile import BASE_URL, check_base_url
-from ._send import Credential, Post, asend, send
+from ._send import Credential, Post, send, send_async
 from ._values import Handoff, Membership, Provisioned, Role
 
 __all__ = ["AsyncPortalSSO", "PortalSSO"]
@@ -299,7 +299,7 @@ class AsyncPortalSSO:
         try:
             while True:
                 if isinstance(step, Attempt):
-                    step = flow.send(await asend(await self._open(), post, step.seconds, is_ours=self._is_own))
+                    step = flow.send(await send_async(await self._open(), post, step.seconds, is_ours=self._is_own))
                 else:
                     await asyncio.sleep(step.seconds)
                     step = next(flow)

@@ -62,7 +62,8 @@ class _Connection:
     def __init__(self, url: httpx.URL) -> None:
         self._is_plain = url.scheme == "http"
         self._host = url.raw_host.decode("ascii")
-        self._is_fit: bool | None = None
+        self._is_new = False
+        self._is_fit = False
         self._is_abandoned = False
         self.is_traced = False
         self.is_sent = False
@@ -75,6 +76,8 @@ class _Connection:
     def follow(self, event: str, info: dict[str, Any]) -> None:
         """Take one event. Raises _Refused or _Pooled before the request is written to an unfit connection."""
         self.is_traced = True
+        if event.endswith((".connect_unix_socket.complete", ".connect_tcp.complete")):
+            self._is_new = True
         if event.endswith(".connect_unix_socket.complete"):
             self._is_fit = self._is_plain
         elif event.endswith(".connect_tcp.complete"):
@@ -87,7 +90,7 @@ class _Connection:
     def _check(self, method: bytes) -> None:
         if method == b"CONNECT":  # to a proxy, without the key: TLS to the other end is still to come
             return
-        if self._is_fit is None:
+        if not self._is_new:
             raise _Pooled
         if not self._is_fit:
             where = "plain http would leave this machine" if self._is_plain else "the TLS certificate was not verified"
@@ -195,7 +198,7 @@ def _open(client: httpx.Client, post: Post, trace: Callable[..., None], seconds:
     raise _Refused(_ONLY_POOLED)
 
 
-async def asend(client: httpx.AsyncClient, post: Post, seconds: float, *, is_ours: bool) -> Outcome:
+async def send_async(client: httpx.AsyncClient, post: Post, seconds: float, *, is_ours: bool) -> Outcome:
     """Make one attempt, in at most ``seconds``.
 
     is_ours: whether the client is our own, which resolves host names in the event loop's pool of threads.
@@ -211,7 +214,7 @@ async def asend(client: httpx.AsyncClient, post: Post, seconds: float, *, is_our
         async with asyncio.timeout(seconds):
             if is_ours and (fault := await _resolve_host(post.url, connection, seconds)):
                 return fault
-            async with contextlib.aclosing(await _aopen(client, post, trace, seconds)) as response:
+            async with contextlib.aclosing(await _open_async(client, post, trace, seconds)) as response:
                 reader = _reader(response)
                 if response.is_stream_consumed:
                     reader.feed(response.content)
@@ -239,7 +242,7 @@ async def _resolve_host(url: httpx.URL, connection: _Connection, seconds: float)
     return None
 
 
-async def _aopen(
+async def _open_async(
     client: httpx.AsyncClient, post: Post, trace: Callable[..., Coroutine[Any, Any, None]], seconds: float
 ) -> httpx.Response:
     for _ in range(_TRIES):

@@ -1,8 +1,8 @@
 """What a user's browser meets: redeem and the session at the portal-API host, and the portal's own host.
 
 *Assumed*, because the page is silent: the label of a tenant's hosts is its slug; redeem sets the session cookie
-``portal_session`` and redirects (302) to the portal; a reference that is used, late or none is a 400, and burns
-nothing; ``GET /api/auth/session`` tells whose session it is. On loopback the hosts are
+``portal_session`` and redirects (302) to the portal; a reference that is used, late or none is a 400, and uses
+up nothing; ``GET /api/auth/session`` tells whose session it is. On loopback the hosts are
 ``{slug}.portal-api.localhost`` and ``{slug}.portal.localhost``, which browsers and curl resolve by themselves.
 """
 

@@ -6,14 +6,17 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socketserver import TCPServer
+from socketserver import BaseServer, TCPServer
+from typing import TypeVar
 
 import httpx
 
 from ._exchange import Request, Response
 
+Server = TypeVar("Server", bound=BaseServer)
+
 HOST = "127.0.0.1"
-POLL_INTERVAL = 0.02  # seconds; it bounds how long stopping takes
+_POLL_INTERVAL = 0.02  # seconds; it bounds how long stopping takes
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -88,8 +91,15 @@ class LoopbackServer(ThreadingHTTPServer):
 @contextlib.contextmanager
 def serve(respond: Callable[[Request], Response], base_path: str, port: int) -> Iterator[LoopbackServer]:
     """Answer on 127.0.0.1 while the context lasts; port 0 takes a free one."""
-    with LoopbackServer(respond, base_path, port) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(POLL_INTERVAL,), name="relying-party", daemon=True)
+    with run_server(LoopbackServer(respond, base_path, port)) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def run_server(server: Server) -> Iterator[Server]:
+    """Run a server in a thread while the context lasts, and close it."""
+    with server:
+        thread = threading.Thread(target=server.serve_forever, args=(_POLL_INTERVAL,), name="loopback", daemon=True)
         thread.start()
         try:
             yield server

@@ -100,10 +100,6 @@ class Tenant(Signer):
         self._published = (key, *self._published[:1])
         return key.kid
 
-    def add_key(self) -> str:
-        """Give a tenant without published keys a new one, and return its ``kid``; one that has a key rotates."""
-        return self.rotate()
-
     def end_grace(self) -> None:
         """End the grace window: only the current key stays published."""
         self._published = self._published[:1]
