@@ -61,7 +61,7 @@ _REFUSED_FIELDS = {
 
 @cache
 def ssl_context() -> ssl.SSLContext:
-    """The TLS settings of our own clients: certificates and host names are verified.
+    """Return the TLS settings of our own clients: certificates and host names are verified.
 
     Loading the certificates takes tens of milliseconds: once a process, not once a request.
     """

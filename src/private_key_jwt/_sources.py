@@ -118,7 +118,7 @@ def check_workers(workers: int, store: object) -> None:
 
 
 def _lives_in_one_process(store: object, depth: int = 3) -> bool:
-    """Whether a store says so, or is a wrapper around one that does."""
+    """Report whether a store says so, or is a wrapper around one that does."""
     if is_in_process(store):
         return True
     kept = _attributes(store) if depth else []

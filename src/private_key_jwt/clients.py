@@ -64,7 +64,7 @@ _URL_CHARACTERS = re.compile(r"[!-~]+")  # printable ASCII without space: a host
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is ``localhost`` or a literal loopback address."""
+    """Report whether a host is ``localhost`` or a literal loopback address."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

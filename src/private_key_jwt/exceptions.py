@@ -176,7 +176,7 @@ class AuthenticationError(PrivateKeyJWTError):
         return f"{self.reason}: {self.detail}"
 
     def to_response(self) -> ErrorResponse:
-        """The response for the wire: the same for every reason of this class."""
+        """Return the response for the wire: the same for every reason of this class."""
         return ErrorResponse(self._status, dict(self._headers), dict(self._body))
 
 
@@ -208,7 +208,7 @@ class InvalidClient(AuthenticationError):
         return type(self), (self.reason, self.detail, self.check), {"scheme": self.scheme}
 
     def to_response(self) -> ErrorResponse:
-        """The response for the wire, with the challenge of the scheme that was tried, too (RFC 6749 §5.2)."""
+        """Return the response for the wire, with the challenge of the scheme that was tried, too (RFC 6749 §5.2)."""
         response = super().to_response()
         if self.scheme is not None:
             realm = ' realm="token"' if self.scheme.lower() == "basic" else ""
@@ -270,7 +270,7 @@ class TemporarilyUnavailable(AuthenticationError):
         return type(self), (self.reason, self.detail, self.retry_after)
 
     def to_response(self) -> ErrorResponse:
-        """The response for the wire, with ``Retry-After`` in whole seconds (RFC 9110 §10.2.3)."""
+        """Return the response for the wire, with ``Retry-After`` in whole seconds (RFC 9110 §10.2.3)."""
         response = super().to_response()
         response.headers["Retry-After"] = str(self.retry_after)
         return response

@@ -177,7 +177,7 @@ def _sequence(name: str, value: object) -> Sequence[object]:
 
 
 def read_private_host(value: object) -> str | Network:
-    """A host of ``allow_private_hosts``: its name, or the network that it is in. Raises ConfigurationError."""
+    """Read a host of ``allow_private_hosts``: its name, or the network that it is in. Raises ConfigurationError."""
     if isinstance(value, str):
         if _HOST_NAME.fullmatch(value):
             return value

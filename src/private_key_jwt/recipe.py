@@ -157,7 +157,7 @@ class Verification:
         self.client_id = claims_step.identify(self._claims, client_id)
 
     def check_claims(self, client: RegisteredClient, now: float) -> None:
-        """The rest of step 3, which depends on the client. ``now``: seconds since the epoch.
+        """Do the rest of step 3, which depends on the client. ``now``: seconds since the epoch.
 
         May be called again with the client as it is by then, whose policy of its own may have come or gone.
         """

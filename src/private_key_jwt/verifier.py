@@ -81,7 +81,7 @@ class _Verifier:
         return sources.describe_keys(self._fetcher, client)
 
     def _is_recent(self, begun: Begun) -> bool:
-        """Whether the checks still count. By both clocks: the wall clock can be set back, the other stops in sleep."""
+        """Report whether the checks still count, by both clocks: one can be set back, the other stops in sleep."""
         waited = perf_counter() - begun.started
         return 0 <= self._clock() - begun.checked_at <= _CHECKS_GOOD_FOR and waited <= _CHECKS_GOOD_FOR
 

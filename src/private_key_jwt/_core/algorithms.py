@@ -201,7 +201,7 @@ _ALTERNATIVES = {
 
 
 def is_allowed(alg: str, signing_algs: Sequence[str]) -> bool:
-    """Whether a client that is registered for ``signing_algs`` may use ``alg``; EdDSA and Ed25519 are one."""
+    """Report whether a client that is registered for ``signing_algs`` may use ``alg``; EdDSA and Ed25519 are one."""
     if alg in signing_algs:
         return True
     row = ALGORITHMS.get(alg)
@@ -209,10 +209,10 @@ def is_allowed(alg: str, signing_algs: Sequence[str]) -> bool:
 
 
 def is_only_choice(alg: str, signing_algs: Sequence[str]) -> bool:
-    """Whether a key of ``alg`` fits no other of a client's ``signing_algs``."""
+    """Report whether a key of ``alg`` fits no other of a client's ``signing_algs``."""
     return len(signing_algs) == 1 or _ALTERNATIVES[alg].isdisjoint(signing_algs)
 
 
 def published_names(signing_algs: Iterable[str]) -> list[str]:
-    """The fully-specified names (RFC 9864 §4) of algorithms, each once."""
+    """Return the fully-specified names (RFC 9864 §4) of algorithms, each once."""
     return list(dict.fromkeys(ALGORITHMS[alg].name for alg in signing_algs))

@@ -29,7 +29,7 @@ _PADDING = (b"", b"", b"==", b"=")
 
 
 def is_canonical(*segments: bytes) -> bool:
-    """Whether segments in the standard alphabet, none empty or with FOREIGN, are each the one spelling of its value."""
+    """Report whether each segment (standard alphabet, not empty, no FOREIGN) is the one spelling of its value."""
     for segment in segments:  # noqa: SIM110 - a generator would cost more than what it looks at
         if segment[-1] not in LAST[len(segment) % 4]:
             return False

@@ -246,7 +246,7 @@ def check_jti(claims: Claims) -> str:
 
 
 def replay_key(client_id: str, jti: str) -> bytes:
-    """An injective digest of (client_id, jti): 32 bytes (BLAKE2s, RFC 7693), whatever the two hold.
+    """Return an injective digest of (client_id, jti): 32 bytes (BLAKE2s, RFC 7693), whatever the two hold.
 
     RFC 7519 §4.1.7: a ``jti`` is unique to its issuer, so one client cannot use up another's. The length in
     front keeps ("a", "bc") and ("ab", "c") apart.
@@ -255,7 +255,7 @@ def replay_key(client_id: str, jti: str) -> bytes:
 
 
 def retain_until(expires_at: float) -> float:
-    """When a replay mark may be forgotten, in seconds since the epoch.
+    """Return when a replay mark may be forgotten, in seconds since the epoch.
 
     A host accepts up to ``exp`` + its leeway, by a clock that may be behind by as much. Each is taken to be the longest
     that can be set: verifiers that share a store may differ in theirs, a policy may be changed while the mark lives,

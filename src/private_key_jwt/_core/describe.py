@@ -94,7 +94,7 @@ def _character_hint(character: str) -> str:
 
 
 def is_time(value: object) -> TypeGuard[int | float]:
-    """Whether a claim is a time (RFC 7519 §2): a number of seconds since the epoch, from 0 to 2^53.
+    """Report whether a claim is a time (RFC 7519 §2): a number of seconds since the epoch, from 0 to 2^53.
 
     A bool is an int to Python, and no number to JSON.
     """
@@ -102,7 +102,7 @@ def is_time(value: object) -> TypeGuard[int | float]:
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
-    """Whether a claim is a number."""
+    """Report whether a claim is a number."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

@@ -49,7 +49,7 @@ def _invalid(detail: str, found: Mapping[str, str] = MappingProxyType({})) -> In
 
 
 def missing_assertion(authorization: str | None = None, form: Form | None = None) -> InvalidClient:
-    """The error for a request without a client assertion that must have one (RFC 6749 §5.2: ``invalid_client``).
+    """Make the error for a request without a client assertion that must have one (RFC 6749 §5.2: ``invalid_client``).
 
     authorization: the request's ``Authorization`` header field: its scheme is challenged, too.
     form: its parameters, for the detail; None where they are not known.
@@ -112,7 +112,7 @@ def _field_text(value: object) -> str | None:
 
 
 def _pairs(form: Any) -> Iterable[tuple[Any, Any]]:
-    """Names with a value or a list of values, repeats included, whichever of the known kinds of form it is."""
+    """Give names with a value or a list of values, repeats included, whichever of the known kinds of form it is."""
     if type(form) is dict:
         return form.items()
     if hasattr(form, "multi_items"):  # Starlette, httpx

@@ -18,7 +18,7 @@ _CANNOT_WRITE = 74  # EX_IOERR of sysexits.h
 
 
 def main() -> None:
-    """The entry point: run the command line, or say how to install what it needs."""
+    """Run the command line, or say how to install what it needs."""
     _run(_run_app)
 
 

@@ -77,7 +77,7 @@ class Result(NamedTuple):
     retry_after: str | None = None
 
     def meets(self, step: Step) -> bool:
-        """Whether it is what the step expects; a 503 must say when to come back."""
+        """Report whether it is what the step expects; a 503 must say when to come back."""
         as_expected = (self.status, self.error, self.verdict) == (step.status, step.error, step.verdict)
         return as_expected and (self.status == httpx.codes.SERVICE_UNAVAILABLE) == (self.retry_after is not None)
 
@@ -263,7 +263,7 @@ def _describe_response(status: int, error: str | None, retry_after: str | None =
 
 
 def _line(mark: str, title: str, response: str, reason: str, milliseconds: str, style: str) -> Table:
-    """One line of the table, for itself: a whole table could only be printed when all is over."""
+    """Make one line of the table, for itself: a whole table could only be printed when all is over."""
     line = Table.grid(padding=(0, 1, 0, 0), expand=True)
     line.add_column(width=4)
     line.add_column(ratio=1, overflow="fold")

@@ -188,7 +188,7 @@ class KeyOptions:
         return self.uri or printable(str(self.file))
 
     def client(self, client_id: str, algs: Sequence[str] | None = None, *, needs_kid: bool = True) -> RegisteredClient:
-        """The client that has these keys; without any, one whose key must not be asked for.
+        """Make the client that has these keys; without any, one whose key must not be asked for.
 
         algs: what it may sign with, in place of --alg.
         needs_kid: whether a LedgerBee tenant must name a kid, as it must.
@@ -204,11 +204,11 @@ class KeyOptions:
             return unchecked_client(client_id, jwks=document, signing_algs=algs)
 
     def fetcher(self, cache: JWKSCache | None = None) -> JWKSFetcher:
-        """A fetcher that may fetch them. Raises typer.BadParameter."""
+        """Make a fetcher that may fetch them. Raises typer.BadParameter."""
         return JWKSFetcher(self.policy(), cache=cache)
 
     def policy(self) -> JWKSPolicy:
-        """Where and how they may be fetched. Raises typer.BadParameter."""
+        """Say where and how they may be fetched. Raises typer.BadParameter."""
         with usage_errors():
             return JWKSPolicy(
                 allow_http_loopback=self.allow_http_loopback,
@@ -225,7 +225,7 @@ def require_keys(source: KeyOptions, names: str) -> KeyOptions:
 
 
 def _read_document(path: Path) -> dict[str, Any]:
-    """A JSON object out of a file, read as strictly as one that is fetched. Raises ConfigurationError."""
+    """Read a JSON object out of a file, as strictly as one that is fetched. Raises ConfigurationError."""
     at_most = JWKSPolicy().max_bytes
     try:
         with path.open("rb") as file:
@@ -250,7 +250,7 @@ def build_policy(
     require_kid: bool,
     require_typ: bool,
 ) -> AssertionPolicy:
-    """The policy that the options describe. Raises typer.BadParameter."""
+    """Make the policy that the options describe. Raises typer.BadParameter."""
     with usage_errors():
         return AssertionPolicy(
             audience=audience,
@@ -264,7 +264,7 @@ def build_policy(
 
 
 def clock_at(now: str | None) -> Callable[[], float]:
-    """A clock that stands at ``--now``, or the real one. Raises typer.BadParameter."""
+    """Make a clock that stands at ``--now``, or the real one. Raises typer.BadParameter."""
     if now is None:
         return time.time
     with usage_errors():
@@ -289,7 +289,7 @@ def _read_time(text: str) -> float:
 
 
 def read_assertion(argument: str | None) -> str | bytes:
-    """The assertion from the command line, as it is, or from standard input.
+    """Read the assertion from the command line, as it is, or from standard input.
 
     Of standard input one line break at the end is left out: the shell and editors add it. Any other white space may be
     the fault that is looked for. Raises typer.BadParameter when there is none.

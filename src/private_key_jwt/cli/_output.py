@@ -46,14 +46,14 @@ def echo(text: str) -> None:
 
 
 def console() -> Console:
-    """Standard output. Nothing printed is read as markup: what stands in a key or a token is not ours."""
+    """Return standard output. Nothing printed is read as markup: what stands in a key or a token is not ours."""
     known = "COLUMNS" in os.environ or (sys.stdout is not None and sys.stdout.isatty())
     width = None if known else _PIPED_WIDTH
     return _Console(width=width, markup=False, highlight=False, emoji=False)
 
 
 def printable(text: str) -> str:
-    """Text that may hold anything, with its control characters escaped: a terminal obeys them."""
+    """Escape the control characters of a text that may hold anything: a terminal obeys them."""
     return text if text.isprintable() else ascii(text)[1:-1]
 
 

@@ -99,7 +99,7 @@ def _wait(seconds: float) -> None:
 
 @contextmanager
 def _listening(port: int) -> Iterator[None]:
-    """A port that cannot be had is a wrong use of the command."""
+    """Report a port that cannot be had as a wrong use of the command."""
     try:
         yield
     except OSError as error:
@@ -131,5 +131,5 @@ def _print_entry(out: Console, title: str, text: str) -> None:
 
 
 def _print_line(out: Console, text: str, style: str = "") -> None:
-    """A line as it stands: wrapped, it could not be copied."""
+    """Print a line as it stands: wrapped, it could not be copied."""
     out.print(Text(text, style), soft_wrap=True)

@@ -91,7 +91,7 @@ class Combiner(Generic[Item, Result]):
         renew_after_fork(self)
 
     def after_fork_in_child(self) -> None:
-        """No other thread lives in this child: none holds the lock, waits, or runs a batch."""
+        """Begin anew: no other thread lives in this child: none holds the lock, waits, or runs a batch."""
         self._lock = Lock()
         self._waiting: deque[_Call[Item, Result]] = deque()
         self._leader: _Call[Item, Result] | None = None

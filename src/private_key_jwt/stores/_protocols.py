@@ -29,7 +29,7 @@ class ReplayStore(Protocol):
     """
 
     def add(self, key: bytes, expires_at: float, now: float) -> bool:
-        """True when ``key`` was not there and is now; False when it was there."""
+        """Return True when ``key`` was not there and is now; False when it was there."""
         ...
 
 
@@ -88,7 +88,7 @@ class JWKSCache(Protocol):
     """
 
     def get(self, jwks_uri: str, now: float) -> JWKSDocument | None:
-        """The newest document known, or None."""
+        """Return the newest document known, or None."""
         ...
 
     def put(self, jwks_uri: str, document: JWKSDocument, now: float) -> None:

@@ -46,12 +46,12 @@ class Signer(ABC):
         """The key that signs, unless another is given."""
 
     def header(self, key: SigningKey | None = None) -> dict[str, Any]:
-        """The header of a valid assertion."""
+        """Return the header of a valid assertion."""
         key = self.current_key if key is None else key
         return {"alg": key.alg, "kid": key.kid}
 
     def claims(self) -> dict[str, Any]:
-        """The claims of a valid assertion (OpenID Connect Core §9), made now and not used yet."""
+        """Return the claims of a valid assertion (OpenID Connect Core §9), made now and not used yet."""
         now = int(self.clock())
         return {
             "iss": self.client_id,
@@ -65,7 +65,7 @@ class Signer(ABC):
     def assertion(
         self, *, header: Mapping[str, Any] | None = None, key: SigningKey | None = None, **claims: Any
     ) -> str:
-        """An assertion, valid unless changed, and new each time.
+        """Sign an assertion, valid unless changed, and new each time.
 
         header, claims: what to add or replace; REMOVED leaves a member out. Any JSON value goes.
         key: the key that signs, and whose ``kid`` the header names, in place of the current one.

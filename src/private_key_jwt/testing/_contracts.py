@@ -56,7 +56,7 @@ class _Contract:
         self._runner.close()
 
     def finish(self, result: Any) -> Any:
-        """The result of a call, awaited if it is to be."""
+        """Return the result of a call, awaited if it is to be."""
 
         async def awaited() -> Any:
             return await result
@@ -68,7 +68,7 @@ class _Contract:
         return opened
 
     def _together(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
-        """All calls at once: in tasks when they are async, else in threads."""
+        """Make all calls at once: in tasks when they are async, else in threads."""
 
         async def gathered() -> list[Any]:
             return await asyncio.gather(*(call() for call in calls))
@@ -85,7 +85,7 @@ class _Contract:
             return list(pool.map(begin, calls))
 
     def _in_processes(self, number: int, call: Callable[[], bool]) -> list[int]:
-        """The exit status of each of ``number`` forked processes that call at once: 1 for True, 0 for False."""
+        """Return the exit status of each of ``number`` forked processes that call at once: 1 for True, 0 for False."""
         ready, go = os.pipe()
         children = []
         for _ in range(number):
@@ -133,15 +133,15 @@ class ReplayStoreContract(_Contract):
     """Whether ``open_other`` applies: two stores can live side by side in one engine."""
 
     def open_store(self) -> Any:
-        """A store, as one more worker opens it: all that this opens share their marks."""
+        """Open a store, as one more worker opens it: all that this opens share their marks."""
         raise NotImplementedError
 
     def open_other(self) -> Any:
-        """A store in the same engine under another prefix or in another table."""
+        """Open a store in the same engine under another prefix or in another table."""
         raise NotImplementedError
 
     def open_small(self) -> Any:
-        """A store that holds at most a thousand marks."""
+        """Open a store that holds at most a thousand marks."""
         raise NotImplementedError
 
     def break_store(self, store: Any) -> None:
@@ -299,14 +299,14 @@ class ReplayStoreContract(_Contract):
         _expect(not any(self._is_new(store, key) for key in kept), "live marks must stay")
 
     def _is_new(self, store: Any, key: bytes) -> bool:
-        """Whether the store takes a key for new. One that raises does not: the assertion is refused."""
+        """Report whether the store takes a key for new. One that raises does not: the assertion is refused."""
         try:
             return self.add(store, key, NOW + 60, NOW) is True
         except Exception:
             return False
 
     def _refusal(self, store: Any, kept: list[bytes] | None = None) -> Reason | None:
-        """Why a new key was not taken, as a verifier tells it, or None; one that was taken is put into ``kept``."""
+        """Return why a new key was not taken, as a verifier says it, or None; put one that was taken into ``kept``."""
         key = secrets.token_bytes(32)
         try:
             added = self.add(store, key, NOW + 60, NOW)
@@ -339,7 +339,7 @@ class JWKSCacheContract(_Contract):
     """Whether ``break_cache`` applies: an engine that can fail."""
 
     def open_cache(self) -> Any:
-        """A cache, as one more worker opens it: all that this opens share what they hold."""
+        """Open a cache, as one more worker opens it: all that this opens share what they hold."""
         raise NotImplementedError
 
     def break_cache(self, cache: Any) -> None:

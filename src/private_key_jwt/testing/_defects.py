@@ -46,39 +46,39 @@ class Defect:
 
 
 def _header(**members: Any) -> Make:
-    """Header parameters changed."""
+    """Change header parameters."""
     return lambda signer: signer.assertion(header=members)
 
 
 def _claims(**claims: Any) -> Make:
-    """Claims changed; a function is called with the tenant."""
+    """Change claims; a function is called with the tenant."""
     return lambda signer: signer.assertion(
         **{name: value(signer) if callable(value) else value for name, value in claims.items()}
     )
 
 
 def _times(**offsets: float) -> Make:
-    """Times set, in whole seconds from now."""
+    """Set times, in whole seconds from now."""
     return lambda signer: _claims(**{name: int(signer.clock()) + offset for name, offset in offsets.items()})(signer)
 
 
 def _header_bytes(edit: Callable[[bytes], bytes]) -> Make:
-    """The bytes of the header edited before they are signed."""
+    """Edit the bytes of the header before they are signed."""
     return lambda signer: signer.current_key.sign_raw(edit(to_json(signer.header())), to_json(signer.claims()))
 
 
 def _claims_bytes(edit: Callable[[bytes], bytes]) -> Make:
-    """The bytes of the claims edited before they are signed."""
+    """Edit the bytes of the claims before they are signed."""
     return lambda signer: signer.current_key.sign_raw(to_json(signer.header()), edit(to_json(signer.claims())))
 
 
 def _text(edit: Callable[[str], str]) -> Make:
-    """The finished assertion edited."""
+    """Edit the finished assertion."""
     return lambda signer: edit(signer.assertion())
 
 
 def _signature(make: Callable[[SigningKey, bytes], bytes], **header: Any) -> Make:
-    """Another signature in place of the right one, made of the key and the signing input."""
+    """Put another signature in place of the right one, made of the key and the signing input."""
 
     def assertion(signer: Signer) -> str:
         signing_input = signer.assertion(header=header).rpartition(".")[0]
@@ -88,7 +88,7 @@ def _signature(make: Callable[[SigningKey, bytes], bytes], **header: Any) -> Mak
 
 
 def _inserted(member: str) -> Callable[[bytes], bytes]:
-    """A member, as JSON text, put in front of an object's own."""
+    """Put a member, as JSON text, in front of an object's own."""
     return lambda raw: b"{" + member.encode("utf-8") + b"," + raw[1:]
 
 
@@ -194,7 +194,7 @@ def _der(key: SigningKey, signing_input: bytes) -> bytes:
 
 
 def _numbers(change: Callable[[int, int, int], tuple[int, int]]) -> Callable[[SigningKey, bytes], bytes]:
-    """R and S changed, given the order of the curve."""
+    """Change R and S, given the order of the curve."""
 
     def make(key: SigningKey, signing_input: bytes) -> bytes:
         signature = key.sign_text(signing_input.decode("ascii"))

@@ -56,35 +56,35 @@ def octets(number: int) -> bytes:
 
 
 def pkcs1(key: Any, data: bytes, bits: str) -> bytes:
-    """RSASSA-PKCS1-v1_5 (RFC 7518 §3.3)."""
+    """Sign by RSASSA-PKCS1-v1_5 (RFC 7518 §3.3)."""
     return bytes(key.sign(data, PKCS1v15(), HASHES[bits]))
 
 
 def pss(key: Any, data: bytes, bits: str, *, salt: int | None = None, mgf: HashAlgorithm | None = None) -> bytes:
-    """RSASSA-PSS (RFC 7518 §3.5); ``salt`` (octets) and the hash of MGF1 are those of the standard unless given."""
+    """Sign by RSASSA-PSS (RFC 7518 §3.5); ``salt`` (octets) and the hash of MGF1 are the standard's unless given."""
     digest = HASHES[bits]
     length = digest.digest_size if salt is None else salt
     return bytes(key.sign(data, PSS(MGF1(mgf or digest), length), digest))
 
 
 def ecdsa_der(key: Any, data: bytes, bits: str) -> bytes:
-    """ECDSA as most libraries give it: in DER, which JWS does not take."""
+    """Sign by ECDSA as most libraries give it: in DER, which JWS does not take."""
     return bytes(key.sign(data, ec.ECDSA(HASHES[bits])))
 
 
 def raw(key: Any, r: int, s: int) -> bytes:
-    """R and S side by side, each in the octets of the curve (RFC 7518 §3.4)."""
+    """Write R and S side by side, each in the octets of the curve (RFC 7518 §3.4)."""
     size = (key.key_size + 7) // 8
     return r.to_bytes(size, "big") + s.to_bytes(size, "big")
 
 
 def ecdsa(key: Any, data: bytes, bits: str) -> bytes:
-    """ECDSA (RFC 7518 §3.4)."""
+    """Sign by ECDSA (RFC 7518 §3.4)."""
     return raw(key, *decode_dss_signature(ecdsa_der(key, data, bits)))
 
 
 def eddsa(key: Any, data: bytes, _bits: str) -> bytes:
-    """Ed25519 (RFC 8037 §3.1)."""
+    """Sign by Ed25519 (RFC 8037 §3.1)."""
     return bytes(key.sign(data))
 
 

@@ -60,7 +60,7 @@ class RelyingParty:
         self.transport = Transport(self._service.respond)
 
     def tenant(self, slug: str = "acme", client_id: str | None = None, *, alg: str | None = None) -> Tenant:
-        """The tenant of this slug; a new one, with a signing key, when there is none.
+        """Return the tenant of this slug; a new one, with a signing key, when there is none.
 
         client_id: what a new one is registered as, ``portal-{slug}`` unless given.
         alg: what a new one signs with, that of the relying party unless given.
@@ -84,11 +84,11 @@ class RelyingParty:
         return tenant
 
     def assertion(self, **changes: Any) -> str:
-        """An assertion of the tenant ``acme``: see ``Tenant.assertion``."""
+        """Sign an assertion of the tenant ``acme``: see ``Tenant.assertion``."""
         return self.tenant().assertion(**changes)
 
     def document(self, slug: str) -> dict[str, Any]:
-        """The JWK Set published for a slug: empty for one that nobody has, and for a tenant without keys."""
+        """Return the JWK Set published for a slug: empty for one that nobody has, and for a tenant without keys."""
         return self._publisher.document(slug)
 
     @property
@@ -118,7 +118,7 @@ class RelyingParty:
         self._back_channel.lose_responses(number)
 
     def serve(self, port: int = 0, *, control: bool = False) -> AbstractContextManager[LoopbackServer]:
-        """A context with a real HTTP server on 127.0.0.1: ``.base_url`` to register clients with, ``.count``.
+        """Return a context with a real HTTP server on 127.0.0.1: ``.base_url`` to register clients with, ``.count``.
 
         A fetcher takes its plain http only with ``JWKSPolicy(allow_http_loopback=True)``.
 

@@ -62,7 +62,7 @@ class Tenant(Signer):
         return f"Tenant({self.slug!r}, {self.client_id!r})"
 
     def client(self, base_url: str | None = None, **changes: Any) -> RegisteredClient:
-        """The tenant as the OpenID Provider registers it, by ``ledgerbee.client``, and for its own algorithm.
+        """Return the tenant as the OpenID Provider registers it, by ``ledgerbee.client``, and for its own algorithm.
 
         base_url: where its keys are fetched, when that is a server of ``RelyingParty.serve``.
         changes: fields of RegisteredClient to replace, such as ``policy``.
@@ -71,7 +71,7 @@ class Tenant(Signer):
         return replace(client, **{"signing_algs": (self.alg,), **changes})
 
     def document(self) -> dict[str, Any]:
-        """The JWK Set (RFC 7517 §5) published now."""
+        """Return the JWK Set (RFC 7517 §5) published now."""
         return {"keys": [{**key.public_jwk(), **self._defects.get(key.kid, {})} for key in self._published]}
 
     # Keys
@@ -142,7 +142,7 @@ class Tenant(Signer):
     # Assertions
 
     def defective(self, name: str) -> str:
-        """An assertion with the one mistake that ``defects_of`` its algorithm lists under this name.
+        """Sign an assertion with the one mistake that ``defects_of`` its algorithm lists under this name.
 
         Raises LookupError, which names those of the reason ``name``, or the three whose names are most alike.
         """

@@ -30,7 +30,7 @@ class MemoryJWKSCache:
         renew_after_fork(self)
 
     def after_fork_in_child(self) -> None:
-        """A thread that held the lock is not in this process, and may have left the order half changed."""
+        """Start anew: a thread that held the lock is not in this process, and may have left the order half changed."""
         self._lock = Lock()
         ordered: FIFOCache[str, JWKSDocument] = FIFOCache(self._documents.maxsize)
         ordered.update(sorted(self._documents.items(), key=lambda item: item[1].fetched_at))

@@ -53,16 +53,16 @@ class MemoryReplayStore:
         renew_after_fork(self)
 
     def after_fork_in_child(self) -> None:
-        """A thread that held the lock is not in this process; nor are the other workers' marks."""
+        """Make a new lock: a thread that held the old one is not in this process; nor are the other workers' marks."""
         self._lock = Lock()
         self._unshared = _FORKED
 
     def __bool__(self) -> bool:
-        """True, also when it is empty: ``store or MemoryReplayStore()`` is to be ``store``."""
+        """Return True, also when it is empty: ``store or MemoryReplayStore()`` is to be ``store``."""
         return True
 
     def __len__(self) -> int:
-        """How many marks are held, those included that have expired and are not forgotten yet."""
+        """Return how many marks are held, those included that have expired and are not forgotten yet."""
         return len(self._expiry)
 
     def add(self, key: bytes, expires_at: float, now: float) -> bool:

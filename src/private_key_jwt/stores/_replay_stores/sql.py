@@ -112,7 +112,7 @@ _DEADLOCK = 1213  # MariaDB and MySQL: the statement was rolled back for sure
 
 
 def _code(error: BaseException) -> object:
-    """The number that MariaDB and MySQL give an error."""
+    """Return the number that MariaDB and MySQL give an error."""
     return error.args[0] if error.args else None
 
 
@@ -128,7 +128,7 @@ def repeat_after_deadlock(call: Callable[[], Result]) -> Result:
 
 
 def is_missing_table(error: BaseException) -> bool:
-    """Whether a driver says that there is no such table."""
+    """Report whether a driver says that there is no such table."""
     sqlstate = getattr(error, "sqlstate", None)
     return sqlstate == _UNDEFINED_TABLE or _code(error) == _NO_SUCH_TABLE or "no such table" in str(error)
 
@@ -170,25 +170,25 @@ def _values(add: Add) -> Values:
 
 
 def _clock_set_back(store: object, forgotten_until: float | None, now: float) -> TemporarilyUnavailable:
-    """Nobody can tell whether the assertion was used: a mark like its own may have been purged."""
+    """Make the error of an add that nobody can decide: a mark like its own may have been purged."""
     behind = 0 if forgotten_until is None else forgotten_until - now
     return store_unavailable(store, f"the clock stands {behind:.0f} s before marks already forgotten")
 
 
 def _is_blocked(forgotten_until: float | None, expires_at: float) -> bool:
-    """Whether a mark like this one may have been there, and have been purged."""
+    """Report whether a mark like this one may have been there, and have been purged."""
     return forgotten_until is not None and expires_at <= forgotten_until
 
 
 def _not_written(store: object, add: Add, known: float | None, forgotten_until: float | None) -> AddResult:
-    """What it means that an add wrote nothing. ``known``: until when the key is kept, read after that."""
+    """Say what it means that an add wrote nothing. ``known``: until when the key is kept, read after that."""
     if known is not None and known > add.now:
         return False
     return _clock_set_back(store, forgotten_until, add.now)
 
 
 def _written(store: object, add: Add, forgotten_until: float | None) -> AddResult:
-    """What it means that an add wrote its mark. ``forgotten_until``: read after that.
+    """Say what it means that an add wrote its mark. ``forgotten_until``: read after that.
 
     A purge of a host whose clock runs ahead may have ended while the mark was being written.
     """

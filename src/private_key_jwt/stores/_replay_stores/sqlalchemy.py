@@ -159,7 +159,7 @@ class _Store:
         self._sql.purge(_Session(connection, self._statements), now)
 
     def _failed(self, error: Exception) -> TemporarilyUnavailable:
-        """What an add raises for whatever a driver raised."""
+        """Make what an add raises for whatever a driver raised."""
         if isinstance(error, TemporarilyUnavailable):
             return error
         cause = _cause(error)
@@ -169,7 +169,7 @@ class _Store:
 
 
 def _cause(error: Exception) -> BaseException:
-    """What the driver raised."""
+    """Return what the driver raised."""
     return (isinstance(error, DBAPIError) and error.orig) or error
 
 
@@ -328,7 +328,7 @@ class AsyncSQLAlchemyReplayStore(_Store):
             return await connection.run_sync(call, *arguments)
 
     async def _in_time(self, work: Coroutine[Any, Any, Any], timeout: float) -> Any:
-        """What ``work`` gives, or TimeoutError: on time, also when its driver takes longer to clean up."""
+        """Return what ``work`` gives, or TimeoutError: on time, also when its driver takes longer to clean up."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._end)
