@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
-__all__ = ["boot_time_clock", "since_boot"]
+__all__ = ["boot_id", "boot_time_clock", "since_boot"]
 
 
 def boot_time_clock() -> Callable[[], float]:
@@ -16,3 +17,11 @@ def boot_time_clock() -> Callable[[], float]:
 
 
 since_boot = boot_time_clock()
+
+
+def boot_id(path: str = "/proc/sys/kernel/random/boot_id") -> str:
+    """Name the boot of this host: by the id that Linux gives it, on other systems by its time to the minute."""
+    try:
+        return Path(path).read_text(encoding="ascii").strip()
+    except OSError:
+        return f"{(time.time() - since_boot()) / 60:.0f}"

@@ -23,9 +23,8 @@ import pytest
 import children
 from interrupts import Interrupt, interrupt_often, interrupted
 from private_key_jwt import ConfigurationError, JWKSDocument, JWKSPolicy, Reason, TemporarilyUnavailable
-from private_key_jwt._clocks import since_boot
+from private_key_jwt._clocks import boot_id, since_boot
 from private_key_jwt.stores import SQLiteJWKSCache, SQLiteReplayStore, _sqlite_file
-from private_key_jwt.stores._jwks_caches.sqlite import _boot
 from private_key_jwt.stores._sqlite_file import SQLiteSession
 
 NOW = 1_700_000_000.0
@@ -1082,8 +1081,8 @@ def test_a_document_of_another_boot_is_none(cache: SQLiteJWKSCache, other: sqlit
 
 
 def test_a_boot_has_a_name_everywhere() -> None:
-    assert _boot() == _boot() == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    minutes = int(_boot("/nowhere"))
+    assert boot_id() == boot_id() == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    minutes = int(boot_id("/nowhere"))
     assert minutes * 60 == pytest.approx(time.time() - since_boot(), abs=61)
 
 

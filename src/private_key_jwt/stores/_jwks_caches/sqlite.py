@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 
-from ..._clocks import since_boot
+from ..._clocks import boot_id, since_boot
 from ..._validation import check_integer, check_timeout, check_wall_clock
 from ...policy import LONGEST_WINDOW, JWKSPolicy
 from .._protocols import JWKSDocument
@@ -82,7 +81,7 @@ class SQLiteJWKSCache:
         self._timeout = timeout
         self._max_documents = max_documents
         self._wall_clock = wall_clock
-        self._boot = _boot()
+        self._boot = boot_id()
         self._file = SQLiteFile(path, _SCHEMA, "NORMAL")
 
     def get(self, jwks_uri: str, now: float) -> JWKSDocument | None:
@@ -127,11 +126,3 @@ class SQLiteJWKSCache:
     def close(self) -> None:
         """Close the file. Every call raises from then on."""
         self._file.close()
-
-
-def _boot(path: str = "/proc/sys/kernel/random/boot_id") -> str:
-    """Name the boot of this host: by the id that Linux gives it, on other systems by its time to the minute."""
-    try:
-        return Path(path).read_text(encoding="ascii").strip()
-    except OSError:
-        return f"{(time.time() - since_boot()) / 60:.0f}"
