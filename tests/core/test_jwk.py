@@ -11,7 +11,7 @@ from joserfc.jwk import RSAKey
 
 from private_key_jwt._core import jwk as jwk_module
 from private_key_jwt._core.algorithms import ALGORITHMS
-from private_key_jwt._core.jwk import Member, holds_surrogate, private_members, read_member
+from private_key_jwt._core.jwk import READ_MEMBERS, Member, holds_surrogate, private_members, read_member
 from support import b64, ec_jwk, ec_key, integer, jwk, okp_jwk, okp_key, private_key
 
 RSA_ALGS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
@@ -300,3 +300,23 @@ def test_a_member_is_frozen() -> None:
     member: Any = Member("k", "RSA")
     with pytest.raises(AttributeError):
         member.kid = "other"
+
+
+# For each member that is looked at, a JWK that reads another way without it.
+LOOKED_AT: dict[str, dict[str, Any]] = {
+    **dict.fromkeys(("kid", "kty", "n", "e"), jwk()),
+    **dict.fromkeys(("crv", "x", "y"), ec_jwk(ec_key())),
+    "use": jwk(use="enc"),
+    "key_ops": jwk(key_ops=["sign"]),
+    "alg": jwk(alg="PS384"),
+    "x5c": {"kty": "RSA", "x5c": ["AA"]},
+    **{name: jwk() | {name: "AQAB"} for name in PRIVATE},
+}
+
+
+def test_each_member_that_is_looked_at_is_named() -> None:
+    """Whoever keeps a copy of a JWK keeps these."""
+    assert sorted(READ_MEMBERS) == sorted(LOOKED_AT)
+    for name, member in LOOKED_AT.items():
+        others = {each: value for each, value in member.items() if each != name}
+        assert read_member(others) != read_member(member), name
