@@ -15,7 +15,15 @@ from ..exceptions import InvalidClient, InvalidRequest, Reason
 from .describe import difference
 from .sender import basic_client, sender_of_assertion
 
-__all__ = ["ASSERTION_TYPE", "CLIENT_PARAMETERS", "ClientAssertion", "Form", "missing_assertion", "read"]
+__all__ = [
+    "ASSERTION_TYPE",
+    "CLIENT_PARAMETERS",
+    "ClientAssertion",
+    "Form",
+    "invalid_request",
+    "missing_assertion",
+    "read",
+]
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
@@ -41,11 +49,15 @@ def _describe_type(kind: str | None) -> str:
     return f"expected client_assertion_type {ASSERTION_TYPE}, got {quote(kind)}{'; ' * bool(hint)}{hint}"
 
 
-def _invalid(detail: str, found: Mapping[str, str] = MappingProxyType({})) -> InvalidRequest:
-    """Refuse a request. ``found``: its client parameters, as far as they were read."""
+def invalid_request(detail: str, assertion: object = None, client_id: str | None = None) -> InvalidRequest:
+    """Make the error for a malformed request. ``assertion``, ``client_id``: its parameters, where they are known."""
     error = InvalidRequest(Reason.INVALID_REQUEST, detail, "request")
-    error.sender = sender_of_assertion(found.get("client_assertion"), found.get("client_id"))
+    error.sender = sender_of_assertion(assertion, client_id)
     return error
+
+
+def _invalid(detail: str, found: Mapping[str, str] = MappingProxyType({})) -> InvalidRequest:
+    return invalid_request(detail, found.get("client_assertion"), found.get("client_id"))
 
 
 def missing_assertion(authorization: str | None = None, form: Form | None = None) -> InvalidClient:

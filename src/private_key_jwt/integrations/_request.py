@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, Self
 
-from .._core.sender import sender_of_assertion
-from .._core.token_request import CLIENT_PARAMETERS, Form
+from .._core.token_request import CLIENT_PARAMETERS, Form, invalid_request
 from .._text import quote
 from .._validation import check_flag, check_integer
-from ..exceptions import AuthenticationError, ConfigurationError, InvalidRequest, Reason
+from ..exceptions import AuthenticationError, ConfigurationError, InvalidRequest
 from ._form import decode, read_pairs, split_pairs
 
 __all__ = [
@@ -334,8 +333,6 @@ def check_settings(verifier: object, kind: type, *, max_body: object, **flags: o
 
 def _invalid(detail: str, found: Mapping[str, bytes] = MappingProxyType({})) -> InvalidRequest:
     """Refuse a request. ``found``: its client parameters, encoded, as far as they were read."""
-    error = InvalidRequest(Reason.INVALID_REQUEST, detail, "request")
     client_id = found.get("client_id")
     name = None if client_id is None else decode(client_id, "replace")
-    error.sender = sender_of_assertion(found.get("client_assertion"), name)
-    return error
+    return invalid_request(detail, found.get("client_assertion"), name)

@@ -28,13 +28,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from .._core.token_request import missing_assertion
+from .._core.token_request import invalid_request, missing_assertion
 from .._extra import needs
 from .._registration import METHOD
 from .._sources import client_lookup_failed
 from .._text import quote
 from ..clients import RegisteredClient
-from ..exceptions import AuthenticationError, ConfigurationError, InvalidClient, InvalidRequest, Reason
+from ..exceptions import AuthenticationError, ConfigurationError, InvalidClient, Reason
 from ..verifier import ClientAssertionVerifier, PendingAssertion
 from . import _outcome
 from ._authlib_request import bound, flask_request
@@ -225,7 +225,7 @@ class _Authentication:
             client = self._authenticate_client(request, methods, endpoint)
         except UnicodeDecodeError:
             detail = "expected Basic credentials in UTF-8, and Authlib cannot decode what came"
-            raise InvalidRequest(Reason.INVALID_REQUEST, detail, "request") from None  # its text holds what was sent
+            raise invalid_request(detail) from None  # its text holds what was sent
         except InvalidClientError:
             # Authlib knows no client by the methods of this endpoint: say so of one that must send an assertion.
             named = _named(request)

@@ -63,7 +63,7 @@ from http import HTTPStatus
 from importlib import import_module
 from typing import Any, cast
 
-from .._core.token_request import missing_assertion
+from .._core.token_request import invalid_request, missing_assertion
 from .._extra import needs
 from .._registration import METHOD
 from .._text import quote
@@ -379,10 +379,8 @@ def _check_escapes(form: Any) -> None:
     texts = (text for name, values in form.lists() for text in (name, *values))
     escapes = sum(len(text.encode().translate(None, _UNRESERVED)) for text in texts)
     if escapes > _MAX_ESCAPES:
-        raise InvalidRequest(
-            Reason.INVALID_REQUEST,
-            f"expected a form of at most {_MAX_ESCAPES} bytes beside letters, digits and - . _ ~, got {escapes}",
-            "request",
+        raise invalid_request(
+            f"expected a form of at most {_MAX_ESCAPES} bytes beside letters, digits and - . _ ~, got {escapes}"
         )
 
 
