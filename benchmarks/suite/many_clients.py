@@ -15,7 +15,7 @@ from private_key_jwt.stores import JWKSDocument
 from private_key_jwt.testing import SigningKey
 
 from . import corpus, hostile, ours
-from .measuring import CodePath, calls, interleave, rss
+from .measuring import CodePath, calls, interleave, logged, rss
 
 _MODULI = 4
 
@@ -70,14 +70,15 @@ class ManyClients:
 def against_one(count: int, samples: int, rounds: int) -> dict[str, Any]:
     """Many clients against one, in a process of its own: its memory is theirs."""
     many_clients = ManyClients()
-    one, _ = many_clients.subject(1)
-    many, (registered, used) = many_clients.subject(count)
-    drawn = Random(4).choices(range(count), k=samples)
-    tokens_one, tokens_many = many_clients.tokens([0] * samples), many_clients.tokens(drawn)
-    paths = [
-        CodePath("one", lambda items: calls(one.verifier.verify, items), tokens_one, one.renew),
-        CodePath("many", lambda items: calls(many.verifier.verify, items), tokens_many, many.renew),
-    ]
-    measured = interleave(paths, corpus.floor(many_clients.keys[0], tokens_one[:200]), rounds, 40)
+    with logged():
+        one, _ = many_clients.subject(1)
+        many, (registered, used) = many_clients.subject(count)
+        drawn = Random(4).choices(range(count), k=samples)
+        tokens_one, tokens_many = many_clients.tokens([0] * samples), many_clients.tokens(drawn)
+        paths = [
+            CodePath("one", lambda items: calls(one.verifier.verify, items), tokens_one, one.renew),
+            CodePath("many", lambda items: calls(many.verifier.verify, items), tokens_many, many.renew),
+        ]
+        measured = interleave(paths, corpus.floor(many_clients.keys[0], tokens_one[:200]), rounds, 40)
     pairs = zip(measured["many"].seconds, measured["one"].seconds, strict=True)
     return {"ratios": [big / small for big, small in pairs], "kib_registered": registered, "kib": used}

@@ -68,7 +68,7 @@ class Version:
         return self.answer()
 
     def close(self) -> None:
-        self._process.communicate(timeout=10)
+        self._process.communicate(timeout=120)
 
 
 def _alternate(old: Version, new: Version, path: str, number: int, rounds: int) -> tuple[list[float], list[float]]:
