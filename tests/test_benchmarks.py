@@ -154,6 +154,20 @@ def test_a_target_is_met_or_not(row: Row, met: bool | None) -> None:
     assert row.met is met
 
 
+@pytest.mark.parametrize("usual", [0.14, 0.42, 1.68, 8.8, 139])
+def test_a_path_that_becomes_15_percent_dearer_misses_its_target_and_noise_does_not(usual: float) -> None:
+    limit = report.at_most(usual)
+    assert Row("x", usual * 1.08, limit=limit).met
+    assert not Row("x", usual * 1.15, limit=limit).met
+
+
+@pytest.mark.parametrize("usual", [0.98, 1.8])
+def test_a_rate_that_falls_by_15_percent_misses_its_target_and_noise_does_not(usual: float) -> None:
+    limit = report.at_least(usual)
+    assert Row("x", usual / 1.08, limit=limit, at_most=False).met
+    assert not Row("x", usual * 0.85, limit=limit, at_most=False).met
+
+
 def test_an_older_version_is_checked_out_and_given_the_names_that_it_has() -> None:
     def older(*, jwks: object) -> None: ...
 

@@ -22,6 +22,20 @@ _PACKAGES = (
 )
 
 
+MARGIN = 1.12
+"""What a target leaves for noise and another processor. A path that becomes 15 % dearer is past it."""
+
+
+def at_most(usual: float) -> float:
+    """The target of a cost that is usually so high, on a machine that does nothing else."""
+    return round(usual * MARGIN, 2)
+
+
+def at_least(usual: float) -> float:
+    """The target of a rate that is usually so high."""
+    return round(usual / MARGIN, 2)
+
+
 @dataclass(slots=True)
 class Row:
     """One line of the table. ``limit`` is the target, when there is one; ``at_most`` its direction."""
