@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from integrations.timing import least, rsa_verification
-from private_key_jwt import AssertionPolicy, ConfigurationError, RegisteredClient, clients
+from private_key_jwt import AssertionPolicy, ConfigurationError, JWKSPolicy, RegisteredClient, clients
 from private_key_jwt._core.jwk_set import PRIVATE_MEMBERS, KeySet
 from private_key_jwt._kept import Kept
 from private_key_jwt.clients import unchecked_client
@@ -238,7 +238,7 @@ def test_a_set_that_is_refused_is_not_imported_anew() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(clients, "_import_keys", count)
-        bad = {"keys": [jwk(kid=f"small-{number}", e="Aw") for number in range(64)]}
+        bad = {"keys": [jwk(kid=f"small-{number}", e="Aw") for number in range(JWKSPolicy().max_keys)]}
         for _ in range(3):
             with pytest.raises(ConfigurationError, match="no key that can be used"):
                 RegisteredClient("c", jwks=bad)
