@@ -13,6 +13,13 @@ from private_key_jwt._core import header
 UNSET = object()
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parse each header anew, whatever another test, or another run of this one, has parsed."""
+    header._parse_cached.cache_clear()
+    monkeypatch.setattr(header, "_verified", header._Verified())
+
+
 def segment(raw: bytes) -> bytes:
     return base64.b64encode(raw).rstrip(b"=")
 
@@ -150,9 +157,7 @@ def of_length(characters: int) -> bytes:
     return next(each for each in made if len(each) >= characters)
 
 
-def test_a_long_header_is_parsed_and_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(header, "_verified", header._Verified())
-    header._parse_cached.cache_clear()
+def test_a_long_header_is_parsed_and_not_kept() -> None:
     for length, kept in ((512, 1), (514, 1), (515, 1), (800, 1)):
         each = of_length(length)
         assert len(each) == length
@@ -163,14 +168,12 @@ def test_a_long_header_is_parsed_and_not_kept(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_what_is_kept_is_bounded() -> None:
-    header._parse_cached.cache_clear()
     for number in range(1_200):
         parse(kid=f"k{number}")
     assert header._parse_cached.cache_info().currsize == 1_024
 
 
-def test_no_stranger_drives_out_the_header_of_a_right_signature(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(header, "_verified", header._Verified())
+def test_no_stranger_drives_out_the_header_of_a_right_signature() -> None:
     kept = segment(json.dumps(members(kid="kept")).encode())
     first = header.parse(kept)
     header.keep(kept, first)
@@ -181,7 +184,6 @@ def test_no_stranger_drives_out_the_header_of_a_right_signature(monkeypatch: pyt
 
 def test_headers_of_right_signatures_are_bounded_in_number_and_length(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(header, "_MOST_VERIFIED", 2)
-    monkeypatch.setattr(header, "_verified", header._Verified())
     for number in range(5):
         each = segment(json.dumps(members(kid=f"k{number}")).encode())
         header.keep(each, header.parse(each))
@@ -193,7 +195,6 @@ def test_headers_of_right_signatures_are_bounded_in_number_and_length(monkeypatc
 
 def test_headers_of_right_signatures_are_bounded_in_all_their_characters(monkeypatch: pytest.MonkeyPatch) -> None:
     segments = [segment(json.dumps(members(kid=f"k{number}")).encode()) for number in range(9)]
-    monkeypatch.setattr(header, "_verified", header._Verified())
     monkeypatch.setattr(header, "_MOST_CHARACTERS", 3 * len(segments[0]))
     for each in segments:
         header.keep(each, header.parse(each))
@@ -211,16 +212,14 @@ def test_all_that_is_kept_takes_some_100_mb_at_most() -> None:
         assert number * (sum(map(sys.getsizeof, (each, read, read.alg, read.kid))) + slot) < 120e6
 
 
-def test_many_clients_have_their_headers_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(header, "_verified", header._Verified())
+def test_many_clients_have_their_headers_kept() -> None:
     segments = [segment(json.dumps(members(kid=f"{number:064}")).encode()) for number in range(1_000)]
     for each in segments:
         header.keep(each, header.parse(each))
     assert list(header._verified) == segments
 
 
-def test_a_header_with_members_that_mean_nothing_here_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(header, "_verified", header._Verified())
+def test_a_header_with_members_that_mean_nothing_here_is_not_kept() -> None:
     plain = {"kid": "k", "typ": "JWT", "cty": "JWT"}
     for kept, more in ((False, {"x": 1}), (False, {"x5t": "a"}), (True, {})):
         each = segment(json.dumps(members(**plain, **more)).encode())
