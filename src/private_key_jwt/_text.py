@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import islice
 from typing import overload
@@ -84,10 +85,13 @@ def escape_name(name: str | None) -> str | None:
     return None if name is None else quote(name)[1:-1]
 
 
-def describe_error(error: BaseException) -> str:
-    """Describe an exception of somebody else's code in one line: its class and its quoted text."""
+def describe_error(error: BaseException, redact: Callable[[str], str] = str) -> str:
+    """Describe an exception of somebody else's code in one line: its class and its quoted text.
+
+    redact: takes a secret out of that text, before it is cut.
+    """
     try:
-        return f"{type(error).__name__}: {quote(str(error))}"
+        return f"{type(error).__name__}: {quote(redact(str(error)))}"
     except Exception:  # an exception whose text raises
         return type(error).__name__
 

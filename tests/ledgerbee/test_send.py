@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import html
 import json
 import logging
 import pickle
@@ -12,6 +13,7 @@ import ssl
 import threading
 import time
 import traceback
+import urllib.parse
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -628,6 +630,45 @@ def test_a_socket_in_the_file_system_is_on_this_machine(edge: Edge, tmp_path: Pa
 def test_a_location_that_repeats_the_key_is_told_without_it(edge: Edge, publisher: Publisher) -> None:
     publisher.answer = http(status="302 Found", headers=f"Location: /{KEY}\r\n")
     assert "'/[redacted]'" in error_of(portal_at(edge, publisher)).detail
+
+
+AWKWARD = "lb_live/9f+Q2&zz" + 60 * "=" + "\\'%41"  # it is escaped in one way or another, and longer than a quotation
+
+
+def _escaped(text: str) -> str:
+    return "".join(f"\\u{ord(each):04X}" for each in text)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        json.dumps({"message": f"unknown key {AWKWARD}"}),
+        json.dumps({"message": f"unknown key {AWKWARD}"}).replace("/", "\\/"),  # as PHP writes it
+        f'{{"message": "{_escaped(AWKWARD)}"}}',
+        json.dumps({"error": {"message": json.dumps({"key": AWKWARD}).replace("/", "\\/")}}),  # JSON in JSON
+        json.dumps({"message": f"unknown key {html.escape(AWKWARD)}"}),
+        json.dumps({"message": f"unknown key {urllib.parse.quote(AWKWARD)}"}),
+    ],
+)
+def test_a_key_that_is_repeated_escaped_is_told_without_it(edge: Edge, publisher: Publisher, body: str) -> None:
+    publisher.answer = http(body.encode(), status="401 Unauthorized")
+    error = error_of(edge.portal(api_key=AWKWARD, base_url=publisher.uri("/api")))
+    assert "[redacted]" in error.detail
+    assert "9f" not in error.detail
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        f"HTTP/1.1 302 Found\r\nLocation: /?k={urllib.parse.quote(AWKWARD)}\r\nContent-Length: 0\r\n\r\n",
+        f"HTTP/1.1 OK {AWKWARD}\r\n\r\n",  # no status line
+        f"HTTP/1.1 200 OK\r\nContent-Encoding: {AWKWARD}\r\n\r\n",
+    ],
+)
+def test_a_head_that_repeats_the_key_is_told_without_it(edge: Edge, publisher: Publisher, head: str) -> None:
+    publisher.answer = head.encode()
+    error = error_of(edge.portal(api_key=AWKWARD, base_url=publisher.uri("/api"), timeout=1))
+    assert "9f" not in error.detail
 
 
 @pytest.mark.parametrize("status", ["200 OK", "400 Bad Request", "500 Internal Server Error", "302 Found"])

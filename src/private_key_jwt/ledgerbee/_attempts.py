@@ -51,11 +51,15 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A whole response: its status, header fields by lower-case name, and body."""
+    """A whole response: its status, header fields by lower-case name, and body.
+
+    redact: takes the credential out of a text of the response; what is quoted goes through it first.
+    """
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+    redact: Callable[[str], str] = field(default=str, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,16 +136,16 @@ def _read(call: Call[Result], outcome: Outcome) -> Result | _Fault:
     try:
         return call.read(strict_json.loads_object(outcome.body))
     except ValueError as error:
-        detail = f"LedgerBee answered {outcome.status} with a malformed body: {error}"
+        detail = f"LedgerBee answered {outcome.status} with a malformed body: {outcome.redact(str(error))}"
         return _Fault(detail, may_have_happened=True, can_retry=False, status=outcome.status)
 
 
 def _refusal(response: Response) -> _Fault:
     status = response.status
-    code, text = _error_of(response.body)
+    code, text = _error_of(response)
     said = [f"LedgerBee answered {status}", code, quote(text) if text else None]
     if "location" in response.headers:
-        said.append(f"redirects are not followed: {quote(response.headers['location'])}")
+        said.append(f"redirects are not followed: {quote(response.redact(response.headers['location']))}")
     return _Fault(
         ", ".join(part for part in said if part),
         may_have_happened=status not in CLIENT_ERRORS,
@@ -152,15 +156,16 @@ def _refusal(response: Response) -> _Fault:
     )
 
 
-def _error_of(body: bytes) -> tuple[str | None, str | None]:
+def _error_of(response: Response) -> tuple[str | None, str | None]:
     """Find the code and the text in an error body. The page fixes no form: ``code`` or ``error`` is what is usual."""
     try:
-        members: Mapping[str, Any] = strict_json.loads_object(body)
+        members: Mapping[str, Any] = strict_json.loads_object(response.body)
     except ValueError:
         return None, None
     inner = members.get("error")
     if isinstance(inner, Mapping):
         members = {**members, **inner}
+    members = {name: response.redact(value) if isinstance(value, str) else value for name, value in members.items()}
     code = next((members[name] for name in ("code", "error") if _is_code(members.get(name))), None)
     names = ("message", "error_description", "error")
     return code, next((members[name] for name in names if _is_text(members.get(name), code)), None)

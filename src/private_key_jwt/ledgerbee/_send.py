@@ -10,13 +10,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import html
 import ipaddress
+import re
 import ssl
 import threading
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 
@@ -44,8 +47,23 @@ class Credential:
     value: str = field(repr=False)
 
     def redact(self, text: str) -> str:
-        """Return the text without the credential, should the other side have repeated it."""
-        return text.replace(self.value.removeprefix("Bearer "), "[redacted]")
+        """Return the text without the credential, should the other side have repeated it, as it is or escaped.
+
+        text: whole: where it was cut, what is left of the credential is not found.
+        """
+        secret = self.value.removeprefix("Bearer ")
+        for decoded in (text, _unescape(text), unquote(text), html.unescape(text)):
+            if secret in decoded:
+                return decoded.replace(secret, "[redacted]")
+        return text
+
+
+def _unescape(text: str) -> str:
+    """Undo what escapes a string in JSON or in Python: ``\\/``, ``\\u002b``, ``\\x2b``."""
+    return _ESCAPED.sub(lambda found: chr(int(found[1] or found[2], 16)) if found[3] is None else found[3], text)
+
+
+_ESCAPED = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2})|(.))")
 
 
 class _Refused(Exception):
@@ -137,17 +155,14 @@ class Post:
         return httpx.Request("POST", self.url, headers=headers, content=self.body, extensions=extensions)
 
 
-def _reader(response: httpx.Response) -> BodyReader:
-    return BodyReader(body_headers(response), MAX_RESPONSE)
+def _reader(response: httpx.Response, credential: Credential) -> BodyReader:
+    # An error of it quotes from these fields.
+    headers = {name: credential.redact(text) for name, text in body_headers(response).items()}
+    return BodyReader(headers, MAX_RESPONSE)
 
 
 def _whole_response(response: httpx.Response, body: bytes, credential: Credential) -> Response:
-    """Return a whole response. An error, of which the detail quotes, comes without the credential."""
-    headers = dict(response.headers)
-    if not response.is_success:
-        headers = {name: credential.redact(text) for name, text in headers.items()}
-        body = credential.redact(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
-    return Response(response.status_code, headers, body)
+    return Response(response.status_code, dict(response.headers), body, credential.redact)
 
 
 def send(client: httpx.Client, post: Post, seconds: float) -> Outcome:
@@ -180,12 +195,14 @@ def _attempt(client: httpx.Client, post: Post, connection: _Connection, seconds:
 
         try:
             with contextlib.closing(_open(client, post, trace, seconds)) as response:
-                reader = _reader(response)
+                reader = _reader(response, post.credential)
                 for chunk in [response.content] if response.is_stream_consumed else response.iter_raw():
                     reader.feed(chunk)
                 whole = _whole_response(response, reader.body(), post.credential)
         except Exception as error:
-            return _late(was_sent=connection.may_be_sent) if watchdog.has_expired else _failed(error, connection)
+            if watchdog.has_expired:
+                return _late(was_sent=connection.may_be_sent)
+            return _failed(error, connection, post.credential)
     # A response without a length ends where its socket does: cut off, it would look whole.
     return _late(was_sent=connection.may_be_sent) if watchdog.has_expired else whole
 
@@ -215,7 +232,7 @@ async def send_async(client: httpx.AsyncClient, post: Post, seconds: float, *, i
             if is_ours and (fault := await _resolve_host(post.url, connection, seconds)):
                 return fault
             async with contextlib.aclosing(await _open_async(client, post, trace, seconds)) as response:
-                reader = _reader(response)
+                reader = _reader(response, post.credential)
                 if response.is_stream_consumed:
                     reader.feed(response.content)
                 else:
@@ -225,7 +242,7 @@ async def send_async(client: httpx.AsyncClient, post: Post, seconds: float, *, i
     except TimeoutError:
         return _late(was_sent=connection.may_be_sent)
     except Exception as error:
-        return _failed(error, connection)
+        return _failed(error, connection, post.credential)
 
 
 async def _resolve_host(url: httpx.URL, connection: _Connection, seconds: float) -> Failed | None:
@@ -256,7 +273,7 @@ def _late(*, was_sent: bool) -> Failed:
     return Failed("no complete response in time" if was_sent else "no connection in time", was_sent)
 
 
-def _failed(error: Exception, connection: _Connection) -> Failed:
+def _failed(error: Exception, connection: _Connection, credential: Credential) -> Failed:
     if isinstance(error, _Refused):
         return Failed(str(error), was_sent=False, can_retry=False)
     if isinstance(error, FetchError):
@@ -265,7 +282,7 @@ def _failed(error: Exception, connection: _Connection) -> Failed:
     if isinstance(error, httpx.TimeoutException):
         return _late(was_sent=was_sent)
     can_retry = isinstance(error, _TRANSIENT) and not _is_untrusted(error)
-    return Failed(describe_error(error), was_sent, can_retry)
+    return Failed(describe_error(error, credential.redact), was_sent, can_retry)  # it may quote the response
 
 
 def _is_untrusted(error: BaseException | None) -> bool:
