@@ -117,6 +117,9 @@ def test_a_check_that_fails_as_of_a_time_that_was_made_up_only_is_no_failure(ser
     assert [each.row.check for each in (old.failed, *old.others) if each] == ["exp"]
     both = ask(served, served.tenant.assertion(iat=now - 600, exp=now - 540, nbf=now + 60))
     assert [each.row.check for each in (both.failed, *both.others) if each] == ["exp", "nbf"]
+    strict = AssertionPolicy(audience=AUDIENCE, require_iat=True)
+    old = ask(served, served.tenant.assertion(iat=now - 600, exp=now - 540, nbf=now - 570), policy=strict)
+    assert [each.row.check for each in (old.failed, *old.others) if each] == ["exp"]
 
 
 def test_an_old_assertion_that_lives_too_long_says_both(served: Served) -> None:
