@@ -215,7 +215,9 @@ class JWKSFetcher(_Fetcher[Ending]):
         is not closed. Its cookies, headers, auth, event hooks and timeouts are not used. Which address it connects
         to is judged as ever, but for a proxy (``proxy=``, ``mounts=``) and a socket in the file system (``uds=``).
         A transport of your own must give httpcore's ``network_stream`` along with its responses, or say
-        ``in_process = True`` when it answers from memory, as httpx's MockTransport and ASGITransport do.
+        ``in_process = True`` when it answers from memory, as httpx's MockTransport and ASGITransport do. Where it
+        does not report its connecting (httpcore's ``trace`` extension) an address inside gets the GET before it is
+        refused: let such a transport refuse private addresses itself.
     headers: header fields to send with each fetch, to every publisher: ``{"User-Agent": "as.example"}`` replaces
         ``User-Agent: private-key-jwt/VERSION``. ``Authorization``, ``Cookie``, ``Host`` and hop-by-hop fields are
         refused.

@@ -12,6 +12,11 @@
 Only what is recognized is exempt: should httpx change inside, a proxy is checked like any other peer. A proxy and a
 socket are the user's choice, which no ``jwks_uri`` can change. A transport that does not name its peer is refused:
 nobody could tell whether it went to a metadata service.
+
+A peer is checked when it was connected to, before a byte is sent, by every transport that reports its connecting
+(httpcore's ``trace`` extension): those of httpx, and others built on them. An UNKNOWN one that reports nothing is
+checked by the ``network_stream`` of its response: the GET has reached the peer by then, and nothing of the response is
+used.
 """
 
 from __future__ import annotations
