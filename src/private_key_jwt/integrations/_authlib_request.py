@@ -5,13 +5,21 @@ Werkzeug and Django take up to 80 ms for 60 kB of a query, and 30 ms for 60 kB o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ._request import MAX_BODY, MAX_OTHER_BODY, TokenRequest, bound_query_of_several_parsers, unreadable
+from ._request import (
+    MAX_BODY,
+    MAX_OTHER_BODY,
+    TokenRequest,
+    bound_query_of_several_parsers,
+    check_parameters,
+    unreadable,
+)
 
 __all__ = ["bound", "flask_request"]
+
+_MAX_PARAMETERS = 128  # of a query and a form together: a token request has about ten, a form of consent more
 
 
 def flask_request() -> Any:
@@ -22,24 +30,23 @@ def flask_request() -> Any:
 
 
 def bound(request: Any) -> None:
-    """Read the form of a POST with limits, and leave it for whoever reads next. Raises InvalidRequest.
+    """Read a form with limits, and leave it for whoever reads next. Raises InvalidRequest.
 
-    What else than a form the body is, must be small. Other methods, and requests of other frameworks, are left alone.
+    What else than the form of a POST a body is, must be small. Requests of other frameworks are left alone.
     """
-    if request.method != "POST":
-        return
+    framework: Any
     if hasattr(request, "META"):
-        from ._django_request import read_form
+        from . import _django_request as framework
 
-        _bound(request, request.META, read_form, "GET")
+        environ, args = request.META, "GET"
     elif hasattr(request, "environ"):
-        from .flask import read_form as read_flask_form
+        from . import flask as framework
 
-        _bound(request, request.environ, read_flask_form, "args")
-
-
-def _bound(request: Any, environ: Mapping[str, Any], read_form: Callable[[Any, TokenRequest], Any], args: str) -> None:
-    bound_query_of_several_parsers(environ.get("QUERY_STRING", ""))
+        environ, args = request.environ, "args"
+    else:
+        return
+    count = bound_query_of_several_parsers(environ.get("QUERY_STRING", ""))
+    check_parameters(count, _MAX_PARAMETERS)
     try:
         getattr(request, args)
     except Exception as error:  # a framework's own limit, or text that it cannot decode
@@ -48,8 +55,6 @@ def _bound(request: Any, environ: Mapping[str, Any], read_form: Callable[[Any, T
     own = getattr(request, "max_content_length", None) or MAX_BODY  # Flask's
     token_request = TokenRequest.from_wsgi({**environ, "QUERY_STRING": ""}, min(own, MAX_BODY))
     if token_request.is_form:
-        read_form(request, token_request)
+        check_parameters(count + len(framework.read_form(request, token_request)), _MAX_PARAMETERS)
     else:
-        limit = min(own, MAX_OTHER_BODY)
-        replace(token_request, max_body=limit)  # which checks what the body says of its size
-        request.max_content_length = limit  # for a body in chunks
+        framework.bound_other_body(request, replace(token_request, max_body=min(own, MAX_OTHER_BODY)))

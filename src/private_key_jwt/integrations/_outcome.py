@@ -64,14 +64,16 @@ class Outcomes:
         may have another body, and be sent by another client.
     scope: the ``id`` of the ASGI scope, which means it while the owner lives; None elsewhere.
     body: the body, read once for all limits; or why it was refused, for what is left of it is no form.
+    is_of_client: whether it came to an endpoint that authenticates clients, where one server has others, too.
     """
 
-    __slots__ = ("__weakref__", "_by_verifier", "body", "owner", "parts", "refusal", "scope")
+    __slots__ = ("__weakref__", "_by_verifier", "body", "is_of_client", "owner", "parts", "refusal", "scope")
 
     def __init__(self, owner: Any, scope: int | None = None) -> None:
         self.owner = ref(owner)
         self.scope = scope
         self.body: bytes | AuthenticationError | None = None
+        self.is_of_client = False
         self._by_verifier: dict[object, _Outcome] = {}
         self.parts: dict[int, Parts] = {}
         self.refusal: AuthenticationError | None = None

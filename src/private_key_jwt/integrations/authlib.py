@@ -150,11 +150,16 @@ class _Authentication:
         self._create_endpoint_response = server.create_endpoint_response
         self._is_flask = any(cls.__module__.startswith(_FLASK_SERVER) for cls in type(server).__mro__)
 
+    def _of_framework(self, request: Any) -> Any:
+        return flask_request() if self._is_flask else request
+
     def create_oauth2_request(self, request: Any) -> Any:
-        of_framework = flask_request() if self._is_flask else request
+        of_framework = self._of_framework(request)
         use_utf_8(of_framework)
         try:
-            bound(of_framework)
+            # A request to the authorization endpoint may come with a long URL.
+            if of_framework.method == "POST" or _outcomes(of_framework).is_of_client:
+                bound(of_framework)
         except AuthenticationError as error:
             raise self._refused(of_framework, error) from error
         return self._create_oauth2_request(request)
@@ -167,12 +172,13 @@ class _Authentication:
 
     def _responded(self, request: Any, create: Callable[[], Any]) -> Any:
         """Give the response to a request that is refused before Authlib handles errors, or by a grant of yours."""
+        of_framework = self._of_framework(request)
+        _outcomes(of_framework).is_of_client = True
         try:
             return create()
         except ClientNotAuthenticated as error:
             return self._server.handle_error_response(request, error)
         except AuthenticationError as error:
-            of_framework = flask_request() if self._is_flask else request
             return self._server.handle_error_response(request, self._refused(of_framework, error))
 
     def _refused(self, request: Any, error: AuthenticationError) -> ClientNotAuthenticated:

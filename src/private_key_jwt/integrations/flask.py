@@ -117,6 +117,11 @@ def read_form(request: Request, token_request: TokenRequest) -> Form:
     return form
 
 
+def bound_other_body(request: Request, token_request: TokenRequest) -> None:
+    """Let no more be parsed of a body that is no form, also where it comes in chunks."""
+    request.max_content_length = token_request.max_body
+
+
 def refusal(request: Request) -> AuthenticationError | None:
     """Return why a request was refused, with ``reason`` and ``detail`` for a log; None when it was not."""
     return outcomes_of(request).refusal

@@ -81,6 +81,7 @@ from ._request import (
     TokenRequest,
     bound_query_of_several_parsers,
     check_content_type,
+    check_parameters,
     check_query,
     encode_error,
     use_utf_8,
@@ -110,7 +111,8 @@ __all__ = [
 # mypy: disable-error-code="misc"
 
 _UNRESERVED = (string.ascii_letters + string.digits + "-._~").encode()  # RFC 3986 §2.3
-_MAX_ESCAPES = 2_048
+_MAX_ESCAPES = 512
+_MAX_PARAMETERS = 32  # of a query and a body together, which the toolkit and oauthlib parse up to eight times
 _REQUEST = "private_key_jwt.request"  # of META, which the toolkit hands to oauthlib as header fields
 _REFUSED = "_private_key_jwt_refused"  # the attribute of a request that the middleware must answer
 _CLIENT_VIEWS = (
@@ -325,7 +327,8 @@ class ClientAssertionMiddleware(MiddlewareMixin):
 
     max_body: bytes over which a body is refused, 32,768: override it in a subclass.
 
-    Bodies and queries that would take milliseconds to parse are refused before Django or oauthlib does.
+    Bodies and queries that would take milliseconds to parse are refused before Django or oauthlib does: more than 32
+    parameters in both together, multipart and JSON of more than 4,096 bytes.
     Of a repeated parameter the toolkit hands on the last value, so that nothing behind it could refuse an assertion
     that came twice (RFC 6749 §3.2); its device grant drops the header fields of errors, and its introspection answers
     403. What it publishes as metadata is completed by the algorithms of the method (RFC 8414 §2).
@@ -348,12 +351,13 @@ class ClientAssertionMiddleware(MiddlewareMixin):
         if not issubclass(_class(view), _views(_CLIENT_VIEWS)):
             return None
         try:
-            bound_query_of_several_parsers(request.META.get("QUERY_STRING", ""))
-            if request.content_type == FORM:
-                _django_request.read(request, self.max_body)
+            count = bound_query_of_several_parsers(request.META.get("QUERY_STRING", ""))
+            is_form = request.content_type == FORM
+            token_request = TokenRequest.from_wsgi(request.META, self.max_body if is_form else MAX_OTHER_BODY)
+            check_parameters(count + _django_request.count_parts(request, token_request), _MAX_PARAMETERS)
+            if is_form:
+                _django_request.read_form(request, token_request)
                 _check_escapes(request.POST)
-            else:
-                TokenRequest.from_wsgi(request.META, MAX_OTHER_BODY)
         except InvalidRequest as error:
             return _refuse(request, error)
         return None
