@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.padding import MGF1, PSS, PKCS1v15
 
 from private_key_jwt._core.algorithms import ALGORITHMS
@@ -25,6 +25,16 @@ def key_of(alg: str) -> Any:
     if row.kty == "EC":
         return ec_key(str(row.crv))
     return okp_key() if row.kty == "OKP" else private_key()
+
+
+def key_of_2049_bits() -> Any:
+    """OpenSSL makes no such key: its primes are as long as each other."""
+    p, q = private_key(0, 2_050).private_numbers().p, private_key().private_numbers().p
+    d = pow(65_537, -1, (p - 1) * (q - 1))
+    crt = (rsa.rsa_crt_dmp1(d, p), rsa.rsa_crt_dmq1(d, q), rsa.rsa_crt_iqmp(p, q))
+    key = rsa.RSAPrivateNumbers(p, q, d, *crt, rsa.RSAPublicNumbers(65_537, p * q)).private_key()
+    assert key.key_size == 2_049
+    return key
 
 
 def sign(alg: str, message: bytes, key: Any = None) -> bytes:
@@ -46,8 +56,7 @@ def test_with_rsa_changed_content_and_another_key_are_told_apart(alg: str) -> No
 
 
 def test_a_key_whose_size_is_no_multiple_of_eight_is_read_the_same() -> None:
-    for bits in (2_050, 2_054, 2_056):
-        key = private_key(1, bits=bits)
+    for bits, key in ((2_049, key_of_2049_bits()), (2_054, private_key(1, 2_054)), (2_056, private_key(1, 2_056))):
         for alg in RSA:
             public: Any = key.public_key()
             assert signature_fault(alg, public, sign(alg, SIGNED, key), SENT, is_thorough=True) == CHANGED
@@ -55,11 +64,35 @@ def test_a_key_whose_size_is_no_multiple_of_eight_is_read_the_same() -> None:
             assert signature_fault(alg, public, other, SENT, is_thorough=True) == OTHER_KEY
 
 
+def test_what_is_no_signature_by_its_number_or_its_ends_has_no_form_of_pss() -> None:
+    key = key_of_2049_bits()
+    numbers, public = key.private_numbers(), key.public_key()
+    n = numbers.public_numbers.n
+
+    def told(number: int) -> str:
+        return signature_fault("PS384", public, number.to_bytes(257), SENT, is_thorough=True)
+
+    def sign_octets(encoded: int) -> int:
+        return pow(encoded, numbers.d, n)
+
+    number = int.from_bytes(sign("PS256", SENT, key))
+    encoded = pow(number, 65_537, n)
+    assert told(sign_octets(encoded)).startswith("it is a right PS256 signature")
+    assert told(number + n) == OTHER_KEY
+    assert told(sign_octets(encoded ^ 1)) == OTHER_KEY  # it ends in 0xBD
+    beyond = (
+        encoded + (1 << 2_048) for encoded in iter(lambda: pow(int.from_bytes(sign("PS256", SENT, key)), 65_537, n), 0)
+    )
+    assert told(sign_octets(next(each for each in beyond if each < n))) == OTHER_KEY
+
+
 @pytest.mark.parametrize("alg", RSA)
 def test_a_line_of_the_log_costs_one_more_verification_at_most(alg: str) -> None:
     is_pkcs1 = alg.startswith("RS")
     assert fault(alg, sign(alg, SIGNED), is_thorough=False) == (CHANGED if is_pkcs1 else EITHER)
     assert fault(alg, sign(alg, SENT, private_key(1)), is_thorough=False) == (OTHER_KEY if is_pkcs1 else EITHER)
+    told = signature_fault(alg, private_key().public_key(), sign(alg, SIGNED), SENT)
+    assert told == fault(alg, sign(alg, SIGNED), is_thorough=False)
 
 
 @pytest.mark.parametrize(("alg", "other"), list(itertools.permutations(RSA, 2)))
@@ -72,14 +105,23 @@ def test_a_right_signature_by_another_algorithm_is_named(alg: str, other: str) -
 
 @pytest.mark.parametrize(
     ("digest", "mask", "salt"),
-    [("256", "256", 222), ("256", "384", 0), ("256", "1", 32), ("1", "1", 20), ("1", "256", 20), ("512", "384", 64)],
+    [
+        ("256", "256", 222),
+        ("256", "256", 214),
+        ("256", "256", 215),
+        ("256", "384", 0),
+        ("256", "1", 32),
+        ("1", "1", 20),
+        ("1", "256", 20),
+        ("512", "384", 64),
+    ],
 )
 def test_other_parameters_of_pss_are_named(digest: str, mask: str, salt: int) -> None:
     padding = PSS(MGF1(HASHES[mask]), salt)
     text = fault("PS256", private_key().sign(SENT, padding, HASHES[digest]))
     assert text.startswith(f"made with this key, as PSS of sha{digest}, MGF1 of sha{mask}, a salt of {salt} octets:")
-    # A salt of the greatest length leaves no zeros to recognize it by.
-    changed = CHANGED if salt < 200 else OTHER_KEY
+    # A salt of nearly the greatest length leaves fewer than 8 zeros to recognize it by.
+    changed = CHANGED if salt <= 214 else OTHER_KEY
     assert fault("PS256", private_key().sign(SIGNED, padding, HASHES[digest])) == changed
 
 

@@ -128,9 +128,10 @@ def test_the_outer_object_is_level_one(brackets: str) -> None:
     [
         (b'{"a": 1}x', "something follows the JSON object, at character 9"),
         (b'{"a" 1}', "not JSON: Expecting ':' delimiter at character 6"),
+        (b'{"a": 1, "b": {"c": 2, "d": 3, "d": 4}}', "a member stands twice: 'd'"),
     ],
 )
-def test_a_fault_is_told_by_its_place(text: bytes, words: str) -> None:
+def test_a_fault_is_told_by_its_place_or_its_name(text: bytes, words: str) -> None:
     with pytest.raises(ValueError, match=f"^{words}$"):
         loads_object(text)
 

@@ -106,6 +106,16 @@ _BY_REASON: Mapping[str, tuple[tuple[str, str, tuple[str, ...]], ...]] = {
     "752 is no prime; and no prime is lost when it is divided by one smaller number more.": (
         ("rsa.py", r"^_SMALL_PRIMES = ", ("753", "2")),
     ),
+    "Only a system in FIPS mode asks what a digest is for.": (
+        (
+            "signature_fault.py",
+            r"^return hashlib\.new\(",
+            ("None", "True", "hashlib.new(hash_, octets)"),
+        ),
+    ),
+    "The modulus opens to 0, which has no trailer.": (
+        ("signature_fault.py", r"^if number >= public\.n or ", ("number > public.n",)),
+    ),
     "A search by halves ends at the same place, whichever way it rounds up.": (("describe.py", r"^middle = ", ("2",)),),
     "A square more or less changes no symbol.": (("okp.py", r"^a >>= twos", ("a <<= twos",)),),
     "It stands for a field that is absent: any other text that nobody looks for will do.": (

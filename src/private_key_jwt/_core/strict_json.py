@@ -133,7 +133,7 @@ def _not_an_object(raw: bytes) -> str:
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise ValueError(f"a member stands twice: {quote(Counter(name for name, _ in pairs).most_common(1)[0][0])}")
+        raise ValueError(f"a member stands twice: {quote(Counter(name for name, _ in pairs).most_common()[0][0])}")
     return members
 
 
