@@ -133,7 +133,8 @@ def sqlite(versions: Versions) -> Iterator[list[Kind]]:
 def redis_(versions: Versions) -> Iterator[list[Kind]]:
     url = shared_url()
     with asyncio.Runner() as loop, redis.Redis.from_url(url) as client:
-        async_client = redis.asyncio.Redis.from_url(url, max_connections=300)
+        # Its tasks all open a connection at once, for which a busy machine needs its time.
+        async_client = redis.asyncio.Redis.from_url(url, max_connections=300, socket_connect_timeout=60)
         stores = [module.RedisReplayStore.from_url(url, timeout=10) for module in versions]
         async_stores = [module.AsyncRedisReplayStore.from_url(url, timeout=10) for module in versions]
 

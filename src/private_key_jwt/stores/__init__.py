@@ -26,8 +26,8 @@ any of the others: SQLite and Django serve all tasks that wait in one thread, an
 
 ## What a mark costs
 
-A mark is a key of 32 bytes and its time. Measured with 50,000 of them, index included: 127 bytes in MemoryReplayStore,
-106 in SQLite, 141 in Redis, 186 in PostgreSQL, 210 in MariaDB. It is kept until ``exp`` + 601 s: twice the longest
+A mark is a key of 32 bytes and its time. Measured with 100,000 of them, index included: 150 bytes in MemoryReplayStore,
+94 in SQLite, 141 in Redis, 179 in PostgreSQL, 200 in MariaDB. It is kept until ``exp`` + 601 s: twice the longest
 leeway that any policy can have (300 s), whatever this one has, and a second. With the defaults that is at most 916 s
 after its use, and eleven minutes for assertions that live for one. So the marks that live are at most the rate times
 916 s. Redis, and Django's cache, keep each for ``margin`` longer (60 s, against clocks that differ): times 976 s.
@@ -35,28 +35,28 @@ after its use, and eleven minutes for assertions that live for one. So the marks
 | verifications/s | live marks | memory of the store | a store that holds that |
 |---|---|---|---|
 | 100 | 0.09 million | 14 MB | any |
-| 10,000 | 9.2 million | 1.4 GB (Redis), 1.7 GB (PostgreSQL) | one Redis, or one PostgreSQL |
+| 10,000 | 9.2 million | 1.4 GB (Redis), 1.6 GB (PostgreSQL) | one Redis, or one PostgreSQL |
 | 100,000 | 92 million | 14 GB (Redis) | a Redis Cluster of some nodes |
 | 1,000,000 | 920 million | 138 GB (Redis) | a Redis Cluster of ten nodes and more |
 
 Keys are digests, so that a cluster spreads them evenly, and no add needs a second node. `python benchmarks/run.py
 --only stores` measures adds on your machine, beside the engine's bare operation; with `--against COMMIT`, beside
 another version's; `--only weights`, what marks and key sets weigh. Over a network each add waits for a round trip (SQL:
-two) whatever the engine does, and callers that wait together share one. Compared with version 0.1.0 (`--short`: medians
-of 5 rounds of 800 adds, for SQLite's lone callers of 80 rounds of 50, on two cores that had other work, so that
-processor time says more than the clock):
+two) whatever the engine does, and callers that wait together share one. Compared with version 0.1.0 (`--short`, medians
+of five runs on two cores that had much other work, which ratios bear better than times do):
 
 | store | callers | adds per second, as a multiple of 0.1.0's | processor time of an add, now and in 0.1.0 |
 |---|---|---|---|
-| SQLAlchemy, PostgreSQL | 1 thread | 2.0 | 224 µs, 449 µs |
-| | 16 threads | 6.4 | 68 µs, 554 µs |
-| AsyncSQLAlchemy, PostgreSQL | 1 task | 1.1 | 393 µs, 527 µs |
-| | 16 tasks | 5.8 | 56 µs, 568 µs |
-| | 64 tasks | 21 | 37 µs, 827 µs |
-| SQLite, `NORMAL` | 1 thread | 1.0 | 39 µs, 39 µs |
-| SQLite, `FULL` | 16 threads | 3.3 | 59 µs, 164 µs |
-| SQLite in an event loop | 1 task | 1.0 | 115 µs, 114 µs |
-| | 32 tasks | 2.9 | 30 µs, 71 µs |
+| SQLAlchemy, PostgreSQL | 1 thread | 2.5 | 361 µs, 875 µs |
+| | 16 threads | 5.3 | 78 µs, 633 µs |
+| AsyncSQLAlchemy, PostgreSQL | 1 task | 1.3 | 775 µs, 980 µs |
+| | 16 tasks | 7.1 | 81 µs, 724 µs |
+| | 64 tasks | 20 | 59 µs, 1,049 µs |
+| SQLite, `NORMAL` | 1 thread | 0.99 | 38 µs, 38 µs |
+| SQLite, `FULL` | 1 thread | 1.0 | 314 µs, 301 µs |
+| | 16 threads | 3.0 | 61 µs, 149 µs |
+| SQLite in an event loop | 1 task | 0.97 | 123 µs, 115 µs |
+| | 32 tasks | 2.9 | 26 µs, 79 µs |
 
 ## What cannot keep the promise
 
@@ -86,9 +86,9 @@ two cores that had other work):
 
 | cache | memory, or file | a put | a get | a fetch taken | a fetch refused |
 |---|---|---|---|---|---|
-| `SQLiteJWKSCache` | 66 MB | 45 µs | 13 µs | 39 µs | 23 µs |
-| `RedisJWKSCache` | 69 MB | 158 µs | 78 µs | 113 µs | 82 µs |
-| `DjangoJWKSCache` on Redis | 71 MB | 347 µs | 148 µs | 170 µs | 313 µs |
+| `SQLiteJWKSCache` | 66 MB | 44 µs | 14 µs | 33 µs | 19 µs |
+| `RedisJWKSCache` | 67 MB | 127 µs | 72 µs | 67 µs | 60 µs |
+| `DjangoJWKSCache` on Redis | 70 MB | 271 µs | 142 µs | 143 µs | 270 µs |
 """
 
 from __future__ import annotations

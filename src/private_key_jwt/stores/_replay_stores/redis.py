@@ -32,22 +32,21 @@ so: who holds an assertion that was used in it can use that assertion once more 
 Rate
 ----
 All adds of a process that wait go in one round trip. Beside one round trip for each add, as the version before did it
-(``python benchmarks/run.py --short --only stores --against COMMIT``; two busy cores, Redis 7.0 on the
-same host, redis-py 8.1):
+(``python benchmarks/run.py --short --only stores --against COMMIT``, medians of five runs; two busy cores, Redis 6.2
+and 7.0 on the same host, redis-py 8.1):
 
 ===========  ======  ============================
 callers      adds/s  processor time of an add
 ===========  ======  ============================
-1 thread     1.5 x   40.8 µs (40.7 before)
-16 threads   3.4 x   27.6 µs (44.2 before)
-1 task       0.96 x  87.0 µs (99.1 before)
-16 tasks     3.1 x   24.5 µs (70.6 before)
-64 tasks     4.3 x   20.3 µs (87.8 before)
-256 tasks    4.2 x   24.5 µs (90.8 before)
+1 thread     1.0 x   55.2 µs (54.1 before)
+16 threads   1.8 x   32.3 µs (57.1 before)
+1 task       1.0 x   82.1 µs (83.9 before)
+16 tasks     3.2 x   20.6 µs (63.0 before)
+64 tasks     4.2 x   17.6 µs (67.7 before)
+256 tasks    4.2 x   22.7 µs (90.6 before)
 ===========  ======  ============================
 
-On so busy a machine the rate of one caller is noise between 0.7 and 1.5; its processor time is not. To a Cluster each
-add has a round trip of its own.
+To a Cluster each add has a round trip of its own.
 """
 
 from __future__ import annotations

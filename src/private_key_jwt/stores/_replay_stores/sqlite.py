@@ -46,8 +46,8 @@ class SQLiteReplayStore:
     it closes the file, and other workers then delete the log that this one writes to
     (https://www.sqlite.org/howtocorrupt.html §2.2). Back it up from another process, by SQLite's backup API
     (``sqlite3 replay.db ".backup copy.db"``). A worker whose log was deleted refuses every add until it is restarted,
-    and so does one that was forked by other means than ``os.fork`` after the first add of its parent. Only what a worker
-    accepts while another one is deleting its log is lost with the log.
+    and so does one that was forked by other means than ``os.fork`` after the first add of its parent. Only what a
+    worker accepts while another one is deleting its log is lost with the log.
 
     Thread-safe; works after a fork. In an event loop, the adds that wait share one transaction. When the disk is
     full, the file locked for too long, damaged or replaced, adds raise and nobody is let in. Each twentieth add
