@@ -709,8 +709,13 @@ def test_a_sync_verifier_takes_no_coroutines() -> None:
     async def clients(client_id: str) -> None:
         return None
 
+    class Found:
+        async def __call__(self, client_id: str) -> None:
+            return None
+
+    odd = [{"clients": each} for each in (clients, Found(), partial(clients), partial(Found()))]
     base: Any = {"policy": POLICY, "clients": [], "replay_store": MemoryReplayStore()}
-    for changes in ({"replay_store": Store()}, {"clients": clients}, {"fetcher": AsyncJWKSFetcher()}):
+    for changes in ({"replay_store": Store()}, {"fetcher": AsyncJWKSFetcher()}, {"on_event": partial(Found())}, *odd):
         with pytest.raises(ConfigurationError):
             ClientAssertionVerifier(**base | changes)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 
@@ -13,9 +14,18 @@ def is_in_process(subject: object) -> bool:
     return getattr(subject, "in_process", False) is True
 
 
+def is_coroutine_function(call: object) -> bool:
+    """Report whether it can be seen that what a call returns must be awaited: also of an object with such a method."""
+    while isinstance(call, partial):
+        call = call.func
+    if not callable(call):
+        return False
+    return inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(type(call).__call__)
+
+
 def as_coroutine_function(call: Callable[..., Any], *, in_process: bool) -> Callable[..., Awaitable[Any]]:
     """Return a coroutine function that calls ``call``: in a thread, unless it is known not to block."""
-    if inspect.iscoroutinefunction(call):
+    if is_coroutine_function(call):
         return call
 
     async def at_once(*args: Any) -> Any:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from ._core.describe import MILLISECONDS_FROM
 from ._core.jwk_set import VerificationKey
-from ._coroutines import as_coroutine_function, is_in_process
+from ._coroutines import as_coroutine_function, is_coroutine_function, is_in_process
 from ._text import describe_error, quote
 from ._validation import check_handler, check_integer, check_number
 from .clients import RegisteredClient, describe_source
@@ -290,7 +290,7 @@ def describe_keys(fetcher: object, client: RegisteredClient) -> str:
 def sync_clients(clients: Clients, fetcher: AsyncKeySource | KeySource) -> Callable[[str], RegisteredClient]:
     """Return a function that finds a client. Raises ConfigurationError."""
     find = _client_finder(clients, fetcher)
-    if inspect.iscoroutinefunction(find):
+    if is_coroutine_function(find):
         raise ConfigurationError("clients is a coroutine function: take AsyncClientAssertionVerifier")
 
     def find_client(client_id: str) -> RegisteredClient:
@@ -308,7 +308,7 @@ def sync_clients(clients: Clients, fetcher: AsyncKeySource | KeySource) -> Calla
 def sync_keys(fetcher: KeySource) -> Callable[[RegisteredClient, str, str | None], VerificationKey]:
     """Return a function that gets the published key of a client. Raises ConfigurationError."""
     _check_key_source(fetcher)
-    if inspect.iscoroutinefunction(fetcher.get_key):
+    if is_coroutine_function(fetcher.get_key):
         raise ConfigurationError("fetcher is asynchronous: take JWKSFetcher, or AsyncClientAssertionVerifier")
     if isinstance(fetcher, JWKSFetcher):
         return fetcher.get_key
@@ -329,7 +329,7 @@ def sync_keys(fetcher: KeySource) -> Callable[[RegisteredClient, str, str | None
 def sync_store(store: ReplayStore) -> Callable[[bytes, float, float], None]:
     """Return a function that marks an assertion as used. Raises ConfigurationError."""
     _check_store(store)
-    if inspect.iscoroutinefunction(store.add):
+    if is_coroutine_function(store.add):
         raise ConfigurationError("replay_store is asynchronous: take AsyncClientAssertionVerifier")
 
     add = store.add

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-
+from ._coroutines import is_coroutine_function
 from ._text import quote
 from .exceptions import ConfigurationError
 
@@ -42,7 +41,7 @@ def check_handler(on_event: object) -> None:
         return
     if not callable(on_event):
         raise ConfigurationError(f"on_event must be a function of one event, not {type(on_event).__name__}")
-    if inspect.iscoroutinefunction(on_event) or inspect.iscoroutinefunction(type(on_event).__call__):
+    if is_coroutine_function(on_event):
         raise ConfigurationError("on_event must not be a coroutine function: nobody would await it")
 
 

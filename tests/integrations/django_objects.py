@@ -41,6 +41,17 @@ def make_async_verifier_alone() -> AsyncClientAssertionVerifier:
     return AsyncClientAssertionVerifier(policy=policy, clients=[client], replay_store=MemoryReplayStore())
 
 
+class ElsewhereReplayStore(MemoryReplayStore):
+    """Stands for one that several processes share."""
+
+    in_process = False
+
+
+def make_async_verifier_elsewhere() -> AsyncClientAssertionVerifier:
+    policy = AssertionPolicy(audience="a")
+    return AsyncClientAssertionVerifier(policy=policy, clients=[client], replay_store=ElsewhereReplayStore())
+
+
 def make_nothing() -> None:
     return None
 

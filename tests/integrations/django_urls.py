@@ -20,6 +20,7 @@ from private_key_jwt.integrations.django import (
     get_async_verifier,
     get_verifier,
 )
+from private_key_jwt.verifier import AsyncPendingAssertion
 
 
 def _seen(request: HttpRequest, client: Any) -> JsonResponse:
@@ -65,6 +66,16 @@ class ClassView(View):
         return JsonResponse([client.client_id, realm], safe=False)
 
 
+class AsyncClassView(View):
+    async def post(self, request: HttpRequest, client: AsyncPendingAssertion) -> HttpResponse:
+        return JsonResponse((await client.consume()).client_id, safe=False)
+
+
+class AsyncCallable:
+    async def __call__(self, request: HttpRequest, client: AsyncPendingAssertion) -> HttpResponse:
+        return JsonResponse((await client.consume()).client_id, safe=False)
+
+
 @client_authentication()
 def reported(request: HttpRequest, client: VerifiedAssertion) -> HttpResponse:
     """What an error mail would tell of this request."""
@@ -86,6 +97,8 @@ urlpatterns = [
     path("one-call", one_call),
     path("async/one-call", async_one_call),
     path("class/<realm>", ClassView.as_view()),
+    path("async/class", client_authentication(consume=False)(AsyncClassView.as_view())),
+    path("async/callable", client_authentication(consume=False)(AsyncCallable())),
     path("reported", reported),
     path("read-before", read_before),
 ]

@@ -111,6 +111,13 @@ def test_a_view_of_a_class_and_a_path_with_variables_are_served(tenant: Tenant) 
     assert wire(post("/class/main")) == INVALID_CLIENT
 
 
+@pytest.mark.parametrize("name", ["class", "callable"])
+def test_an_async_view_is_known_for_one_whatever_it_is(name: str, tenant: Tenant) -> None:
+    form = token_request(tenant.assertion())
+    assert post(f"/async/{name}", data=form).json() == tenant.client_id
+    assert wire(post(f"/async/{name}", data=form)) == INVALID_CLIENT
+
+
 def test_an_error_mail_leaves_the_assertion_out(tenant: Tenant) -> None:
     told = post("/reported", data=token_request(tenant.assertion(), scope="x")).json()
     assert told["scope"] == "x"
@@ -248,11 +255,15 @@ def test_a_class_is_called() -> None:
         mark(b"one assertion", 2**40, 0)
 
 
-def test_whole_verifiers_must_share_a_store_that_lives_in_the_process() -> None:
-    with using({"VERIFIER": f"{OBJECTS}.verifier", "ASYNC_VERIFIER": f"{OBJECTS}.make_async_verifier_alone"}):
-        project.verifier(ClientAssertionVerifier)
+@pytest.mark.parametrize("other", ["make_async_verifier_alone", "make_async_verifier_elsewhere"])
+@pytest.mark.parametrize("order", [1, -1])
+def test_whole_verifiers_must_share_a_store_that_lives_in_the_process(other: str, order: int) -> None:
+    """Also where the other's lives elsewhere."""
+    with using({"VERIFIER": f"{OBJECTS}.verifier", "ASYNC_VERIFIER": f"{OBJECTS}.{other}"}):
+        first, second = (ClientAssertionVerifier, AsyncClientAssertionVerifier)[::order]
+        project.verifier(first)  # type: ignore[type-var]
         with pytest.raises(ConfigurationError, match="must share a replay store"):
-            project.verifier(AsyncClientAssertionVerifier)
+            project.verifier(second)  # type: ignore[type-var]
 
 
 def test_a_whole_verifier_may_be_given() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-import inspect
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -20,7 +19,7 @@ from .._core import jwk_set
 from .._core.freshness import KeyQuery
 from .._core.jwk_set import KeySet, VerificationKey
 from .._core.response import FetchError
-from .._coroutines import as_coroutine_function, is_in_process
+from .._coroutines import as_coroutine_function, is_coroutine_function, is_in_process
 from .._http_client import check_headers, check_http_client
 from .._text import describe_in_full, one_line, quote
 from .._validation import check_handler, check_integer, check_wall_clock
@@ -195,7 +194,7 @@ class _Fetcher(ABC, Generic[Handle]):
 
 def _check_sync_cache(cache: object) -> None:
     for name in _CACHE_METHODS:
-        if inspect.iscoroutinefunction(getattr(cache, name, None)):
+        if is_coroutine_function(getattr(cache, name, None)):
             raise ConfigurationError(
                 f"cache is asynchronous ({type(cache).__name__}.{name}): give JWKSFetcher a sync cache, such as"
                 " RedisJWKSCache for AsyncRedisJWKSCache, or take AsyncJWKSFetcher"

@@ -139,7 +139,7 @@ class Project:
 
     def _check_shared(self, store: object) -> None:
         first = self._once("REPLAY_STORE", lambda: store)
-        if first is not store and is_in_process(first) and is_in_process(store):
+        if first is not store and (is_in_process(first) or is_in_process(store)):
             raise _wrong(
                 f"{' and '.join(_WHOLE.values())} must share a replay store: each would accept an assertion once"
             )

@@ -82,9 +82,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from inspect import iscoroutinefunction
 from typing import Any, Literal, overload
 
+from .._coroutines import is_coroutine_function
 from .._extra import needs
 from ..exceptions import AuthenticationError
 from ..verifier import (
@@ -99,6 +99,7 @@ from ._outcome import Parts, outcomes_of
 from ._request import MAX_BODY, check_settings, encode_error
 
 with needs(__name__, "django"):
+    from asgiref.sync import iscoroutinefunction
     from django.http import HttpRequest, HttpResponse
     from django.views.decorators.csrf import csrf_exempt
     from django.views.decorators.debug import sensitive_post_parameters
@@ -258,7 +259,8 @@ def client_authentication(
     """
 
     def decorate(view: View) -> View:
-        is_async = iscoroutinefunction(view)
+        # Django marks an async class-based view in a way of asgiref's own, where `inspect` of CPython 3.11 has none.
+        is_async = iscoroutinefunction(view) or is_coroutine_function(view)
         kind: type[Any] = AsyncClientAssertionVerifier if is_async else ClientAssertionVerifier
 
         def get() -> Any:
