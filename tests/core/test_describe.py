@@ -89,3 +89,29 @@ def test_a_time_that_is_taken_for_milliseconds_is_not_counted_in_seconds() -> No
 )
 def test_a_time_that_is_1000_times_as_large_is_taken_for_microseconds(value: float, said: str) -> None:
     assert describe.time_hint(value, NOW, 300) == said
+
+
+@pytest.mark.parametrize(("made_before", "hint"), [(600, "raise max_lifetime"), (601, "is a time zone the cause?")])
+def test_an_assertion_that_was_made_now_lives_too_long_and_is_of_no_other_time_zone(
+    made_before: float, hint: str
+) -> None:
+    """To within 10 minutes."""
+    assert describe.too_far(NOW + 3_660, NOW - made_before, 300, 15, NOW).endswith(hint)
+
+
+OP = "https://op.example"
+SLASH = "only the slash at the end differs"
+
+
+def test_four_values_are_compared_on_either_side() -> None:
+    others = [f"urn:{letter}" for letter in "abcd"]
+    assert describe.difference([*others[:3], f"{OP}/"], [OP]) == SLASH
+    assert describe.difference([*others, f"{OP}/"], [OP]) == ""
+    assert describe.difference([f"{OP}/"], [*(f"a{each}" for each in others[:3]), OP]) == SLASH
+    assert describe.difference([f"{OP}/"], [*(f"a{each}" for each in others), OP]) == ""
+
+
+def test_of_two_values_that_differ_behind_256_characters_nothing_is_said() -> None:
+    same = OP + "x" * (255 - len(OP))
+    assert describe.difference([f"{same}1"], [f"{same}2"]).startswith("they differ at character 256: ")
+    assert describe.difference([f"{same}x1"], [f"{same}x2"]) == ""

@@ -73,7 +73,7 @@ def test_what_is_no_signature_by_its_number_or_its_ends_has_no_form_of_pss() -> 
         return signature_fault("PS384", public, number.to_bytes(257), SENT, is_thorough=True)
 
     def sign_octets(encoded: int) -> int:
-        return pow(encoded, numbers.d, n)
+        return int(pow(encoded, numbers.d, n))
 
     number = int.from_bytes(sign("PS256", SENT, key))
     encoded = pow(number, 65_537, n)

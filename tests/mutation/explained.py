@@ -150,7 +150,13 @@ _BY_REASON: Mapping[str, tuple[tuple[str, str, tuple[str, ...]], ...]] = {
             ("not segment and FOREIGN in segment or len(segment) > compact.LONGEST_CLAIMS",),
         ),
     ),
-    "The shift is a multiple of half an hour, and not 0.": (("describe.py", r"^sent_again = ", ("shift <= 0", "1")),),
+    "The shift is a multiple of half an hour, and not 0.": (
+        ("describe.py", r"^sent_again = ", ("shift <= 0", "1")),
+        ("describe.py", r"^_LARGEST_ZONE = ", ("3601",)),
+    ),
+    "Half of it is 12, too, and what is looked for at a beginning is shorter.": (
+        ("describe.py", r"^_CONTEXT = ", ("25",)),
+    ),
     "What is left is looked at after a piece only.": (("response.py", r"^return \(b'', b''\)", ("b'XXXX'",)),),
     "What is nested is seen in the result, too: to parse it once only spares a C stack that is nearly full.": (
         (

@@ -203,8 +203,10 @@ def several_audiences(count: int, accepted: Sequence[str]) -> str:
 def difference(got: Sequence[str], accepted: Collection[str]) -> str:
     """Say how the nearest accepted value differs from one that came; "" when none is near."""
     # A stranger chooses what came: look at a few of its values, and not far into each.
-    values = [value[:_LONGEST_COMPARED] for value in got[:_MOST_COMPARED]]
-    pairs = [(value, each[:_LONGEST_COMPARED]) for value in values for each in sorted(accepted)[:_MOST_COMPARED]]
+    values, others = ([each[:_LONGEST_COMPARED] for each in some[:_MOST_COMPARED]] for some in (got, sorted(accepted)))
+    pairs = [(value, each) for value in values for each in others if value != each]
+    if not pairs:  # they differ behind what is looked at
+        return ""
     for is_so, hint in _LIKE_AN_AUDIENCE:
         if any(is_so(value, each) for value, each in pairs):
             return hint
