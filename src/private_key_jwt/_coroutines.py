@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Any
+
+from ._validation import is_coroutine_function
 
 
 def is_in_process(subject: object) -> bool:
     """Report whether an object says that it lives in this process alone, so that calling it does not block."""
     return getattr(subject, "in_process", False) is True
-
-
-def is_coroutine_function(call: object) -> bool:
-    """Report whether it can be seen that what a call returns must be awaited: also of an object with such a method."""
-    while isinstance(call, partial):
-        call = call.func
-    if not callable(call):
-        return False
-    return inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(type(call).__call__)
 
 
 def as_coroutine_function(call: Callable[..., Any], *, in_process: bool) -> Callable[..., Awaitable[Any]]:

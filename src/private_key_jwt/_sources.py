@@ -14,9 +14,9 @@ from typing import Any, Protocol
 
 from ._core.describe import MILLISECONDS_FROM
 from ._core.jwk_set import VerificationKey
-from ._coroutines import as_coroutine_function, is_coroutine_function, is_in_process
+from ._coroutines import as_coroutine_function, is_in_process
 from ._text import describe_error, quote
-from ._validation import check_handler, check_integer, check_number
+from ._validation import check_handler, check_integer, check_number, is_coroutine_function
 from .clients import RegisteredClient, describe_source
 from .exceptions import (
     RETRY_AFTER,

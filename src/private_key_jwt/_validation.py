@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from ._coroutines import is_coroutine_function
+import inspect
+from functools import partial
+
 from ._text import quote
 from .exceptions import ConfigurationError
 
-__all__ = ["check_flag", "check_handler", "check_integer", "check_number", "check_timeout", "check_wall_clock"]
+__all__ = [
+    "check_flag",
+    "check_handler",
+    "check_integer",
+    "check_number",
+    "check_timeout",
+    "check_wall_clock",
+    "is_coroutine_function",
+]
 
 
 def check_number(name: str, value: object, low: float, high: float) -> None:
@@ -33,6 +43,15 @@ def check_flag(name: str, value: object) -> None:
     """Refuse anything but True or False."""
     if not isinstance(value, bool):
         raise ConfigurationError(f"{name} must be True or False, not {quote(value)}")
+
+
+def is_coroutine_function(call: object) -> bool:
+    """Report whether it can be seen that what a call returns must be awaited: also of an object with such a method."""
+    while isinstance(call, partial):
+        call = call.func
+    if not callable(call):
+        return False
+    return inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(type(call).__call__)
 
 
 def check_handler(on_event: object) -> None:

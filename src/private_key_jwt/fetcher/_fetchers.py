@@ -19,10 +19,10 @@ from .._core import jwk_set
 from .._core.freshness import KeyQuery
 from .._core.jwk_set import KeySet, VerificationKey
 from .._core.response import FetchError
-from .._coroutines import as_coroutine_function, is_coroutine_function, is_in_process
+from .._coroutines import as_coroutine_function, is_in_process
 from .._http_client import check_headers, check_http_client
 from .._text import describe_in_full, one_line, quote
-from .._validation import check_handler, check_integer, check_wall_clock
+from .._validation import check_handler, check_integer, check_wall_clock, is_coroutine_function
 from ..clients import RegisteredClient
 from ..events import OnEvent, log_events, log_exception
 from ..exceptions import ConfigurationError

@@ -84,8 +84,8 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Literal, overload
 
-from .._coroutines import is_coroutine_function
 from .._extra import needs
+from .._validation import is_coroutine_function
 from ..exceptions import AuthenticationError
 from ..verifier import (
     AsyncClientAssertionVerifier,
