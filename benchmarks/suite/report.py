@@ -124,9 +124,9 @@ def _number(value: float, unit: str = "") -> str:
 _HEADS = ("path", "target", "measured", "spread (p10–p90)", "met", "note")
 
 
-def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
+def _table(heads: Iterable[str], rows: Iterable[Iterable[str]], rule: str = "") -> list[str]:
     lines = [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |" for cells in (heads, *rows)]
-    return [lines[0], "|---" + "|--:" * (lines[0].count(" | ")) + "|", *lines[1:]]
+    return [lines[0], rule or "|---" + "|--:" * lines[0].count(" | ") + "|", *lines[1:]]
 
 
 def markdown(facts: dict[str, Any], sections: list[Section]) -> str:
@@ -137,7 +137,7 @@ def markdown(facts: dict[str, Any], sections: list[Section]) -> str:
     for section in sections:
         lines += ["", f"## {section.title}", ""]
         if section.rows:
-            lines += _table(_HEADS, (row.cells() for row in section.rows))
+            lines += _table(_HEADS, (row.cells() for row in section.rows), "|---|--:|--:|--:|---|---|")
         for title, heads, rows in section.tables:
             lines += ["", f"**{title}**", "", *_table(heads, rows)]
         lines += ["", *(f"- {note}" for note in section.notes)]
