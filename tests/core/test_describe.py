@@ -115,3 +115,30 @@ def test_of_two_values_that_differ_behind_256_characters_nothing_is_said() -> No
     same = OP + "x" * (255 - len(OP))
     assert describe.difference([f"{same}1"], [f"{same}2"]).startswith("they differ at character 256: ")
     assert describe.difference([f"{same}x1"], [f"{same}x2"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("client_assertion=a", "the name of the parameter stands in front"),
+        ("assertion=a", "the name of a parameter stands in front"),
+        ("Bearer a", "an authorization scheme stands in front"),
+        ("b'a'", "it is the repr of Python bytes"),
+        ('b"a"', "it is the repr of Python bytes"),
+        ("'a'", "it stands in quotes"),
+        ('"a"', "it stands in quotes"),
+        ("{a", "it is JSON; only the compact serialization is taken (RFC 7519 section 1)"),
+        ("a=b", "base64 padding; a JWS has none (RFC 7515 section 2)"),
+        ("a+b", "standard base64 in place of base64url (RFC 7515 section 2)"),
+        ("a/b", "standard base64 in place of base64url (RFC 7515 section 2)"),
+        ("a%b", "it was percent-encoded once too often"),
+        ("a\nb", "a line break"),
+        ("a\rb", "a line break"),
+        ("a b", "white space"),
+        ("a\tb", "white space"),
+        ("a~b", "an SD-JWT, and no client assertion"),
+    ],
+)
+def test_what_stands_in_front_or_between_is_told_by_its_look(text: str, hint: str) -> None:
+    place = next(place for place, each in enumerate(text) if not each.isalnum() and each != "_")
+    assert describe.foreign_character(text, place).endswith(f"of {len(text)}: {hint}")
