@@ -36,7 +36,8 @@ _NAMES = frozenset(CLIENT_PARAMETERS)
 _PARAMETER = re.compile(r"[a-z][a-z0-9_.-]{0,31}")  # RFC 6749 §8.2, as such names are written
 _NAMES_SHOWN = 4
 _SCHEME = re.compile(TCHAR + "{1,32}")
-
+# Of the schemes registered at IANA those that a client may send: a name alone is one of them, or a secret without one.
+_SCHEMES = frozenset({"basic", "bearer", "digest", "dpop", "gnap", "hoba", "mutual", "negotiate", "privatetoken"})
 
 ClientAssertion = tuple[str, str | None]
 """What a token request says of its client: the assertion, and the ``client_id`` when there is one."""
@@ -109,9 +110,13 @@ def _describe_parameters(form: Any) -> str:
 
 
 def attempted_scheme(authorization: str | None) -> str | None:
-    """Return the scheme of an ``Authorization`` header field (RFC 9110 §11.4); None for what is none."""
-    scheme = (authorization or "").partition(" ")[0]
-    return scheme if _SCHEME.fullmatch(scheme) else None
+    """Return the scheme of an ``Authorization`` header field (RFC 9110 §11.4); None for what is none.
+
+    Where nothing follows, only a name that is known is one: an API key without a scheme must not be shown.
+    """
+    scheme, _, credentials = (authorization or "").partition(" ")
+    is_scheme = _SCHEME.fullmatch(scheme) and (credentials.strip() or scheme.lower() in _SCHEMES)
+    return scheme if is_scheme else None
 
 
 def _field_text(value: object) -> str | None:
