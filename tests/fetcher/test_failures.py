@@ -109,7 +109,7 @@ def test_a_fetch_that_nothing_is_known_of_is_waited_for_through_all_pauses() -> 
     clock = Clock()
     state: FetcherState[None] = FetcherState(JWKSPolicy(timeout=60), clock, clock, 10, log_events)
     uri = "https://op.example/jwks.json"
-    flow = _flow.refresh(state, Fetch(RefreshRequest(uri, None, forced=False, known=None), 60, None))
+    flow = _flow.refresh(state, Fetch(RefreshRequest(uri, None, forced=False, known=None), time.monotonic() + 60, None))
     step, waited, outcome = next(flow), 0.0, None
     while outcome is None:
         waited += step.seconds if isinstance(step, Pause) else 0

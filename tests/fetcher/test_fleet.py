@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -13,7 +14,8 @@ import pytest
 
 from edges import Edge
 from loopback import Publisher
-from private_key_jwt import InvalidClient, JWKSDocument, JWKSPolicy, Reason, TemporarilyUnavailable
+from private_key_jwt import InvalidClient, JWKSDocument, JWKSPolicy, Reason, TemporarilyUnavailable, events
+from private_key_jwt._text import format_time
 from private_key_jwt.stores import AsyncRedisJWKSCache, RedisJWKSCache, SQLiteJWKSCache
 from private_key_jwt.testing import Clock
 from stores.redis_server import shared_url
@@ -196,3 +198,51 @@ def test_a_look_serves_a_host_whose_budget_is_spent(
     clock.advance(1)
     assert first.ask("new") == "new"
     assert publisher.count == 3
+
+
+def test_a_refusal_says_when_those_who_share_the_cache_allow_a_fetch_again(
+    edge: Edge, publisher: Publisher, clock: Clock, policy: JWKSPolicy
+) -> None:
+    """The same instant each time, by which the last fetch that is known has left the window."""
+    publisher.keys = [OLD]
+    cache, seen = Counted(), list[events.Event]()
+    fetcher = edge.fetcher(policy, clock=clock, wall_clock=clock, cache=cache, on_event=seen.append)
+    host = Host(fetcher, publisher.uri())
+    assert host.ask("old") == "old"
+    again = format_time(clock() + policy.fetch_window)
+    cache.grants = False
+    for _ in range(5):
+        clock.advance(4)
+        with pytest.raises(InvalidClient, match=f"the fetch budget is spent.*; next try at {again}"):
+            fetcher.get_key(host.client, "RS256", "new")
+    assert host.ask("another") is Reason.UNKNOWN_KID
+    spent = [event.retry_after for event in seen if isinstance(event, events.FetchBudgetSpent)]
+    assert spent == [policy.fetch_window - 20]
+
+
+def test_a_cache_that_answers_late_makes_no_outage_of_a_spent_budget(
+    edge: Edge, publisher: Publisher, clock: Clock
+) -> None:
+    publisher.keys = [OLD]
+    released = threading.Event()
+
+    class Late(Counted):
+        def claim(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
+            self.is_late = not self.grants
+            return super().claim(jwks_uri, policy, now)
+
+        is_late = False
+
+        def get(self, jwks_uri: str, now: float) -> JWKSDocument | None:
+            if self.is_late:
+                released.wait(10)
+            return super().get(jwks_uri, now)
+
+    cache = Late()
+    policy = JWKSPolicy(allow_http_loopback=True, timeout=0.3)
+    host = Host(edge.fetcher(policy, clock=clock, cache=cache), publisher.uri())
+    assert host.ask("old") == "old"
+    cache.grants = False
+    clock.advance(2)
+    assert host.ask("new") is Reason.UNKNOWN_KID
+    released.set()

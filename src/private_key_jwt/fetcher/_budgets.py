@@ -53,6 +53,7 @@ class Spending:
     waits: how often it waited for a fetch of another who shares the cache: they have as many fetches as we.
     read_cache_from, fetch_from: from when on the shared cache is read again, and asked again for a fetch.
     free_at: when another fetch is allowed, as far as those who share the cache have told of fetches that failed.
+    refused_until: until when at the latest they refuse a fetch, who have refused the last one.
     failure: how the last fetch failed, unless another has brought a key set since.
     last_kid: the unknown kid that the last fetch was taken for; None where it was taken for none.
     """
@@ -62,6 +63,7 @@ class Spending:
     read_cache_from: float = -math.inf
     fetch_from: float = -math.inf
     free_at: float = -math.inf
+    refused_until: float = -math.inf
     failure: Failure | None = None
     last_kid: str | None = None
 
@@ -70,8 +72,8 @@ class Spending:
         return now >= self.fetch_from and self.fetches.has_room(now, policy)
 
     def retry_after(self, now: float, policy: JWKSPolicy) -> float:
-        """Return the seconds until the next fetch may be taken."""
-        return max(self.fetches.retry_after(now, policy), self.fetch_from - now, 0.0)
+        """Return the seconds until the next fetch may be taken: at most, where those who share the cache decide."""
+        return max(self.fetches.retry_after(now, policy), max(self.fetch_from, self.refused_until) - now, 0.0)
 
     def is_idle(self, now: float, policy: JWKSPolicy) -> bool:
         """Report whether there is nothing left to remember."""

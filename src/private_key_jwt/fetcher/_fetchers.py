@@ -152,7 +152,13 @@ class _Fetcher(ABC, Generic[Handle]):
             return result
 
     def _overdue(self, fetch: Fetch[Handle]) -> Outcome:
-        """Say what a fetch is doing that is waited for no longer."""
+        """Say what a fetch is doing that is waited for no longer.
+
+        Strangers spend the budget by kids that they make up: where others have refused a fetch, that a busy cache
+        answers late must not make an outage of it.
+        """
+        if fetch.was_refused and fetch.request.forced:
+            return _flow.SPENT_BY_OTHERS
         return Outcome(Status.FAILED, fetch.progress.describe_delay(self.policy.timeout))
 
     def _deadline(self) -> float:

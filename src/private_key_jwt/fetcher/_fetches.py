@@ -68,6 +68,7 @@ class Fetch(Generic[Handle]):
     number: counted from 1 in the order in which its fetcher starts them; 0 before it is started.
     runner: the thread or the task that does it.
     taken_at: when it was taken out of the budget, by the fetcher's clock.
+    was_refused: whether those who share the cache have refused it, and it waits for what they bring.
     """
 
     request: RefreshRequest
@@ -76,6 +77,7 @@ class Fetch(Generic[Handle]):
     number: int = 0
     started_at: float = 0.0
     taken_at: float = 0.0
+    was_refused: bool = False
     runner: Any = None
     outcome: Outcome | None = field(default=None)
     progress: Progress = field(default_factory=Progress)
@@ -84,6 +86,11 @@ class Fetch(Generic[Handle]):
     def jwks_uri(self) -> str:
         """What is fetched."""
         return self.request.jwks_uri
+
+    @property
+    def time_left(self) -> float:
+        """For how many seconds its waiters will wait."""
+        return self.deadline - time.monotonic()
 
 
 class Ending:

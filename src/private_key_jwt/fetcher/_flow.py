@@ -34,6 +34,7 @@ from ._fetches import DONE, Fetch, Outcome, RefreshRequest, Status
 from ._state import FetcherState
 
 __all__ = [
+    "SPENT_BY_OTHERS",
     "End",
     "Get",
     "ParseKeys",
@@ -49,7 +50,7 @@ __all__ = [
     "refresh",
 ]
 
-_SPENT_BY_OTHERS = Outcome(Status.SPENT, "the fetch budget is spent, by others who share the cache")
+SPENT_BY_OTHERS = Outcome(Status.SPENT, "the fetch budget is spent, by others who share the cache")
 _NONE_BY_OTHERS = Outcome(
     Status.FAILED, "others who share the cache have spent the fetch budget, and have brought no key set"
 )
@@ -58,8 +59,8 @@ _NONE_BY_OTHERS = Outcome(
 # document must be newer to have been fetched again: ages in a shared cache are a little off.
 _PAUSES = (0.1, 0.1, 0.2, 0.4, 0.8, 0.8)
 _NEWER = 0.5
-# The part of the timeout spent on that: whoever waits for the fetch is to get its result before the deadline.
-_WAIT_SHARE = 0.8
+# The part of the timeout that is kept for the last reads: whoever waits is to get the result before the deadline.
+_KEPT_SHARE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,10 +241,8 @@ def _await_others(state: FetcherState[Any], fetch: Fetch[Any]) -> Generator[Refr
         if next_fetch_at is not None:
             state.take_none_before(jwks_uri, next_fetch_at)
             return _refused_by_others(state, fetch, failures)
-        left = _WAIT_SHARE * state.policy.timeout
         for pause in _PAUSES:
-            left -= pause
-            if left < 0:
+            if fetch.time_left - pause < _KEPT_SHARE * state.policy.timeout:
                 break
             yield Pause(pause)
             found = yield from _read_cache(state, fetch)
@@ -258,7 +257,7 @@ def _await_others(state: FetcherState[Any], fetch: Fetch[Any]) -> Generator[Refr
 
 def _refused_by_others(state: FetcherState[Any], fetch: Fetch[Any], failures: SharedFailures | None) -> Outcome:
     if fetch.request.forced:
-        return _SPENT_BY_OTHERS
+        return SPENT_BY_OTHERS
     if failures is None:
         return _NONE_BY_OTHERS
     age = max(0.0, state.clock() - failures.failed_at)

@@ -184,12 +184,17 @@ class FetcherState(Generic[Handle]):
         with self._lock:
             spending = self._budgets.of(fetch.jwks_uri, now)
             spending.fetch_from = now + self._cache_interval(fetch.jwks_uri, spending, now)
+            spending.refused_until = self._known_fetch_ends(fetch.jwks_uri)
             spending.fetches.give_back(fetch.taken_at)
+            fetch.was_refused = True
+
+    def _known_fetch_ends(self, jwks_uri: str) -> float:
+        """Return when the fetch that brought the known set, whoever made it, leaves the window."""
+        known = self.entry(jwks_uri)
+        return -math.inf if known is None else known.asked_at + self.policy.fetch_window
 
     def _cache_interval(self, jwks_uri: str, spending: Spending, now: float) -> float:
-        known = self.entry(jwks_uri)
-        free_at = -math.inf if known is None else known.asked_at + self.policy.fetch_window
-        return min(cache_interval(free_at, now), cache_interval(spending.free_at, now))
+        return min(cache_interval(each, now) for each in (self._known_fetch_ends(jwks_uri), spending.free_at))
 
     def take_none_before(self, jwks_uri: str, instant: float) -> None:
         """Take no fetch before an instant: those who share the cache are known to refuse it until then."""
@@ -279,7 +284,7 @@ class FetcherState(Generic[Handle]):
             if outcome.status is Status.FAILED:
                 spending.failure = Failure(now, describe_failure(outcome.detail))
             elif outcome.status is Status.DONE:
-                spending.failure, spending.read_cache_from = None, -math.inf
+                spending.failure, spending.read_cache_from, spending.refused_until = None, -math.inf, -math.inf
         fetch_slots.release(fetch)
         return True
 
