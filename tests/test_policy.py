@@ -1,11 +1,20 @@
 """Settings are checked once, and an error names the field."""
 
 import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
 
-from private_key_jwt import AssertionPolicy, ConfigurationError, JWKSPolicy
+from private_key_jwt import (
+    AssertionPolicy,
+    AsyncJWKSFetcher,
+    ConfigurationError,
+    JWKSFetcher,
+    JWKSPolicy,
+    RegisteredClient,
+    client_authentication_metadata,
+)
 
 OP = "https://op.example.com"
 
@@ -147,3 +156,53 @@ def test_an_audience_holds_no_white_space_and_no_control_character(sign: str) ->
         for given in (audience, ["https://op.example.com", audience]):
             with pytest.raises(ConfigurationError, match="^audience must hold no white space and no control character"):
                 AssertionPolicy(audience=given)
+
+
+class UnreadableSequence(Sequence[Any]):
+    """A sequence whose methods raise."""
+
+    def __getitem__(self, index: Any) -> Any:
+        raise OSError("lost")
+
+    def __len__(self) -> int:
+        return 2
+
+
+class UnreadableMapping(Mapping[str, Any]):
+    """A mapping whose methods raise."""
+
+    def __getitem__(self, name: str) -> Any:
+        raise OSError("lost")
+
+    def __iter__(self) -> Iterator[str]:
+        raise OSError("lost")
+
+    def __len__(self) -> int:
+        return 2
+
+
+URI = "https://rp.example/jwks.json"
+METADATA = {"client_id": "c", "token_endpoint_auth_method": "private_key_jwt", "jwks_uri": URI}
+SEQUENCE, MAPPING = UnreadableSequence(), UnreadableMapping()
+
+
+@pytest.mark.parametrize(
+    ("name", "configure"),
+    [
+        ("audience", lambda: AssertionPolicy(audience=SEQUENCE)),
+        ("allow_ports", lambda: JWKSPolicy(allow_ports=SEQUENCE)),
+        ("allow_private_hosts", lambda: JWKSPolicy(allow_private_hosts=SEQUENCE)),
+        ("signing_algs", lambda: RegisteredClient("c", jwks_uri=URI, signing_algs=SEQUENCE)),
+        ("signing_algs", lambda: RegisteredClient.from_metadata(METADATA, signing_algs=SEQUENCE)),
+        ("signing_algs", lambda: client_authentication_metadata(signing_algs=SEQUENCE)),
+        ("endpoints", lambda: client_authentication_metadata(endpoints=SEQUENCE)),
+        ("other_methods", lambda: client_authentication_metadata(other_methods=SEQUENCE)),
+        ("headers", lambda: JWKSFetcher(headers=MAPPING)),
+        ("headers", lambda: AsyncJWKSFetcher(headers=MAPPING)),
+        ("jwks", lambda: RegisteredClient("c", jwks=MAPPING)),
+        ("client metadata", lambda: RegisteredClient.from_metadata(MAPPING)),
+    ],
+)
+def test_a_collection_that_cannot_be_read_is_named(name: str, configure: Callable[[], object]) -> None:
+    with pytest.raises(ConfigurationError, match=f"{name} cannot be read: OSError"):
+        configure()

@@ -21,6 +21,7 @@ from urllib.request import getproxies
 import httpx
 
 from ._text import TCHAR, quote
+from ._validation import read_items
 from ._version import __version__
 from .exceptions import ConfigurationError
 
@@ -97,7 +98,7 @@ def check_headers(headers: object) -> tuple[tuple[str, str], ...]:
         return ()
     if not isinstance(headers, Mapping):
         raise ConfigurationError(f"headers must be a mapping of names to values, not {type(headers).__name__}")
-    checked = tuple(headers.items())
+    checked = read_items("headers", headers.items)
     names = set()
     for name, value in checked:
         if not isinstance(name, str) or not _FIELD_NAME.fullmatch(name):

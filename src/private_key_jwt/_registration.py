@@ -7,6 +7,7 @@ from typing import Any
 
 from ._core.algorithms import ALGORITHMS, is_allowed
 from ._text import quote
+from ._validation import read_items, read_sequence
 from .exceptions import ConfigurationError
 
 __all__ = ["METHOD", "check_signing_algs", "read", "registered_algs"]
@@ -24,10 +25,7 @@ def read(metadata: object, enabled: Sequence[str]) -> dict[str, Any]:
     """
     if not isinstance(metadata, Mapping):
         raise ConfigurationError(f"client metadata must be a mapping, not {type(metadata).__name__}")
-    try:
-        members = dict(metadata)
-    except Exception as error:  # a mapping of the user's own kind
-        raise ConfigurationError(f"client metadata cannot be read: {type(error).__name__}") from error
+    members = dict(read_items("client metadata", metadata.items))
     method = members.get("token_endpoint_auth_method")
     if method != METHOD:
         # Omitted, it is client_secret_basic (RFC 7591 §2): a client must have asked for this method.
@@ -42,12 +40,13 @@ def read(metadata: object, enabled: Sequence[str]) -> dict[str, Any]:
 
 def check_signing_algs(algs: object) -> tuple[str, ...]:
     """Check names of algorithms, and return each once, as given. Raises ConfigurationError."""
-    if isinstance(algs, str) or not isinstance(algs, Sequence) or not algs:
-        raise ConfigurationError("signing_algs must be a sequence of names, and not empty")
-    for alg in algs:
+    names = read_sequence("signing_algs", algs, "a sequence of names")
+    if not names:
+        raise ConfigurationError("signing_algs must not be empty")
+    for alg in names:
         if not isinstance(alg, str) or alg not in ALGORITHMS:
             raise ConfigurationError(f"signing_algs must be of {', '.join(ALGORITHMS)}, not {quote(alg)}")
-    return tuple(dict.fromkeys(algs))
+    return tuple(dict.fromkeys(names))
 
 
 def registered_algs(alg: object, enabled: Sequence[str]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ functions. Whatever a user's own code raises or answers, they raise Authenticati
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain
 from typing import Any, Protocol
@@ -16,7 +16,7 @@ from ._core.describe import MILLISECONDS_FROM
 from ._core.jwk_set import VerificationKey
 from ._coroutines import as_coroutine_function, is_in_process
 from ._text import describe_error, quote
-from ._validation import check_handler, check_integer, check_number, is_coroutine_function
+from ._validation import check_handler, check_integer, check_number, is_coroutine_function, read_items
 from .clients import RegisteredClient, describe_source
 from .exceptions import (
     RETRY_AFTER,
@@ -152,7 +152,7 @@ def _check_key_source(fetcher: object) -> None:
 def _client_finder(clients: object, fetcher: object) -> Callable[[str], Any]:
     """Return the function that ``clients`` is, or one that finds a client in it. Raises ConfigurationError."""
     if isinstance(clients, Mapping):
-        _check_known(_read(clients.items), fetcher)
+        _check_known(read_items("clients", clients.items), fetcher)
         # Not copied: a client that leaves the mapping is unknown at once.
         return clients.get
     if callable(clients):
@@ -160,24 +160,17 @@ def _client_finder(clients: object, fetcher: object) -> Callable[[str], Any]:
     if not isinstance(clients, Iterable):
         raise ConfigurationError("clients must be RegisteredClients, a mapping of them, or a function")
     known: dict[str, RegisteredClient] = {}
-    for client in _read(lambda: clients):
+    for client in read_items("clients", lambda: clients):
         if not isinstance(client, RegisteredClient):
             raise ConfigurationError(f"clients must hold RegisteredClients, not {type(client).__name__}")
         if client.client_id in known:
             raise ConfigurationError(f"clients holds {quote(client.client_id)} twice")
         known[client.client_id] = client
-    _check_known(list(known.items()), fetcher)
+    _check_known(known.items(), fetcher)
     return known.get
 
 
-def _read(items: Callable[[], Iterable[Any]]) -> list[Any]:
-    try:
-        return list(items())
-    except Exception as error:  # the user's code
-        raise ConfigurationError(f"clients cannot be read: {describe_error(error)}") from error
-
-
-def _check_known(known: list[tuple[str, Any]], fetcher: object) -> None:
+def _check_known(known: Collection[tuple[str, Any]], fetcher: object) -> None:
     """Check the clients that are known at the start, and have the fetcher keep a key set for each."""
     for client_id, client in known:
         if not isinstance(client, RegisteredClient):

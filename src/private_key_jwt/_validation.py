@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from typing import Any, TypeVar
 
-from ._text import quote
+from ._text import describe_error, quote
 from .exceptions import ConfigurationError
 
 __all__ = [
@@ -16,7 +18,29 @@ __all__ = [
     "check_timeout",
     "check_wall_clock",
     "is_coroutine_function",
+    "read_items",
+    "read_sequence",
 ]
+
+Item = TypeVar("Item")
+
+
+def read_items(name: str, items: Callable[[], Iterable[Item]]) -> tuple[Item, ...]:
+    """Return what a collection of the caller's holds, read once: it may be of a class that raises anything.
+
+    items: gives the collection, or its items.
+    """
+    try:
+        return tuple(items())
+    except Exception as error:  # the user's code
+        raise ConfigurationError(f"{name} cannot be read: {describe_error(error)}") from error
+
+
+def read_sequence(name: str, value: object, expected: str = "a sequence") -> tuple[Any, ...]:
+    """Return what a sequence holds. Refuse anything else, and a text, which is one of characters."""
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence):
+        raise ConfigurationError(f"{name} must be {expected}, not {quote(value)}")
+    return read_items(name, lambda: value)
 
 
 def check_number(name: str, value: object, low: float, high: float) -> None:

@@ -109,9 +109,9 @@ _key_sets = Kept[jwk_set.KeySet](_MAX_KEPT_KEYS)
 def _read_jwks(jwks: object) -> jwk_set.KeySet:
     if not isinstance(jwks, Mapping):
         raise ConfigurationError(f"jwks must be a JWK Set as a mapping, not {type(jwks).__name__}")
-    if "keys" not in jwks and "kty" in jwks:
-        raise ConfigurationError("jwks must be a JWK Set, and this is one JWK: did you mean {'keys': [jwk]}?")
     try:
+        if "keys" not in jwks and "kty" in jwks:
+            raise ValueError("expected a JWK Set, and this is one JWK: did you mean {'keys': [jwk]}?")
         members = [_plain_jwk(member) for member in jwk_set.read_document(jwks, _MAX_REGISTERED_KEYS)]
         _refuse_private(members)
         content = sha256(marshal.dumps(members, 2)).digest()

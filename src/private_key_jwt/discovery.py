@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ._core.algorithms import published_names
 from ._registration import METHOD, check_signing_algs
 from ._text import quote
+from ._validation import read_sequence
 from .exceptions import ConfigurationError
 
 __all__ = ["client_authentication_metadata"]
@@ -35,8 +36,8 @@ def client_authentication_metadata(
     ``{endpoint}_endpoint_auth_signing_alg_values_supported``, which must be there beside this method and must not
     hold ``none`` (RFC 8414 §2). Raises ConfigurationError.
     """
-    _check("endpoints", endpoints)
-    _check("other_methods", other_methods)
+    endpoints = _read("endpoints", endpoints)
+    other_methods = _read("other_methods", other_methods)
     for endpoint in endpoints:
         if endpoint not in ENDPOINTS:
             raise ConfigurationError(f"endpoints must be of {', '.join(ENDPOINTS)}, not {quote(endpoint)}")
@@ -50,6 +51,9 @@ def client_authentication_metadata(
     return metadata
 
 
-def _check(name: str, values: object) -> None:
-    if isinstance(values, str) or not isinstance(values, Sequence) or not all(isinstance(each, str) for each in values):
-        raise ConfigurationError(f"{name} must be a sequence of names, not {quote(values)}")
+def _read(name: str, values: object) -> tuple[str, ...]:
+    expected = "a sequence of names"
+    names = read_sequence(name, values, expected)
+    if not all(isinstance(each, str) for each in names):
+        raise ConfigurationError(f"{name} must be {expected}, not {quote(values)}")
+    return names

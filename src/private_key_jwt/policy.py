@@ -13,7 +13,7 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Literal, get_args
 
 from ._text import quote
-from ._validation import check_flag, check_integer, check_number, check_timeout
+from ._validation import check_flag, check_integer, check_number, check_timeout, read_sequence
 from .exceptions import ConfigurationError
 
 __all__ = ["AssertionPolicy", "JWKSPolicy"]
@@ -92,14 +92,15 @@ class AssertionPolicy:
 
 
 def _audience(value: object) -> tuple[str, ...]:
-    values = (value,) if isinstance(value, str) else value
-    if not isinstance(values, Sequence) or not values or not all(isinstance(each, str) and each for each in values):
-        raise ConfigurationError(f"audience must be a non-empty string or a sequence of them, not {quote(value)}")
+    expected = "a non-empty string or a sequence of them"
+    values = (value,) if isinstance(value, str) else read_sequence("audience", value, expected)
+    if not values or not all(isinstance(each, str) and each for each in values):
+        raise ConfigurationError(f"audience must be {expected}, not {quote(value)}")
     for each in values:
         if not each.isprintable() or any(map(str.isspace, each)):
             # Out of a file or an environment variable: no client could ever send it.
             raise ConfigurationError(f"audience must hold no white space and no control character: {quote(each)}")
-    return tuple(values)
+    return values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,21 +160,17 @@ class JWKSPolicy:
         check_integer("max_bytes", self.max_bytes, 256, 16_777_216)
         check_integer("max_keys", self.max_keys, 1, 1_024)
         check_flag("allow_http_loopback", self.allow_http_loopback)
-        for port in _sequence("allow_ports", self.allow_ports):
-            check_integer("allow_ports", port, 1, 65_535)
-        if not self.allow_ports:
-            raise ConfigurationError("allow_ports must not be empty")
-        for host in _sequence("allow_private_hosts", self.allow_private_hosts):
-            read_private_host(host)
         # What the caller passed may be a list: it must not be able to change under a running fetcher.
-        object.__setattr__(self, "allow_ports", tuple(self.allow_ports))
-        object.__setattr__(self, "allow_private_hosts", tuple(self.allow_private_hosts))
-
-
-def _sequence(name: str, value: object) -> Sequence[object]:
-    if isinstance(value, str | bytes) or not isinstance(value, Sequence):
-        raise ConfigurationError(f"{name} must be a sequence, not {quote(value)}")
-    return value
+        ports = read_sequence("allow_ports", self.allow_ports)
+        hosts = read_sequence("allow_private_hosts", self.allow_private_hosts)
+        for port in ports:
+            check_integer("allow_ports", port, 1, 65_535)
+        if not ports:
+            raise ConfigurationError("allow_ports must not be empty")
+        for host in hosts:
+            read_private_host(host)
+        object.__setattr__(self, "allow_ports", ports)
+        object.__setattr__(self, "allow_private_hosts", hosts)
 
 
 def read_private_host(value: object) -> str | Network:
