@@ -111,6 +111,12 @@ def test_four_values_are_compared_on_either_side() -> None:
     assert describe.difference([f"{OP}/"], [*(f"a{each}" for each in others), OP]) == ""
 
 
+@pytest.mark.parametrize("ends", [("X", ""), ("", "X")])
+def test_another_letter_at_the_end_is_no_slash(ends: tuple[str, str]) -> None:
+    got, accepted = (f"{OP}{end}" for end in ends)
+    assert "slash" not in describe.difference([got], [accepted])
+
+
 def test_of_two_values_that_differ_behind_256_characters_nothing_is_said() -> None:
     same = OP + "x" * (255 - len(OP))
     assert describe.difference([f"{same}1"], [f"{same}2"]).startswith("they differ at character 256: ")

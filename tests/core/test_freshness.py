@@ -258,6 +258,10 @@ def test_a_set_knows_which_kids_were_removed_and_when() -> None:
     assert (third.removed_at("a"), third.removed_at("b"), third.removed_at("c")) == (None, 1_200.0, 1_200.0)
 
 
+def test_as_many_removed_kids_are_known_as_a_set_may_have() -> None:
+    assert MAX_REMOVED == POLICY.max_keys
+
+
 def test_of_a_kid_that_was_removed_long_ago_nothing_is_claimed() -> None:
     last = new_entry(named("k0"), Instant(0.0, 0.0), POLICY)
     for number in range(1, MAX_REMOVED + 3):
