@@ -259,7 +259,7 @@ def test_a_set_knows_which_kids_were_removed_and_when() -> None:
 
 
 def test_as_many_removed_kids_are_known_as_a_set_may_have() -> None:
-    assert MAX_REMOVED == POLICY.max_keys
+    assert POLICY.max_keys == MAX_REMOVED
 
 
 def test_of_a_kid_that_was_removed_long_ago_nothing_is_claimed() -> None:

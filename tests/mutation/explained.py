@@ -73,6 +73,7 @@ _BY_REASON: Mapping[str, tuple[tuple[str, str, tuple[str, ...]], ...]] = {
             ("kind is not str or not (kind is int and 0 <= each < _TOO_LARGE)", "1", "0 < each < _TOO_LARGE"),
         ),
         ("strict_json.py", r"^_SHORT = ", ("513",)),
+        ("strict_json.py", r"^_SHORT_NUMBER = ", ("MAX_DIGITS - 1",)),
         ("strict_json.py", r"^_TOO_LARGE = ", ("10 * MAX_DIGITS",)),
         ("strict_json.py", r"^_TOO_MANY_DIGITS = ", ("MAX_DIGITS - 1",)),
         ("token_request.py", r"^if type\(form\) is dict", ("None",)),
