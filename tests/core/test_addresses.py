@@ -246,3 +246,9 @@ def test_a_name_is_no_address() -> None:
     assert read_address("op.example") is None
     assert read_address("127.1") is None
     assert read_address("::1") == ipaddress.ip_address("::1")
+
+
+def test_what_a_policy_may_allow_is_what_a_site_of_its_own_uses() -> None:
+    allowable = {kind.name for kind in KINDS if kind.allowable}
+    assert allowable == {"loopback", "private", "shared", "site-local", "for benchmarks"}
+    assert named("198.18.0.1") == named("2001:2::1") == "for benchmarks"
