@@ -444,6 +444,26 @@ def test_a_scope_that_a_middleware_has_copied_is_still_the_same_request(provider
     asyncio.run(ask())
 
 
+def test_a_receive_that_cannot_be_referred_to_weakly_is_one_too(provider: Provider, tenant: Tenant) -> None:
+    class Receive:
+        __slots__ = ("receive",)
+
+        def __init__(self, receive: Any) -> None:
+            self.receive = receive
+
+        async def __call__(self) -> Any:
+            return await self.receive()
+
+    authenticate = starlette.ClientAuthentication(provider.async_verifier())
+
+    async def ask() -> None:
+        scope, receive = dict(SCOPE), Receive(_receive(_body(tenant)))
+        first = await authenticate(Request(scope, receive))
+        assert await authenticate(Request(dict(scope), receive)) is first
+
+    asyncio.run(ask())
+
+
 def test_two_verifiers_with_limits_of_their_own_read_one_body_once(provider: Provider, tenant: Tenant) -> None:
     body = _body(tenant)
 

@@ -70,7 +70,11 @@ class Outcomes:
     __slots__ = ("__weakref__", "_by_verifier", "body", "is_of_client", "owner", "parts", "refusal", "scope")
 
     def __init__(self, owner: Any, scope: int | None = None) -> None:
-        self.owner = ref(owner)
+        self.owner: Callable[[], Any]
+        try:
+            self.owner = ref(owner)
+        except TypeError:  # an object with slots, or one made in C
+            self.owner = lambda: owner
         self.scope = scope
         self.body: bytes | AuthenticationError | None = None
         self.is_of_client = False
