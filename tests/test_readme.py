@@ -20,7 +20,6 @@ from private_key_jwt import (
     Reason,
 )
 from private_key_jwt.testing import DEFECTS, Clock, RelyingParty
-from support import use_fetcher
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -32,32 +31,29 @@ _SHORT = re.sub(r"<!-- tests/examples/\S+ -->\n+```python\n.*?```", "", EXAMPLES
 WATCH, REGISTER, HOLD, FIXTURES = re.findall(r"```python\n(.*?)```", _SHORT, re.DOTALL)
 
 
-def test_the_embedding_example_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    relying_party = RelyingParty()
-    tenant = relying_party.tenant("acme", "portal-acme")
+def test_the_embedding_example_works(capsys: pytest.CaptureFixture[str]) -> None:
     names: dict[str, Any] = {}
-    with httpx.Client(transport=relying_party.transport) as http:
-        exec(compile(EMBED, "README.md", "exec"), names)
-        # Its fetcher would go out to LedgerBee: ours goes to the look-alike.
-        use_fetcher(names["verifier"], JWKSFetcher(http_client=http))
-        token_endpoint = names["token_endpoint"]
-        form = {
-            "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
-            "client_assertion": tenant.assertion(),
-        }
-        assert token_endpoint(form)[2] == {"access_token": "for portal-acme"}
-        replayed: ErrorResponse = token_endpoint(form)
-        assert (replayed.status, replayed.body["error"]) == (401, "invalid_client")
-        assert token_endpoint({"grant_type": "x"})[0] == 401
-        assert token_endpoint(form, "Basic eDp5").status == 400
-        relying_party.outage = 500
-        use_fetcher(names["verifier"], JWKSFetcher(http_client=http))
-        form["client_assertion"] = tenant.assertion()
-        assert token_endpoint(form).status == 503
+    exec(compile(EMBED, "README.md", "exec"), names)
+    accepted, refused = capsys.readouterr().out.split(" ErrorResponse")
+    assert accepted.startswith("(200, ")
+    assert refused.startswith("(status=401")
+    token_endpoint, form = names["token_endpoint"], names["form"]
+    replayed: ErrorResponse = token_endpoint(form)
+    assert (replayed.status, replayed.body["error"]) == (401, "invalid_client")
+    assert token_endpoint({"grant_type": "x"})[0] == 401
+    assert token_endpoint(form, "Basic eDp5").status == 400
+    publisher_is_down = httpx.Client(transport=httpx.MockTransport(lambda _request: httpx.Response(500)))
+    names["verifier"] = ClientAssertionVerifier(
+        policy=names["verifier"].policy,
+        clients=[names["tenant"].client()],
+        replay_store=MemoryReplayStore(),
+        fetcher=JWKSFetcher(http_client=publisher_is_down),
+    )
+    assert token_endpoint(form | {"client_assertion": names["tenant"].assertion()}).status == 503
 
 
 def test_the_embedding_example_is_short() -> None:
-    assert len([line for line in EMBED.splitlines() if line.strip()]) <= 18
+    assert len([line for line in EMBED.splitlines() if line.strip()]) <= 22
 
 
 def test_the_testing_example_works() -> None:

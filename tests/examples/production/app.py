@@ -38,7 +38,7 @@ authenticate = ClientAuthentication(verifier)
 
 @asynccontextmanager
 async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-    logging.getLogger("op").info("Redis: %s", await marks.check())  # refuses one that evicts, or is a replica
+    logging.getLogger("op").info("%s", await marks.check())  # refuses one that evicts, or is a replica
     yield
     for each in (verifier, fetcher, key_sets, marks):  # what you made is yours to close
         await each.aclose()
