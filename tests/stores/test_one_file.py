@@ -1,8 +1,10 @@
-"""A file of SQLite, under the stores of Django and SQLAlchemy: one name, and one file, as long as it is in use."""
+"""A file of SQLite, under the stores of Django and SQLAlchemy: one name, one file as long as it is used, and locks."""
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,7 +21,7 @@ class Workers:
     """Workers that write to one file, each with a store of its own; in WAL mode, whose log has the file's name."""
 
     def __init__(self, kind: str, tmp_path: Path, opened: ExitStack) -> None:
-        self._opened = opened
+        self.kind, self._opened = kind, opened
         self._new: Callable[[], Any]
         if kind == "Django":
             self.path = tmp_path / "project.db"
@@ -91,3 +93,13 @@ def test_a_database_in_memory_has_no_file_and_is_taken_for_tests() -> None:
         store, key = DjangoReplayStore(alias), new_key()
         assert [store.add(key, NOW + 60, NOW) for _ in range(2)] == [True, False]
         store.close()
+
+
+def test_a_file_that_another_has_locked_is_said_to_be_locked(workers: Workers) -> None:
+    worker = workers.new()
+    assert worker.add(new_key(), NOW + 60, NOW)
+    with contextlib.closing(sqlite3.connect(workers.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        detail = refusal(lambda: worker.add(new_key(), NOW + 60, NOW))
+    locked = "OperationalError, database is locked: another connection has a transaction open"
+    assert ("TimeoutError" if workers.kind == "aiosqlite" else locked) in detail  # asyncio's timer is the first there

@@ -47,7 +47,10 @@ def _of_issuer(policy: AssertionPolicy) -> Found:
     if issuer in accepted:
         return
     shown = ", ".join(sorted(accepted))
-    hint = f"Set OAUTH2_PROVIDER['OIDC_ISS_ENDPOINT'], or the policy's audience, so that both are the same: {shown}"
+    hint = (
+        "Which is right? What your clients send as aud, mostly the published issuer. Set the policy's audience, or"
+        " OAUTH2_PROVIDER['OIDC_ISS_ENDPOINT'], to it."
+    )
     if issuer:
         text = f"The toolkit publishes the issuer {issuer}, and the policy's audience is {shown}: clients are refused."
         yield checks.Error(text, hint=hint, id="private_key_jwt.E001")

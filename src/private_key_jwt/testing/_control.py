@@ -122,7 +122,7 @@ def lines(root: str, slug: str) -> Mapping[str, str]:
         "a new assertion": f"{slug}/assertion",
         "one with a named defect": f"{slug}/assertion?defect=expired",
         "rotate the key; the old one stays published": f"{slug}/rotate",
-        "end the grace window": f"{slug}/end-grace",
+        "end the grace window (who has the old set uses it for up to 300 s)": f"{slug}/end-grace",
         "publish no key": f"{slug}/remove-keys",
         "fail": "fail?status=503",
         "answer late": "delay?seconds=2",

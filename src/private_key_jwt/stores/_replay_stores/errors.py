@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 from ...exceptions import Reason, TemporarilyUnavailable
 from .._one_file import UnfitFileError
 
 __all__ = ["store_unavailable"]
 
+_LOCKED = ": another connection has a transaction open (in tests: that of Django's TestCase; take TransactionTestCase)"
+
 
 def store_unavailable(store: object, why: BaseException | str) -> TemporarilyUnavailable:
     """Return the error for an add of which nobody knows whether it was done: the assertion is refused."""
-    # What a driver says may hold a password.
-    reason = str(why) if isinstance(why, str | UnfitFileError) else type(why).__name__
+    if isinstance(why, sqlite3.Error):
+        reason = f"{type(why).__name__}, {why}{_LOCKED if 'is locked' in str(why) else ''}"
+    elif isinstance(why, str | UnfitFileError):
+        reason = str(why)
+    else:
+        reason = type(why).__name__  # what a driver says of a server may hold a password
     return TemporarilyUnavailable(Reason.REPLAY_STORE_UNAVAILABLE, f"{type(store).__name__}: {reason}")
