@@ -24,8 +24,8 @@ from private_key_jwt.fetcher._pool import take_own_pool
 from private_key_jwt.testing import Clock
 from support import jwk, registered, until
 
-HOSTILE, HONEST, PASSES = 300, 50, 4
-POLICY = JWKSPolicy(allow_http_loopback=True, timeout=15)
+HOSTILE, HONEST, PASSES = 300, 50, 3
+POLICY = JWKSPolicy(allow_http_loopback=True, timeout=30)
 
 
 class Hostile:
@@ -41,14 +41,14 @@ class Hostile:
 
         def hang(host: Any, *args: Any, **settings: Any) -> Any:
             if str(host).startswith("hangs-"):
-                self._free.wait(20)
+                self._free.wait(40)
                 raise socket.gaierror("no such name")
             return getaddrinfo(host, *args, **settings)
 
         monkeypatch.setattr(socket, "getaddrinfo", hang)
 
     def _wait(self, _connection: socket.socket) -> None:
-        self._free.wait(20)
+        self._free.wait(40)
 
     def _trickle(self, connection: socket.socket) -> None:
         connection.sendall(http(b"{", length=60_000))
@@ -108,27 +108,32 @@ def test_hostile_publishers_keep_no_honest_client_out(
         return [registered(publisher.uri(f"/{name}/{number}")) for number in range(HONEST)]
 
     # What a machine does beside this may stop anyone for a while: of several passes the fastest says what is our doing.
-    cold, warm = ([honest(f"{name}-{turn}") for turn in range(PASSES)] for name in ("cold", "warm"))
-    alone = {"cold": min(latency(fetcher, clients) for clients in warm)}
+    def fastest(passes: list[list[Any]]) -> float:
+        return min(latency(fetcher, clients) for clients in passes)
+
+    before, cold, warm, after = (
+        [honest(f"{name}-{turn}") for turn in range(PASSES)] for name in ("before", "cold", "warm", "after")
+    )
+    alone = {"cold": [fastest(before)], "warm": []}
+    fastest(warm)
     clock.advance(POLICY.ttl)  # the keys of those that answered before are gone
-    alone["warm"] = min(latency(fetcher, clients) for clients in warm)
-    clock.advance(POLICY.ttl)
+    alone["warm"].append(fastest(before))
     with ThreadPoolExecutor(HOSTILE) as pool:
         attacks = [pool.submit(refused, fetcher, client) for client in hostile.clients()]
         hanging = HOSTILE * 3 // 4  # a reset is over at once
-        until(lambda: len(fetch_slots) >= hanging, "they do not hang", 10)
-        beside = {
-            "cold": min(latency(fetcher, clients) for clients in cold),
-            "warm": min(latency(fetcher, clients) for clients in warm),
-        }
+        until(lambda: len(fetch_slots) >= hanging, "they do not hang", 20)
+        beside = {"cold": fastest(cold), "warm": fastest(warm)}
         assert len(fetch_slots) == hanging, "it was over before it was measured"
         hostile.close()
         for attack in attacks:
-            attack.result(20)
-    for kind, seconds in beside.items():
-        times = seconds / alone[kind]
-        logging.getLogger(__name__).info("%s: %.1f ms, %.2f times as without them", kind, seconds * 1e3, times)
-    assert all(seconds <= 2 * alone[kind] for kind, seconds in beside.items())
+            attack.result(40)
+    # Again, since the machine may be busier, or less so, than before.
+    alone["cold"].append(fastest(after))
+    clock.advance(POLICY.ttl)
+    alone["warm"].append(fastest(after))
+    times = {kind: beside[kind] / max(alone[kind]) for kind in beside}
+    logging.getLogger(__name__).info("times as without them: %s; seconds: %s, alone %s", times, beside, alone)
+    assert max(times.values()) <= 2, times
 
 
 @pytest.mark.parametrize("missing", ["_requests", None])
