@@ -62,7 +62,7 @@ def test_with_all_engines_redis_is_7_or_newer_and_speaks_tls_by_itself() -> None
 
 
 def test_a_store_needs_no_more_than_its_acl_says(edge: Edge, tls: TLSServer) -> None:
-    store = replay_store(edge, url(tls, "marks"))
+    store = replay_store(edge, url(tls, "marks"), timeout=10)  # for the handshakes of twenty at once
     assert store.check()
     keys = [fresh_key() for _ in range(20)]
     assert edge.together([lambda key=key: store.add(key, NOW + 100, NOW) for key in keys]) == [True] * 20  # type: ignore[misc]
