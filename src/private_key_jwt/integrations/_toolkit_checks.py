@@ -48,8 +48,8 @@ def _of_issuer(policy: AssertionPolicy) -> Found:
         return
     shown = ", ".join(sorted(accepted))
     hint = (
-        f"Which is right? What your clients send as aud, mostly the published issuer. Set the policy's audience ({shown}),"
-        " or OAUTH2_PROVIDER['OIDC_ISS_ENDPOINT'], to it."
+        "Which is right? What your clients send as aud, mostly the published issuer. Set the policy's audience"
+        f" ({shown}), or OAUTH2_PROVIDER['OIDC_ISS_ENDPOINT'], to it."
     )
     if issuer:
         text = f"The toolkit publishes the issuer {issuer}, and the policy's audience is {shown}: clients are refused."
