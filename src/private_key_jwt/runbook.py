@@ -19,9 +19,11 @@ client is known. Ask for the keys of a client, and their thumbprints (RFC 7638, 
 
     private-key-jwt jwks --jwks-uri URL --alg ALG
 
-Where a detail ends with ``client 'x' (unverified)`` that is what the sender says, and nobody checked it.
-Where no client can be named, the access log of your server or proxy has the request, at the time of the line: its
-address, and often its ``User-Agent``, lead to the client.
+Where a detail ends with ``client 'x' (unverified)`` that is what the sender says, and nobody checked it. Where no
+client can be named, the access log of your server or proxy has the request, at the time of the line: its address, and
+often its ``User-Agent``, lead to the client. Compare addresses in any case: other requests of a client that pass from
+another one mean that a single instance is wrong; an address that is not the client's means somebody else. What
+``explain`` and ``jwks`` say of ages and of the next try is as of now, and not of the line.
 
 ## The client must act, mostly (401 ``invalid_client``)
 
@@ -66,9 +68,10 @@ address, and often its ``User-Agent``, lead to the client.
     before it moved) and nobody else's: with another server's, that server could log in here as its clients.
 ``expired``, ``not_yet_valid``
     The times do not fit this server's clock. The detail has both instants, and says if they look like milliseconds, a
-    duration or a time zone. Compare the clocks (NTP) of both sides, yours first. Which of the three an expired one is:
-    a slow clock is late by the same in each assertion of this client; one that was sent again has a ``jti_hash`` that
-    an accepted one had before (DEBUG); else it was sent late, by a queue, a retry, or a cache of assertions.
+    duration or a time zone. Several clients that are off by the same: it is your clock, and the times of your log are
+    off, too. Else compare the clocks (NTP) of both sides, yours first. Which of the three an expired one is: a slow
+    clock is late by the same in each assertion of this client; one that was sent again has a ``jti_hash`` that an
+    accepted one had before (DEBUG); else it was sent late, by a queue, a retry, or a cache of assertions.
 ``lifetime_too_long``
     ``exp`` is further ahead than ``max_lifetime``. Libraries that default to an hour must be set, or ``max_lifetime``
     raised. With an ``iat`` that is as far ahead the detail says so: then it is the sender's clock. Off by whole or half
@@ -81,7 +84,8 @@ address, and often its ``User-Agent``, lead to the client.
     with it, and for which environment. "The fetch budget is spent" comes mostly of a flood of made-up kids, the last of
     which it names: a new key then works within 30 s. What else a detail or ``jwks`` says of such a kid:
     - "REMOVED, there before" an instant, or a ``KeyRemoved`` line (INFO) with it: the key was rotated out, and the
-      client must sign with the new one.
+      client must sign with the new one. ``KeyAdded`` and ``KeyRemoved`` of it in turn, or ``jwks`` that differs when it
+      is asked five times: the publisher's nodes disagree, and its operator must act.
     - "that is the thumbprint of" a key, "differs in case": the client must send the ``kid`` as it is published.
     - "in none seen here since" an instant that is long ago: it was never published at this URL. If it looks unlike the
       kids there, too: the client is of another environment, or registered with another ``jwks_uri``.
@@ -105,14 +109,24 @@ address, and often its ``User-Agent``, lead to the client.
     - "made with this key over other content": the assertion was changed after signing. Compare what the client has
       signed with what came; look at proxies, and at code that parses the assertion and writes it anew.
     - "made with another private key": the client signs with another key than it publishes under this ``kid``, or
-      somebody else does. ``jwks`` prints the thumbprint of the published one in full. The client's is another: it must
-      publish its key, under a new ``kid``. It is the same: this signature is not the client's.
-    - "a right PS256 signature", DER, a salt, no digest, a length: the client's library is set up wrongly.
+      somebody else does. ``jwks`` prints the thumbprint of the published one in full. It is not the one in the line:
+      the key was replaced under its ``kid``, and the new one works as soon as the set is fetched again. It is: ask the
+      client for that of its own key. Another one: it must publish that key, under a new ``kid``. The same: this
+      signature is not the client's.
+    - fewer octets than its key has: it was cut. The client's own copy is short, too: the client cuts it, mostly in a
+      field of 256 characters. It is whole: it was cut on the way.
+    - "a right PS256 signature", DER, a salt, no digest: the client's library is set up wrongly.
+    - ``explain`` finds nothing wrong now: what the client has is not what came (it was changed on the way), or the set
+      has changed since.
 ``replayed``
     This ``jti`` was used before. A client or a proxy that repeats a request must make a new assertion; if none did, the
     assertion was captured. When it was used first is not kept: the same assertion not before its ``iat``, which
     ``explain`` shows. Search the log for the ``jti_hash``: its first use is there where ``on_event=log_events`` logs
-    accepted ones (DEBUG). Seconds between the two, and one address: a retry.
+    accepted ones (DEBUG). Seconds between the two, and one address: a retry. Another ``iat`` under one ``jti_hash``:
+    the client makes its ``jti`` of a date or a constant. Another address or program: it was captured. This use was
+    refused, and the private key is not lost by it: tell the security contacts, and look for the leak in logs and
+    proxies. One that was accepted twice: a store of one process in several workers. Take a shared one, and say
+    ``workers=``.
 ``missing_assertion``
     The request has no client assertion: another method of authentication (the detail says which), an empty parameter,
     or a body that was read or rewritten before. The detail names the parameters that came. None at all, and so no
@@ -129,13 +143,14 @@ address, and often its ``User-Agent``, lead to the client.
 ## You must look first (503 ``temporarily_unavailable``, logged as ERROR)
 
 ``jwks_unavailable``
-    The client's keys cannot be fetched, and none are fresh. The detail says what the last fetch met, when, and when
-    the next may be. Run ``jwks`` from this host, and from one outside of your network. It works outside only: your
+    The client's keys cannot be fetched, and none are fresh. The detail says what the last fetch met, when, and when the
+    next may be. Run ``jwks`` from this host, and from one outside of your network. It works outside only: your
     firewall, proxy or name server (``allow_private_hosts``, ``allow_ports``), or the publisher's firewall, which bars
-    your address. It fails from both: tell the operator of the publisher. 404, a page of HTML, no such name, a port
-    where nothing listens: compare the registered ``jwks_uri`` with the client's first. A redirect: register its
-    target. A certificate that has expired, or 5xx: the publisher's. One that took too long says in which phase it
-    was: resolving and connecting are a network's, ours or theirs; the others the publisher's.
+    your address. It fails from both: tell the operator of the publisher. 404, a page of HTML (a log-in, a bot
+    protection), no such name, a port where nothing listens: compare the registered ``jwks_uri`` with the client's
+    first. A redirect: register its target. A certificate that has expired, is self-signed or for another name, or 5xx:
+    the publisher's; only a private CA that you know is trusted by ``http_client=``. One that took too long says in
+    which phase it was: resolving and connecting are a network's, ours or theirs; the others the publisher's.
 ``client_lookup_failed``
     Your ``clients`` function raised, or returned something else: mostly the database. The detail has what it raised.
 ``replay_store_unavailable``

@@ -69,10 +69,18 @@ def speaks_tls(executable: str) -> bool:
     return "libssl" in found
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+_BUS = 10_000
+"""How far the port of a node's cluster bus is from its own."""
+
+
+def free_port(*, with_bus: bool = False) -> int:
+    """Return a port that nobody listens on; with a bus, nor on that one."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as listener, contextlib.suppress(OSError):
+            port: int = listener.getsockname()[1]
+            if with_bus:
+                socket.create_server(("127.0.0.1", port + _BUS)).close()
+            return port
 
 
 class RedisServer:
@@ -87,7 +95,7 @@ class RedisServer:
         self._process: subprocess.Popen[bytes] | None = None
         # Sentinel has no settings on the command line, and writes into its file.
         self._sentinel = sentinel and Path(self._directory, "sentinel.conf")
-        self.port = free_port()
+        self.port = free_port(with_bus="cluster-enabled" in self._settings)
         if self._sentinel:
             self._sentinel.write_text(sentinel)
         atexit.register(self.stop)
