@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -267,6 +267,23 @@ class NoTruth:
     __len__ = __eq__ = __hash__ = __repr__ = __str__ = __bool__  # type: ignore[assignment]
 
 
+def raising(kind: type) -> Any:
+    """Make a class of such values whose own methods all raise."""
+
+    def fail(*_: object, **__: object) -> NoReturn:
+        raise ZeroDivisionError
+
+    own = [name for name in vars(kind) if name not in ("__new__", "__init__", "__doc__", "__getattribute__")]
+    return type(f"Raising{kind.__name__.title()}", (kind,), dict.fromkeys(own, fail))
+
+
+class NoClass:
+    """An object that does not say of which class it is."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise ZeroDivisionError
+
+
 ODD: list[Any] = [
     None,
     True,
@@ -282,7 +299,10 @@ ODD: list[Any] = [
     {},
     {1: 2},
 ]
-ODD.extend((object(), int, NoTruth(), iter(()), lambda: None))
+ODD.extend((object(), int, NoTruth(), NoClass(), iter(()), lambda: None))
+ODD.extend(
+    (raising(str)("x"), raising(str)(ASSERTION_TYPE), raising(bytes)(b"a.b.c"), raising(dict)(), raising(list)())
+)
 
 
 @pytest.mark.parametrize("method", ["verify", "authenticate", "begin", "begin_authentication"])

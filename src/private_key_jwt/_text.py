@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import islice
-from typing import overload
+from typing import Any, overload
 
 __all__ = [
     "TCHAR",
@@ -15,6 +15,7 @@ __all__ = [
     "escape_name",
     "format_time",
     "one_line",
+    "plain_text",
     "quote",
     "shorten",
 ]
@@ -83,6 +84,14 @@ def escape_name(name: str | None) -> str | None: ...
 def escape_name(name: str | None) -> str | None:
     """Escape a name that a stranger may have chosen to one line of ASCII of at most 64 characters."""
     return None if name is None else quote(name)[1:-1]
+
+
+def plain_text(value: Any) -> Any:
+    """Return text or bytes of a subclass, whose methods may raise anything, as plain ones; all else as it is."""
+    kind = type(value)  # not `isinstance`, which asks the object
+    if issubclass(kind, str):
+        return str.__str__(value)
+    return bytes.__getitem__(value, slice(None)) if issubclass(kind, bytes) else value
 
 
 def describe_error(error: BaseException, redact: Callable[[str], str] = str) -> str:

@@ -52,7 +52,7 @@ __all__ = ["Check", "Verification", "VerifiedAssertion"]
 DescribeKeys = Callable[[RegisteredClient], str]
 
 _KID_LENGTH = 28  # of a detail that also holds the URL of the key set
-_THUMBPRINT_LENGTH = 12  # which tells any two keys apart
+_THUMBPRINT_LENGTH = 12  # enough to distinguish any two keys
 
 
 @dataclass(slots=True)  # not frozen: that costs 2 % of an accepted assertion, and nothing of ours keeps one

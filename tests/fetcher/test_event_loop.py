@@ -57,6 +57,7 @@ class Watchdog:
         return self.longest
 
 
+@pytest.mark.usefixtures("untraced")  # which tracing would make twice as long
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_no_document_holds_up_the_event_loop_for_a_millisecond(name: str) -> None:
     body = json.dumps(DOCUMENTS[name]).encode()

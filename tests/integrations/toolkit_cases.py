@@ -20,6 +20,7 @@ from django.core.management.base import SystemCheckError
 from django.core.wsgi import get_wsgi_application
 from django.db import connection
 from django.http import HttpResponse
+from django.http.multipartparser import MultiPartParserError
 from django.test import RequestFactory, override_settings
 from django.test.client import MULTIPART_CONTENT
 from django.test.utils import CaptureQueriesContext
@@ -331,6 +332,16 @@ def what_would_cost_too_much_to_parse_is_refused_before() -> None:
         error = refusal(request)
         assert error is not None
         assert (error.reason, error.is_reported) == (Reason.INVALID_REQUEST, True)
+
+
+def a_boundary_that_is_no_text_is_left_for_django_to_refuse() -> None:
+    """RFC 2231 lets a sender name the encoding of a parameter: out of UTF-7 comes a lone surrogate."""
+    request = RequestFactory().post("/", b"x", "multipart/form-data; boundary*=utf-7''%2B2AA-")
+    assert request.content_params["boundary"] == "\ud800"
+    view = ClientProtectedResourceView.as_view()
+    assert ClientAssertionMiddleware(lambda _request: None).process_view(request, view, (), {}) is None
+    with pytest.raises(MultiPartParserError):
+        _ = request.POST
 
 
 def what_clients_of_other_methods_send_is_parsed() -> None:

@@ -101,5 +101,5 @@ def test_a_file_that_another_has_locked_is_said_to_be_locked(workers: Workers) -
     with contextlib.closing(sqlite3.connect(workers.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         detail = refusal(lambda: worker.add(new_key(), NOW + 60, NOW))
-    locked = "OperationalError, database is locked: another connection has a transaction open"
+    locked = "OperationalError: database is locked: another connection has a transaction open"
     assert ("TimeoutError" if workers.kind == "aiosqlite" else locked) in detail  # asyncio's timer is the first there

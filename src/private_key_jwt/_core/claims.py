@@ -7,7 +7,7 @@ from functools import partial
 from hashlib import blake2s
 from typing import Any
 
-from .._text import quote
+from .._text import plain_text, quote
 from ..exceptions import Detail, InvalidClient, Reason
 from ..policy import LONGEST_LEEWAY, AssertionPolicy
 from . import describe
@@ -67,12 +67,14 @@ def identify(claims: Claims, client_id: str | None) -> str:
             f"expected iss and sub to be equal, both the client_id, got {quote(iss)} and {quote(sub)}",
             "sub",
         )
-    if client_id is not None and (not isinstance(client_id, str) or client_id != sub):
-        raise InvalidClient(
-            Reason.CLIENT_MISMATCH,
-            f"expected sub to be the client_id of the request, {quote(client_id)}, got {quote(sub)}",
-            "client_id",
-        )
+    if client_id is not None:
+        named = client_id if type(client_id) is str else plain_text(client_id)
+        if type(named) is not str or named != sub:
+            raise InvalidClient(
+                Reason.CLIENT_MISMATCH,
+                f"expected sub to be the client_id of the request, {quote(named)}, got {quote(sub)}",
+                "client_id",
+            )
     return sub
 
 
@@ -259,7 +261,7 @@ def retain_until(expires_at: float) -> float:
 
     A host accepts up to ``exp`` + its leeway, by a clock that may be behind by as much. Each is taken to be the longest
     that can be set: verifiers that share a store may differ in theirs, a policy may be changed while the mark lives,
-    and a store that was told of another time for the same assertion could not see that a clock was set back. A second
+    and a store that got another time for the same assertion could not see that a clock was set back. A second
     more covers engines that count in whole seconds.
     """
     return expires_at + 2 * LONGEST_LEEWAY + 1

@@ -6,6 +6,7 @@ import json
 from operator import gt
 from typing import Any
 
+from .._text import plain_text
 from ..exceptions import Detail, InvalidClient, Reason
 from . import describe, strict_json
 from .algorithms import shortest_signature
@@ -42,8 +43,10 @@ def split(assertion: str | bytes, max_bytes: int) -> tuple[bytes, bytes, bytes, 
     Return the segments of header, claims and signature, in the alphabet of ``base64url.decode_canonical`` and not
     decoded yet, and the bytes that the signature covers. Raises InvalidClient: too_large or malformed.
     """
-    if not isinstance(assertion, (str, bytes)):
-        raise _malformed("characters", f"expected str or bytes, got {type(assertion).__name__}")
+    if type(assertion) is not str and type(assertion) is not bytes:
+        assertion = plain_text(assertion)
+        if type(assertion) not in (str, bytes):
+            raise _malformed("characters", f"expected str or bytes, got {type(assertion).__name__}")
     if len(assertion) > max_bytes:
         raise InvalidClient(
             Reason.TOO_LARGE,

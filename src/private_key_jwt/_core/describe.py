@@ -136,7 +136,7 @@ def expired(exp: float, leeway: float, now: float, iat: object = None) -> str:
 def too_far(exp: float, iat: object, max_lifetime: float, leeway: float, now: float) -> str:
     """Describe an ``exp`` that is further ahead than an assertion may live. ``iat``: the claim, whatever it is."""
     hint = time_hint(exp, now, max_lifetime)
-    # An hour is a lifetime that libraries default to, and a zone, too: `iat` tells them apart, and from a clock.
+    # An hour is a lifetime that libraries default to, and a zone, too: `iat` distinguishes them, and a clock.
     issued_at = iat if is_time(iat) and iat <= exp else None
     if not hint and issued_at is not None and issued_at > now + leeway and exp - issued_at <= max_lifetime + leeway:
         hint = f"it lives {exp - issued_at:.0f} s from iat, which is {_between(now, issued_at)} ahead: {_FAST}"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from .._text import quote, shorten
+from .._text import plain_text, quote, shorten
 from ..exceptions import InvalidClient
 from . import compact
 from .base64url import FOREIGN, TO_STANDARD
@@ -32,8 +32,9 @@ def sender_of_assertion(assertion: object, client_id: str | None) -> Sender:
 
     client_id: that of the request, which counts where the claims cannot be read.
     """
-    is_readable = isinstance(assertion, (str, bytes)) and len(assertion) <= _LOOKED_AT
-    return partial(_describe, assertion if is_readable else None, client_id)
+    text = plain_text(assertion)
+    is_readable = type(text) in (str, bytes) and len(text) <= _LOOKED_AT
+    return partial(_describe, text if is_readable else None, client_id)
 
 
 def sender_of_claims(claims: Mapping[str, object], client_id: str | None) -> Sender:
@@ -49,8 +50,9 @@ def _describe(assertion: Any, client_id: str | None) -> str:
 
 
 def _say(name: object) -> str:
+    name = plain_text(name)
     # What is no text is not asked whether it is true, either: that may raise.
-    if not isinstance(name, str) or not name:
+    if type(name) is not str or not name:
         return UNNAMED
     return f"; client {shorten(quote(name), _NAME_LENGTH)} (unverified)"
 

@@ -1,7 +1,7 @@
 """Say what is wrong with a signature, so that whoever reads a refusal knows whose fault it is.
 
 Two causes look alike to whoever verifies: the assertion was changed after it was signed, or another key signed it. With
-RSA they can be told apart. What a signature of the key at hand opens to has the form of RFC 8017 §9, whatever was
+RSA they can be distinguished. What a signature of the key at hand opens to has the form of RFC 8017 §9, whatever was
 signed; a signature of any other key opens to random octets. ECDSA and EdDSA have no such form.
 
 For refusals only: nothing is decided by it.

@@ -76,9 +76,10 @@ def loads_object(
     numbers that are not finite, of more than 20 significant digits or (with a fraction or an exponent) of more than 100
     characters, more than 32 levels, lone surrogates unless ``allow_surrogates``, and anything but white space around
     the object.
-    max_fractions: numbers with a fraction or an exponent at most: one costs up to 1 µs; and 64 integers at most in a
-    text that holds more than 20 digits in a row. No bound unless given.
-    Raises ValueError, with a text that quotes none of it; TooMuchStructure for too many numbers.
+    max_fractions: numbers with a fraction or an exponent at most: one costs up to 1 µs. Not bounded unless given.
+    max_integers: with that bound, integers at most in a text that holds more than 20 digits in a row.
+    Raises ValueError, with a text that quotes nothing of it but the name of a member that stands twice;
+    TooMuchStructure for too many numbers.
     """
     try:
         text = raw.decode().strip(_WHITE_SPACE)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from .._text import TCHAR, quote
+from .._text import TCHAR, plain_text, quote
 from ..exceptions import InvalidClient, InvalidRequest, Reason
 from .describe import difference
 from .sender import basic_client, sender_of_assertion
@@ -121,10 +121,11 @@ def attempted_scheme(authorization: str | None) -> str | None:
 
 def _field_text(value: object) -> str | None:
     """Return a header field's value as text: bytes, as ASGI has them, are Latin-1. Raises InvalidRequest."""
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, bytes):
-        return value.decode("latin-1")
+    text = plain_text(value)
+    if text is None or type(text) is str:
+        return text
+    if type(text) is bytes:
+        return text.decode("latin-1")
     raise _invalid(f"expected the Authorization header field as text, got {type(value).__name__}")
 
 
@@ -142,13 +143,14 @@ def _pairs(form: Any) -> Iterable[tuple[Any, Any]]:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, bytes):
+    value = plain_text(value)
+    if type(value) is bytes:
         # Not strictly: an error of the decoder's would hold the whole value, and ours would carry it along.
         text = value.decode("utf-8", "replace")
         if text.encode("utf-8") != value:
             raise _invalid("expected parameters in UTF-8")
         value = text
-    if not isinstance(value, str):
+    if type(value) is not str:
         raise _invalid(f"expected parameters of text, got {type(value).__name__}")
     return value
 
@@ -171,7 +173,7 @@ def _add(found: dict[str, str], key: str, value: Any) -> bool:
 
 
 def _client_parameters(form: Any) -> dict[str, str]:
-    if isinstance(form, (str, bytes)):
+    if issubclass(type(form), (str, bytes)):
         raise _invalid("expected parsed parameters, got the text of a body: urllib.parse.parse_qsl makes pairs of it")
     found: dict[str, str] = {}
     repeated = None

@@ -52,7 +52,7 @@ class Spending:
     fetches: those that this fetcher took.
     waits: how often it waited for a fetch of another who shares the cache: they have as many fetches as we.
     read_cache_from, fetch_from: from when on the shared cache is read again, and asked again for a fetch.
-    free_at: when another fetch is allowed, as far as those who share the cache have told of fetches that failed.
+    free_at: when another fetch is allowed, as far as is known from the failures of those who share the cache.
     refused_until: until when at the latest they refuse a fetch, who have refused the last one.
     failure: how the last fetch failed, unless another has brought a key set since.
     last_kid: the unknown kid that the last fetch was taken for; None where it was taken for none.

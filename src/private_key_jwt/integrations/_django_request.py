@@ -68,6 +68,11 @@ def count_parts(request: HttpRequest, token_request: TokenRequest) -> int:
         raise unreadable(error) from error
     token_request.check_size(len(body))
     boundary = request.content_params.get("boundary")
-    separator = b"&" if token_request.is_form else b"," if boundary is None else f"--{boundary}".encode()
+    if token_request.is_form:
+        separator = b"&"
+    elif boundary is None:
+        separator = b","
+    else:  # of what is no ASCII, Django makes no boundary: nothing is parsed
+        separator = f"--{boundary}".encode("ascii", "replace")
     count: int = body.count(separator)
     return count

@@ -14,8 +14,8 @@ The reason for a refusal goes to the verifier's ``on_event``, one event for each
 of the request: ``refusal(request)`` in a middleware gives the error, with ``reason`` and ``detail``.
 
 A ``BaseHTTPMiddleware`` that authenticates by itself answers by itself, too: Starlette handles no exception there, so
-catch AuthenticationError and return ``error_response(error)``. Requests are told apart by their scope: a middleware
-that sends several on must give each one a scope of its own, as ASGI has it.
+catch AuthenticationError and return ``error_response(error)``. A request is known by its scope: a middleware that
+sends several on must give each one a scope of its own, as ASGI has it.
 
 A server that has more to check before an assertion is used up, such as a DPoP proof whose nonce the client must repeat
 with the same assertion (RFC 9449 §8), takes it pending, and consumes it when everything else is in order::

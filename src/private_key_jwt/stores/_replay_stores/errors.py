@@ -15,7 +15,7 @@ _LOCKED = ": another connection has a transaction open (in tests: that of Django
 def store_unavailable(store: object, why: BaseException | str) -> TemporarilyUnavailable:
     """Return the error for an add of which nobody knows whether it was done: the assertion is refused."""
     if isinstance(why, sqlite3.Error):
-        reason = f"{type(why).__name__}, {why}{_LOCKED if 'is locked' in str(why) else ''}"
+        reason = f"{type(why).__name__}: {why}{_LOCKED if 'is locked' in str(why) else ''}"
     elif isinstance(why, str | UnfitFileError):
         reason = str(why)
     else:
