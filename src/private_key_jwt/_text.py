@@ -89,6 +89,8 @@ def escape_name(name: str | None) -> str | None:
 def plain_text(value: Any) -> Any:
     """Return text or bytes of a subclass, whose methods may raise anything, as plain ones; all else as it is."""
     kind = type(value)  # not `isinstance`, which asks the object
+    if kind is str or kind is bytes:
+        return value
     if issubclass(kind, str):
         return str.__str__(value)
     return bytes.__getitem__(value, slice(None)) if issubclass(kind, bytes) else value
