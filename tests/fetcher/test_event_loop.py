@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from integrations.timing import rsa_verification
 from private_key_jwt import AsyncJWKSFetcher, InvalidClient, JWKSPolicy, TemporarilyUnavailable
 from private_key_jwt._core import jwk_set
 from private_key_jwt._core.jwk_set import KeySet
@@ -79,9 +80,10 @@ def test_no_document_holds_up_the_event_loop_for_a_millisecond(name: str) -> Non
             fetcher = AsyncJWKSFetcher(policy, http_client=users, on_event=events.append)
             return sorted([await fetch(fetcher, number) for number in range(9)])
 
-    turns = asyncio.run(run())
-    # httpx's own part of a request is some of it; the median, for a machine may stop anywhere.
-    assert turns[len(turns) // 2] < 0.002, turns
+    unit, turns = rsa_verification(), asyncio.run(run())
+    # 1 ms where one takes 25 µs, and as much again: httpx's own part of a request is some of it, and a machine is slow
+    # for a while. The median, for it may stop anywhere.
+    assert turns[len(turns) // 2] < 80 * unit, (unit, turns)
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

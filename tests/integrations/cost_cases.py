@@ -9,16 +9,18 @@ import asyncio
 import io
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib import import_module
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from integrations.scenarios import FORM, token_request
-from integrations.timing import least, rsa_verification
+from integrations.timing import least, least_of_each, rsa_verification, verify_rsa
 
 ROUNDS = 4
 LARGE = 60_000  # bytes
 ALLOWED = 100  # RSA verifications, beside what a request costs that is as short as can be
+RETRIES = 5
 FLOOR = 0.001  # seconds: below it a database and a framework are measured
 
 PIECES = {
@@ -107,23 +109,34 @@ def _seconds(call: Call, sent: Sent, rounds: int = ROUNDS) -> float:
 def check(call: Call) -> None:
     """Assert what each request may cost: so many RSA verifications, and for twice the bytes two and a half times."""
     call(Sent())
-    plain, unit = _seconds(call, Sent(), 10 * ROUNDS), rsa_verification()
-    half, whole = dict(requests(LARGE // 2)), dict(requests(LARGE))
+    empty, token = Sent(), Sent(body=b"token=x")  # for the latter a database is asked
+    plain, with_token = _seconds(call, empty, 10 * ROUNDS), _seconds(call, token, 10 * ROUNDS)
+    unit = rsa_verification()
 
-    def cost(sent: Sent, allowed: float, plain: float = plain) -> float:
-        seconds = _seconds(call, sent) - plain
-        # A machine that does something else beside adds to a time, and takes nothing from it.
-        return seconds if seconds <= allowed else _seconds(call, sent, 10 * ROUNDS) - plain
+    def verifications(sent: Sent, short: Sent, seconds: float) -> float:
+        """What it costs more than a short one; again in one breath with it and with the unit, if that is too much."""
+        found = (_seconds(call, sent) - seconds) / unit
+        for _ in range(RETRIES):
+            if found <= ALLOWED:
+                break
+            # A machine that does something else beside, or runs slower for a while, changes each of the three.
+            # Three units in a row: the first finds the processor's caches full of the request.
+            taken, short_taken, *units = least_of_each(
+                partial(call, sent), partial(call, short), *[verify_rsa()] * 3, rounds=5 * ROUNDS
+            )
+            found = min(found, (taken - short_taken) / min(units))
+        return found
 
-    with_token = _seconds(call, Sent(body=b"token=x"), 10 * ROUNDS)  # for which a database is asked
     for name, sent in bounded():
-        seconds = cost(sent, ALLOWED * unit, with_token)
-        assert seconds <= ALLOWED * unit, (name, seconds / unit)
+        found = verifications(sent, token, with_token)
+        assert found <= ALLOWED, (name, found)
+    half, whole = dict(requests(LARGE // 2)), dict(requests(LARGE))
     for name, sent in whole.items():
-        seconds = cost(sent, ALLOWED * unit)
-        assert seconds <= ALLOWED * unit, (name, seconds / unit)
-        allowed = 2.5 * max(_seconds(call, half[name]) - plain, FLOOR)
-        assert seconds <= allowed or cost(sent, allowed) <= allowed, (name, seconds, allowed)
+        found = verifications(sent, empty, plain)
+        assert found <= ALLOWED, (name, found)
+        if _seconds(call, sent) - plain > 2.5 * max(_seconds(call, half[name]) - plain, FLOOR):
+            beside = least_of_each(*(partial(call, each) for each in (sent, half[name], empty)), rounds=10 * ROUNDS)
+            assert beside[0] - beside[2] <= 2.5 * max(beside[1] - beside[2], FLOOR), (name, beside)
 
 
 def wsgi(application: Any, path: str, method: str = "POST") -> Call:
