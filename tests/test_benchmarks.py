@@ -43,6 +43,7 @@ def test_each_replay_store_is_measured_beside_the_bare_operation_and_another_ver
                 assert float(row[7]) > 0
 
 
+@pytest.mark.slow
 def test_marks_and_key_sets_are_weighed() -> None:
     section = weights.run(lambda _text: None, short=True)
     assert len(section.rows) in (6, 7)  # MariaDB is not everywhere

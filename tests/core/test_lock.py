@@ -3,6 +3,8 @@
 import sys
 import threading
 
+import pytest
+
 from interrupts import interrupt_often
 from private_key_jwt import _lock as lock_module
 from private_key_jwt._lock import NotedLock
@@ -22,6 +24,7 @@ def test_one_thread_holds_it_at_a_time() -> None:
     assert counted == [16_000]
 
 
+@pytest.mark.slow
 def test_exceptions_out_of_signal_handlers_never_leave_it_locked() -> None:
     lock = NotedLock()
 

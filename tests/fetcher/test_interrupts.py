@@ -88,6 +88,7 @@ def test_an_interrupt_at_any_place_of_a_fetch_blocks_nobody_and_leaks_no_slot() 
         assert len(fetch_slots) == 0
 
 
+@pytest.mark.slow
 def test_an_interrupt_at_any_place_of_a_coroutine_blocks_nobody_for_longer_than_a_fetch() -> None:
     policy = JWKSPolicy(fetch_limit=100, timeout=0.2)
 

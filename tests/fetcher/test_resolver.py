@@ -271,6 +271,7 @@ def test_of_thousands_of_addresses_a_few_are_judged_and_in_a_thread(monkeypatch:
 
 
 # Where one comes in a destructor or a callback of a weak reference, CPython ignores it, and says so.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_exception_out_of_a_signal_handler_leaves_no_place_taken(resolver: Resolver) -> None:
     raised = 0
@@ -294,6 +295,7 @@ def open_files() -> int:
 
 
 # What is interrupted inside of httpx or asyncio may leave the closing of a socket to the garbage collector.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_exception_out_of_a_signal_handler_leaves_no_socket_open(publisher: Publisher) -> None:
     publisher.keys = [jwk()]

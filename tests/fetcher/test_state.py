@@ -181,6 +181,7 @@ def test_a_fork_while_a_set_is_evicted_breaks_nothing() -> None:
     holds_in_children(change, check)
 
 
+@pytest.mark.slow
 def test_a_fork_while_a_document_is_evicted_breaks_nothing() -> None:
     cache = MemoryJWKSCache(1)
 

@@ -303,6 +303,7 @@ def test_an_outage_ends(op: OpenIDProvider) -> None:
     assert _in_outage(op, tenant, "token").status_code == 200  # the keys are known by now
 
 
+@pytest.mark.slow
 def test_two_workers_share_a_replay_store(op: OpenIDProvider) -> None:
     tenant = op.add()
     with AuthorizationServer(op.example, op.folder, op.clock()) as other:

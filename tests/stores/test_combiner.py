@@ -288,6 +288,7 @@ def test_a_leader_that_is_interrupted_while_it_answers_takes_no_answer_back(engi
     assert repr(calls.results[4]) == "RuntimeError('the thread of this batch was interrupted')"
 
 
+@pytest.mark.slow
 def test_exceptions_out_of_signal_handlers_leave_nothing_behind() -> None:
     """Wherever they come: the main thread calls, and is interrupted thousands of times."""
 

@@ -163,6 +163,7 @@ def test_replies_that_others_left_unread_are_nobody_elses(backend: str, server: 
         assert [response(store, key) for key in (known, new_key(), known)] == [False, True, False]
 
 
+@pytest.mark.slow
 @forgiving
 def test_after_an_interrupt_anywhere_the_next_adds_get_replies_of_their_own(backend: str, server: Any) -> None:
     with cache(backend, LOCATION=location(backend, server)):
