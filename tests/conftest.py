@@ -72,12 +72,14 @@ def edge(request: pytest.FixtureRequest) -> Iterator[Edge]:
 @pytest.fixture
 def untraced() -> Iterator[None]:
     """Trace nothing for coverage: thousands of examples, or hundreds of threads, would take minutes."""
-    running = coverage.Coverage.current()
-    if running is not None:
-        running.stop()
+    running = []
+    # A process of pytest-xdist has two: who stops the last that was started lets the other one go on.
+    while (each := coverage.Coverage.current()) is not None:
+        each.stop()
+        running.append(each)
     yield
-    if running is not None:
-        running.start()
+    for each in reversed(running):
+        each.start()
 
 
 @pytest.fixture
