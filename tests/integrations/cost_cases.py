@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from integrations.scenarios import FORM, token_request
-from integrations.timing import least, least_of_each, rsa_verification, verify_rsa
+from integrations.timing import least, least_of_each, rsa_verification, verifications
 
 ROUNDS = 4
 LARGE = 60_000  # bytes
@@ -113,26 +113,22 @@ def check(call: Call) -> None:
     plain, with_token = _seconds(call, empty, 10 * ROUNDS), _seconds(call, token, 10 * ROUNDS)
     unit = rsa_verification()
 
-    def verifications(sent: Sent, short: Sent, seconds: float) -> float:
-        """What it costs more than a short one; again in one breath with it and with the unit, if that is too much."""
+    def cost(sent: Sent, short: Sent, seconds: float) -> float:
+        """In RSA verifications; again in one breath with them, if that is too much."""
         found = (_seconds(call, sent) - seconds) / unit
         for _ in range(RETRIES):
             if found <= ALLOWED:
                 break
             # A machine that does something else beside, or runs slower for a while, changes each of the three.
-            # Three units in a row: the first finds the processor's caches full of the request.
-            taken, short_taken, *units = least_of_each(
-                partial(call, sent), partial(call, short), *[verify_rsa()] * 3, rounds=5 * ROUNDS
-            )
-            found = min(found, (taken - short_taken) / min(units))
+            found = min(found, verifications(partial(call, sent), partial(call, short), 5 * ROUNDS))
         return found
 
     for name, sent in bounded():
-        found = verifications(sent, token, with_token)
+        found = cost(sent, token, with_token)
         assert found <= ALLOWED, (name, found)
     half, whole = dict(requests(LARGE // 2)), dict(requests(LARGE))
     for name, sent in whole.items():
-        found = verifications(sent, empty, plain)
+        found = cost(sent, empty, plain)
         assert found <= ALLOWED, (name, found)
         if _seconds(call, sent) - plain > 2.5 * max(_seconds(call, half[name]) - plain, FLOOR):
             beside = least_of_each(*(partial(call, each) for each in (sent, half[name], empty)), rounds=10 * ROUNDS)

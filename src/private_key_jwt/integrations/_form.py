@@ -1,7 +1,7 @@
 """Read ``application/x-www-form-urlencoded`` text (WHATWG URL §5.1) in time linear in its bytes.
 
 ``urllib.parse.parse_qsl`` spends 16 ms on 60 kB of ``a=&`` and 13 ms on 60 kB of ``%``, and a stranger chooses what is
-sent. Here the slowest 60 kB take 1 ms: pairs are counted before they are split, and escapes are decoded by a codec.
+sent. Here the slowest 60 kB take 1.3 ms: pairs are counted before they are split, and escapes are decoded by a codec.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ MAX_PAIRS = 256
 
 _MAX_LITERAL_PERCENTS = 256
 _LITERAL_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_HEX_TO_ZERO = bytes.maketrans(b"123456789abcdefABCDEF", b"0" * 21)
 
 
 def split_pairs(text: bytes) -> list[tuple[bytes, bytes]]:
@@ -25,9 +26,12 @@ def split_pairs(text: bytes) -> list[tuple[bytes, bytes]]:
     """
     if text.count(b"&") >= MAX_PAIRS:
         raise ValueError(f"expected at most {MAX_PAIRS} parameters, got more")
-    text, literal = _LITERAL_PERCENT.subn(b"%25", text, _MAX_LITERAL_PERCENTS + 1)
+    # In a third of the time of a search, which is a fifth of what the dearest form costs.
+    literal = text.count(b"%") - text.translate(_HEX_TO_ZERO).count(b"%00")
     if literal > _MAX_LITERAL_PERCENTS:
         raise ValueError(f"expected two hexadecimal digits after each %, got more than {_MAX_LITERAL_PERCENTS} others")
+    if literal:
+        text = _LITERAL_PERCENT.sub(b"%25", text)
     pairs = (each.partition(b"=") for each in text.split(b"&") if each)
     return [(name, value) for name, _, value in pairs]
 
