@@ -166,7 +166,7 @@ class Example:
 
     def _run(self, tree: ast.AST) -> None:
         flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-        compiled = compile(tree, self.owner, "exec", flags=flags, dont_inherit=True)  # type: ignore[call-overload]
+        compiled = compile(tree, f"<{self.owner}>", "exec", flags=flags, dont_inherit=True)  # type: ignore[call-overload]
         for name in sorted(_taken(tree) - self.made.keys()):
             value = self.names.find(name)
             self.made[name] = list(value) if isinstance(value, tuple) else value

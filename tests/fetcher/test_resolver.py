@@ -101,7 +101,7 @@ def test_name_servers_that_hang_delay_no_other_tenant(
     """Neither in our pool nor in the event loop's, where a client of the user's would resolve names."""
     publisher.keys = [jwk()]
     settings = {} if whose == "our client" else {"http_client": edge.http_client()}
-    fetcher = edge.fetcher(JWKSPolicy(allow_http_loopback=True, timeout=4), **settings)
+    fetcher = edge.fetcher(JWKSPolicy(allow_http_loopback=True, timeout=2.5), **settings)
     waiting = edge.begin([lambda uri=uri: outcome(fetcher, uri) for uri in HUNG])  # type: ignore[misc]
     until(lambda: len(resolver.asked) >= len(HUNG), "not all names were asked for", 3)
     started = time.monotonic()

@@ -95,6 +95,7 @@ def test_a_database_in_memory_has_no_file_and_is_taken_for_tests() -> None:
         store.close()
 
 
+@pytest.mark.slow  # two drivers wait for five seconds
 def test_a_file_that_another_has_locked_is_said_to_be_locked(workers: Workers) -> None:
     worker = workers.new()
     assert worker.add(new_key(), NOW + 60, NOW)
