@@ -66,12 +66,17 @@ another one mean that a single instance is wrong; an address that is not the cli
     two differ: a slash at the end, the token endpoint in place of the issuer, another environment. The client must send
     your issuer. Add a value to ``audience`` only where it is this same server's own (its token endpoint, its issuer
     before it moved) and nobody else's: with another server's, that server could log in here as its clients.
-``expired``, ``not_yet_valid``
-    The times do not fit this server's clock. The detail has both instants, and says if they look like milliseconds, a
-    duration or a time zone. Several clients that are off by the same: it is your clock, and the times of your log are
-    off, too. Else compare the clocks (NTP) of both sides, yours first. Which of the three an expired one is: a slow
-    clock is late by the same in each assertion of this client; one that was sent again has a ``jti_hash`` that an
-    accepted one had before (DEBUG); else it was sent late, by a queue, a retry, or a cache of assertions.
+``expired``
+    ``exp`` has passed. The detail has both instants, and says if they look like milliseconds, a duration or a time
+    zone. Several clients that are late by the same: it is your clock, and the times of your log are off, too. Else it
+    is one of three. A slow clock of the client's is late by the same in each of its assertions: compare the clocks
+    (NTP) of both sides, yours first. An assertion that was sent again has a ``jti_hash`` that an accepted one had
+    before (DEBUG). Any other was sent late, by a queue, a retry, or a cache of assertions.
+``not_yet_valid``
+    ``iat`` or ``nbf`` is ahead by more than ``leeway``. Several clients that are ahead by the same: your clock is slow.
+    One client: its clock is fast (compare NTP on both sides), or it sets ``nbf`` to a later time on purpose; the detail
+    says if the time looks like milliseconds or a time zone. It needs no ``nbf``, and ``iat`` only where ``require_iat``
+    says so.
 ``lifetime_too_long``
     ``exp`` is further ahead than ``max_lifetime``. Libraries that default to an hour must be set, or ``max_lifetime``
     raised. With an ``iat`` that is as far ahead the detail says so: then it is the sender's clock. Off by whole or half

@@ -24,6 +24,8 @@ def header(**members: Any) -> facts.Facts:
         (7_199, "7199 s"),
         (7_200, "2 h"),
         (-7_200, "-2 h"),
+        (19_800, "5.5 h"),  # of a time zone
+        (7_379, "2 h"),
         (3 * 86_400, "3 days"),
         (1.7e12, "53870 years"),
     ],

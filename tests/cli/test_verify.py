@@ -74,6 +74,13 @@ def test_no_assertion_at_all_is_a_wrong_use(served: Served, stdin: bytes) -> Non
     assert "there is none" in answer.err
 
 
+@pytest.mark.parametrize("command", ["verify", "explain"])
+def test_an_empty_argument_is_no_assertion(served: Served, command: str) -> None:
+    answer = run(command, *served.all, " ")
+    assert (answer.code, answer.out) == (2, "")
+    assert "is the variable set" in " ".join(answer.err.split())
+
+
 def test_a_closed_stdin_is_no_assertion(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", None)
     with pytest.raises(typer.BadParameter, match="there is none"):

@@ -125,7 +125,8 @@ def duration(seconds: float) -> str:
     """Seconds, in the largest unit of which there are two: times in milliseconds then show as centuries."""
     for size, unit in _UNITS:
         if abs(seconds) >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
+            number = seconds / size
+            return f"{number:.{0 if abs(number) >= 100 else 1}f} {unit}".replace(".0 ", " ")
     return f"{seconds:.0f} s"
 
 

@@ -295,6 +295,8 @@ def read_assertion(argument: str | None) -> str | bytes:
     the fault that is looked for. Raises typer.BadParameter when there is none.
     """
     if argument is not None and argument != "-":
+        if not argument.strip():
+            raise typer.BadParameter("it is empty: is the variable set that it stands in?")
         return argument
     if sys.stdin is not None and sys.stdin.isatty():
         typer.echo("Paste the assertion, then press Enter and Ctrl-D.", err=True)
