@@ -26,7 +26,8 @@ class ManyClients:
     def __init__(self) -> None:
         self.keys = [SigningKey.generate() for _ in range(_MODULI)]
 
-    def _key(self, number: int) -> SigningKey:
+    def key(self, number: int) -> SigningKey:
+        """The key of a client."""
         return SigningKey(f"kid{number:013d}", self.keys[number % _MODULI].private_key)
 
     def _parts(self, number: int) -> tuple[hostile.Object, hostile.Object]:
@@ -37,14 +38,14 @@ class ManyClients:
     def tokens(self, numbers: Iterable[int]) -> list[str]:
         """A new assertion of each of these clients."""
         numbers = list(numbers)
-        return corpus.in_bulk(lambda at: self._key(numbers[at]).sign(*self._parts(numbers[at])), len(numbers))
+        return corpus.in_bulk(lambda at: self.key(numbers[at]).sign(*self._parts(numbers[at])), len(numbers))
 
     def _register(self, count: int) -> tuple[list[RegisteredClient], MemoryJWKSCache]:
         cache, now = MemoryJWKSCache(count), time.monotonic()
         names = [f"portal-{number}" for number in range(count)]
         clients = [ledgerbee.client(name, slug=name) for name in names]
         for number, client in enumerate(clients):
-            body = json.dumps({"keys": [self._key(number).public_jwk()]}).encode("ascii")
+            body = json.dumps({"keys": [self.key(number).public_jwk()]}).encode("ascii")
             cache.put(str(client.jwks_uri), JWKSDocument(body, now), now)
         return clients, cache
 
@@ -78,7 +79,13 @@ def against_one(count: int, samples: int, rounds: int) -> dict[str, Any]:
         paths = [
             CodePath("one", lambda items: calls(one.verifier.verify, items), tokens_one, one.renew),
             CodePath("many", lambda items: calls(many.verifier.verify, items), tokens_many, many.renew),
+            corpus.bare("bare", [corpus.rsa_key(many_clients.key(number)) for number in drawn], tokens_many),
         ]
         measured = interleave(paths, corpus.floor(many_clients.keys[0], tokens_one[:200]), rounds, 40)
     pairs = zip(measured["many"].seconds, measured["one"].seconds, strict=True)
-    return {"ratios": [big / small for big, small in pairs], "kib_registered": registered, "kib": used}
+    return {
+        "ratios": [big / small for big, small in pairs],
+        "bare": measured["bare"].ratios,
+        "kib_registered": registered,
+        "kib": used,
+    }
