@@ -573,16 +573,32 @@ def test_a_flood_of_refusals_is_counted_and_hides_no_error(
     verifier = logging_verifier(setup)
     refuse(setup, verifier, MAX_LINES + 7)
     assert len(caplog.records) == MAX_LINES + 1
-    assert caplog.records[-1].getMessage() == f"{MAX_LINES} lines of AssertionRefused in a second: the rest is counted"
+    assert caplog.records[-1].getMessage() == (
+        f"{MAX_LINES} lines of AssertionRefused of registered clients in a second: the rest is counted"
+    )
     log_events(StoreFailed(store="replay_store", error="gone"))
     assert caplog.records[-1].getMessage() == "StoreFailed: store=replay_store error=gone"
     seconds.append(seconds[-1] + 1)
     caplog.clear()
     refuse(setup, verifier)
-    assert [record.getMessage()[:41] for record in caplog.records] == [
-        "7 lines of AssertionRefused were left out",
-        "AssertionRefused: reason=expired check=ex",
+    assert [record.getMessage()[:63] for record in caplog.records] == [
+        "7 lines of AssertionRefused of registered clients were left out",
+        "AssertionRefused: reason=expired check=exp client_id=portal-acm",
     ]
+
+
+@pytest.mark.parametrize("nonsense", ["garbage", "a stranger"])
+def test_a_flood_of_nonsense_hides_no_refusal_of_a_registered_client(
+    setup: Setup, caplog: pytest.LogCaptureFixture, seconds: list[float], nonsense: str
+) -> None:
+    verifier = logging_verifier(setup)
+    sent = nonsense if nonsense == "garbage" else setup.tenant.assertion(iss="nobody", sub="nobody")
+    for _ in range(MAX_LINES + 7):
+        with pytest.raises(InvalidClient):
+            verifier.verify(sent)
+    caplog.clear()
+    refuse(setup, verifier)
+    assert [record.getMessage()[:31] for record in caplog.records] == ["AssertionRefused: reason=expired"[:31]]
 
 
 @pytest.mark.parametrize("handler", [None, log_events])

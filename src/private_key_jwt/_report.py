@@ -81,7 +81,8 @@ class Reporter:
         if error.check in _BEFORE_CLIENT and assertion is not None:
             error.sender = partial(_describe_sender, error.reason, error.check, work, assertion, client_id)
         # Asked before the event is made: under a flood a refusal that is not logged costs next to nothing.
-        if not self.reports_accepted and not admits_line(*line_of(error.reason)):
+        registered = None if work is None else work.registered_client_id
+        if not self.reports_accepted and not admits_line(*line_of(error.reason, registered)):
             return
         duration = perf_counter() - started
         if error.reason in STORE_REASONS:
@@ -94,7 +95,7 @@ class Reporter:
             reason=error.reason,
             check=error.check,
             detail=error.detail,
-            client_id=None if work is None else work.registered_client_id,
+            client_id=registered,
             kid=None if work is None else escape_name(work.kid),
             alg=None if work is None else work.alg,
             jti_hash=None if work is None else work.jti_hash,

@@ -14,8 +14,9 @@ of ``logging`` raises: its line is lost.
 
 Without ``on_event`` what went wrong is logged as by ``log_events``: a refusal as WARNING, and as ERROR what this
 server must correct. In one second at most 100 lines are written of each kind of event, and of each reason for which
-nothing could be decided; one more line says so, and one after that second how many were left out. Accepted assertions
-are not reported then, and cost nothing.
+nothing could be decided; one more line says so, and one after that second how many were left out. Refusals of
+registered clients are a kind of their own, so that a flood of nonsense does not hide them. Accepted assertions are not
+reported then, and cost nothing.
 
 A publisher that is down refuses every request of its client once its keys have expired: one AssertionRefused, an ERROR,
 for each. To page once, alert on a rate of these by ``reason``, or page on FetchFailed: it comes once for each fetch, so
@@ -314,6 +315,7 @@ _LEVELS: dict[type, int] = {
 }
 
 _REFUSAL_LINE = (AssertionRefused.__name__, _LEVELS[AssertionRefused])
+_CLIENTS_REFUSAL_LINE = (f"{AssertionRefused.__name__} of registered clients", _LEVELS[AssertionRefused])
 _UNDECIDED_LINES: dict[str, tuple[str, int]] = {reason: (reason, logging.ERROR) for reason in UNDECIDED}
 
 
@@ -323,25 +325,30 @@ def log_events(event: Event) -> None:
     What went well is DEBUG, keys that come and go are INFO, refusals and failed fetches WARNING, what is ours ERROR.
     At most 100 lines of a kind are written in a second; the next one after that second counts those left out.
     """
-    if admits_line(_kind_of(event), level_of(event)):
+    if admits_line(*_line_of_event(event)):
         write_line(event)
 
 
-def line_of(reason: Reason) -> tuple[str, int]:
-    """Return the kind and the level of the line that a refusal is logged as, by its reason alone.
+def line_of(reason: Reason, client_id: str | None) -> tuple[str, int]:
+    """Return the kind and the level of the line that a refusal is logged as.
 
-    One reason that is ours is one kind, so that each has a count of its own; all others are one kind together.
+    client_id: the registered client that was refused; None where nobody knows whose it is.
+
+    Each kind has a count of its own: one reason that is ours is a kind, and of all others those of registered clients
+    are one, and those of whoever says anything are the other, so that nonsense hides no client's trouble.
     """
-    return _UNDECIDED_LINES.get(reason, _REFUSAL_LINE)
+    return _UNDECIDED_LINES.get(reason) or (_REFUSAL_LINE if client_id is None else _CLIENTS_REFUSAL_LINE)
 
 
-def _kind_of(event: Event) -> str:
-    return line_of(event.reason)[0] if isinstance(event, AssertionRefused) else type(event).__name__
+def _line_of_event(event: Event) -> tuple[str, int]:
+    if isinstance(event, AssertionRefused):
+        return line_of(event.reason, event.client_id)
+    return type(event).__name__, _LEVELS[type(event)]
 
 
 def level_of(event: Event) -> int:
     """Return the level of ``logging`` at which an event is logged."""
-    return line_of(event.reason)[1] if isinstance(event, AssertionRefused) else _LEVELS[type(event)]
+    return _line_of_event(event)[1]
 
 
 def write_line(event: Event) -> None:
@@ -373,7 +380,7 @@ def _number(value: float) -> str:
 
 
 MAX_LINES = 100
-"""Lines of one kind that are logged in a second at most. Of what is ours, each reason is a kind of its own."""
+"""Lines of one kind that are logged in a second at most."""
 
 
 @dataclass(slots=True)
@@ -385,15 +392,15 @@ class _Second:
 
 
 _EXCEPTION = "UnexpectedException"
-_KINDS = (*(each.__name__ for each in _LEVELS), *UNDECIDED, _EXCEPTION)
+_KINDS = (*(each.__name__ for each in _LEVELS), _CLIENTS_REFUSAL_LINE[0], *UNDECIDED, _EXCEPTION)
 _seconds: dict[str, _Second] = {kind: _Second() for kind in _KINDS}
 
 
 def admits_line(kind: str, level: int) -> bool:
     """Count a line of a kind, and report whether it may be written: a flood of refusals must not fill the disk.
 
-    kind: the reason of a refusal that is ours, or else the name of the event. Each has a count of its own, so that a
-        flood of what strangers can cause hides nothing else.
+    kind: as ``line_of`` has it, or the name of the event. Each has a count of its own, so that a flood of what
+        strangers can cause hides nothing else.
     """
     # Without a lock: threads that meet here may write a line more or less, and nothing worse.
     second, now = _seconds[kind], monotonic()
