@@ -154,6 +154,7 @@ def test_a_mark_is_not_rolled_back_with_the_transaction_of_a_request(alias: str,
     assert count(alias) == 1
 
 
+@pytest.mark.parametrize("product", ON_SERVERS, indirect=True)
 def test_a_mark_is_not_rolled_back_with_a_request_under_atomic_requests(product: str, tmp_path: Path) -> None:
     with migrated(product, tmp_path, ATOMIC_REQUESTS=True) as alias:
         store, key = DjangoReplayStore(alias), new_key()
@@ -174,12 +175,24 @@ def test_a_mark_is_not_rolled_back_with_a_request_under_atomic_requests(product:
         store.close()
 
 
-@pytest.mark.parametrize("mode", ["IMMEDIATE", "exclusive"])
-def test_sqlite_whose_requests_lock_their_own_marks_out_is_refused(tmp_path: Path, mode: str) -> None:
+@pytest.mark.parametrize("mode", [None, "DEFERRED", "IMMEDIATE", "exclusive"])
+def test_sqlite_whose_requests_lock_their_own_marks_out_is_refused(tmp_path: Path, mode: str | None) -> None:
+    """In the default mode, too: a client that is looked up in the request's transaction locks the file for reading."""
     given = database("sqlite", tmp_path, "") | {"ATOMIC_REQUESTS": True, "OPTIONS": {"transaction_mode": mode}}
     with alias_of(given) as alias:
-        with pytest.raises(ConfigurationError, match="ATOMIC_REQUESTS"):
+        with pytest.raises(
+            ConfigurationError, match=r"SQLite with ATOMIC_REQUESTS: .* a database of their own \(using="
+        ):
             DjangoReplayStore(alias)
+
+
+def test_a_database_of_their_own_takes_the_marks_of_atomic_requests(tmp_path: Path) -> None:
+    with migrated("sqlite", tmp_path) as marks:
+        given = database("sqlite", tmp_path, "") | {"NAME": str(tmp_path / "atomic.db"), "ATOMIC_REQUESTS": True}
+        with alias_of(given):
+            store = DjangoReplayStore(marks)
+            assert store.add(new_key(), NOW + 60, NOW)
+            store.close()
 
 
 def test_a_request_that_holds_the_lock_of_a_sqlite_file_is_refused_in_time(tmp_path: Path) -> None:
@@ -188,8 +201,9 @@ def test_a_request_that_holds_the_lock_of_a_sqlite_file_is_refused_in_time(tmp_p
         with transaction.atomic(using=alias):
             execute(alias, "INSERT INTO private_key_jwt_replay_forgotten VALUES (1, 1)")
             began = time.monotonic()
-            refusal(lambda: store.add(new_key(), NOW + 60, NOW))
+            detail = refusal(lambda: store.add(new_key(), NOW + 60, NOW))
             assert time.monotonic() - began < 2
+        assert "Django's ATOMIC_REQUESTS or another long one: give the marks a database of their own (using=)" in detail
         assert store.add(new_key(), NOW + 60, NOW)
         store.close()
 

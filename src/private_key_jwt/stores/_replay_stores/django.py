@@ -153,10 +153,10 @@ class DjangoReplayStore:
 
     Marks are written over one connection of the store's own for each process, never over that of a request: a request
     that is rolled back (``ATOMIC_REQUESTS``) has used its assertion all the same. For the same reason SQLite with
-    ``ATOMIC_REQUESTS`` and ``transaction_mode`` IMMEDIATE or EXCLUSIVE is refused: the request itself would lock
-    its own mark out. A pool (``OPTIONS["pool"]``) and ``CONN_MAX_AGE`` are not used;
-    behind PgBouncer, pool sessions. A SQLite file that has two names (hard links), or was removed or replaced while it
-    was in use, is refused.
+    ``ATOMIC_REQUESTS`` is refused: what a request reads or writes would lock its own mark out, and in WAL mode the mark
+    would lock out what the request writes. Give the marks another alias there, with a file of its own. A pool
+    (``OPTIONS["pool"]``) and ``CONN_MAX_AGE`` are not used; behind PgBouncer, pool sessions. A SQLite file that has two
+    names (hard links), or was removed or replaced while it was in use, is refused.
 
     Thread-safe; works after a fork; in async views, and on PostgreSQL, adds that wait share a round trip. Each
     twentieth add also deletes up to 100 expired marks; ``manage.py purge_replay_marks`` deletes all. In tests that roll
@@ -241,12 +241,10 @@ def _database(using: object) -> Any:
         raise ConfigurationError(f"DjangoReplayStore needs Django's settings: {error}") from error
     if database.vendor not in ENGINES:
         raise ConfigurationError(f"DATABASES[{using!a}] must be one of {', '.join(ENGINES)}, not {database.vendor}")
-    settings = database.settings_dict
-    mode = str(settings["OPTIONS"].get("transaction_mode") or "DEFERRED").upper()
-    if database.vendor == "sqlite" and settings["ATOMIC_REQUESTS"] and mode != "DEFERRED":
+    if database.vendor == "sqlite" and database.settings_dict["ATOMIC_REQUESTS"]:
         raise ConfigurationError(
-            f"DATABASES[{using!a}] is SQLite with ATOMIC_REQUESTS and transaction_mode {mode}: each request locks the"
-            " file, and its own replay mark out; give the marks a database of their own (using=)"
+            f"DATABASES[{using!a}] is SQLite with ATOMIC_REQUESTS: each request locks the file, and its own replay mark"
+            " out; give the marks a database of their own (using=)"
         )
     return database
 

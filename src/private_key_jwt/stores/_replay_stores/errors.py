@@ -9,7 +9,10 @@ from .._one_file import UnfitFileError
 
 __all__ = ["store_unavailable"]
 
-_LOCKED = ": another connection has a transaction open (in tests: that of Django's TestCase; take TransactionTestCase)"
+_LOCKED = (
+    ": another connection has a transaction open (Django's ATOMIC_REQUESTS or another long one: give the marks a"
+    " database of their own (using=); in tests Django's TestCase: take TransactionTestCase)"
+)
 
 
 def store_unavailable(store: object, why: BaseException | str) -> TemporarilyUnavailable:
