@@ -45,6 +45,7 @@ __all__ = [
     "check_workers",
     "client_lookup_failed",
     "describe_keys",
+    "lives_in_one_process",
     "not_found",
     "sync_clients",
     "sync_keys",
@@ -109,7 +110,7 @@ def check_settings(policy: object, clock: object, on_event: object) -> None:
 def check_workers(workers: int, store: object) -> None:
     """Refuse a store of one process for several workers. Raises ConfigurationError."""
     check_integer("workers", workers, 1, 1_000_000)
-    if workers > 1 and _lives_in_one_process(store):
+    if workers > 1 and lives_in_one_process(store):
         raise ConfigurationError(
             f"workers is {workers}, and {type(store).__name__} lives in one process: each worker would accept an"
             " assertion once. Take a store that they share: SQLiteReplayStore (one host), DjangoReplayStore,"
@@ -117,12 +118,12 @@ def check_workers(workers: int, store: object) -> None:
         )
 
 
-def _lives_in_one_process(store: object, depth: int = 3) -> bool:
+def lives_in_one_process(store: object, depth: int = 3) -> bool:
     """Report whether a store says so, or is a wrapper around one that does."""
     if is_in_process(store):
         return True
     kept = _attributes(store) if depth else []
-    return any(callable(getattr(each, "add", None)) and _lives_in_one_process(each, depth - 1) for each in kept)
+    return any(callable(getattr(each, "add", None)) and lives_in_one_process(each, depth - 1) for each in kept)
 
 
 def _attributes(subject: object) -> list[object]:

@@ -402,11 +402,12 @@ def test_a_view_that_asks_while_its_module_is_imported_shares_what_is_made(
 # What `manage.py check` finds
 
 
-def checked(*databases: str, app: bool = True, **named: Any) -> list[tuple[str, str]]:
+def checked(*databases: str, app: bool = True, deploy: bool = False, **named: Any) -> list[tuple[str, str]]:
     """What our checks find in a project that has our app, and the store's or not. Others may be left registered."""
     apps = ["private_key_jwt.integrations", *(["private_key_jwt.stores.django"] if app else [])]
     with override_settings(INSTALLED_APPS=apps, **named):
         registered = checks.registry.registry.registered_checks
+        registered = registered | checks.registry.registry.deployment_checks if deploy else registered
         ours = [each for each in registered if each.__module__ == "private_key_jwt.integrations._django_checks"]
         found = [each for check in ours for each in check(databases=databases)]
     return [(each.id, f"{each.msg} {each.hint}") for each in found]
@@ -421,6 +422,29 @@ def test_the_settings_are_checked() -> None:
     with override_settings():
         del settings.PRIVATE_KEY_JWT
         assert checked() == []  # views with verifiers of their own
+
+
+def test_a_store_of_one_process_is_found_before_it_is_deployed() -> None:
+    ((identity, text),) = checked(deploy=True, PRIVATE_KEY_JWT=parts())
+    assert identity == "private_key_jwt.W004"
+    assert "settings.PRIVATE_KEY_JWT marks used assertions in MemoryReplayStore, which lives in one process" in text
+    assert "Say how many ('WORKERS': 2), and take a store that they share: DjangoReplayStore." in text
+    ((identity, text),) = checked(deploy=True, PRIVATE_KEY_JWT={"VERIFIER": f"{OBJECTS}.verifier"})
+    assert identity == "private_key_jwt.W004"
+    assert "(workers=2)" in text
+    for said in (parts(WORKERS=1), parts(REPLAY_STORE=django_objects.ElsewhereReplayStore()), parts(AUDIENCE="")):
+        assert "private_key_jwt.W004" not in dict(checked(deploy=True, PRIVATE_KEY_JWT=said))
+    assert checked(PRIVATE_KEY_JWT=parts()) == []  # only there
+
+
+def test_keys_over_plain_http_are_found_before_they_are_deployed() -> None:
+    given = parts(WORKERS=1, FETCHER={"ALLOW_HTTP_LOOPBACK": True})
+    ((identity, text),) = checked(deploy=True, PRIVATE_KEY_JWT=given)
+    assert identity == "private_key_jwt.W005"
+    assert "settings.PRIVATE_KEY_JWT fetches keys from this host over plain http: allow_http_loopback is True" in text
+    for fetcher in ({}, f"{OBJECTS}.fetcher"):
+        assert checked(deploy=True, PRIVATE_KEY_JWT=parts(WORKERS=1, FETCHER=fetcher)) == []
+    assert checked(PRIVATE_KEY_JWT=given) == []
 
 
 def test_a_store_without_its_app_or_its_tables_is_found(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ from private_key_jwt import (
     TemporarilyUnavailable,
 )
 from private_key_jwt.integrations import django as in_django
-from private_key_jwt.integrations._django_checks import check_app, check_tables
+from private_key_jwt.integrations._django_checks import check_app, check_deployment, check_tables
 from private_key_jwt.integrations._toolkit_checks import check_toolkit
 from private_key_jwt.integrations.oauth_toolkit import (
     ClientAssertionMiddleware,
@@ -503,6 +503,12 @@ class WithDjangoStore(ClientAssertionMixin, OAuth2Validator):  # type: ignore[mi
     )
 
 
+class WithMemoryStore(ClientAssertionMixin, OAuth2Validator):  # type: ignore[misc]
+    client_assertion_verifier = ClientAssertionVerifier(
+        policy=AssertionPolicy(audience="https://op.example.com"), clients=[], replay_store=MemoryReplayStore()
+    )
+
+
 def the_store_of_a_validator_is_checked() -> None:
     assert check_app() == []
     with _provider(OAUTH2_VALIDATOR_CLASS=f"{__name__}.WithDjangoStore"):
@@ -510,6 +516,14 @@ def the_store_of_a_validator_is_checked() -> None:
         assert [each.id for each in check_tables(["default"])] == ["private_key_jwt.W003"]
     with _provider(OAUTH2_VALIDATOR_CLASS="no.such.Validator"):
         assert check_app() == []  # another check says what is wrong
+
+
+def what_must_not_be_deployed_is_checked() -> None:
+    with _provider(OAUTH2_VALIDATOR_CLASS=f"{__name__}.WithMemoryStore"):
+        (store,) = check_deployment()
+    assert store.id == "private_key_jwt.W004"
+    assert "WithMemoryStore.client_assertion_verifier marks used assertions in MemoryReplayStore" in store.msg
+    assert "(workers=2)" in store.hint
 
 
 def a_document_that_does_not_list_the_method_is_checked() -> None:

@@ -1,4 +1,4 @@
-"""What ``manage.py check`` finds in the setting PRIVATE_KEY_JWT, and in the database of its replay store."""
+"""What ``manage.py check`` finds in the setting PRIVATE_KEY_JWT, in its verifiers, and in the database of a store."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from .._extra import needs
+from .._sources import lives_in_one_process
 from ..exceptions import ConfigurationError
 from . import _django_settings as project
 
@@ -18,9 +19,10 @@ with needs(__name__, "django"):
 
     from ..stores import DjangoReplayStore
 
-__all__ = ["check_app", "check_settings", "check_tables"]
+__all__ = ["check_app", "check_deployment", "check_settings", "check_tables"]
 
 _APP = "private_key_jwt.stores.django"
+_SETTING = f"settings.{project.NAME}"
 
 
 def check_settings(**_: Any) -> list[checks.CheckMessage]:
@@ -63,21 +65,56 @@ def check_tables(databases: Sequence[str] | None = None, **_: Any) -> list[check
     return found
 
 
+def check_deployment(**_: Any) -> list[checks.CheckMessage]:
+    """Check what is right on a developer's machine only: a system check of Django, for ``check --deploy``."""
+    found: dict[str, checks.CheckMessage] = {}
+    for name, verifier in _verifiers():
+        for each in (*_unshared(name, verifier), *_over_http(name, verifier)):
+            found.setdefault(each.msg, each)  # sync and async views share a store and a fetcher
+    return list(found.values())
+
+
+def _unshared(name: str, verifier: Any) -> Iterator[checks.CheckMessage]:
+    store = verifier._replay_store  # noqa: SLF001
+    keys = getattr(settings, project.NAME) if name == _SETTING else {}
+    if "WORKERS" in keys or not lives_in_one_process(store):
+        return
+    text = (
+        f"{name} marks used assertions in {type(store).__name__}, which lives in one process, and does not say how"
+        " many there are: each further worker accepts an assertion once more."
+    )
+    number = "'WORKERS': 2" if "AUDIENCE" in keys else "workers=2"  # a whole verifier takes an argument
+    hint = (
+        f"Say how many ({number}), and take a store that they share: DjangoReplayStore. Where one process serves:"
+        " SILENCED_SYSTEM_CHECKS."
+    )
+    yield checks.Warning(text, hint=hint, id="private_key_jwt.W004")
+
+
+def _over_http(name: str, verifier: Any) -> Iterator[checks.CheckMessage]:
+    if getattr(getattr(verifier._fetcher, "policy", None), "allow_http_loopback", False) is True:  # noqa: SLF001
+        text = f"{name} fetches keys from this host over plain http: allow_http_loopback is True."
+        hint = "Leave allow_http_loopback out of its JWKSPolicy: it is for trying out and for tests."
+        yield checks.Warning(text, hint=hint, id="private_key_jwt.W005")
+
+
 def _stores() -> Iterator[DjangoReplayStore]:
     """Give the DjangoReplayStores of the settings: of PRIVATE_KEY_JWT, and of the toolkit's validator."""
-    for verifier in _verifiers():
+    for _, verifier in _verifiers():
         store = verifier._replay_store  # noqa: SLF001
         if isinstance(store, DjangoReplayStore):
             yield store
 
 
-def _verifiers() -> Iterator[Any]:
+def _verifiers() -> Iterator[tuple[str, Any]]:
+    """Give each verifier of the settings, with the name of what it is made of or held by."""
     if hasattr(settings, project.NAME):
         for kind in project.KINDS:
             with suppress(ConfigurationError):
-                yield project.verifier(kind)
+                yield _SETTING, project.verifier(kind)
     if apps.is_installed("oauth2_provider"):
         from .oauth_toolkit import configured_validator
 
         with suppress(Exception):
-            yield configured_validator().client_assertion_verifier
+            validator = configured_validator()
+            yield f"{validator.__qualname__}.client_assertion_verifier", validator.client_assertion_verifier

@@ -22,7 +22,7 @@ class IntegrationsConfig(AppConfig):  # type: ignore[misc]  # Django is untyped
         INSTALLED_APPS += ["private_key_jwt.integrations"]
 
     What they find is shown by ``manage.py check``, and at the start of ``runserver``; a missing table by
-    ``manage.py check --database default``.
+    ``manage.py check --database default``, and what is for a developer's machine only by ``manage.py check --deploy``.
     """
 
     name = "private_key_jwt.integrations"
@@ -31,11 +31,12 @@ class IntegrationsConfig(AppConfig):  # type: ignore[misc]  # Django is untyped
 
     def ready(self) -> None:
         """See AppConfig."""
-        from ._django_checks import check_app, check_settings, check_tables
+        from ._django_checks import check_app, check_deployment, check_settings, check_tables
 
         checks.register(check_settings)
         checks.register(check_app)
         checks.register(check_tables, checks.Tags.database)
+        checks.register(check_deployment, checks.Tags.security, deploy=True)
         if apps.is_installed("oauth2_provider"):
             from ._toolkit_checks import check_toolkit
 

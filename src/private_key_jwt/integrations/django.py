@@ -1,7 +1,7 @@
 """Client authentication in Django: a view decorator, or one call in a view. No middleware, and no app but the store's.
 
     INSTALLED_APPS += ["private_key_jwt.stores.django"]  # settings.py; then: manage.py migrate private_key_jwt
-    INSTALLED_APPS += ["private_key_jwt.integrations"]  # for `manage.py check`, and `check --database default`
+    INSTALLED_APPS += ["private_key_jwt.integrations"]  # for `manage.py check`, `--database default`, `--deploy`
     PRIVATE_KEY_JWT = {
         "AUDIENCE": "https://op.example.com",
         "CLIENTS": "project.oauth.find_client",

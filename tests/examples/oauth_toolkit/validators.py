@@ -14,6 +14,7 @@ class Validator(ClientAssertionMixin, OAuth2Validator):
         policy=AssertionPolicy(audience=ISSUER),
         clients=registered_applications(),  # those that have a jwks_uri
         replay_store=SQLiteReplayStore("replay.sqlite3"),  # shared by all workers of this host
+        workers=2,  # of gunicorn, say: a store that they do not share is refused
         fetcher=JWKSFetcher(JWKSPolicy(allow_http_loopback=True)),  # to try it out: in production without this line
         on_event=events.log_events,  # why somebody is refused
     )
