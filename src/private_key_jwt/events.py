@@ -157,7 +157,7 @@ class FetchBudgetSpent:
 
     Reported once for each time that the budget is spent.
 
-    retry_after: seconds until the next fetch is allowed.
+    retry_after: seconds until the next fetch is allowed; at most, where others share the cache.
     """
 
     jwks_uri: str

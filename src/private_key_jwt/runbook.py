@@ -4,9 +4,11 @@ Each refusal is one ``AssertionRefused`` event, or log line, with ``reason``, ``
 what came, what was expected, and often the cause. A ``StoreFailed`` or a ``RegistrationRefused`` stands before it where
 that is the cause. ``FetchFailed`` is one fetch of one client's keys that brought none, with what it met, whether or not
 a request waited for it. ``FetchBudgetSpent`` says that no more is fetched from this ``jwks_uri`` for ``retry_after``
-seconds: by default two fetches in 30 s, spent by unknown kids or by fetches that failed. Where a fetch takes as long
-as it may, whoever waits for it is refused at that deadline, and its ``FetchFailed`` can come behind the refusal. With
-the assertion at hand (from the client: no log has it), ask::
+seconds: by default two fetches in 30 s, spent by anything: the start, a refresh, unknown kids, fetches that failed.
+Workers that share a cache share that budget: "at the latest" says that it may have room sooner, and a worker that finds
+it spent by others waits for some 3 s, twice in 30 s at most, for the set that they may be fetching. Where a fetch takes
+as long as it may, whoever waits for it is refused at that deadline, and its ``FetchFailed`` can come behind the
+refusal. With the assertion at hand (from the client: no log has it), ask::
 
     private-key-jwt explain --audience ISSUER --client-id CLIENT --jwks-uri URL --alg ALG ASSERTION
 

@@ -132,7 +132,9 @@ def test_a_refusal_without_a_set_holds_the_facts(known: Known, is_spent: bool, w
 
 
 def test_a_set_is_described_for_a_signature_that_its_key_did_not_make() -> None:
-    assert describe_set(AGED) == (f"the key set is 12 s old, from {SHORT_URI}; next try at 2025-11-29T18:13:18Z")
+    told = f"the key set is 12 s old, from {SHORT_URI}; next try at 2025-11-29T18:13:18Z"
+    assert describe_set(AGED) == told
+    assert describe_set(replace(AGED, is_shared=True)) == f"{told} at the latest"
     current = replace(AGED, asked_at=NOW - 1)
     assert describe_set(current) == f"the published key is current: its set is 1 s old, from {SHORT_URI}"
 

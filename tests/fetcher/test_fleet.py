@@ -213,7 +213,7 @@ def test_a_refusal_says_when_those_who_share_the_cache_allow_a_fetch_again(
     cache.grants = False
     for _ in range(5):
         clock.advance(4)
-        with pytest.raises(InvalidClient, match=f"the fetch budget is spent.*; next try at {again}"):
+        with pytest.raises(InvalidClient, match=f"the fetch budget is spent.*; next try at {again} at the latest"):
             fetcher.get_key(host.client, "RS256", "new")
     assert host.ask("another") is Reason.UNKNOWN_KID
     spent = [event.retry_after for event in seen if isinstance(event, events.FetchBudgetSpent)]

@@ -36,6 +36,7 @@ class Known:
     since: when the first set was asked for here; None where that is this one.
     removed_at: when a set that was asked for here was the first without this kid; None where none here had it.
     spent_on: the unknown kid that the last fetch within a spent budget was for; None where it was for none.
+    is_shared: others share the cache, and with it the budget; it may have room sooner than is known here.
     """
 
     asked_at: float
@@ -47,6 +48,7 @@ class Known:
     since: float | None = None
     removed_at: float | None = None
     spent_on: str | None = None
+    is_shared: bool = False
 
 
 def _list(items: Sequence[str], room: int, separator: str = ", ") -> str:
@@ -83,7 +85,9 @@ def _url(jwks_uri: str, length: int) -> str:
 
 
 def _again(known: Known) -> str:
-    return f"next try at {format_time(known.now + known.wait)}" if known.wait > 0 else "it may be tried again now"
+    if known.wait <= 0:
+        return "it may be tried again now"
+    return f"next try at {format_time(known.now + known.wait)}{' at the latest' * known.is_shared}"
 
 
 def _failure(known: Known, room: int) -> str:

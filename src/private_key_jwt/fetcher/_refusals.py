@@ -25,7 +25,7 @@ def unavailable(state: FetcherState[Any], jwks_uri: str, outcome: Outcome) -> Te
     elif is_spent and last is not None:
         cause = failure = last.detail
         failed_at = last.at.wall
-    known = _details.Known(now.wall, now.wall, wait, jwks_uri, failure, failed_at)
+    known = _details.Known(now.wall, now.wall, wait, jwks_uri, failure, failed_at, is_shared=state.shares_cache)
     detail = _details.describe_unavailable(cause, known, is_spent=is_spent)
     return TemporarilyUnavailable(Reason.JWKS_UNAVAILABLE, detail, wait or outcome.retry_after)
 
@@ -62,5 +62,5 @@ def _known(state: FetcherState[Any], jwks_uri: str, entry: Entry, wait: float) -
     now, last = state.now(), state.failure(jwks_uri)
     asked_at = now.wall - (now.clock - entry.fetched_at)
     since = None if entry.known_since == entry.asked_at else now.wall - (now.clock - entry.known_since)
-    known = _details.Known(asked_at, now.wall, wait, jwks_uri, since=since)
+    known = _details.Known(asked_at, now.wall, wait, jwks_uri, since=since, is_shared=state.shares_cache)
     return known if last is None else replace(known, failure=last.detail, failed_at=last.at.wall)
