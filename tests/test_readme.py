@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from examples import fastapi_app
 from private_key_jwt import (
     AssertionPolicy,
     ClientAssertionVerifier,
@@ -18,6 +19,8 @@ from private_key_jwt import (
     JWKSFetcher,
     MemoryReplayStore,
     Reason,
+    RegisteredClient,
+    events,
 )
 from private_key_jwt.testing import DEFECTS, Clock, RelyingParty
 
@@ -28,7 +31,17 @@ _OWN = re.sub(r"<!-- tests/examples/\S+ -->\n+```python\n.*?```", "", README, fl
 [EMBED] = re.findall(r"```python\n(.*?)```", _OWN, re.DOTALL)
 EXAMPLES = (ROOT / "tests/examples/README.md").read_text()
 _SHORT = re.sub(r"<!-- tests/examples/\S+ -->\n+```python\n.*?```", "", EXAMPLES, flags=re.DOTALL)
-WATCH, REGISTER, HOLD, FIXTURES = re.findall(r"```python\n(.*?)```", _SHORT, re.DOTALL)
+_BLOCKS = re.findall(r"```python\n(.*?)```", _SHORT, re.DOTALL)
+
+
+def example(words: str) -> Any:
+    """The example that has these words."""
+    [found] = [block for block in _BLOCKS if words in block]
+    return found
+
+
+WATCH, REGISTER, HOLD = example("Counter()"), example("from_metadata("), example("relying_party.serve()")
+CHECK, ENDPOINT, FIXTURES = example("pending.claims"), example("ASGITransport("), example("@pytest.fixture")
 
 
 def test_the_embedding_example_works(capsys: pytest.CaptureFixture[str]) -> None:
@@ -86,6 +99,36 @@ def test_the_example_of_events_counts_refusals() -> None:
 
 def test_the_example_of_a_registration_holds() -> None:
     exec(compile(REGISTER, "tests/examples/README.md", "exec"), {})
+
+
+def test_the_example_of_a_check_of_your_own_refuses_with_one_event_and_uses_nothing_up() -> None:
+    seen: list[events.Event] = []
+    tenant = RelyingParty(audience="https://op.example.com").tenant("acme")
+    verifier = ClientAssertionVerifier(
+        policy=AssertionPolicy(audience="https://op.example.com"),
+        clients=[RegisteredClient(tenant.client_id, jwks=tenant.document())],
+        replay_store=MemoryReplayStore(),
+        on_event=seen.append,
+    )
+    names: dict[str, Any] = {"verifier": verifier}
+    exec(compile(CHECK, "tests/examples/README.md", "exec"), names)
+
+    def status(**claims: Any) -> Any:
+        form = {
+            "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+            "client_assertion": tenant.assertion(jti="one", **claims),
+        }
+        return names["token_endpoint"](form)[0]
+
+    assert [status(), status(region="us"), status(region="eu"), status(region="eu")] == [401, 401, 200, 401]
+    reasons = [event.reason for event in seen if isinstance(event, events.AssertionRefused)]
+    assert reasons == [Reason.INVALID_CLAIM, Reason.INVALID_CLAIM, Reason.REPLAYED]
+
+
+def test_the_example_of_an_endpoint_in_a_test_passes() -> None:
+    names: dict[str, Any] = {"create_app": fastapi_app.create_app}
+    exec(compile(ENDPOINT, "tests/examples/README.md", "exec"), names)
+    names["test_an_assertion_gets_one_token"]()
 
 
 def test_the_example_of_the_fixtures_runs(tmp_path: Path) -> None:

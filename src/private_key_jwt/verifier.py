@@ -7,9 +7,9 @@ mark. The sync and the async verifier differ in ``await`` only (a test compares 
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from time import perf_counter
-from typing import Literal, NamedTuple, Self, overload
+from typing import Any, Literal, NamedTuple, Self, overload
 
 from . import _sources as sources
 from ._core import token_request
@@ -291,6 +291,11 @@ class PendingAssertion:
         """The client whose key signed the assertion."""
         return self._work.client_id
 
+    @property
+    def claims(self) -> Mapping[str, Any]:
+        """All claims, read-only: for checks of your own."""
+        return self._work.claims
+
     def consume(self) -> VerifiedAssertion:
         """Mark the assertion as used; once only, whoever else holds it.
 
@@ -468,6 +473,11 @@ class AsyncPendingAssertion:
     def client_id(self) -> str:
         """The client whose key signed the assertion."""
         return self._work.client_id
+
+    @property
+    def claims(self) -> Mapping[str, Any]:
+        """All claims, read-only: for checks of your own."""
+        return self._work.claims
 
     async def consume(self) -> VerifiedAssertion:
         """See PendingAssertion.consume."""
