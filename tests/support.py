@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, NoReturn
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -154,3 +154,13 @@ def claims_of(client_id: str, audience: str, now: float, **changes: Any) -> dict
 def sign_json(header: dict[str, Any], claims: dict[str, Any], key: RSAPrivateKey | None = None) -> str:
     """A compact JWS over these members."""
     return sign(json.dumps(header).encode(), json.dumps(claims).encode(), key)
+
+
+def raising(kind: type) -> Any:
+    """Make a class of such values whose own methods all raise."""
+
+    def fail(*_: object, **__: object) -> NoReturn:
+        raise ZeroDivisionError
+
+    own = [name for name in vars(kind) if name not in ("__new__", "__init__", "__doc__", "__getattribute__")]
+    return type(f"Raising{kind.__name__.title()}", (kind,), dict.fromkeys(own, fail))

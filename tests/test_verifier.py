@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 
@@ -40,7 +40,7 @@ from private_key_jwt.policy import LONGEST_LEEWAY
 from private_key_jwt.stores import SQLiteReplayStore
 from private_key_jwt.testing import REMOVED, Clock, RelyingParty, SigningKey
 from private_key_jwt.testing._assertions import LIFETIME
-from support import OP, claims_of, jwk, private_key, sign_json
+from support import OP, claims_of, jwk, private_key, raising, sign_json
 
 LOOPBACK = JWKSPolicy(allow_http_loopback=True)
 POLICY = AssertionPolicy(audience=OP)
@@ -265,16 +265,6 @@ class NoTruth:
         raise ZeroDivisionError
 
     __len__ = __eq__ = __hash__ = __repr__ = __str__ = __bool__  # type: ignore[assignment]
-
-
-def raising(kind: type) -> Any:
-    """Make a class of such values whose own methods all raise."""
-
-    def fail(*_: object, **__: object) -> NoReturn:
-        raise ZeroDivisionError
-
-    own = [name for name in vars(kind) if name not in ("__new__", "__init__", "__doc__", "__getattribute__")]
-    return type(f"Raising{kind.__name__.title()}", (kind,), dict.fromkeys(own, fail))
 
 
 class NoClass:

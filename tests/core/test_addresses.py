@@ -82,6 +82,41 @@ def test_an_address_that_is_not_on_the_internet_has_a_kind(address: str, name: s
     assert (named(address) or "").startswith(name)
 
 
+# An address of each network.
+KINDS_OF = {
+    ("unspecified", "RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.2"): ["0.0.0.0", "::"],
+    ("multicast", "RFC 5771, RFC 4291 section 2.7"): ["224.0.0.0", "ff00::"],
+    ("reserved", "RFC 1112 section 4"): ["240.0.0.0"],
+    ("loopback", "RFC 1122 section 3.2.1.3, RFC 4291 section 2.5.3"): ["127.0.0.0", "::1"],
+    ("private", "RFC 1918, RFC 4193"): ["10.0.0.0", "172.16.0.0", "192.168.0.0", "fc00::"],
+    ("shared", "RFC 6598"): ["100.64.0.0"],
+    ("link-local", "RFC 3927, RFC 4291 section 2.5.6"): ["169.254.0.0", "fe80::"],
+    ("site-local", "RFC 3879"): ["fec0::"],
+    ("for benchmarks", "RFC 2544, RFC 5180"): ["198.18.0.0", "2001:2::"],
+    ("for documentation", "RFC 5737"): ["192.0.2.0", "198.51.100.0", "203.0.113.0"],
+    ("for documentation", "RFC 3849, RFC 9637"): ["2001:db8::", "3fff::"],
+    ("IPv4-mapped", "RFC 4291 section 2.5.5.2"): ["::ffff:0:0"],
+    ("IPv4-translated", "RFC 2765 section 2.1"): ["::ffff:0:0:0"],
+    ("IPv4-compatible", "RFC 4291 section 2.5.5.1"): ["::ffff:ffff"],
+    ("local NAT64", "RFC 8215"): ["64:ff9b:1::"],
+    ("6to4", "RFC 7526"): ["2002::", "192.88.99.0"],
+    ("Teredo", "RFC 4380"): ["2001::"],
+    ("for protocols", "RFC 6890"): ["192.0.0.0", "2001:1ff:ffff:ffff:ffff:ffff:ffff:ffff"],
+    ("discarded", "RFC 6666, RFC 9780"): ["100::"],
+    ("for segment routing", "RFC 9602"): ["5f00::"],
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "address"), [(kind, address) for kind, addresses in KINDS_OF.items() for address in addresses]
+)
+def test_each_special_network_is_named_with_its_source(kind: tuple[str, str], address: str) -> None:
+    found = kind_of(ipaddress.ip_address(address))
+    assert found is not None
+    assert (found.name, found.source) == kind
+    assert sum(map(len, KINDS_OF.values())) == sum(len(each.networks) for each in KINDS if each.source)
+
+
 # Each as its cloud documents it, or as cloud-init, an agent or an SDK asks there.
 METADATA = {
     "Amazon, Google, Azure, DigitalOcean, Oracle, OpenStack": "169.254.169.254",
@@ -111,7 +146,7 @@ METADATA = {
 def test_a_metadata_service_is_one_that_no_policy_can_allow(address: str) -> None:
     kind = kind_of(ipaddress.ip_address(address))
     assert kind is not None
-    assert kind.name == "a metadata service"
+    assert (kind.name, kind.source) == ("a metadata service", "")
     assert not kind.allowable
 
 
@@ -252,3 +287,10 @@ def test_what_a_policy_may_allow_is_what_a_site_of_its_own_uses() -> None:
     allowable = {kind.name for kind in KINDS if kind.allowable}
     assert allowable == {"loopback", "private", "shared", "site-local", "for benchmarks"}
     assert named("198.18.0.1") == named("2001:2::1") == "for benchmarks"
+
+
+def test_a_host_name_has_at_most_253_characters() -> None:
+    longest = ".".join([*["a" * 63] * 3, "a" * 61])
+    check_host(longest)
+    with pytest.raises(ValueError, match="expected a host name of letters"):
+        check_host(f"{longest}a")

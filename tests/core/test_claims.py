@@ -11,6 +11,7 @@ from private_key_jwt._core import claims as step
 from private_key_jwt._core import describe
 from private_key_jwt._core.header import Header
 from private_key_jwt._text import quote
+from support import raising
 
 NOW = 1_700_000_000
 OP = "https://as.example"
@@ -48,7 +49,8 @@ def refusal(call: Any, *args: Any, **kwargs: Any) -> tuple[Reason, str | None]:
 
 def test_iss_and_sub_name_the_client() -> None:
     assert step.identify(claims(), None) == "client-1"
-    assert step.identify(claims(), "client-1") == "client-1"
+    for client_id in ("client-1", raising(str)("client-1")):
+        assert step.identify(claims(), client_id) == "client-1"
 
 
 @pytest.mark.parametrize("name", ["iss", "sub"])

@@ -9,6 +9,7 @@ import pytest
 from private_key_jwt import InvalidClient, Reason
 from private_key_jwt._core import base64url, compact
 from private_key_jwt._core.checks import Check
+from support import raising
 
 TOKEN = "eyJh.eyJi.c2ln"
 
@@ -20,7 +21,11 @@ def refused(assertion: object, max_bytes: int = 1_000) -> tuple[Reason, str | No
     return caught.value.reason, caught.value.check
 
 
-@pytest.mark.parametrize("token", [TOKEN, TOKEN.encode()])
+@pytest.mark.parametrize(
+    "token",
+    [TOKEN, TOKEN.encode(), raising(str)(TOKEN), raising(bytes)(TOKEN.encode())],
+    ids=["text", "bytes", "text whose methods raise", "bytes whose methods raise"],
+)
 def test_three_segments_are_taken_apart(token: str | bytes) -> None:
     assert compact.split(token, 1_000) == (b"eyJh", b"eyJi", b"c2ln", b"eyJh.eyJi")
 
@@ -288,6 +293,7 @@ def test_an_assertion_that_is_too_large_is_said_by_its_segments(spell: Callable[
             "(5 characters, which no base64url has): one of RS256 has at least 342, so it was",
         ),
         (b'{"alg":"ES256"}', "AB", "(2 characters): one of ES256 has at least 86, so it was cut"),
+        (b'{"alg":"ES384"}', "A" * 113, "one of ES384 has at least 128, so it was cut"),
         (b'{"alg":"ES512"}', "A" * 169, "one of ES512 has at least 176, so it was cut"),
         (b'{"alg":"EdDSA"}', "A" * 85, "one of EdDSA has at least 86, so it was cut"),
         (b'{"alg":"EdDSA"}', "A" * 85 + "B", "(86 characters): was the assertion cut or changed?"),

@@ -128,5 +128,6 @@ def run(directory: Path, workers: int, modules: Sequence[str] = ()) -> Result:
         for (change, _), survives in zip(mutants, outcomes, strict=True):
             if survives:
                 survivors.append(change)
-                print(f"survived: {change}", file=sys.stderr, flush=True)  # noqa: T201 - the rest takes long
+                # The rest takes long.
+                print(f"survived: {change.module}: - {change.before} + {change.after}", file=sys.stderr, flush=True)  # noqa: T201
     return Result(len(mutants), survivors)

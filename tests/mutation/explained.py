@@ -36,6 +36,10 @@ class Explained:
 
 
 _BY_REASON: Mapping[str, tuple[tuple[str, str, tuple[str, ...]], ...]] = {
+    "The second row has no address of version 4.": (("addresses.py", r"^_METADATA_RANGES = ", ("2",)),),
+    "It is no scheme that is known, and nothing follows it.": (
+        ("token_request.py", r"^scheme, _, credentials = ", ("'XXXX'",)),
+    ),
     "It saves time only: the general way, which is taken otherwise, says the same.": (
         ("claims.py", r"^if type\(aud\) is str and aud in", ("None",)),
         ("claims.py", r"^exp, iat = ", ("None", "'XXexpXX'", "'EXP'")),

@@ -68,7 +68,7 @@ def identify(claims: Claims, client_id: str | None) -> str:
             "sub",
         )
     if client_id is not None:
-        named = client_id if type(client_id) is str else plain_text(client_id)
+        named = plain_text(client_id)
         if type(named) is not str or named != sub:
             raise InvalidClient(
                 Reason.CLIENT_MISMATCH,

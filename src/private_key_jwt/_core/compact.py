@@ -43,7 +43,7 @@ def split(assertion: str | bytes, max_bytes: int) -> tuple[bytes, bytes, bytes, 
     Return the segments of header, claims and signature, in the alphabet of ``base64url.decode_canonical`` and not
     decoded yet, and the bytes that the signature covers. Raises InvalidClient: too_large or malformed.
     """
-    if type(assertion) is not str and type(assertion) is not bytes:
+    if type(assertion) is not str:
         assertion = plain_text(assertion)
         if type(assertion) not in (str, bytes):
             raise _malformed("characters", f"expected str or bytes, got {type(assertion).__name__}")
