@@ -35,7 +35,7 @@ from private_key_jwt import (
 )
 from private_key_jwt._core import header
 from private_key_jwt._core.token_request import ASSERTION_TYPE
-from private_key_jwt.clients import unchecked_client
+from private_key_jwt.clients import LookUp, Unregistered, unchecked_client
 from private_key_jwt.policy import LONGEST_LEEWAY
 from private_key_jwt.stores import SQLiteReplayStore
 from private_key_jwt.testing import REMOVED, Clock, RelyingParty, SigningKey
@@ -1007,6 +1007,25 @@ def test_a_pending_assertion_is_refused_when_its_key_was_replaced_under_its_kid(
     del clients[client_id]
     with pytest.raises(InvalidClient, match="no client is registered"):
         pending.consume()
+
+
+class Telling(LookUp):
+    """A look-up that knows one client, which is not registered for the method."""
+
+    def find(self, client_id: str) -> Unregistered | None:
+        return Unregistered("there is one without keys") if client_id == "known" else None
+
+
+@pytest.mark.parametrize(("client_id", "said"), [("known", "there is one without keys"), ("other", "no client is")])
+def test_a_look_up_may_say_why_a_client_that_it_knows_is_not_registered(
+    op: Provider, client_id: str, said: str
+) -> None:
+    verifier = op.make(clients=Telling())
+    with pytest.raises(InvalidClient, match=said) as caught:
+        verifier.verify(sign_json({"alg": "RS256", "kid": "k1"}, claims_of(client_id, OP, int(op.clock()))))
+    assert caught.value.reason is Reason.UNKNOWN_CLIENT
+    assert Telling()(client_id) is None
+    assert verifier.is_registered(client_id) is False
 
 
 def test_a_pending_assertion_of_a_key_in_use_is_consumed_later(op: Provider) -> None:

@@ -17,7 +17,7 @@ from ._core.jwk_set import VerificationKey
 from ._coroutines import as_coroutine_function, is_in_process
 from ._text import describe_error, quote
 from ._validation import check_handler, check_integer, check_number, is_coroutine_function, read_items
-from .clients import RegisteredClient, describe_source
+from .clients import LookUp, RegisteredClient, Unregistered, describe_source
 from .exceptions import (
     RETRY_AFTER,
     STORE_REASONS,
@@ -157,7 +157,7 @@ def _client_finder(clients: object, fetcher: object) -> Callable[[str], Any]:
         # Not copied: a client that leaves the mapping is unknown at once.
         return clients.get
     if callable(clients):
-        return clients
+        return _look_up(clients)
     if not isinstance(clients, Iterable):
         raise ConfigurationError("clients must be RegisteredClients, a mapping of them, or a function")
     known: dict[str, RegisteredClient] = {}
@@ -169,6 +169,10 @@ def _client_finder(clients: object, fetcher: object) -> Callable[[str], Any]:
         known[client.client_id] = client
     _check_known(known.items(), fetcher)
     return known.get
+
+
+def _look_up(clients: Callable[[str], Any]) -> Callable[[str], Any]:
+    return clients.find if isinstance(clients, LookUp) else clients
 
 
 def _check_known(known: Collection[tuple[str, Any]], fetcher: object) -> None:
@@ -194,6 +198,8 @@ def not_found(client: object, client_id: str) -> AuthenticationError:
     """Say why the client was not found: unknown_client (its fault) or client_lookup_failed (ours)."""
     if client is None:
         return _unknown(lambda: f"no client is registered as {quote(client_id)}")
+    if isinstance(client, Unregistered):
+        return _unknown(client.detail)
     if isinstance(client, RegisteredClient):
         # A database that compares without case finds another client than the one that was asked for.
         return _unknown(f"no client is registered as {quote(client_id)}; there is one as {quote(client.client_id)}")
@@ -354,7 +360,7 @@ def async_clients(
             return find_at_once(client_id)
 
         return find_known_client
-    find = as_coroutine_function(clients, in_process=False)
+    find = as_coroutine_function(_look_up(clients), in_process=False)
 
     async def find_client(client_id: str) -> RegisteredClient:
         try:

@@ -35,6 +35,7 @@ from __future__ import annotations
 import ipaddress
 import marshal
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from hashlib import sha256
@@ -234,6 +235,26 @@ class RegisteredClient:
         that is RFC 7591 §3.2.2's ``invalid_client_metadata``.
         """
         return cls(**_registration.read(metadata, signing_algs), require_kid=require_kid, policy=policy)
+
+
+@dataclass(frozen=True, slots=True)
+class Unregistered:
+    """Why a client that is known is not registered for this method: for the detail of a refusal."""
+
+    detail: str
+
+
+class LookUp(ABC):
+    """A function that finds a client, and can tell more of one that it does not give."""
+
+    @abstractmethod
+    def find(self, client_id: str) -> RegisteredClient | Unregistered | None:
+        """Return the client, or why a known one is not registered, or None."""
+
+    def __call__(self, client_id: str) -> RegisteredClient | None:
+        """Return the client, or None."""
+        found = self.find(client_id)
+        return found if isinstance(found, RegisteredClient) else None
 
 
 def describe_source(client: RegisteredClient) -> str:

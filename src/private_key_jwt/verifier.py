@@ -130,6 +130,7 @@ class ClientAssertionVerifier(_Verifier):
         if fetcher is None:
             fetcher = self._own_fetcher = JWKSFetcher(on_event=on_event)
         self._fetcher = fetcher
+        self._clients = clients
         self._find_client = sources.sync_clients(clients, fetcher)
         self._get_key = sources.sync_keys(self._fetcher)
         self._mark = sources.sync_store(replay_store)
@@ -332,6 +333,7 @@ class AsyncClientAssertionVerifier(_Verifier):
         if fetcher is None:
             fetcher = self._own_fetcher = AsyncJWKSFetcher(on_event=on_event)
         self._fetcher = fetcher
+        self._clients = clients
         self._find_client = sources.async_clients(clients, fetcher)
         self._get_key = sources.async_keys(self._fetcher)
         self._mark = sources.async_store(replay_store)

@@ -492,6 +492,11 @@ def test_a_registration_that_cannot_work_lets_nobody_in(op: OpenIDProvider, name
     assert refused == ([] if expected == INVALID_CLIENT else [op.tenant.client_id])
 
 
+def test_an_algorithm_that_is_not_known_is_refused_at_the_start() -> None:
+    with pytest.raises(ConfigurationError, match="signing_algs must be of RS256, .*, not 'HS256'"):
+        registered_clients(SimpleNamespace(), signing_algs=["HS256"])
+
+
 def test_the_clients_of_a_server_are_those_of_the_method() -> None:
     known = {
         "ours": Client("ours", {"token": "private_key_jwt"}, client_metadata={"jwks_uri": "https://c.example/"}),

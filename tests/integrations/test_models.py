@@ -10,7 +10,7 @@ import pytest
 
 from integrations.timing import least, verifications
 from private_key_jwt import ConfigurationError, RegisteredClient
-from private_key_jwt.integrations._models import registered_client, uses_private_key_jwt
+from private_key_jwt.integrations._models import registered_client, uses_private_key_jwt, why_not_registered
 from support import jwk, large_jwk
 
 URI = "https://client.example/jwks.json"
@@ -92,6 +92,24 @@ def test_who_must_authenticate_with_private_key_jwt(model: Any, members: dict[st
 
 
 KEY = large_jwk()
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (as_attributes(jwks_uri="", jwks=None), "has no jwks_uri and no jwks"),
+        (as_attributes(jwks_uri=""), "has no jwks_uri"),
+        (as_attributes(client_jwks="", client_jwks_uri=""), "has no client_jwks_uri and no client_jwks"),
+        (as_attributes(), "has no jwks_uri and no jwks"),
+        (
+            as_attributes(jwks_uri=URI, token_endpoint_auth_method="client_secret_basic"),
+            "its token_endpoint_auth_method is 'client_secret_basic'",
+        ),
+    ],
+    ids=str,
+)
+def test_what_a_model_that_is_not_registered_lacks_is_said(model: Any, said: str) -> None:
+    assert why_not_registered(model) == said
 
 
 def many_keys(count: int, **members: Any) -> dict[str, Any]:

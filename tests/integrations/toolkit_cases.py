@@ -380,6 +380,20 @@ def an_application_with_keys_is_not_known_by_its_name() -> None:
     assert validator.authenticate_client_id("nobody", Request("/")) is False
 
 
+def an_application_without_keys_is_told_from_none() -> None:
+    _application("without-keys")
+    tenant = RelyingParty().tenant("without-keys")
+    validator = _validator(registered_applications())
+    for client_id, said in {
+        "without-keys": "application 'without-keys' exists, and has no jwks_uri",
+        "nobody": "no client is registered as 'nobody'",
+    }.items():
+        with pytest.raises(ClientNotAuthenticated) as caught:
+            validator.authenticate_client(_request(token_request(tenant.assertion(iss=client_id, sub=client_id))))
+        assert (caught.value.__cause__.reason, caught.value.__cause__.detail) == (Reason.UNKNOWN_CLIENT, said)
+    assert registered_applications()("without-keys") is None
+
+
 def no_database_is_asked_for_what_some_cannot_take() -> None:
     find = registered_applications()
     with CaptureQueriesContext(connection) as queries:
@@ -430,8 +444,19 @@ class WithoutVerifier(ClientAssertionMixin, OAuth2Validator):  # type: ignore[mi
     pass
 
 
+class WithMemoryStore(ClientAssertionMixin, OAuth2Validator):  # type: ignore[misc]
+    client_assertion_verifier = ClientAssertionVerifier(
+        policy=AssertionPolicy(audience="https://op.example.com"), clients=[], replay_store=MemoryReplayStore()
+    )
+
+
 class WithAnythingAsVerifier(ClientAssertionMixin, OAuth2Validator):  # type: ignore[misc]
     client_assertion_verifier: Any = "x"
+
+
+class WithUnknownAlgorithm(ClientAssertionMixin, OAuth2Validator):  # type: ignore[misc]
+    client_assertion_signing_algs = ("RS256", "HS256")
+    client_assertion_verifier = WithMemoryStore.client_assertion_verifier
 
 
 # What a project may name by mistake, and what it is told.
@@ -440,6 +465,7 @@ UNFIT_VALIDATORS = {
     f"{__name__}.ClientAssertionMixin": "must name a class Validator(ClientAssertionMixin, OAuth2Validator)",
     f"{__name__}.WithoutVerifier": "WithoutVerifier.client_assertion_verifier must be a ClientAssertionVerifier",
     f"{__name__}.WithAnythingAsVerifier": "must be a ClientAssertionVerifier, not str",
+    f"{__name__}.WithUnknownAlgorithm": "WithUnknownAlgorithm.client_assertion_signing_algs must be of RS256, ",
 }
 
 
@@ -503,12 +529,6 @@ class WithDjangoStore(ClientAssertionMixin, OAuth2Validator):  # type: ignore[mi
     )
 
 
-class WithMemoryStore(ClientAssertionMixin, OAuth2Validator):  # type: ignore[misc]
-    client_assertion_verifier = ClientAssertionVerifier(
-        policy=AssertionPolicy(audience="https://op.example.com"), clients=[], replay_store=MemoryReplayStore()
-    )
-
-
 def the_store_of_a_validator_is_checked() -> None:
     assert check_app() == []
     with _provider(OAUTH2_VALIDATOR_CLASS=f"{__name__}.WithDjangoStore"):
@@ -536,6 +556,52 @@ def a_document_that_does_not_list_the_method_is_checked() -> None:
     assert "'OIDC_TOKEN_ENDPOINT_AUTH_METHODS_SUPPORTED'" in oidc.msg
     assert _checked(OIDC_ENABLED=False, **other) == []  # not served
     assert _checked(OIDC_ENABLED=True) == []
+
+
+class WithOtherAlgorithms(ClientAssertionMixin, OAuth2Validator):  # type: ignore[misc]
+    client_assertion_verifier = ClientAssertionVerifier(
+        policy=AssertionPolicy(audience="https://op.example.com"),
+        clients=registered_applications(signing_algs=["RS256", "EdDSA"]),
+        replay_store=MemoryReplayStore(),
+    )
+
+
+class WithTheSameAlgorithms(WithOtherAlgorithms):
+    client_assertion_signing_algs = ("Ed25519", "RS256")
+
+
+def the_algorithms_of_the_metadata_and_of_the_clients_are_compared() -> None:
+    with pytest.raises(ConfigurationError, match="signing_algs must be of RS256, .*, not 'RS265'"):
+        registered_applications(signing_algs=["RS265"])
+    (other,) = _checked(OAUTH2_VALIDATOR_CLASS=f"{__name__}.WithOtherAlgorithms")
+    assert (other.id, other.level) == ("private_key_jwt.W006", checks.WARNING)
+    assert other.msg == "The metadata names RS256, and clients may use RS256, Ed25519."
+    assert other.hint == "Set WithOtherAlgorithms.client_assertion_signing_algs to ['RS256', 'Ed25519']."
+    assert _checked(OAUTH2_VALIDATOR_CLASS=f"{__name__}.WithTheSameAlgorithms") == []
+    with patch.object(WithOtherAlgorithms, "client_assertion_signing_algs", ["PS256"]):
+        validator, provider = WithOtherAlgorithms, {"OAUTH2_VALIDATOR_CLASS": f"{__name__}.WithRegisteredApplications"}
+        assert "names PS256" in _checked(OAUTH2_VALIDATOR_CLASS=f"{__name__}.{validator.__name__}")[0].msg
+        (unset,) = _checked(**provider)
+        assert unset.msg == "The metadata names PS256, and clients may use RS256."
+        with patch.object(get_application_model(), "token_endpoint_auth_signing_alg", "", create=True):
+            assert _checked(**provider) == []  # each may name its own
+
+
+class WithRegisteredApplications(WithOtherAlgorithms):
+    client_assertion_verifier = ClientAssertionVerifier(
+        policy=AssertionPolicy(audience="https://op.example.com"),
+        clients=registered_applications(),
+        replay_store=MemoryReplayStore(),
+    )
+
+
+def a_model_without_a_place_for_keys_is_checked() -> None:
+    """Such as the default one of the toolkit, in whose place another may stand for a whole process only."""
+    with patch("oauth2_provider.models.get_application_model", get_user_model):
+        (found,) = check_toolkit()
+        assert _checked(OAUTH2_VALIDATOR_CLASS=f"{__name__}.WithMemoryStore") == []  # clients of its own
+    assert (found.id, found.level) == ("private_key_jwt.E006", checks.ERROR)
+    assert found.msg == "auth.User has neither jwks_uri nor jwks: registered_applications() finds no client."
 
 
 def the_issuer_and_the_audience_are_compared() -> None:

@@ -16,11 +16,12 @@ from .._core.algorithms import ALGORITHMS
 from .._core.jwk_set import loads_document
 from .._kept import Kept
 from .._registration import METHOD, registered_algs
+from .._text import quote
 from ..clients import RegisteredClient, unchecked_client
 from ..exceptions import ConfigurationError
 from ..policy import JWKSPolicy
 
-__all__ = ["registered_client", "uses_private_key_jwt"]
+__all__ = ["has_attribute", "registered_client", "uses_private_key_jwt", "why_not_registered"]
 
 _ATTRIBUTES = {
     "jwks_uri": ("jwks_uri", "client_jwks_uri"),
@@ -28,6 +29,8 @@ _ATTRIBUTES = {
     "token_endpoint_auth_method": ("token_endpoint_auth_method",),
     "token_endpoint_auth_signing_alg": ("token_endpoint_auth_signing_alg",),
 }
+
+_SOURCES = ("jwks_uri", "jwks")
 
 _clients = Kept[RegisteredClient | str](8_388_608)  # bytes of text: 10,000 clients of one or two keys
 
@@ -45,7 +48,21 @@ def uses_private_key_jwt(model: object) -> bool:
     method = _member(model, "token_endpoint_auth_method")
     if method is not None:
         return bool(method == METHOD)
-    return any(_member(model, name) is not None for name in ("jwks_uri", "jwks"))
+    return any(_member(model, name) is not None for name in _SOURCES)
+
+
+def why_not_registered(model: object) -> str:
+    """Say what a client lacks that is not registered for ``private_key_jwt``."""
+    method = _member(model, "token_endpoint_auth_method")
+    if method is not None:
+        return f"its token_endpoint_auth_method is {quote(method)}"
+    places = [each for name in _SOURCES for each in _ATTRIBUTES[name] if hasattr(model, each)]
+    return f"has no {' and no '.join(places or _SOURCES)}"
+
+
+def has_attribute(model: object, name: str) -> bool:
+    """Report whether a model, or the class of one, has a place for a member of client metadata."""
+    return any(hasattr(model, each) for each in (*_ATTRIBUTES[name], "client_metadata"))
 
 
 def registered_client(client_id: str, model: object, signing_algs: Sequence[str] | None) -> RegisteredClient:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from .._core.algorithms import published_names
 from .._extra import needs
 from .._registration import METHOD
 from ..policy import AssertionPolicy
+from . import _models
+from ._applications import Applications
 from ._django_settings import NAME
-from .oauth_toolkit import check_middleware, configured_validator
+from .oauth_toolkit import ClientAssertionMixin, check_middleware, configured_validator
 
 with needs(__name__, "django-oauth-toolkit"):
     from django.conf import settings
@@ -21,7 +24,7 @@ Found = Iterator[checks.CheckMessage]
 
 
 def check_toolkit(**_: Any) -> list[checks.CheckMessage]:
-    """Compare validator, middleware, issuer, audience and metadata: a system check of Django.
+    """Compare validator, middleware, models, issuer, audience, algorithms and metadata: a system check of Django.
 
     Find nothing in a project that has neither our validator nor our middleware, and authenticates in views of its own.
     """
@@ -29,7 +32,11 @@ def check_toolkit(**_: Any) -> list[checks.CheckMessage]:
     if len(found) > 1 and hasattr(settings, NAME):
         return []
     if not any(each.id.endswith("E002") for each in found):
-        found += [*_of_issuer(configured_validator().client_assertion_verifier.policy), *_of_metadata()]
+        validator = configured_validator()
+        verifier = validator.client_assertion_verifier
+        found += [*_of_issuer(verifier.policy), *_of_metadata()]
+        if isinstance(clients := verifier._clients, Applications):  # noqa: SLF001
+            found += [*_of_model(clients), *_of_algorithms(validator, clients)]
     return found
 
 
@@ -57,6 +64,31 @@ def _of_issuer(policy: AssertionPolicy) -> Found:
     else:
         text = "The issuer that the toolkit publishes follows the Host header: clients that send it may be refused."
         yield checks.Warning(text, hint=hint, id="private_key_jwt.W001")
+
+
+def _of_model(applications: Applications) -> Found:
+    model = applications.model
+    if not any(_models.has_attribute(model, name) for name in ("jwks_uri", "jwks")):
+        label = model._meta.label  # noqa: SLF001  (Django documents it)
+        text = f"{label} has neither jwks_uri nor jwks: registered_applications() finds no client."
+        hint = (
+            "Derive a model with one of them from AbstractApplication, and name it in"
+            " OAUTH2_PROVIDER_APPLICATION_MODEL; or give the verifier the clients as a list, a mapping or a function."
+        )
+        yield checks.Error(text, hint=hint, id="private_key_jwt.E006")
+
+
+def _of_algorithms(validator: type[ClientAssertionMixin], applications: Applications) -> Found:
+    """Compare what the metadata names with what clients may use, where their models do not name it."""
+    enabled = applications.signing_algs
+    if enabled is None and _models.has_attribute(applications.model, "token_endpoint_auth_signing_alg"):
+        return
+    may_use = published_names(enabled or ("RS256",))
+    named = published_names(validator.client_assertion_signing_algs)
+    if {*named} != {*may_use}:
+        text = f"The metadata names {', '.join(named)}, and clients may use {', '.join(may_use)}."
+        hint = f"Set {validator.__qualname__}.client_assertion_signing_algs to {may_use}."
+        yield checks.Warning(text, hint=hint, id="private_key_jwt.W006")
 
 
 def _of_metadata() -> Found:

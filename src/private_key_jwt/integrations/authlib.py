@@ -30,7 +30,7 @@ from urllib.parse import urlsplit
 
 from .._core.token_request import invalid_request, missing_assertion
 from .._extra import needs
-from .._registration import METHOD
+from .._registration import METHOD, check_signing_algs
 from .._sources import client_lookup_failed
 from .._text import quote
 from ..clients import RegisteredClient
@@ -64,7 +64,11 @@ def registered_clients(
         ``client_metadata``, and its method by ``check_endpoint_auth_method(method, "token")``.
     signing_algs: the algorithms that the server has enabled; a client without a ``token_endpoint_auth_signing_alg``
         may use each of them. Unless given, that is RS256 only, and a client may use the one that its model names.
+
+    Raises ConfigurationError for algorithms that are not known.
     """
+    if signing_algs is not None:
+        check_signing_algs(signing_algs)
 
     def find(client_id: str) -> RegisteredClient | None:
         client = server.query_client(client_id)

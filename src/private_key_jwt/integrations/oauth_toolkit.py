@@ -22,8 +22,10 @@ what the verifier knows is registered for the method. The toolkit then needs no 
 ``client_id``.
 
 The issuer that the toolkit publishes and the policy's audience must agree, or clients that send what is published are
-refused with ``audience_mismatch``. ``manage.py check`` compares them, and finds a validator, a middleware or a metadata
-document that does not fit. Clients of an issuer without a path look for the metadata at the root of its host:
+refused with ``audience_mismatch``. ``manage.py check`` compares them, and the algorithms, and finds a validator, a
+middleware, an application model or a metadata document that does not fit.
+
+Clients of an issuer without a path look for the metadata at the root of its host:
 ``/.well-known/oauth-authorization-server`` (RFC 8414 §3), and with OIDC_ENABLED ``/.well-known/openid-configuration``.
 Where the toolkit's URLs stand below a path such as ``o/``, serve both documents at the root too::
 
@@ -65,13 +67,14 @@ from typing import Any, cast
 
 from .._core.token_request import invalid_request, missing_assertion
 from .._extra import needs
-from .._registration import METHOD
+from .._registration import METHOD, check_signing_algs
 from .._text import quote
 from ..clients import RegisteredClient
 from ..discovery import ENDPOINTS, client_authentication_metadata
 from ..exceptions import AuthenticationError, ConfigurationError, InvalidClient, InvalidRequest, Reason
 from ..verifier import ClientAssertionVerifier, PendingAssertion, VerifiedAssertion
 from . import _models, _outcome
+from ._applications import Applications
 from ._outcome import Outcomes, Parts, outcomes_of
 from ._request import (
     ASSERTION_PARAMETERS,
@@ -135,19 +138,9 @@ def registered_applications(*, signing_algs: Sequence[str] | None = None) -> Cal
     An application model has a ``jwks_uri``, or a ``jwks`` as a dictionary or as JSON, and may have a
     ``token_endpoint_auth_signing_alg``: fields or properties of your own ``OAUTH2_PROVIDER_APPLICATION_MODEL``. It is
     registered for the method when its ``token_endpoint_auth_method`` says so, or names none and it has keys.
+    Raises ConfigurationError for algorithms that are not known.
     """
-
-    def find(client_id: str) -> RegisteredClient | None:
-        if "\0" in client_id:  # PostgreSQL takes none in a text, and its driver raises
-            return None
-        from oauth2_provider.models import get_application_model
-
-        application = get_application_model().objects.filter(client_id=client_id).first()
-        if application is None or not _models.uses_private_key_jwt(application):
-            return None
-        return _models.registered_client(application.client_id, application, signing_algs)
-
-    return find
+    return Applications(signing_algs)
 
 
 def refusal(request: Any) -> AuthenticationError | None:
@@ -193,12 +186,12 @@ class ClientAssertionMixin:
             client_assertion_verifier = ClientAssertionVerifier(..., clients=registered_applications())
 
     client_assertion_verifier: yours to set; its ``clients`` are mostly ``registered_applications()``.
-    client_assertion_signing_algs: the algorithms that the metadata document names.
+    client_assertion_signing_algs: the algorithms that the metadata document names: those that clients may use.
 
     A request with a client assertion is decided by the assertion alone. An application that is registered for
     ``private_key_jwt`` is let in by nothing else: by no secret, and by no ``client_id`` alone if it is public.
-    Raises ConfigurationError when the verifier or the middleware is missing; the class statement raises it when the
-    bases stand in another order, in which none of this would be asked.
+    Raises ConfigurationError when the verifier or the middleware is missing, or an algorithm is not known; the class
+    statement raises it when the bases stand in another order, in which none of this would be asked.
     """
 
     client_assertion_verifier: ClientAssertionVerifier
@@ -417,6 +410,10 @@ def _check_validator(found: type) -> None:
             f"{found.__qualname__}.client_assertion_verifier must be a ClientAssertionVerifier, not"
             f" {type(verifier).__name__}"
         )
+    try:
+        check_signing_algs(found.client_assertion_signing_algs)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{found.__qualname__}.client_assertion_{error}") from None
 
 
 def check_middleware() -> None:
