@@ -204,6 +204,7 @@ def token_endpoint(form: Mapping[str, str], authorization: str | None) -> ErrorR
             assert_type(verifier.begin_authentication(form, optional=True), PendingAssertion | None)
             pending = verifier.begin("a.b.c")
             assert_type(pending, PendingAssertion)
+            assert_type(pending.claims, Mapping[str, Any])
             assert_type(pending.consume(), VerifiedAssertion)
         except (InvalidClient, InvalidRequest, TemporarilyUnavailable) as error:
             assert_type(error.reason, Reason)
