@@ -58,3 +58,10 @@ def make_nothing() -> None:
 
 def make_trouble() -> None:
     raise OSError("no such host")
+
+
+class RouterElsewhere:
+    """Keeps the app of the replay store from the database that it uses."""
+
+    def allow_migrate(self, db: str, app_label: str, **_hints: object) -> bool | None:
+        return db != "default" if app_label == "private_key_jwt" else None

@@ -458,15 +458,19 @@ def test_a_store_without_its_app_or_its_tables_is_found(tmp_path: Path) -> None:
         ((no_app, text),) = checked(app=False)
         assert checked() == []
         ((no_table, hint),) = checked("default")
+        with override_settings(DATABASE_ROUTERS=[f"{OBJECTS}.RouterElsewhere"]):
+            ((routed, where),) = checked("default")
         assert checked("other") == []
         with override_settings(INSTALLED_APPS=["private_key_jwt.stores.django"]):
             call_command("migrate", verbosity=0)
         assert checked("default") == []
         connections["default"].close()
         del connections["default"]
-    assert (no_app, no_table) == ("private_key_jwt.E005", "private_key_jwt.W003")
+    assert (no_app, no_table, routed) == ("private_key_jwt.E005", "private_key_jwt.W003", "private_key_jwt.W003")
     assert "INSTALLED_APPS += ['private_key_jwt.stores.django']" in text
     assert "manage.py migrate private_key_jwt --database default" in hint
+    assert "Your DATABASE_ROUTERS keep the app private_key_jwt from 'default'" in where
+    assert "DjangoReplayStore(using=...)" in where
 
 
 def test_manage_py_finds_that_the_tables_are_missing(tmp_path: Path) -> None:

@@ -15,13 +15,14 @@ with needs(__name__, "django"):
     from django.apps import apps
     from django.conf import settings
     from django.core import checks
-    from django.db import connections
+    from django.db import connections, router
 
     from ..stores import DjangoReplayStore
 
 __all__ = ["check_app", "check_deployment", "check_settings", "check_tables"]
 
 _APP = "private_key_jwt.stores.django"
+_LABEL = "private_key_jwt"
 _SETTING = f"settings.{project.NAME}"
 
 
@@ -60,9 +61,17 @@ def check_tables(databases: Sequence[str] | None = None, **_: Any) -> list[check
         missing = {*DjangoReplayStore.TABLES} - {*connections[alias].introspection.table_names()}
         if missing:
             text = f"DATABASES[{alias!r}] has no table {', '.join(sorted(missing))}: all assertions are refused."
-            hint = f"manage.py migrate private_key_jwt --database {alias}"
-            found.append(checks.Warning(text, hint=hint, id="private_key_jwt.W003"))
+            found.append(checks.Warning(text, hint=_how_to_make_tables(alias), id="private_key_jwt.W003"))
     return found
+
+
+def _how_to_make_tables(alias: str) -> str:
+    if router.allow_migrate(alias, _LABEL, model_name="replaymark"):
+        return f"manage.py migrate {_LABEL} --database {alias}"
+    return (
+        f"Your DATABASE_ROUTERS keep the app {_LABEL} from {alias!r}, and `migrate` makes no table there: let their"
+        " allow_migrate take the app, or name the database that it goes to: DjangoReplayStore(using=...)."
+    )
 
 
 def check_deployment(**_: Any) -> list[checks.CheckMessage]:
