@@ -41,6 +41,7 @@ def example(words: str) -> Any:
 
 
 WATCH, REGISTER, HOLD = example("Counter()"), example("from_metadata("), example("relying_party.serve()")
+LOG = example("LOGGING = ")
 CHECK, ENDPOINT, FIXTURES = example("pending.claims"), example("ASGITransport("), example("@pytest.fixture")
 
 
@@ -95,6 +96,17 @@ def test_the_example_of_events_counts_refusals() -> None:
             with pytest.raises(InvalidClient):
                 verifier.verify(tenant.defective("expired"))
     assert names["refused"] == {Reason.EXPIRED: 2}
+
+
+def test_the_example_of_a_log_of_django_shows_reason_and_detail() -> None:
+    end = "    try: verifier.verify(broken)\n    except Exception: pass\n"
+    code = f"{LOG}\nfrom logging import config\nconfig.dictConfig(LOGGING)\n{HOLD}{end}"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stderr
+    assert re.search(
+        r"^\d{4}-\S+ \S+ WARNING private_key_jwt AssertionRefused: .*reason=audience_mismatch .*detail=",
+        said,
+        re.MULTILINE,
+    )
 
 
 def test_the_example_of_a_registration_holds() -> None:
