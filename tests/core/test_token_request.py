@@ -9,7 +9,7 @@ import pytest
 
 from private_key_jwt import AuthenticationError, InvalidClient, InvalidRequest, Reason
 from private_key_jwt._core.sender import UNNAMED
-from private_key_jwt._core.token_request import ASSERTION_TYPE, missing_assertion, read
+from private_key_jwt._core.token_request import ASSERTION_TYPE, attempted_scheme, missing_assertion, read
 
 FORM = {"grant_type": "authorization_code", "client_assertion_type": ASSERTION_TYPE, "client_assertion": "a.b.c"}
 
@@ -262,6 +262,14 @@ def test_the_scheme_that_was_tried_is_challenged_beside_ours(authorization: str 
     assert ("; it has an Authorization header" in error.detail) is (authorization is not None)
     header = error.to_response().headers["WWW-Authenticate"]
     assert header == 'PrivateKeyJWT error="invalid_client"' + (f", {challenge}" if challenge else "")
+
+
+@pytest.mark.parametrize(
+    "scheme", ["Basic", "Bearer", "Digest", "DPoP", "GNAP", "HOBA", "Mutual", "Negotiate", "PrivateToken"]
+)
+def test_a_registered_scheme_is_one_also_where_nothing_follows(scheme: str) -> None:
+    assert attempted_scheme(scheme) == scheme
+    assert attempted_scheme(f"{scheme}x") is None
 
 
 @pytest.mark.parametrize(
