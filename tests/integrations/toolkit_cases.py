@@ -24,6 +24,8 @@ from django.http.multipartparser import MultiPartParserError
 from django.test import RequestFactory, override_settings
 from django.test.client import MULTIPART_CONTENT
 from django.test.utils import CaptureQueriesContext
+from django.urls import include
+from django.urls import path as url_path
 from django.utils import timezone
 from oauth2_provider.models import get_access_token_model, get_application_model, get_device_grant_model
 from oauth2_provider.oauth2_validators import OAuth2Validator
@@ -613,6 +615,37 @@ def the_issuer_and_the_audience_are_compared() -> None:
     assert "https://op.example.com" in other.hint
     (derived,) = _checked(OIDC_ISS_ENDPOINT="")
     assert (derived.id, derived.level) == ("private_key_jwt.W001", checks.WARNING)
+    assert "follows the Host header (https://HOST/o)" in derived.msg
+    assert "the policy's audience is https://op.example.com:" in derived.msg
+    with override_settings(ROOT_URLCONF=NoUrls):
+        (derived,) = _checked(OIDC_ISS_ENDPOINT="")
+        assert "(https://HOST)" in derived.msg
+    with override_settings(ROOT_URLCONF=None):
+        assert [each.id for each in _checked(OIDC_ISS_ENDPOINT="")] == ["private_key_jwt.W001"]
+
+
+class NoUrls:
+    urlpatterns: tuple[Any, ...] = ()
+
+
+class UrlsBelowAPath:
+    urlpatterns = (url_path("o/", include("oauth2_provider.urls")),)
+
+
+def documents_that_are_not_where_clients_look_are_checked() -> None:
+    with override_settings(ROOT_URLCONF=UrlsBelowAPath):
+        (oauth2,) = _checked()
+        other, oidc = _checked(OIDC_ENABLED=True)
+        assert [each.id for each in _checked(OIDC_ISS_ENDPOINT="https://op.example.com/o")] == ["private_key_jwt.E001"]
+    with override_settings(ROOT_URLCONF=None):
+        assert _checked() == []
+    assert _checked(OIDC_ENABLED=True) == []
+    assert oauth2 == other
+    assert {oauth2.id, oidc.id} == {"private_key_jwt.W007"}
+    assert "at https://op.example.com/.well-known/oauth-authorization-server, and" in oauth2.msg
+    assert 'path("", include(oauth2_provider.urls.metadata_urlpatterns))' in oauth2.hint
+    assert "at https://op.example.com/.well-known/openid-configuration, and" in oidc.msg
+    assert "oauth2_provider.views.ConnectDiscoveryInfoView.as_view()" in oidc.hint
 
 
 def the_check_is_one_of_manage_py() -> None:

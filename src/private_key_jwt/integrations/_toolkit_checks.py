@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 from .._core.algorithms import published_names
 from .._extra import needs
@@ -17,14 +19,21 @@ from .oauth_toolkit import ClientAssertionMixin, check_middleware, configured_va
 with needs(__name__, "django-oauth-toolkit"):
     from django.conf import settings
     from django.core import checks
+    from django.urls import NoReverseMatch, Resolver404, resolve, reverse
 
 __all__ = ["check_toolkit"]
+
+_OIDC = "/.well-known/openid-configuration"
+_AT_THE_ROOT = {
+    "/.well-known/oauth-authorization-server": 'path("", include(oauth2_provider.urls.metadata_urlpatterns))',
+    _OIDC: f'path("{_OIDC[1:]}", oauth2_provider.views.ConnectDiscoveryInfoView.as_view())',
+}
 
 Found = Iterator[checks.CheckMessage]
 
 
 def check_toolkit(**_: Any) -> list[checks.CheckMessage]:
-    """Compare validator, middleware, models, issuer, audience, algorithms and metadata: a system check of Django.
+    """Compare validator, middleware, model, issuer, audience, algorithms, metadata and URLs: a system check of Django.
 
     Find nothing in a project that has neither our validator nor our middleware, and authenticates in views of its own.
     """
@@ -34,7 +43,7 @@ def check_toolkit(**_: Any) -> list[checks.CheckMessage]:
     if not any(each.id.endswith("E002") for each in found):
         validator = configured_validator()
         verifier = validator.client_assertion_verifier
-        found += [*_of_issuer(verifier.policy), *_of_metadata()]
+        found += [*_of_issuer(verifier.policy), *_of_metadata(), *_of_locations()]
         if isinstance(clients := verifier._clients, Applications):  # noqa: SLF001
             found += [*_of_model(clients), *_of_algorithms(validator, clients)]
     return found
@@ -62,8 +71,45 @@ def _of_issuer(policy: AssertionPolicy) -> Found:
         text = f"The toolkit publishes the issuer {issuer}, and the policy's audience is {shown}: clients are refused."
         yield checks.Error(text, hint=hint, id="private_key_jwt.E001")
     else:
-        text = "The issuer that the toolkit publishes follows the Host header: clients that send it may be refused."
+        text = (
+            f"The issuer that the toolkit publishes follows the Host header ({_derived_issuer()}), and the policy's"
+            f" audience is {shown}: clients that send what is published may be refused."
+        )
         yield checks.Warning(text, hint=hint, id="private_key_jwt.W001")
+
+
+def _derived_issuer() -> str:
+    path = ""
+    with suppress(NoReverseMatch):
+        path = reverse("oauth2_provider:oidc-connect-discovery-info") if _has_urls() else ""
+    return f"https://HOST{path.removesuffix(_OIDC)}"
+
+
+def _has_urls() -> bool:
+    return bool(getattr(settings, "ROOT_URLCONF", None))
+
+
+def _of_locations() -> Found:
+    """Find each document that is not where clients of an issuer without a path look for it (RFC 8414 §3)."""
+    from oauth2_provider.settings import oauth2_settings
+
+    issuer = oauth2_settings.OIDC_ISS_ENDPOINT.rstrip("/")
+    if not issuer or urlsplit(issuer).path or not _has_urls():
+        return
+    for location, pattern in _AT_THE_ROOT.items():
+        is_served = location != _OIDC or oauth2_settings.OIDC_ENABLED
+        if is_served and not _resolves(location):
+            text = f"Clients of the issuer {issuer} look for its metadata at {issuer}{location}, and nothing is there."
+            hint = f"urlpatterns += [{pattern}]"
+            yield checks.Warning(text, hint=hint, id="private_key_jwt.W007")
+
+
+def _resolves(location: str) -> bool:
+    try:
+        resolve(location)
+    except Resolver404:
+        return False
+    return True
 
 
 def _of_model(applications: Applications) -> Found:

@@ -27,7 +27,8 @@ middleware, an application model or a metadata document that does not fit.
 
 Clients of an issuer without a path look for the metadata at the root of its host:
 ``/.well-known/oauth-authorization-server`` (RFC 8414 §3), and with OIDC_ENABLED ``/.well-known/openid-configuration``.
-Where the toolkit's URLs stand below a path such as ``o/``, serve both documents at the root too::
+Where the toolkit's URLs stand below a path such as ``o/``, serve both documents at the root too; ``manage.py check``
+asks whether they are there::
 
     from oauth2_provider.urls import metadata_urlpatterns
     from oauth2_provider.views import ConnectDiscoveryInfoView
