@@ -413,6 +413,16 @@ def checked(*databases: str, app: bool = True, deploy: bool = False, **named: An
     return [(each.id, f"{each.msg} {each.hint}") for each in found]
 
 
+def test_the_guide_lists_every_check() -> None:
+    folder = Path(str(import_module("private_key_jwt.integrations").__file__)).parent
+    numbers = {
+        each for path in folder.glob("_*_checks.py") for each in re.findall(r'[."]([EW]\d{3})"', path.read_text())
+    }
+    guide = str(import_module("private_key_jwt.integrations.apps").__doc__)
+    assert re.findall(r"^\| `private_key_jwt\.(\w+)` ", guide, re.MULTILINE) == sorted(numbers)
+    assert len(numbers) == 13
+
+
 def test_the_settings_are_checked() -> None:
     ((identity, text),) = checked(PRIVATE_KEY_JWT=parts(CLIENTS="no.such.find_client"))
     assert identity == "private_key_jwt.E004"
@@ -429,6 +439,7 @@ def test_a_store_of_one_process_is_found_before_it_is_deployed() -> None:
     assert identity == "private_key_jwt.W004"
     assert "settings.PRIVATE_KEY_JWT marks used assertions in MemoryReplayStore, which lives in one process" in text
     assert "Say how many ('WORKERS': 2), and take a store that they share: DjangoReplayStore." in text
+    assert "Where one process serves: 'WORKERS': 1." in text
     ((identity, text),) = checked(deploy=True, PRIVATE_KEY_JWT={"VERIFIER": f"{OBJECTS}.verifier"})
     assert identity == "private_key_jwt.W004"
     assert "(workers=2)" in text

@@ -92,10 +92,11 @@ def _unshared(name: str, verifier: Any) -> Iterator[checks.CheckMessage]:
         f"{name} marks used assertions in {type(store).__name__}, which lives in one process, and does not say how"
         " many there are: each further worker accepts an assertion once more."
     )
-    number = "'WORKERS': 2" if "AUDIENCE" in keys else "workers=2"  # a whole verifier takes an argument
+    # A whole verifier takes an argument, of which nobody knows whether it was given.
+    several, one = ("'WORKERS': 2", "'WORKERS': 1") if "AUDIENCE" in keys else ("workers=2", "SILENCED_SYSTEM_CHECKS")
     hint = (
-        f"Say how many ({number}), and take a store that they share: DjangoReplayStore. Where one process serves:"
-        " SILENCED_SYSTEM_CHECKS."
+        f"Say how many ({several}), and take a store that they share: DjangoReplayStore. Where one process serves:"
+        f" {one}."
     )
     yield checks.Warning(text, hint=hint, id="private_key_jwt.W004")
 

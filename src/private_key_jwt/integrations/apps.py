@@ -2,7 +2,23 @@
 
     INSTALLED_APPS += ["private_key_jwt.integrations"]
 
-It has no models, and nothing else needs it.
+It has no models, and nothing else needs it. Silence one by its id, in ``SILENCED_SYSTEM_CHECKS``:
+
+| id | what is found |
+|---|---|
+| `private_key_jwt.E001` | the toolkit publishes an issuer that is not the policy's audience |
+| `private_key_jwt.E002` | `OAUTH2_VALIDATOR_CLASS` cannot be imported, or is not one of ours that can work |
+| `private_key_jwt.E003` | the ClientAssertionMiddleware is not in `MIDDLEWARE` |
+| `private_key_jwt.E004` | no verifier can be made of `PRIVATE_KEY_JWT` |
+| `private_key_jwt.E005` | the app of a DjangoReplayStore is not installed |
+| `private_key_jwt.E006` | registered_applications() finds nobody: the model has neither `jwks_uri` nor `jwks` |
+| `private_key_jwt.W001` | the issuer that the toolkit publishes follows the Host header |
+| `private_key_jwt.W002` | a metadata document does not list the method |
+| `private_key_jwt.W003` | `--database ALIAS`: the tables of a DjangoReplayStore are missing there |
+| `private_key_jwt.W004` | `--deploy`: marks are kept in one process, and nothing says how many there are |
+| `private_key_jwt.W005` | `--deploy`: keys are fetched from this host over plain http |
+| `private_key_jwt.W006` | the metadata names other algorithms than clients may use |
+| `private_key_jwt.W007` | a metadata document is not at the root of the host, where clients look for it |
 """
 
 from __future__ import annotations
