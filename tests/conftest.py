@@ -11,7 +11,7 @@ import pytest
 
 from edges import AsyncEdge, Edge, SyncEdge
 from loopback import Publisher
-from private_key_jwt import events
+from private_key_jwt import _log
 from private_key_jwt.testing import Clock
 
 START = 1_700_000_000
@@ -57,7 +57,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 @pytest.fixture(autouse=True)
 def _lines_of_this_test() -> None:
     """Count log lines from zero: what the test before wrote within this second leaves out none of this one's."""
-    for second in events._seconds.values():
+    for second in _log._seconds.values():
         second.end, second.lines = 0, 0
 
 

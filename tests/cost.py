@@ -27,7 +27,7 @@ from private_key_jwt import (
     MemoryReplayStore,
     PrivateKeyJWTError,
 )
-from private_key_jwt.events import MAX_LINES
+from private_key_jwt._log import MAX_LINES
 from private_key_jwt.testing import Clock, RelyingParty, Tenant
 
 AUDIENCE = "https://op.example.com"

@@ -255,7 +255,7 @@ def test_one_function_writes_to_the_log() -> None:
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in methods
     ]
-    assert [each for each in calls if "log" in each[1].partition(".")[0]] == [("events.py", "_logger.log")]
+    assert [each for each in calls if "log" in each[1].partition(".")[0]] == [("_log.py", "_logger.log")]
 
 
 def test_the_recipe_is_numbered_in_order() -> None:

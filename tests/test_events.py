@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import fields
@@ -28,13 +28,13 @@ from private_key_jwt import (
     RegisteredClient,
     TemporarilyUnavailable,
     VerifiedAssertion,
-    events,
+    _log,
 )
 from private_key_jwt._core import compact
 from private_key_jwt._core.checks import Check
 from private_key_jwt._core.claims import replay_key
+from private_key_jwt._log import MAX_LINES
 from private_key_jwt.events import (
-    MAX_LINES,
     AssertionAccepted,
     AssertionRefused,
     Event,
@@ -528,8 +528,8 @@ def logging_verifier(setup: Setup) -> Any:
 def seconds(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """A clock for the limit of lines: the last number is now."""
     now = [1_000_000.0]
-    monkeypatch.setattr(events, "monotonic", lambda: now[-1])
-    monkeypatch.setattr(events, "_seconds", {level: events._Second() for level in events._seconds})
+    monkeypatch.setattr(_log, "monotonic", lambda: now[-1])
+    monkeypatch.setattr(_log, "_seconds", defaultdict(_log._Second))
     return now
 
 

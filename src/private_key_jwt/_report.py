@@ -8,6 +8,7 @@ from typing import get_args
 
 from ._core.checks import Check
 from ._core.sender import sender_of_assertion, sender_of_claims
+from ._log import admits_line
 from ._text import describe_in_full, escape_name, one_line
 from .events import (
     AssertionAccepted,
@@ -15,7 +16,6 @@ from .events import (
     OnEvent,
     RegistrationRefused,
     StoreFailed,
-    admits_line,
     emit,
     line_of,
     log_events,

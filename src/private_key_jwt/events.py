@@ -25,17 +25,12 @@ at most ``fetch_limit`` times in ``fetch_window`` for each publisher and fetcher
 
 from __future__ import annotations
 
-import json
 import logging
-import re
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, fields
-from time import monotonic
-from traceback import walk_tb
-from typing import Any, Literal
+from typing import Literal
 
-from ._text import describe_in_full, one_line
+from ._log import admits_line, log_exception, write_fields
 from .exceptions import UNDECIDED, Reason
 
 __all__ = [
@@ -56,14 +51,6 @@ __all__ = [
     "StoreUnfit",
     "log_events",
 ]
-
-_logger = logging.getLogger("private_key_jwt")
-
-
-def log(level: int, message: str, *values: object, **options: Any) -> None:
-    """Log a line to ``private_key_jwt``, as ``Logger.log`` does. Raises nothing that an Exception is."""
-    with suppress(Exception):  # of a handler or a filter of the project: a log that is down must not decide
-        _logger.log(level, message, *values, **options)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -353,89 +340,9 @@ def level_of(event: Event) -> int:
 
 def write_line(event: Event) -> None:
     """Log an event, whatever was logged before."""
-    name = type(event).__name__
-    values = {field.name: getattr(event, field.name) for field in fields(event)}
-    # Last what quotes a stranger, so that nothing of it can pass for a field.
-    ordered = sorted(values, key=lambda each: each in _TEXTS)
-    shown = (f"{each}={_shown(values[each])}" for each in ordered if values[each] is not None)
-    log(level_of(event), "%s: %s", name, " ".join(shown), extra={"event": name, **values})
-
-
-_TEXTS = ("detail", "error", "fault")
-_PLAIN = re.compile(r"[!#-<>-~]+")  # printable ASCII but a space, a quote and "="
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, float):
-        return _number(value)
-    # A client_id is one that is registered, and may hold a line break all the same.
-    text = one_line(str(value))
-    return text if _PLAIN.fullmatch(text) else json.dumps(text)
-
-
-def _number(value: float) -> str:
-    """Format seconds without an exponent: three digits of what is less than one, else tenths."""
-    text = f"{float(f'{value:.3g}'):.6f}" if value < 1 else f"{value:.1f}"
-    return text.rstrip("0").rstrip(".")
-
-
-MAX_LINES = 100
-"""Lines of one kind that are logged in a second at most."""
-
-
-@dataclass(slots=True)
-class _Second:
-    """The lines of one kind in the second that ends at ``end`` (monotonic)."""
-
-    end: float = 0
-    lines: int = 0
-
-
-_EXCEPTION = "UnexpectedException"
-_KINDS = (*(each.__name__ for each in _LEVELS), _CLIENTS_REFUSAL_LINE[0], *UNDECIDED, _EXCEPTION)
-_seconds: dict[str, _Second] = {kind: _Second() for kind in _KINDS}
-
-
-def admits_line(kind: str, level: int) -> bool:
-    """Count a line of a kind, and report whether it may be written: a flood of refusals must not fill the disk.
-
-    kind: as ``line_of`` has it, or the name of the event. Each has a count of its own, so that a flood of what
-        strangers can cause hides nothing else.
-    """
-    # Without a lock: threads that meet here may write a line more or less, and nothing worse.
-    second, now = _seconds[kind], monotonic()
-    if second.lines > MAX_LINES and now < second.end:  # first of all: a flood must cost next to nothing
-        second.lines += 1
-        return False
-    if not _logger.isEnabledFor(level):
-        return False
-    if now >= second.end:
-        left_out, second.end, second.lines = second.lines - MAX_LINES, now + 1, 0
-        if left_out > 0:
-            _write_left_out(level, "%d lines of %s were left out", left_out, kind)
-    second.lines += 1
-    if second.lines > MAX_LINES:
-        _write_left_out(level, "%d lines of %s in a second: the rest is counted", MAX_LINES, kind)
-    return second.lines <= MAX_LINES
-
-
-def _write_left_out(level: int, message: str, number: int, kind: str) -> None:
-    log(level, message, number, kind, extra={"event": "LinesLeftOut"})
-
-
-_FRAMES = 3
-
-
-def log_exception(what: str, error: BaseException) -> None:
-    """Log an exception that nothing here expects, as ERROR: one line, with the innermost three places in the code.
-
-    No traceback, which has many lines, and quotes what was being handled: a refusal, with what a stranger sent. Counted
-    as the lines of events are.
-    """
-    if admits_line(_EXCEPTION, logging.ERROR):
-        frames = [f"{frame.f_code.co_filename}:{line}" for frame, line in walk_tb(error.__traceback__)]
-        places = one_line(" < ".join(frames[: -_FRAMES - 1 : -1]))
-        log(logging.ERROR, "%s: %s (%s)", what, describe_in_full(error), places, extra={"event": _EXCEPTION})
+    write_fields(
+        level_of(event), type(event).__name__, {each.name: getattr(event, each.name) for each in fields(event)}
+    )
 
 
 def emit(on_event: OnEvent, event: Event) -> None:

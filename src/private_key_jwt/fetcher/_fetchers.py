@@ -21,10 +21,11 @@ from .._core.jwk_set import KeySet, VerificationKey
 from .._core.response import FetchError
 from .._coroutines import as_coroutine_function, is_in_process
 from .._http_client import check_headers, check_http_client
+from .._log import log_exception
 from .._text import describe_in_full, one_line, quote
 from .._validation import check_handler, check_integer, check_wall_clock, is_coroutine_function
 from ..clients import RegisteredClient
-from ..events import OnEvent, log_events, log_exception
+from ..events import OnEvent, log_events
 from ..exceptions import ConfigurationError
 from ..policy import JWKSPolicy
 from ..stores import AsyncJWKSCache, JWKSCache, MemoryJWKSCache

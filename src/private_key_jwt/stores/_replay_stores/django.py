@@ -22,8 +22,8 @@ from django.db import IntegrityError, connections
 
 from ..._fork import renew_after_fork
 from ..._lock import run_locked
+from ..._log import log
 from ..._validation import check_number, check_timeout
-from ...events import log
 from ...exceptions import ConfigurationError, TemporarilyUnavailable
 from .._combiner import AsyncCombiner, Combiner
 from .._django_cache import open_cache

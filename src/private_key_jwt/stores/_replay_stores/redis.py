@@ -58,9 +58,10 @@ from typing import Any, Self
 import redis
 import redis.asyncio
 
+from ..._log import log
 from ..._text import describe_in_full, one_line
 from ..._validation import check_handler, check_number, check_timeout
-from ...events import OnEvent, StoreUnfit, emit, log, log_events
+from ...events import OnEvent, StoreUnfit, emit, log_events
 from ...exceptions import ConfigurationError, PrivateKeyJWTError
 from .._redis_check import CONFIG_PATTERN, ServerLines, describe_servers
 from .._redis_client import (
