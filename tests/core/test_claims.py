@@ -416,6 +416,7 @@ def test_iat_can_be_required() -> None:
         ),
         ({"exp": 300, "iat": UNSET}, ["exp is 1970-01-01T00:05:00Z, and", "it looks like a duration, not a point in"]),
         ({"exp": (NOW + 60) * 1_000}, ["it looks like milliseconds"]),
+        ({"nbf": NOW * 10**9}, ["expected nbf from 0 to 2^53, got 17", "nanoseconds (2023-11-14T22:13:20Z), and must"]),
         (
             {"exp": NOW + 3_600 + 60},
             ["2023-11-14T23:14:20Z", "22:13:20Z now; make it shorter, or raise max_lifetime"],

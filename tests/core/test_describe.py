@@ -91,6 +91,28 @@ def test_a_time_that_is_1000_times_as_large_is_taken_for_microseconds(value: flo
     assert describe.time_hint(value, NOW, 300) == said
 
 
+TICKS = 621_355_968_000_000_000  # of the epoch
+
+
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [
+        (1_796_028_160_966_685_996, "; it looks like nanoseconds (2026-11-30T08:42:40Z), and must be seconds"),
+        (10**18 + 1, "; it looks like nanoseconds (2001-09-09T01:46:40Z), and must be seconds"),
+        (10**20, "; it looks like nanoseconds (5138-11-16T09:46:40Z), and must be seconds"),
+        (10**20 + 1, ""),
+        (TICKS + 1_796_028_160 * 10**7, "; it looks like .NET ticks (2026-11-30T08:42:40Z), and must be seconds"),
+        (TICKS, "; it looks like .NET ticks (1970-01-01T00:00:00Z), and must be seconds"),
+        (10**18, "; it looks like .NET ticks (3169-11-16T09:46:40Z), and must be seconds"),
+        (TICKS - 1, ""),
+        (2**53 + 1, ""),
+        (-1, ""),
+    ],
+)
+def test_a_number_that_is_no_time_is_taken_for_nanoseconds_or_ticks(value: int, hint: str) -> None:
+    assert describe.no_time("exp", value) == f"expected exp from 0 to 2^53, got {value}{hint}"
+
+
 @pytest.mark.parametrize(("made_before", "hint"), [(600, "raise max_lifetime"), (601, "is a time zone the cause?")])
 def test_an_assertion_that_was_made_now_lives_too_long_and_is_of_no_other_time_zone(
     made_before: float, hint: str

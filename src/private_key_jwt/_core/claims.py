@@ -151,8 +151,7 @@ def _time(claims: Claims, check: Check) -> float | None:
         return value
     if value is None and check not in claims:
         return None
-    expected = "from 0 to 2^53" if describe.is_number(value) else "to be a number of seconds since the epoch"
-    raise _invalid(check, f"expected {check} {expected}, got {quote(value)}")
+    raise _invalid(check, lambda: describe.no_time(check, value))
 
 
 def check_times(claims: Claims, policy: AssertionPolicy, now: float) -> tuple[float | None, float]:

@@ -20,6 +20,7 @@ __all__ = [
     "foreign_character",
     "is_number",
     "is_time",
+    "no_time",
     "several_audiences",
     "time_hint",
     "too_far",
@@ -30,6 +31,10 @@ __all__ = [
 LAST_TIME = 2**53
 # A number of seconds above this lies after the year 5138, and one below it before 1973.
 MILLISECONDS_FROM = 10**11
+# A number of nanoseconds since the epoch above the first lies after 2001, and one up to the second before 5138.
+_NANOSECONDS_FROM, _NANOSECONDS_UP_TO = 10**18, 10**20
+# .NET counts ticks of 100 ns from the year 1: so many until the epoch. What counts as nanoseconds would be after 3169.
+_TICKS_AT_EPOCH, _TICKS_PER_SECOND = 621_355_968_000_000_000, 10**7
 _DURATION_UP_TO = 10**8
 _HALF_HOUR = 1_800
 _LARGEST_ZONE = 14 * 3_600
@@ -106,6 +111,27 @@ def is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def no_time(name: str, value: object) -> str:
+    """Describe a time claim that is none, by ``is_time``."""
+    if not is_number(value):
+        return f"expected {name} to be a number of seconds since the epoch, got {quote(value)}"
+    hint = _fine_unit(value)
+    return f"expected {name} from 0 to 2^53, got {quote(value)}{'; ' * bool(hint)}{hint}"
+
+
+def _fine_unit(value: float) -> str:
+    """Say in which unit finer than microseconds a number may count a time; "" where in none."""
+    if _NANOSECONDS_FROM < value <= _NANOSECONDS_UP_TO:
+        return _looks_like("nanoseconds", value / 10**9)
+    if _TICKS_AT_EPOCH <= value <= _NANOSECONDS_FROM:
+        return _looks_like(".NET ticks", (value - _TICKS_AT_EPOCH) / _TICKS_PER_SECOND)
+    return ""
+
+
+def _looks_like(unit: str, seconds: float) -> str:
+    return f"it looks like {unit} ({format_time(seconds)}), and must be seconds"
+
+
 def time_hint(value: float, now: float, longest: float) -> str:
     """Say what a time claim that is far off looks like; "" when it may be what it says.
 
@@ -113,7 +139,7 @@ def time_hint(value: float, now: float, longest: float) -> str:
     """
     if value > MILLISECONDS_FROM:
         number, unit = (10**6, "microseconds") if value > 1_000 * MILLISECONDS_FROM else (10**3, "milliseconds")
-        return f"it looks like {unit} ({format_time(value / number)}), and must be seconds"
+        return _looks_like(unit, value / number)
     if value < _DURATION_UP_TO:
         return "it looks like a duration, not a point in time"
     if not isfinite(now):
