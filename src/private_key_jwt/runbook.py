@@ -80,9 +80,13 @@ another one mean that a single instance is wrong; an address that is not the cli
     says if the time looks like milliseconds or a time zone. It needs no ``nbf``, and ``iat`` only where ``require_iat``
     says so.
 ``lifetime_too_long``
-    ``exp`` is further ahead than ``max_lifetime``. Libraries that default to an hour must be set, or ``max_lifetime``
-    raised. With an ``iat`` that is as far ahead the detail says so: then it is the sender's clock. Off by whole or half
-    hours: local time was taken for UTC, and the client must correct that.
+    ``exp`` is too far ahead of now, or too far after ``iat``; the detail says which.
+    - "At most 300 s ahead": libraries that default to an hour must be set, or ``max_lifetime`` raised. With an ``iat``
+      that is as far ahead the detail says so: then it is the sender's clock. Off by whole or half hours: local time was
+      taken for UTC, and the client must correct that.
+    - "At most 300 s after iat": ``exp`` alone may be right. "iat is old": the client computes ``iat`` once, at its
+      start, or takes local time for UTC, or keeps an assertion of an hour: it must make both times anew for each
+      request. "iat is 0": it was never set. Without either, the lifetime is somewhat too long: as above.
 ``unknown_kid``
     The key is not in the client's key set. The detail has the age of the set and its URL, when it is asked for again,
     and the kids that are there. Run ``jwks`` now. The kid is there: it was published since, and works from the next try

@@ -444,6 +444,14 @@ def test_iat_can_be_required() -> None:
         ({"exp": NOW + 600}, ["got 600 s", "raise max_lifetime"]),
         ({"exp": NOW + 400}, ["expected exp at most 300 s ahead (leeway 15 s), got 400 s", "raise max_lifetime"]),
         ({"iat": NOW - 300}, ["expected exp at most 300 s after iat (leeway 15 s), got 360 s", "raise max_lifetime"]),
+        (
+            {"iat": NOW - 86_400},
+            [
+                "got 86460 s: iat is 2023-11-13T22:13:20Z, exp is 2023-11-14T22:14:20Z",
+                "is old: was it computed once",
+            ],
+        ),
+        ({"iat": 0}, ["2023-11-14T22:13:20Z now; iat is 0: unset?"]),
         ({"iat": NOW + 42}, ["iat is 42 s ahead, leeway 15 s", "clock fast, or ours slow?", "2023-11-14T22:14:02Z"]),
         (
             {"nbf": NOW + 42},
@@ -468,7 +476,7 @@ def test_so_many_seconds_that_nobody_sees_what_they_are_are_years_too() -> None:
         ({"exp": NOW - 3 * 31_557_600}, f"expired {3 * 31_557_600} s ago, leeway"),
         ({"exp": NOW - 4 * 31_557_600}, f"expired {4 * 31_557_600} s (4 years) ago, leeway"),
         ({"exp": 300, "iat": UNSET}, f"expired {NOW - 300} s (54 years) ago, leeway"),
-        ({"iat": 0}, "s (54 years); make it shorter"),
+        ({"iat": 0}, "s (54 years): iat is 1970-01-01T00:00:00Z, exp is 2023-11-14T22:14:20Z, and it is"),
     ):
         with pytest.raises(InvalidClient) as caught:
             times(**changes)

@@ -66,10 +66,40 @@ MOST = 10**11  # seconds: what is above is taken for milliseconds
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"), [(YEARS, "94672800 s;"), (YEARS + 1, "94672801 s (3 years);"), (math.inf, "inf s;")]
+    ("seconds", "said"), [(YEARS, "94672800 s:"), (YEARS + 1, "94672801 s (3 years):"), (math.inf, "inf s:")]
 )
 def test_more_seconds_than_those_of_3_years_are_said_in_years_too(seconds: float, said: str) -> None:
-    assert f"got {said}" in describe.too_long(seconds, 300, 15)
+    assert f"got {said}" in describe.too_long(NOW, NOW - seconds, 300, 15, NOW)
+
+
+OLD = "; iat is old: was it computed once, or is it in another time zone?"
+SHORTER = "make it shorter, or raise max_lifetime"
+
+
+@pytest.mark.parametrize(
+    ("iat", "said"),
+    [
+        (NOW - 600, f"got 660 s; {SHORTER}"),
+        (
+            NOW - 601,
+            f"got 661 s: iat is 2023-11-14T22:03:19Z, exp is 2023-11-14T22:14:20Z, and it is 2023-11-14T22:13:20Z"
+            f" now{OLD}",
+        ),
+        (
+            1,
+            f"got 1700000059 s (54 years): iat is 1970-01-01T00:00:01Z, exp is 2023-11-14T22:14:20Z, and it is"
+            f" 2023-11-14T22:13:20Z now{OLD}",
+        ),
+        (
+            0,
+            "got 1700000060 s (54 years): iat is 1970-01-01T00:00:00Z, exp is 2023-11-14T22:14:20Z, and it is"
+            " 2023-11-14T22:13:20Z now; iat is 0: unset?",
+        ),
+    ],
+)
+def test_an_iat_that_is_old_is_distinguished_from_a_lifetime_that_is_too_long(iat: float, said: str) -> None:
+    expected = "expected exp at most 300 s after iat (leeway 15 s), "
+    assert describe.too_long(NOW + 60, iat, 300, 15, NOW) == expected + said
 
 
 def test_a_time_that_is_taken_for_milliseconds_is_not_counted_in_seconds() -> None:
