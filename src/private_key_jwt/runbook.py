@@ -148,8 +148,9 @@ another one mean that a single instance is wrong; an address that is not the cli
 
 ``invalid_request``
     The request around the assertion: a repeated parameter, one of the two without the other, a secret beside it,
-    credentials in the URL, no form, too large. The detail names it, and the client where the request does. What stood
-    in a URL is in logs by now: a ``client_secret`` must be replaced, an assertion is worth nothing once it has expired.
+    credentials in the URL, no form, compressed, no UTF-8, too large. The detail names it, and the client where the
+    request does. What stood in a URL is in logs by now: a ``client_secret`` must be replaced, an assertion is worth
+    nothing once it has expired.
 
 ## You must look first (503 ``temporarily_unavailable``, logged as ERROR)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gzip
 import io
 import json
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -141,8 +143,65 @@ def test_a_form_in_a_charset_that_holds_ascii_is_read_as_utf_8(charset: str) -> 
     request = a_request(content_type=f"{FORM}; charset={charset}")
     assert request.form(b"a=b%20c&d=%C3%A9") == [("a", "b c"), ("d", "é")]
     for latin in (b"a=\xe9", b"a=%E9"):
-        with pytest.raises(InvalidRequest, match="UnicodeDecodeError"):
+        with pytest.raises(InvalidRequest, match="expected parameters in UTF-8, and in a byte 0xe9 is none"):
             request.form(latin)
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        (b"a=b&name=Ren%E9e&client_id=acme", "in name byte 0xe9 is none; client 'acme' (unverified)"),
+        (b"client_id=acm\xe9", "in client_id byte 0xe9 is none; client 'acm\\ufffd' (unverified)"),
+        (b"a=\xc3\xa9&b=\xc3", f"in b byte 0xc3 is none{UNNAMED}"),
+        (b'{"client_secret": "s3cret\xe9"}', f"in the name of a parameter byte 0xe9 is none{UNNAMED}"),
+        (b"client_id=&x=\xff", f"in x byte 0xff is none{UNNAMED}"),
+        (
+            b"x=\xff&client_assertion=e30.eyJzdWIiOiJhY21lIn0.c2ln&client_id=other",
+            "in x byte 0xff is none; client 'acme' (unverified)",
+        ),
+    ],
+)
+def test_a_byte_that_is_no_utf_8_is_named_with_its_parameter_and_the_client(body: bytes, detail: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        a_request().form(body)
+    assert caught.value.detail == f"expected parameters in UTF-8, and {detail}"
+
+
+GZIPPED = gzip.compress(b"client_id=acme&client_assertion=a.b.c", mtime=0)
+
+
+@pytest.mark.parametrize(
+    ("body", "coding", "named"),
+    [
+        (GZIPPED, None, "it begins with 1f 8b, as gzip does"),
+        (GZIPPED, "", "it begins with 1f 8b, as gzip does"),
+        (GZIPPED, " identity ", "it begins with 1f 8b, as gzip does"),
+        (GZIPPED, "gzip", "Content-Encoding 'gzip'"),
+        (zlib.compress(b"client_id=acme"), "deflate\n", "Content-Encoding 'deflate'"),
+        (b"&" * 256, "br", "Content-Encoding 'br'"),
+        (GZIPPED + b"&" * 256, None, "it begins with 1f 8b, as gzip does"),
+    ],
+)
+def test_a_compressed_body_is_said_to_be_one(body: bytes, coding: str | None, named: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        a_request(content_encoding=coding).form(body)
+    assert caught.value.detail == (
+        f"expected a plain body, got one that is compressed ({named}): this server takes plain bodies only{UNNAMED}"
+    )
+
+
+def test_a_plain_body_is_read_whatever_coding_its_header_names() -> None:
+    """A proxy in front may have inflated it."""
+    assert a_request(content_encoding="gzip").form(b"a=b") == [("a", "b")]
+
+
+def test_the_coding_is_taken_out_of_either_kind_of_request() -> None:
+    assert (
+        TokenRequest.from_wsgi({"REQUEST_METHOD": "POST", "HTTP_CONTENT_ENCODING": "gzip"}).content_encoding == "gzip"
+    )
+    fields = [(b"Content-Encoding", b"gzip"), (b"content-encoding", b"br")]
+    assert TokenRequest.from_asgi({"method": "POST", "headers": fields}).content_encoding == "gzip, br"
+    assert TokenRequest.from_asgi({"method": "POST", "headers": []}).content_encoding is None
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,14 @@ from types import MappingProxyType
 from typing import Any
 
 from .._text import TCHAR, plain_text, quote
-from ..exceptions import InvalidClient, InvalidRequest, Reason
+from ..exceptions import Detail, InvalidClient, InvalidRequest, Reason
 from .describe import difference
 from .sender import basic_client, sender_of_assertion
 
 __all__ = [
     "ASSERTION_TYPE",
     "CLIENT_PARAMETERS",
+    "PARAMETER_NAME",
     "ClientAssertion",
     "Form",
     "invalid_request",
@@ -33,7 +34,9 @@ CLIENT_PARAMETERS = ("client_assertion", "client_assertion_type", "client_id", "
 """What authenticates a client in a form. Only these must be unique: RFC 8707 §2 repeats ``resource``."""
 
 _NAMES = frozenset(CLIENT_PARAMETERS)
-_PARAMETER = re.compile(r"[a-z][a-z0-9_.-]{0,31}")  # RFC 6749 §8.2, as such names are written
+PARAMETER_NAME = re.compile(r"[a-z][a-z0-9_.-]{0,31}")
+"""A name of a parameter (RFC 6749 §8.2), as such names are written: what is none may be a secret, and is not shown."""
+
 _NAMES_SHOWN = 4
 _SCHEME = re.compile(TCHAR + "{1,32}")
 # Of the schemes registered at IANA those that a client may send: a name alone is one of them, or a secret without one.
@@ -50,7 +53,7 @@ def _describe_type(kind: str | None) -> str:
     return f"expected client_assertion_type {ASSERTION_TYPE}, got {quote(kind)}{'; ' * bool(hint)}{hint}"
 
 
-def invalid_request(detail: str, assertion: object = None, client_id: str | None = None) -> InvalidRequest:
+def invalid_request(detail: Detail, assertion: object = None, client_id: str | None = None) -> InvalidRequest:
     """Make the error for a malformed request. ``assertion``, ``client_id``: its parameters, where they are known."""
     error = InvalidRequest(Reason.INVALID_REQUEST, detail, "request")
     error.sender = sender_of_assertion(assertion, client_id)
@@ -103,7 +106,7 @@ def _describe_parameters(form: Any) -> str:
     if not names:
         return "; it has no parameter at all: was the body empty, or read before?"
     # What is no name may be a whole body that was taken for one, with a secret in it.
-    shown = [name for name in names if _PARAMETER.fullmatch(name)][:_NAMES_SHOWN]
+    shown = [name for name in names if PARAMETER_NAME.fullmatch(name)][:_NAMES_SHOWN]
     left = len(names) - len(shown)
     more = [f"{left} {'more' if shown else 'that are no names'}"] * bool(left)
     return f"; its parameters: {', '.join(shown + more)}"

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, Self
 
-from .._core.token_request import CLIENT_PARAMETERS, Form, invalid_request
+from .._core.sender import sender_of_assertion
+from .._core.token_request import CLIENT_PARAMETERS, PARAMETER_NAME, Form, invalid_request
 from .._text import quote
 from .._validation import check_flag, check_integer
 from ..exceptions import AuthenticationError, ConfigurationError, InvalidRequest
@@ -68,6 +69,7 @@ _QUERY_CHARACTERS = (string.ascii_letters + string.digits + "-._~!$&'()*+,;=:@/?
 _MAX_QUERY = 8_192  # bytes: what common servers take of a whole request line
 _LONGEST_NAME = 3 * max(map(len, CLIENT_PARAMETERS))  # bytes, with every letter escaped
 _MAX_DIGITS = 20  # of a Content-Length
+_GZIP = b"\x1f\x8b"  # RFC 1952 §2.3.1
 # In each of these ASCII text is spelled as in UTF-8. `codecs` keeps each unknown name that it is asked for, for ever.
 _ASCII_CHARSETS = re.compile(
     r"utf-?8|(us-)?ascii|latin-?1|iso[-_]?8859[-_]\d{1,2}|(windows-|cp)125\d|koi8-[ru]"
@@ -195,7 +197,8 @@ class TokenRequest:
 
     method: the HTTP method. Only the body of a POST is a form (RFC 6749 §3.2).
     query: what follows the ``?`` of the URL, still encoded.
-    content_type, content_length, authorization: the values of these header fields; None when there is none.
+    content_type, content_length, authorization, content_encoding: the values of these header fields; None when there is
+        none. The last is for the detail of a body that cannot be read.
     is_chunked: whether the body came in chunks, without a ``Content-Length``.
     is_terminated: whether the server ends the stream of the body with the body (WSGI's ``wsgi.input_terminated``).
     max_body: bytes over which a body is refused.
@@ -208,6 +211,7 @@ class TokenRequest:
     content_type: str | None
     content_length: str | None
     authorization: str | None
+    content_encoding: str | None = None
     is_chunked: bool = False
     is_terminated: bool = False
     max_body: int = MAX_BODY
@@ -228,6 +232,7 @@ class TokenRequest:
             content_type=environ.get("CONTENT_TYPE"),
             content_length=environ.get("CONTENT_LENGTH"),
             authorization=environ.get("HTTP_AUTHORIZATION"),
+            content_encoding=environ.get("HTTP_CONTENT_ENCODING"),
             is_chunked="HTTP_TRANSFER_ENCODING" in environ,
             is_terminated=environ.get("wsgi.input_terminated") is True,
             max_body=max_body,
@@ -245,6 +250,7 @@ class TokenRequest:
             content_type=", ".join(fields.get(b"content-type", [])),
             content_length=", ".join(fields.get(b"content-length", [])),
             authorization=authorization(fields.get(b"authorization", [])),
+            content_encoding=", ".join(fields.get(b"content-encoding", [])) or None,
             max_body=max_body,
         )
 
@@ -304,10 +310,27 @@ class TokenRequest:
         self._check_form()
         try:
             return read_pairs(body)
-        except UnicodeDecodeError as error:  # its text would hold what was sent
-            raise unreadable(error) from None
+        except UnicodeDecodeError:  # its text would hold what was sent
+            raise self._unreadable(body) from None
         except ValueError as error:
-            raise _invalid(f"in the body: {error}") from None
+            raise self._unreadable(body, f"in the body: {error}") from None
+
+    def _unreadable(self, body: bytes, fault: str | None = None) -> InvalidRequest:
+        """Refuse a form that cannot be read. ``fault``: what is wrong; None where it holds what is no UTF-8."""
+        # Not partials: what the error holds would show the body.
+        error = invalid_request(lambda: self._describe_compression(body) or fault or _describe_byte(body))
+        error.sender = lambda: _sender(body)
+        return error
+
+    def _describe_compression(self, body: bytes) -> str | None:
+        coding = (self.content_encoding or "").strip()
+        if coding.lower() not in ("", "identity"):
+            named = f"Content-Encoding {quote(coding)}"
+        elif body.startswith(_GZIP):
+            named = "it begins with 1f 8b, as gzip does"
+        else:
+            return None
+        return f"expected a plain body, got one that is compressed ({named}): this server takes plain bodies only"
 
     def parsed(self, form: Form) -> Form:
         """Check a form that the framework has read before, because something else needed it. Raises InvalidRequest."""
@@ -339,8 +362,38 @@ def check_settings(verifier: object, kind: type, *, max_body: object, **flags: o
     check_integer("max_body", max_body, 1_024, 16_777_216)
 
 
+def _sender(body: bytes) -> str:
+    """Say which client a form names that cannot be read, as far as its parameters can be found."""
+    found = {}
+    with suppress(ValueError):
+        found = {decode(name, "replace"): value for name, value in split_pairs(body) if value}
+    return sender_of_assertion(found.get("client_assertion"), _client_id(found))()
+
+
+def _describe_byte(body: bytes) -> str:
+    """Name the first byte of a form that is no UTF-8, and the parameter in which it stands."""
+    parts = ((name, part) for name, value in split_pairs(body) for part in (name, value))
+    name, byte = next((name, byte) for name, part in parts if (byte := _foreign_byte(part)) is not None)
+    shown = decode(name, "replace")
+    # What is no name may be a whole body that was taken for one, with a secret in it.
+    place = shown if PARAMETER_NAME.fullmatch(shown) else "the name of a parameter"
+    return f"expected parameters in UTF-8, and in {place} byte 0x{byte:02x} is none"
+
+
+def _foreign_byte(part: bytes) -> int | None:
+    try:
+        decode(part)
+    except UnicodeDecodeError as error:
+        byte: int = error.object[error.start]
+        return byte
+    return None
+
+
 def _invalid(detail: str, found: Mapping[str, bytes] = MappingProxyType({})) -> InvalidRequest:
     """Refuse a request. ``found``: its client parameters, encoded, as far as they were read."""
+    return invalid_request(detail, found.get("client_assertion"), _client_id(found))
+
+
+def _client_id(found: Mapping[str, bytes]) -> str | None:
     client_id = found.get("client_id")
-    name = None if client_id is None else decode(client_id, "replace")
-    return invalid_request(detail, found.get("client_assertion"), name)
+    return None if client_id is None else decode(client_id, "replace")
