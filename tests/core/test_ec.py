@@ -65,12 +65,16 @@ def test_a_point_that_is_not_on_the_curve_is_refused(curve: ec.Curve) -> None:
     numbers = ec_key(curve.name).public_key().public_numbers()
     jwk = ec_jwk(ec_key(curve.name), y=b64((numbers.y ^ 1).to_bytes(curve.size, "big")))
     refused("x and y are no point", jwk)
-    refused("x and y are no point", ec_jwk(ec_key(curve.name), x=b64(bytes(curve.size)), y=b64(bytes(curve.size))))
+    zero = b64(bytes(curve.size))
+    # So many times "A" are hex, too, and a key of neither kind.
+    refused(
+        "x looks like hex" if len(zero) >= 64 else "x and y are no point", ec_jwk(ec_key(curve.name), x=zero, y=zero)
+    )
 
 
 @pytest.mark.parametrize(("characters", "why"), [(64, "x has 48 octets"), (65, "x is too long")])
 def test_at_most_twice_the_octets_are_decoded(characters: int, why: str) -> None:
-    refused(why, ec_jwk(ec_key(), x="A" * characters))
+    refused(why, ec_jwk(ec_key(), x="g" * characters))
 
 
 @pytest.mark.parametrize("crv", [..., None, 1, [], {}, "p-256", "P-192", "secp256k1", "brainpoolP256r1", "Ed25519"])
@@ -83,7 +87,7 @@ def test_a_key_of_another_curve_is_no_point_of_this_one() -> None:
     refused("x has 48 octets, and P-256 has 32", ec_jwk(ec_key("P-384"), crv="P-256"))
 
 
-@pytest.mark.parametrize("value", [..., None, 1, [], "!!!", "A" * 200, "é"])
+@pytest.mark.parametrize("value", [..., None, 1, [], "!!!", "g" * 200, "é"])
 @pytest.mark.parametrize("name", ["x", "y"])
 def test_coordinates_are_canonical_base64url(name: str, value: Any) -> None:
     refused(f"^{name} is", ec_jwk(ec_key(), **{name: value}))

@@ -44,3 +44,13 @@ def test_a_fault_says_what_is_wrong_with_the_spelling(members: dict[str, Any], f
     with pytest.raises(ValueError, match="^n is") as caught:
         decode_member(members, "n", 10)
     assert str(caught.value) == fault
+
+
+def test_another_encoding_is_named_before_the_length_of_what_is_not_endless() -> None:
+    fault = "^n looks like hex: it must be the modulus alone, in base64url$"
+    with pytest.raises(ValueError, match=fault):
+        decode_member({"n": "A" * 4_096}, "n", 4)
+    with pytest.raises(ValueError, match="^n is too long: 4097 characters"):
+        decode_member({"n": "A" * 4_097}, "n", 4)
+    with pytest.raises(ValueError, match="^x looks like hex: it must be the number alone, in base64url$"):
+        decode_member({"x": "A" * 64}, "x", 64)

@@ -129,7 +129,7 @@ def test_a_key_has_exactly_32_octets(size: int) -> None:
 
 @pytest.mark.parametrize(("characters", "why"), [(64, "x has 48 octets"), (65, "x is too long")])
 def test_at_most_twice_the_octets_are_decoded(characters: int, why: str) -> None:
-    refused(why, okp_jwk(okp_key(), x="A" * characters))
+    refused(why, okp_jwk(okp_key(), x="g" * characters))
 
 
 @pytest.mark.parametrize("crv", [..., None, 1, [], "ed25519", "Ed448", "X25519", "X448", "P-256"])
@@ -137,6 +137,6 @@ def test_other_curves_are_refused(crv: Any) -> None:
     refused("^crv is", okp_jwk(okp_key(), crv=crv))
 
 
-@pytest.mark.parametrize("value", [..., None, 1, [], "!!!", "A" * 200, "é", "+" * 42 + "A"])
+@pytest.mark.parametrize("value", [..., None, 1, [], "!!!", "g" * 200, "é", "+" * 42 + "A"])
 def test_x_is_canonical_base64url(value: Any) -> None:
     refused("^x is", okp_jwk(okp_key(), x=value))

@@ -92,7 +92,7 @@ def test_an_endless_modulus_is_not_even_decoded() -> None:
         (b64(N.to_bytes(256, "big")) + "==", "n is padded with '='"),
         ("+/" * 170, "n is in standard base64"),
         (None, "n is absent"),
-        ("A" * 3_000, "n is too long: 3000 characters, and at most 2730 are decoded"),
+        ("g" * 3_000, "n is too long: 3000 characters, and at most 2730 are decoded"),
         (7, "n is 7, not a string"),
     ],
 )
@@ -133,3 +133,33 @@ def test_leading_zero_octets_are_tolerated_up_to_twice_the_size(characters: int,
         assert rsa.import_rsa(jwk(n=spelled))[0].public_numbers().n == N
     else:
         refused("too long", n=spelled)
+
+
+ALONE = ": it must be the modulus alone, in base64url"
+
+
+@pytest.mark.parametrize(
+    ("spelled", "encoding"),
+    [
+        (N.to_bytes(256).hex(), "hex"),  # 3072 bits in base64url, and odd more often than not
+        (str(N), "decimal digits"),
+        (b64(N.to_bytes(256).hex().encode()), "hex in base64"),
+        (b64(b"g" * 300), "a text in base64"),
+    ],
+)
+def test_a_modulus_in_another_encoding_is_refused_also_where_its_number_would_be_taken(
+    spelled: str, encoding: str
+) -> None:
+    refused(f"^n looks like {encoding}{ALONE}$", n=spelled)
+
+
+def test_a_number_that_would_be_a_sound_modulus_is_refused_where_it_is_der() -> None:
+    bits = 8 * 260
+    for second, encoding in ((0x82_0100, "DER in base64"), (0x82_0101, None)):
+        start = (0x30_000000 | second) << 8 | 2
+        n = without_small_factors(((start + 1) << (bits - 40)) - 1)
+        assert n.bit_length() == bits - 2
+        if encoding:
+            refused(f"^n looks like {encoding}{ALONE}$", n=integer(n))
+        else:
+            assert rsa.import_rsa(jwk(n=integer(n)))[0].public_numbers().n == n

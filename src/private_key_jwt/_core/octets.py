@@ -8,8 +8,11 @@ from typing import Any
 
 from .._text import quote
 from . import base64url
+from .encoding import recognize
 
 __all__ = ["decode_member", "encode"]
+
+_LOOKED_AT = 4_096  # characters: an RSA key of 8192 bits in PEM, in base64 once more, has less
 
 
 def decode_member(members: Mapping[str, Any], name: str, max_characters: int) -> bytes:
@@ -20,6 +23,9 @@ def decode_member(members: Mapping[str, Any], name: str, max_characters: int) ->
         raise ValueError(f"{name} is absent{hint}")
     if not isinstance(value, str):
         raise ValueError(f"{name} is {quote(value)}, not a string")
+    if len(value) <= _LOOKED_AT and (encoding := recognize(value)):
+        meant = "modulus" if name == "n" else "number"
+        raise ValueError(f"{name} looks like {encoding}: it must be the {meant} alone, in base64url")
     if len(value) > max_characters:
         raise ValueError(f"{name} is too long: {len(value)} characters, and at most {max_characters} are decoded")
     try:
