@@ -187,6 +187,32 @@ def test_one_way_of_authentication(authorization: str) -> None:
         read(FORM, authorization)
 
 
+EMPTY = "Basic YWNtZTo="  # acme:
+
+
+@pytest.mark.parametrize(
+    ("authorization", "named"),
+    [
+        ("Basic YWNtZTpzM2NyZXQ=", "an Authorization header (Basic)"),
+        (EMPTY, "an Authorization header (Basic of an empty password)"),
+        (EMPTY.replace("Basic", "basic").encode(), "an Authorization header (basic of an empty password)"),
+        ("Basic Og==", "an Authorization header (Basic)"),
+        ("Basic YWNtZQ==", "an Authorization header (Basic)"),
+        ("DPoP YWNtZTo=", "an Authorization header (DPoP)"),
+        ("sk_live_4eC39HqLyjWDarjtT1zdp7dc", "an Authorization header"),
+    ],
+)
+def test_a_header_field_beside_or_in_place_of_an_assertion_is_named_without_its_credentials(
+    authorization: Any, named: str
+) -> None:
+    beside = raised(lambda: read(FORM | {"client_id": "c"}, authorization)).detail
+    assert beside == (
+        f"expected one way of client authentication, got {named} beside the assertion; client 'c' (unverified)"
+    )
+    in_place = raised(lambda: read({"client_id": "c"}, authorization, optional=False)).detail
+    assert in_place.endswith(f"absent or empty; it has {named} in its place; client 'c' (unverified)")
+
+
 def odd_pairs() -> Any:
     yield "client_assertion", "secret"
     raise OSError("secret")

@@ -16,7 +16,7 @@ from ..exceptions import InvalidClient
 from . import compact
 from .base64url import FOREIGN, TO_STANDARD
 
-__all__ = ["UNNAMED", "basic_client", "sender_of_assertion", "sender_of_claims"]
+__all__ = ["UNNAMED", "basic_client", "is_basic_without_password", "sender_of_assertion", "sender_of_claims"]
 
 UNNAMED = "; no client can be named: find the request in the access log by its time"
 
@@ -79,11 +79,23 @@ def _name(claims: Mapping[str, object]) -> str | None:
 
 def basic_client(authorization: str | None) -> str | None:
     """Return the client that ``Authorization: Basic`` names (RFC 6749 §2.3.1); never its secret."""
+    credentials = _basic_credentials(authorization)
+    return credentials and credentials[0]
+
+
+def is_basic_without_password(authorization: str | None) -> bool:
+    """Report whether it is ``Authorization: Basic`` of a client and an empty password, as some libraries add it."""
+    credentials = _basic_credentials(authorization)
+    return credentials is not None and bool(credentials[0]) and not credentials[1]
+
+
+def _basic_credentials(authorization: str | None) -> tuple[str, str] | None:
+    """Return the name and the password of ``Authorization: Basic``; None for what is none."""
     scheme, _, credentials = (authorization or "").partition(" ")
     if scheme.lower() != "basic" or len(credentials) > _LOOKED_AT:
         return None
     try:
-        name, colon, _ = base64.b64decode(credentials).decode("utf-8", "replace").partition(":")
+        name, colon, password = base64.b64decode(credentials).decode("utf-8", "replace").partition(":")
     except (binascii.Error, ValueError):
         return None
-    return name if colon else None
+    return (name, password) if colon else None

@@ -13,7 +13,7 @@ from typing import Any
 from .._text import TCHAR, plain_text, quote
 from ..exceptions import Detail, InvalidClient, InvalidRequest, Reason
 from .describe import difference
-from .sender import basic_client, sender_of_assertion
+from .sender import basic_client, is_basic_without_password, sender_of_assertion
 
 __all__ = [
     "ASSERTION_TYPE",
@@ -60,7 +60,7 @@ def invalid_request(detail: Detail, assertion: object = None, client_id: str | N
     return error
 
 
-def _invalid(detail: str, found: Mapping[str, str] = MappingProxyType({})) -> InvalidRequest:
+def _invalid(detail: Detail, found: Mapping[str, str] = MappingProxyType({})) -> InvalidRequest:
     return invalid_request(detail, found.get("client_assertion"), found.get("client_id"))
 
 
@@ -80,17 +80,17 @@ def missing_assertion(authorization: str | None = None, form: Form | None = None
 
 
 def _missing_assertion(authorization: str | None, found: Mapping[str, str], form: Form | None) -> InvalidClient:
-    scheme = attempted_scheme(authorization)
-    header = f"an Authorization header ({scheme})" if scheme else "an Authorization header"
-    sent = ["a client_secret"] * ("client_secret" in found) + [header] * (authorization is not None)
-    in_place = f"; it has {' and '.join(sent)} in its place" if sent else ""
+    has_secret = "client_secret" in found
 
     def detail() -> str:
         expected = "expected client_assertion and client_assertion_type in the body, and both are absent or empty"
+        header = [] if authorization is None else [_describe_header(authorization)]
+        sent = ["a client_secret"] * has_secret + header
+        in_place = f"; it has {' and '.join(sent)} in its place" if sent else ""
         return expected + (in_place or _describe_parameters(form))
 
     error = InvalidClient(Reason.MISSING_ASSERTION, detail, "request")
-    error.scheme = scheme
+    error.scheme = attempted_scheme(authorization)
     error.sender = sender_of_assertion(None, found.get("client_id") or basic_client(authorization))
     return error
 
@@ -110,6 +110,15 @@ def _describe_parameters(form: Any) -> str:
     left = len(names) - len(shown)
     more = [f"{left} {'more' if shown else 'that are no names'}"] * bool(left)
     return f"; its parameters: {', '.join(shown + more)}"
+
+
+def _describe_header(authorization: str) -> str:
+    """Name an ``Authorization`` header field by its scheme, and nothing of its credentials but that one is empty."""
+    scheme = attempted_scheme(authorization)
+    if scheme is None:
+        return "an Authorization header"
+    password = " of an empty password" if is_basic_without_password(authorization) else ""
+    return f"an Authorization header ({scheme}{password})"
 
 
 def attempted_scheme(authorization: str | None) -> str | None:
@@ -198,6 +207,15 @@ def _client_parameters(form: Any) -> dict[str, str]:
     return found
 
 
+def _header_beside(authorization: str, found: Mapping[str, str]) -> InvalidRequest:
+    # Not a partial: the error's arguments would show the credentials.
+    def detail() -> str:
+        header = _describe_header(authorization)
+        return f"expected one way of client authentication, got {header} beside the assertion"
+
+    return _invalid(detail, found)
+
+
 def read(form: Form, authorization: str | None, *, optional: bool = True) -> ClientAssertion | None:
     """Read the assertion and ``client_id`` of a token request; None when it carries no client assertion.
 
@@ -220,7 +238,5 @@ def read(form: Form, authorization: str | None, *, optional: bool = True) -> Cli
     if "client_secret" in found:
         raise _invalid("expected one way of client authentication, got client_secret beside the assertion", found)
     if authorization is not None:
-        raise _invalid(
-            "expected one way of client authentication, got an Authorization header beside the assertion", found
-        )
+        raise _header_beside(authorization, found)
     return assertion, found.get("client_id")
