@@ -6,6 +6,8 @@ import pytest
 
 from private_key_jwt._core.octets import decode_member, encode
 
+STANDARD = "standard base64 in place of base64url (RFC 7515 section 2)"
+
 
 @pytest.mark.parametrize(
     ("text", "octets"),
@@ -31,13 +33,33 @@ def test_what_is_longer_than_asked_for_is_not_decoded() -> None:
         ({"n": 7}, "n is 7, not a string"),
         ({"n": b"AA"}, "n is b'AA', not a string"),
         ({"n": "AQ=="}, "n is padded with '=', and base64url in a JWK has no padding (RFC 7518 section 2)"),
-        ({"n": "AQ+B"}, "n is in standard base64 (it holds '+' or '/'), not in base64url"),
-        ({"n": "AQ/B"}, "n is in standard base64 (it holds '+' or '/'), not in base64url"),
-        ({"n": "AB"}, "n is not canonical base64url (only A-Z a-z 0-9 - _, spare bits zero)"),
-        ({"n": "A"}, "n is not canonical base64url (only A-Z a-z 0-9 - _, spare bits zero)"),
-        ({"n": "AQ\n"}, "n is not canonical base64url (only A-Z a-z 0-9 - _, spare bits zero)"),
-        ({"n": "é"}, "n is not canonical base64url (only A-Z a-z 0-9 - _, spare bits zero)"),
-        ({"n": "\ud800"}, "n is not canonical base64url (only A-Z a-z 0-9 - _, spare bits zero)"),
+        ({"n": "AQ===="}, "n is padded with '=', and base64url in a JWK has no padding (RFC 7518 section 2)"),
+        (
+            {"n": "A=Q"},
+            "n is not base64url: '=' at character 2 of 3: base64 padding; a JWK has none (RFC 7518 section 2)",
+        ),
+        *[({"n": f"AQ{sign}B"}, f"n is not base64url: '{sign}' at character 3 of 4: {STANDARD}") for sign in "+/"],
+        ({"n": "AQ+B=="}, f"n is not base64url: '+' at character 3 of 6: {STANDARD}"),
+        ({"n": "az09-_,"}, "n is not base64url: ',' at character 7 of 7: only A-Z a-z 0-9 - _ may stand there"),
+        ({"n": "AZ.A"}, "n is not base64url: '.' at character 3 of 4: only A-Z a-z 0-9 - _ may stand there"),
+        ({"n": "A~"}, "n is not base64url: '~' at character 2 of 2: only A-Z a-z 0-9 - _ may stand there"),
+        ({"n": "AQAB\n"}, r"n is not base64url: '\n' at character 5 of 5: a line break at its end"),
+        ({"n": " AQAB"}, "n is not base64url: ' ' at character 1 of 5: white space"),
+        ({"n": '"AQAB"'}, "n is not base64url: '\"' at character 1 of 6: it stands in quotes"),
+        ({"n": "b'AQAB'"}, 'n is not base64url: "\'" at character 2 of 7: it is the repr of Python bytes'),
+        ({"n": "bearer A"}, "n is not base64url: ' ' at character 7 of 8: white space"),
+        ({"n": "AQ\nAB\nA"}, r"n is not base64url: '\n' at character 3 of 7: a line break: it is wrapped at 2 columns"),
+        (
+            {"n": "é"},
+            r"n is not base64url: '\xe9' (latin small letter e with acute) at character 1 of 1:"
+            " only A-Z a-z 0-9 - _ may stand there",
+        ),
+        ({"n": "\ud800"}, r"n is not base64url: '\ud800' at character 1 of 1: only A-Z a-z 0-9 - _ may stand there"),
+        ({"n": "65537"}, "n is not base64url of octets: it looks decimal (65537 is AQAB)"),
+        ({"n": "65537a"}, "n is not canonical base64url: its last character, 'a', has spare bits that are not zero"),
+        ({"n": "AB"}, "n is not canonical base64url: its last character, 'B', has spare bits that are not zero"),
+        ({"n": "A"}, "n is not canonical base64url: no octets have 1 characters, was it cut?"),
+        ({"n": "AQABA"}, "n is not canonical base64url: no octets have 5 characters, was it cut?"),
     ],
 )
 def test_a_fault_says_what_is_wrong_with_the_spelling(members: dict[str, Any], fault: str) -> None:

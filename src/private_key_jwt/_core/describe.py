@@ -6,13 +6,16 @@ Pure functions of what was expected and what came. They are called for refusals 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from math import floor, inf, isfinite
-from typing import TypeGuard
+from typing import NamedTuple, TypeGuard
 
 from .._text import format_time, quote
 
 __all__ = [
+    "ASSERTION",
+    "MEMBER",
+    "Spelling",
     "ahead",
     "audience_mismatch",
     "difference",
@@ -51,19 +54,33 @@ _UNSET = "iat is 0: unset?"
 _MOST_COMPARED = 4
 _LONGEST_COMPARED = 256
 
+
+class Spelling(NamedTuple):
+    """What is said of a text that must be base64url, by what stands in front of it or at a place.
+
+    otherwise: of a character that says nothing by itself.
+    """
+
+    in_front: tuple[tuple[str, str], ...]
+    characters: Mapping[str, str]
+    otherwise: str
+
+
+_AROUND = (
+    ("b'", "it is the repr of Python bytes"),
+    ('b"', "it is the repr of Python bytes"),
+    ("'", "it stands in quotes"),
+    ('"', "it stands in quotes"),
+)
 # What stands in front of an assertion, or around it, when a program sends more than the assertion.
 _IN_FRONT = (
     ("client_assertion=", "the name of the parameter stands in front"),
     ("assertion=", "the name of a parameter stands in front"),
     ("bearer ", "an authorization scheme stands in front"),
-    ("b'", "it is the repr of Python bytes"),
-    ('b"', "it is the repr of Python bytes"),
-    ("'", "it stands in quotes"),
-    ('"', "it stands in quotes"),
+    *_AROUND,
     ("{", "it is JSON; only the compact serialization is taken (RFC 7519 section 1)"),
 )
-_CHARACTERS = {
-    "=": "base64 padding; a JWS has none (RFC 7515 section 2)",
+_ANYWHERE = {
     "+": "standard base64 in place of base64url (RFC 7515 section 2)",
     "/": "standard base64 in place of base64url (RFC 7515 section 2)",
     "%": "it was percent-encoded once too often",
@@ -71,33 +88,49 @@ _CHARACTERS = {
     "\r": "a line break",
     " ": "white space",
     "\t": "white space",
-    "~": "an SD-JWT, and no client assertion",
 }
 
+ASSERTION = Spelling(
+    _IN_FRONT,
+    {
+        **_ANYWHERE,
+        "=": "base64 padding; a JWS has none (RFC 7515 section 2)",
+        "~": "an SD-JWT, and no client assertion",
+    },
+    "only A-Z a-z 0-9 - _ . may stand there",
+)
+MEMBER = Spelling(
+    _AROUND,
+    {**_ANYWHERE, "=": "base64 padding; a JWK has none (RFC 7518 section 2)"},
+    "only A-Z a-z 0-9 - _ may stand there",
+)
+"""Of a member of a JWK that holds octets."""
 
-def foreign_character(text: str, place: int) -> str:
-    """Describe the character at ``place`` of an assertion, which must not stand there, and how it may have come."""
+
+def foreign_character(text: str, place: int, spelling: Spelling = ASSERTION) -> str:
+    """Describe the character at ``place`` of a text, which must not stand there, and how it may have come."""
     character = text[place]
     lowered = text[:_CONTEXT].lower()
-    hints = [hint for start, hint in _IN_FRONT if lowered.startswith(start)] or [_character_hint(character)]
+    hint = _character_hint(character, spelling)
+    hints = [said for start, said in spelling.in_front if lowered.startswith(start)] or [hint]
     if place and character == "\n" and text.find("\n", place + 1) == 2 * place + 1:
         hints = [f"a line break: it is wrapped at {place} columns"]
     if place and not text[place:].strip():
-        hints = [f"{_character_hint(character)} at its end"]
+        hints = [f"{hint} at its end"]
     name = unicodedata.name(character, "") if character.isprintable() else ""
     named = f"{character!a} ({name.lower()})" if name and not character.isascii() else ascii(character)
     return f"{named} at character {place + 1} of {len(text)}: {hints[0]}"
 
 
-def _character_hint(character: str) -> str:
-    if character in _CHARACTERS:
-        return _CHARACTERS[character]
+def _character_hint(character: str, spelling: Spelling) -> str:
+    if character in spelling.characters:
+        return spelling.characters[character]
     category = unicodedata.category(character)
     if category == "Pd" or character == "\u2212":
         return "a typographic dash in place of -"
     if category in ("Zs", "Cf", "Zl", "Zp"):
         return "white space or an invisible character"
-    return "only A-Z a-z 0-9 - _ . may stand there"
+    return spelling.otherwise
 
 
 def is_time(value: object) -> TypeGuard[int | float]:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
+from string import ascii_letters, digits
 from typing import Any
 
 from .._text import quote
 from . import base64url
+from .describe import MEMBER, foreign_character
 from .encoding import recognize
 
 __all__ = ["decode_member", "encode"]
 
+_ALPHABET = f"{ascii_letters}{digits}-_"
 _LOOKED_AT = 4_096  # characters: an RSA key of 8192 bits in PEM, in base64 once more, has less
 
 
@@ -40,8 +43,13 @@ def encode(octets: bytes) -> str:
 
 
 def _misspelled(value: str) -> str:
-    if value.endswith("="):
-        return "padded with '=', and base64url in a JWK has no padding (RFC 7518 section 2)"
-    if "+" in value or "/" in value:
-        return "in standard base64 (it holds '+' or '/'), not in base64url"
-    return "not canonical base64url (only A-Z a-z 0-9 - _, spare bits zero)"
+    foreign = value.lstrip(_ALPHABET)  # from its first character that is none of base64url
+    if foreign:
+        if not foreign.strip("="):
+            return "padded with '=', and base64url in a JWK has no padding (RFC 7518 section 2)"
+        return f"not base64url: {foreign_character(value, len(value) - len(foreign), MEMBER)}"
+    if not value.strip(digits):
+        return "not base64url of octets: it looks decimal (65537 is AQAB)"
+    if len(value) % 4 == 1:
+        return f"not canonical base64url: no octets have {len(value)} characters, was it cut?"
+    return f"not canonical base64url: its last character, {value[-1]!r}, has spare bits that are not zero"
