@@ -140,9 +140,9 @@ another one mean that a single instance is wrong; an address that is not the cli
     ``workers=``.
 ``missing_assertion``
     The request has no client assertion: another method of authentication (the detail says which), an empty parameter,
-    or a body that was read or rewritten before. The detail names the parameters that came. None at all, and so no
-    client: find the request in the access log by its time, and send one like it past your middleware, to see whether
-    the body is lost there.
+    a misspelt one, JSON in place of a form, or a body that was read or rewritten before. The detail names the
+    parameters that came. None at all, and so no client: find the request in the access log by its time, and send one
+    like it past your middleware, to see whether the body is lost there.
 
 ## The client must act (400 ``invalid_request``)
 

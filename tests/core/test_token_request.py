@@ -340,7 +340,11 @@ class Raising(dict[str, str]):
         ({"grant_type": "x", "scope": "y"}, "absent or empty; its parameters: grant_type, scope"),
         ([("resource", "a"), ("resource", "b")], "; its parameters: resource"),
         ([(f"p{number}", "x") for number in range(6)], "; its parameters: p0, p1, p2, p3, 2 more"),
-        ([('{"client_secret": "s3cret"}', "")], "; its parameters: 1 that are no names"),
+        ([('"client_secret": "s3cret"', "")], "; its parameters: 1 that are no names"),
+        ([('{"client_secret": "s3cret"}', "")], "absent or empty; the body is JSON, and must be a form"),
+        ([(' \r\n{\n  "client_secret": "s3cret', '"}')], "absent or empty; the body is JSON, and must be a form"),
+        ([("{s3cret", "")], "; its parameters: 1 that are no names"),
+        ([("a", ""), ('{"', "")], "; its parameters: a, 1 more"),
         ([("x" * 33, ""), ("Scope", ""), ("a", "")], "; its parameters: a, 2 more"),
         ([(b"grant_type", b"x")], "; its parameters: grant_type"),
     ],
@@ -351,6 +355,45 @@ def test_a_request_without_an_assertion_says_which_parameters_came(form: Any, en
     assert caught.value.detail.endswith(ending + UNNAMED), caught.value.detail
     assert missing_assertion(None, form).detail == caught.value.detail
     assert "s3cret" not in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("amp;client_assertion", "it has 'amp;client_assertion': & was escaped as HTML"),
+        ("AMP;amp;client_assertion_type", "it has 'AMP;amp;client_assertion_type': & was escaped as HTML"),
+        ("\nclient_assertion", "it has '\\nclient_assertion': white space stands around the name"),
+        ("client_assertion_type\t", "it has 'client_assertion_type\\t': white space stands around the name"),
+        ("clientAssertion", "client_assertion is written 'clientAssertion'"),
+        ("Client_Assertion", "client_assertion is written 'Client_Assertion'"),
+        (" client - assertion_Type", "client_assertion_type is written ' client - assertion_Type'"),
+        (
+            "client_assertion" + "_" * 48,
+            "client_assertion is written 'client_assertion" + "_" * 19 + "..." + "_" * 24 + "'",
+        ),
+    ],
+)
+def test_a_parameter_that_is_misspelt_is_said_to_be(name: str, said: str) -> None:
+    form = {"grant_type": "x", name: "s3cret", "client_id": "c"}
+    sender = "; client 'c' (unverified)"
+    for error in (raised(lambda: read(form, None, optional=False)), missing_assertion(None, form)):
+        assert error.detail.endswith(f"both are absent or empty; {said}{sender}")
+    in_place = raised(lambda: read(form, "DPoP x", optional=False)).detail
+    assert in_place.endswith(f"; it has an Authorization header (DPoP) in its place; {said}{sender}")
+    half = raised(lambda: read(form | {"client_assertion": "a"}, None)).detail
+    assert half == f"expected client_assertion_type {ASSERTION_TYPE}, got none; {said}{sender}"
+    other = raised(lambda: read(form | {"client_assertion_type": ASSERTION_TYPE}, None)).detail
+    fault = "expected client_assertion beside client_assertion_type, and it is absent or empty"
+    assert other == f"{fault}; {said}{sender}"
+
+
+@pytest.mark.parametrize(
+    "name", ["client_assertion" + "_" * 49, "client_assertions", "client_assertion", "client.assertion"]
+)
+def test_a_parameter_that_is_another_is_not_called_misspelt(name: str) -> None:
+    detail = missing_assertion(None, {name: ""}).detail
+    assert "; its parameters: " in detail
+    assert "written" not in detail
 
 
 @pytest.mark.parametrize("make", [iter, Raising])

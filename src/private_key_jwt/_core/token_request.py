@@ -6,7 +6,7 @@ Reading a form costs time that is linear in its size, whatever it repeats.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -38,6 +38,10 @@ PARAMETER_NAME = re.compile(r"[a-z][a-z0-9_.-]{0,31}")
 """A name of a parameter (RFC 6749 §8.2), as such names are written: what is none may be a secret, and is not shown."""
 
 _NAMES_SHOWN = 4
+_AMPERSAND = "amp;"  # of &amp;
+_NO_LETTER = re.compile(r"[\s_-]+")
+_LONGEST_MISSPELT = 64
+_JSON = re.compile(r'\s*\{\s*"')
 _SCHEME = re.compile(TCHAR + "{1,32}")
 # Of the schemes registered at IANA those that a client may send: a name alone is one of them, or a secret without one.
 _SCHEMES = frozenset({"basic", "bearer", "digest", "dpop", "gnap", "hoba", "mutual", "negotiate", "privatetoken"})
@@ -46,9 +50,7 @@ ClientAssertion = tuple[str, str | None]
 """What a token request says of its client: the assertion, and the ``client_id`` when there is one."""
 
 
-def _describe_type(kind: str | None) -> str:
-    if kind is None:
-        return f"expected client_assertion_type {ASSERTION_TYPE}, got none"
+def _describe_type(kind: str) -> str:
     hint = difference([kind], [ASSERTION_TYPE])
     return f"expected client_assertion_type {ASSERTION_TYPE}, got {quote(kind)}{'; ' * bool(hint)}{hint}"
 
@@ -87,7 +89,8 @@ def _missing_assertion(authorization: str | None, found: Mapping[str, str], form
         header = [] if authorization is None else [_describe_header(authorization)]
         sent = ["a client_secret"] * has_secret + header
         in_place = f"; it has {' and '.join(sent)} in its place" if sent else ""
-        return expected + (in_place or _describe_parameters(form))
+        names = _names_of(form)
+        return expected + in_place + (_describe_misspelt(names) or ("" if in_place else _describe_names(names)))
 
     error = InvalidClient(Reason.MISSING_ASSERTION, detail, "request")
     error.scheme = attempted_scheme(authorization)
@@ -95,13 +98,18 @@ def _missing_assertion(authorization: str | None, found: Mapping[str, str], form
     return error
 
 
-def _describe_parameters(form: Any) -> str:
-    """Say which parameters a form has; "" where that cannot be known any more."""
+def _names_of(form: Any) -> list[str] | None:
+    """List the names of a form's parameters, each once; None where they cannot be known any more."""
     if isinstance(form, Iterator) or not isinstance(form, Iterable):
-        return ""  # it was read to its end, or has only a method that finds what one asks for
+        return None  # it was read to its end, or has only a method that finds what one asks for
     try:
-        names = list(dict.fromkeys(_text(name) for name, _ in _pairs(form)))
+        return list(dict.fromkeys(_text(name) for name, _ in _pairs(form)))
     except Exception:  # whatever a form raises that is none
+        return None
+
+
+def _describe_names(names: Sequence[str] | None) -> str:
+    if names is None:
         return ""
     if not names:
         return "; it has no parameter at all: was the body empty, or read before?"
@@ -110,6 +118,34 @@ def _describe_parameters(form: Any) -> str:
     left = len(names) - len(shown)
     more = [f"{left} {'more' if shown else 'that are no names'}"] * bool(left)
     return f"; its parameters: {', '.join(shown + more)}"
+
+
+def _describe_misspelt(names: Sequence[str] | None) -> str:
+    """Say how a parameter of an assertion is misspelt, or that the names are a body of JSON; "" for others."""
+    if not names:
+        return ""
+    if _JSON.match(names[0]):
+        return "; the body is JSON, and must be a form"
+    for name in names:
+        meant = _MEANT.get(_fold(name)) if len(name) <= _LONGEST_MISSPELT else None
+        if meant not in (None, name):
+            return f"; {_describe_spelling(name, meant)}"
+    return ""
+
+
+def _describe_spelling(name: str, meant: str | None) -> str:
+    if _AMPERSAND in name.lower():
+        return f"it has {quote(name)}: & was escaped as HTML"
+    if name.strip() == meant:
+        return f"it has {quote(name)}: white space stands around the name"
+    return f"{meant} is written {quote(name)}"
+
+
+def _fold(name: str) -> str:
+    return _NO_LETTER.sub("", name.lower().replace(_AMPERSAND, ""))
+
+
+_MEANT = {_fold(name): name for name in CLIENT_PARAMETERS[:2]}
 
 
 def _describe_header(authorization: str) -> str:
@@ -207,6 +243,10 @@ def _client_parameters(form: Any) -> dict[str, str]:
     return found
 
 
+def _half(fault: str, form: Form, found: Mapping[str, str]) -> InvalidRequest:
+    return _invalid(lambda: fault + _describe_misspelt(_names_of(form)), found)
+
+
 def _header_beside(authorization: str, found: Mapping[str, str]) -> InvalidRequest:
     # Not a partial: the error's arguments would show the credentials.
     def detail() -> str:
@@ -232,7 +272,10 @@ def read(form: Form, authorization: str | None, *, optional: bool = True) -> Cli
             return None
         raise _missing_assertion(authorization, found, form)
     if assertion is None:
-        raise _invalid("expected client_assertion beside client_assertion_type, and it is absent or empty", found)
+        fault = "expected client_assertion beside client_assertion_type, and it is absent or empty"
+        raise _half(fault, form, found)
+    if kind is None:
+        raise _half(f"expected client_assertion_type {ASSERTION_TYPE}, got none", form, found)
     if kind != ASSERTION_TYPE:
         raise _invalid(_describe_type(kind), found)
     if "client_secret" in found:
