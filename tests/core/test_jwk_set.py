@@ -491,7 +491,39 @@ def test_what_is_no_utf_8_stays_refused_whatever_is_in_front(body: bytes) -> Non
         jwk_set.loads_key_set(body, 64)
 
 
-def test_a_member_that_stands_twice_in_one_key_refuses_the_document() -> None:
-    body = json.dumps({"keys": [GOOD]}).replace('"use"', '"use": "enc", "use"').encode()
-    with pytest.raises(ValueError, match="twice"):
+def test_a_member_that_stands_twice_in_one_key_costs_that_key() -> None:
+    """RFC 7517 §4."""
+    twice = json.dumps(GOOD | {"kid": "twice"}).replace('"use"', '"use": "enc", "use"')
+    keys = jwk_set.loads_key_set(f'{{"keys": [{twice}, {json.dumps(GOOD)}]}}'.encode(), 64)
+    assert [(member.kid, member.fault) for member in keys.members] == [
+        ("twice", "a member stands twice: 'use'"),
+        (GOOD["kid"], None),
+    ]
+    with pytest.raises(ValueError, match="a member stands twice: 'keys'"):
+        jwk_set.loads_key_set(b'{"keys": [], "keys": []}', 64)
+
+
+def test_a_member_that_stands_twice_in_what_a_key_holds_beside_is_not_read() -> None:
+    body = json.dumps({"keys": [GOOD | {"x": 0}]}).replace('"x": 0', '"x": {"a": 1, "a": 2}').encode()
+    assert jwk_set.loads_key_set(body, 64).usable
+
+
+@pytest.mark.parametrize("number", ["9" * 49, f"-{'9' * 4_299}", f"0.{'1' * 90}", f"1{'0' * 200}.5e1"])
+def test_a_long_number_costs_nothing_where_it_is_not_read(number: str) -> None:
+    """The serial number of a certificate has up to 49 digits."""
+    body = json.dumps({"keys": [GOOD | {"sn": 0}], "sn": 0}).replace('"sn": 0', f'"sn": {number}').encode()
+    assert jwk_set.loads_key_set(body, 64).usable
+
+
+@pytest.mark.parametrize("name", ["n", "kid", "alg"])
+def test_a_long_number_costs_the_key_that_has_it_for_a_text(name: str) -> None:
+    broken = json.dumps(GOOD | {name: 0}).replace(f'"{name}": 0', f'"{name}": {"9" * 617}')
+    keys = jwk_set.loads_key_set(f'{{"keys": [{broken}, {json.dumps(GOOD)}]}}'.encode(), 64)
+    assert [member.fault is None for member in keys.members] == [False, True]
+
+
+@pytest.mark.parametrize("number", ["9" * 4_301, f"0.{'1' * 4_299}", "1e400"])
+def test_a_number_of_more_characters_than_any_refuses_the_document(number: str) -> None:
+    body = json.dumps({"keys": [GOOD | {"sn": 0}]}).replace('"sn": 0', f'"sn": {number}').encode()
+    with pytest.raises(ValueError, match="a number "):
         jwk_set.loads_key_set(body, 64)

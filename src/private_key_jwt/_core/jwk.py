@@ -20,6 +20,7 @@ from .ec import import_ec
 from .header import MAX_KID_BYTES
 from .okp import import_okp
 from .rsa import import_rsa
+from .strict_json import Repeated
 
 __all__ = [
     "PRIVATE_MEMBERS",
@@ -129,6 +130,8 @@ def read_member(jwk: object) -> Member:
         if holds_surrogate(jwk):
             raise ValueError("it holds a lone surrogate")
         _check_public(jwk)
+        if isinstance(jwk, Repeated):  # RFC 7517 §4
+            raise ValueError(jwk.fault)
         alg = _check_purpose(members)
         public_key, thumbprint = _import(members)
     except ValueError as error:

@@ -241,16 +241,17 @@ def loads_document(body: bytes, max_keys: int) -> dict[str, Any]:
     What would cost more to parse than ``max_keys`` keys is refused: a key with all that RFC 7517 and RFC 7518 name has
     some 40 brackets, commas and colons, and base64 as some libraries write it a backslash for every 64 characters.
 
-    The strict JSON rules hold, but for two things that publishers' libraries write. A byte order mark in front is
-    forgiven (RFC 8259 section 8.1 leaves it to the reader), and a lone surrogate inside of ``keys`` is left for
-    ``read_member``, where it costs one key. Neither lets in a document with another meaning: a byte order mark is no
-    part of the text, and what holds a surrogate is never used.
+    The strict JSON rules hold, but for what publishers' libraries write. A byte order mark in front is forgiven
+    (RFC 8259 section 8.1 leaves it to the reader). Inside of ``keys`` a lone surrogate, a member that stands twice and
+    a number of many digits (a certificate's serial number, say) are left for ``read_member``, where they cost one key
+    at most. None lets in a document with another meaning: a byte order mark is no part of the text, a key that holds
+    a surrogate or a member twice is never used, and no number is read.
     """
     text = body.removeprefix(BOM_UTF8)
     strict_json.check_beginning(text)  # which says more of HTML
     strict_json.check_structure(text, _STRUCTURE + _STRUCTURE_OF_A_KEY * max_keys)
     numbers = _NUMBERS_OF_A_KEY * max_keys
-    document = strict_json.loads_object(text, allow_surrogates=True, max_fractions=numbers, max_integers=numbers)
+    document = strict_json.loads_object(text, is_key_set=True, max_fractions=numbers, max_integers=numbers)
     if holds_surrogate([value for member in document.items() if member[0] != "keys" for value in member]):
         raise ValueError("a lone surrogate beside the keys")
     return document

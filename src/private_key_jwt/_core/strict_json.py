@@ -10,7 +10,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn, Self
 
 from .._text import quote
 
@@ -18,6 +18,7 @@ __all__ = [
     "MAX_DEPTH",
     "MAX_DIGITS",
     "MAX_STRUCTURE",
+    "Repeated",
     "TooMuchStructure",
     "check_beginning",
     "check_structure",
@@ -39,11 +40,20 @@ _TOO_MANY_DIGITS = b"0" * (MAX_DIGITS + 1)
 _TOO_LARGE = 10**MAX_DIGITS
 _SHORT_NUMBER = MAX_DIGITS + 1  # characters: the digits and a point
 _LONGEST_NUMBER = 100
+_LONGEST_UNREAD_NUMBER = 4_300  # characters: what Python makes no integer of, either
 _NOT_STRUCTURE = bytes(set(range(256)) - set(b'[]{},:\\"'))
 
 
 class TooMuchStructure(ValueError):
     """A text has more brackets, commas, colons, backslashes or quotes than are parsed."""
+
+
+class Repeated(dict[str, Any]):
+    """An object of a JWK Set in which a member stands twice."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        self.fault = _describe_repeated(pairs)
 
 
 def check_beginning(raw: bytes) -> None:
@@ -68,14 +78,16 @@ def check_structure(raw: bytes, most: int = MAX_STRUCTURE) -> None:
 
 
 def loads_object(
-    raw: bytes, *, allow_surrogates: bool = False, max_fractions: int | None = None, max_integers: int = 64
+    raw: bytes, *, is_key_set: bool = False, max_fractions: int | None = None, max_integers: int = 64
 ) -> dict[str, Any]:
     """Parse bytes that must hold one JSON object.
 
     Refused: other bytes than UTF-8 (a byte order mark, too), a member that stands twice at any level, NaN and Infinity,
     numbers that are not finite, of more than 20 significant digits or (with a fraction or an exponent) of more than 100
-    characters, more than 32 levels, lone surrogates unless ``allow_surrogates``, and anything but white space around
-    the object.
+    characters, more than 32 levels, lone surrogates, and anything but white space around the object.
+    is_key_set: leave to the reader of each key what may stand in a key that nobody uses: lone surrogates, a number of
+        too many digits and at most 4,300 characters, which is infinite here, and a member that stands twice anywhere
+        but in the outer object: the object that holds it is a ``Repeated``.
     max_fractions: numbers with a fraction or an exponent at most: one costs up to 1 µs. Not bounded unless given.
     max_integers: with that bound, integers at most in a text that holds more than 20 digits in a row.
     Raises ValueError, with a text that quotes nothing of it but the name of a member that stands twice;
@@ -88,16 +100,16 @@ def loads_object(
     if len(text) <= _SHORT and (simple := _simple_object(text)) is not None:
         return simple
     outline = raw.translate(_OUTLINE)
-    scan = _choose_scanner(outline, max_fractions, max_integers)
+    scan = _choose_scanner(outline, max_fractions, max_integers, _OF_KEYS if is_key_set else _STRICT)
     try:
         value, end = scan(text, 0)
         if type(value) is not dict:
-            raise ValueError(_not_an_object(raw))
+            raise ValueError(value.fault if type(value) is Repeated else _not_an_object(raw))
         if end != len(text):
             raise ValueError(f"something follows the JSON object, at character {end + 1}")
         if outline.count(b"[") > MAX_DEPTH:
             _check_depth(value, 1)
-        if "\\" in text and "\\u" in text and not allow_surrogates:  # the single sign is found faster
+        if "\\" in text and "\\u" in text and not is_key_set:  # the single sign is found faster
             _check_surrogates(value)
     except RecursionError:
         raise ValueError(f"nested more than {MAX_DEPTH} levels deep") from None
@@ -108,9 +120,7 @@ def loads_object(
     return value
 
 
-def _choose_scanner(
-    outline: bytes, max_fractions: int | None, max_integers: int
-) -> Callable[[str, int], tuple[Any, int]]:
+def _choose_scanner(outline: bytes, max_fractions: int | None, max_integers: int, rules: _Rules) -> _Scan:
     """Return the scanner that asks no more often than it must about a text of this outline."""
     # To be asked about each integer costs more than to parse it: only where there is a long one.
     has_many_digits = _TOO_MANY_DIGITS in outline
@@ -118,8 +128,8 @@ def _choose_scanner(
     if max_fractions is not None and (
         has_many_digits or (outline.count(b".") > max_fractions and outline.count(_FRACTION) > max_fractions)
     ):
-        return _counting_scanner(max_fractions, max_integers, counts_integers=has_many_digits)
-    return _scan_carefully if has_many_digits else _scan
+        return _counting_scanner(max_fractions, max_integers, rules, counts_integers=has_many_digits)
+    return rules.scan_carefully if has_many_digits else rules.scan
 
 
 def _not_an_object(raw: bytes) -> str:
@@ -131,11 +141,20 @@ def _not_an_object(raw: bytes) -> str:
     return "not a JSON object" if beginning else "not a JSON object: it is empty"
 
 
+def _describe_repeated(pairs: list[tuple[str, Any]]) -> str:
+    return f"a member stands twice: {quote(Counter(name for name, _ in pairs).most_common()[0][0])}"
+
+
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise ValueError(f"a member stands twice: {quote(Counter(name for name, _ in pairs).most_common()[0][0])}")
+        raise ValueError(_describe_repeated(pairs))
     return members
+
+
+def _members_of_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    return members if len(members) == len(pairs) else Repeated(pairs)
 
 
 def _integer(digits: str) -> int:
@@ -155,29 +174,63 @@ def _number(digits: str) -> float:
     return value
 
 
+def _integer_of_keys(digits: str) -> float:
+    return _unread(digits) if len(digits) > MAX_DIGITS else int(digits)
+
+
+def _number_of_keys(digits: str) -> float:
+    return _unread(digits) if len(digits) > _SHORT_NUMBER else _number(digits)
+
+
+def _unread(digits: str) -> float:
+    if len(digits) > _LONGEST_UNREAD_NUMBER:
+        raise ValueError(f"a number of more than {_LONGEST_UNREAD_NUMBER:,} characters")
+    return math.inf
+
+
 def _constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
 
 
+_Scan = Callable[[str, int], tuple[Any, int]]
+_Pairs = list[tuple[str, Any]]
+
+
 def _scanner(
-    members: Callable[[list[tuple[str, Any]]], dict[str, Any]] | None = _members,
-    parse_int: Callable[[str], int] | None = None,
+    members: Callable[[_Pairs], dict[str, Any]] | None = _members,
+    parse_int: Callable[[str], float] | None = None,
     parse_float: Callable[[str], float] = _number,
-) -> Callable[[str, int], tuple[Any, int]]:
+) -> _Scan:
     decoder: Any = json.JSONDecoder(
         object_pairs_hook=members, parse_int=parse_int, parse_float=parse_float, parse_constant=_constant
     )
     # What its `decode` adds is white space, which is stripped before.
-    scan: Callable[[str, int], tuple[Any, int]] = decoder.scan_once
+    scan: _Scan = decoder.scan_once
     return scan
 
 
-_scan, _scan_carefully, _scan_simple = _scanner(), _scanner(parse_int=_integer), _scanner(None)
+class _Rules(NamedTuple):
+    """How the members and the numbers of a text are read."""
+
+    members: Callable[[_Pairs], dict[str, Any]]
+    integer: Callable[[str], float]
+    number: Callable[[str], float]
+    scan: _Scan
+    scan_carefully: _Scan
+
+    @classmethod
+    def make(cls, members: Any, integer: Any, number: Any) -> Self:
+        """Make the scanners, too: one that asks about no integer, and one that asks about each."""
+        scanners = (_scanner(members, parse_int, number) for parse_int in (None, integer))
+        return cls(members, integer, number, *scanners)
 
 
-def _counting_scanner(
-    max_fractions: int, max_integers: int, *, counts_integers: bool
-) -> Callable[[str, int], tuple[Any, int]]:
+_STRICT = _Rules.make(_members, _integer, _number)
+_OF_KEYS = _Rules.make(_members_of_keys, _integer_of_keys, _number_of_keys)
+_scan_simple = _scanner(None)
+
+
+def _counting_scanner(max_fractions: int, max_integers: int, rules: _Rules, *, counts_integers: bool) -> _Scan:
     """Return a scanner, for one text, that raises TooMuchStructure at one number too many."""
     fractions = integers = 0
 
@@ -186,16 +239,16 @@ def _counting_scanner(
         fractions += 1
         if fractions > max_fractions:
             raise TooMuchStructure(f"expected at most {max_fractions} numbers with a fraction or an exponent, got more")
-        return _number(digits)
+        return rules.number(digits)
 
-    def integer(digits: str) -> int:
+    def integer(digits: str) -> float:
         nonlocal integers
         integers += 1
         if integers > max_integers:
             raise TooMuchStructure(f"expected at most {max_integers} integers beside so many digits, got more")
-        return _integer(digits)
+        return rules.integer(digits)
 
-    return _scanner(parse_int=integer if counts_integers else None, parse_float=number)
+    return _scanner(rules.members, integer if counts_integers else None, number)
 
 
 def _simple_object(text: str) -> dict[str, Any] | None:
