@@ -222,6 +222,37 @@ def test_whoever_consumes_gets_the_same_answer_and_one_mark_is_made(
     assert op.refusals() == [Reason.REPLAYED]
 
 
+@pytest.mark.parametrize("framework", CONSUMERS)
+def test_the_pending_assertion_of_a_request_has_the_claims(
+    op: Provider, tenant: Tenant, framework: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    for kind in (_outcome._RequestAssertion, _outcome._AsyncRequestAssertion):
+        consume = kind.consume
+
+        def noting(self: Any, consume: Any = consume) -> Any:
+            seen.append(self.claims["region"])
+            return consume(self)
+
+        monkeypatch.setattr(kind, "consume", noting)
+    post = CONSUMERS[framework](op, [])
+    assert post(data=token_request(tenant.assertion(region="eu"))).status_code == 200
+    assert set(seen) == {"eu"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "base"),
+    [
+        (_outcome._RequestAssertion, PendingAssertion),
+        (_outcome._AsyncRequestAssertion, AsyncPendingAssertion),
+    ],
+)
+def test_the_pending_assertion_of_a_request_has_all_that_one_has(kind: type, base: type) -> None:
+    public = {name for name in vars(base) if not name.startswith("_")}
+    assert public == {name for name in vars(kind) if not name.startswith("_")}
+    assert public == {"claims", "client_id", "consume"}
+
+
 def refused_twice(consume: Callable[[], object], authenticate: Callable[[], object]) -> None:
     errors = []
     for ask in (consume, consume, authenticate):

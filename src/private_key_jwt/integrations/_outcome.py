@@ -7,7 +7,7 @@ each to verify, or to consume a pending assertion, the second would find it repl
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from weakref import ref
 
@@ -140,6 +140,11 @@ class _RequestAssertion(PendingAssertion):
         """See PendingAssertion."""
         return self._pending.client_id
 
+    @property
+    def claims(self) -> Mapping[str, Any]:
+        """See PendingAssertion."""
+        return self._pending.claims
+
     def consume(self) -> VerifiedAssertion:
         """See PendingAssertion: the mark is made once, and asked again for the same request give the same answer."""
         outcomes = self._outcomes()
@@ -224,6 +229,11 @@ class _AsyncRequestAssertion(AsyncPendingAssertion):
     def client_id(self) -> str:
         """See PendingAssertion."""
         return self._pending.client_id
+
+    @property
+    def claims(self) -> Mapping[str, Any]:
+        """See PendingAssertion."""
+        return self._pending.claims
 
     async def consume(self) -> VerifiedAssertion:
         """See _RequestAssertion.consume. Whoever calls it in the meantime waits."""
