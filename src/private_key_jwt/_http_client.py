@@ -66,7 +66,12 @@ def ssl_context() -> ssl.SSLContext:
 
     Loading the certificates takes tens of milliseconds: once a process, not once a request.
     """
-    return httpx.create_ssl_context(trust_env=False)
+    context = httpx.create_ssl_context(trust_env=False)
+    # In TLS 1.2 the server chooses the group of a finite-field Diffie-Hellman, and 10,000 bits hold up an event loop
+    # for a second. No browser offers it any more.
+    ciphers = [each["name"] for each in context.get_ciphers() if each["protocol"] != "TLSv1.3"]
+    context.set_ciphers(":".join(name for name in ciphers if not name.startswith("DHE-")))
+    return context
 
 
 async def ssl_context_async() -> ssl.SSLContext:

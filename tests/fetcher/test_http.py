@@ -485,6 +485,13 @@ def tls(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Publis
     publisher.close()
 
 
+def test_no_server_chooses_the_group_of_a_key_exchange_in_tls_1_2() -> None:
+    """A group of 10,000 bits holds up an event loop for a second."""
+    names = {each["name"] for each in _http_client.ssl_context().get_ciphers()}
+    assert {"TLS_AES_128_GCM_SHA256", "ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384"} <= names
+    assert {name.partition("-")[0].partition("_")[0] for name in names} == {"TLS", "ECDHE"}
+
+
 def test_the_certificate_is_verified(edge: Edge, tls: tuple[Publisher, str, Path]) -> None:
     publisher, host, trusted = tls
     context = ssl.create_default_context(cafile=str(trusted))

@@ -30,6 +30,7 @@ from .._http_client import (
 )
 from .._text import one_line, quote
 from ..policy import JWKSPolicy
+from ._bounds import ResponseBounds
 from ._destination import Destination
 from ._pool import take_own_pool
 from ._progress import Phase, Progress
@@ -122,10 +123,14 @@ def _reader(response: httpx.Response, destination: Destination, policy: JWKSPoli
     return ResponseReader(response.status_code, body_headers(response), policy.max_bytes)
 
 
-def _trace(destination: Destination, watchdog: Watchdog, progress: Progress) -> Callable[[str, dict[str, Any]], None]:
+def _trace(
+    destination: Destination, watchdog: Watchdog, progress: Progress, bounds: ResponseBounds
+) -> Callable[[str, dict[str, Any]], None]:
     def trace(event: str, info: dict[str, Any]) -> None:
         watchdog.trace(event, info)
         progress.trace(event, info)
+        if bounds.trace(event, info):
+            bounds.bound(info["return_value"])
         refusal = destination.refusal(event, info)
         if refusal is not None:
             info["return_value"].close()
@@ -135,13 +140,15 @@ def _trace(destination: Destination, watchdog: Watchdog, progress: Progress) -> 
 
 
 def _trace_async(
-    destination: Destination, progress: Progress
+    destination: Destination, progress: Progress, bounds: ResponseBounds
 ) -> Callable[[str, dict[str, Any]], Coroutine[Any, Any, None]]:
     opened: Any = None
 
     async def trace(event: str, info: dict[str, Any]) -> None:
         nonlocal opened
         progress.trace(event, info)
+        if bounds.trace(event, info):
+            bounds.bound_async(info["return_value"])
         if event.endswith((".connect_tcp.complete", ".connect_unix_socket.complete")):
             opened = info["return_value"]
         elif event.endswith(".start_tls.failed"):
@@ -205,10 +212,12 @@ def _get(
     forced: bool,
     headers: Fields,
 ) -> JWKSResponse:
-    request = _Request(destination, policy, headers, forced, _trace(destination, watchdog, progress))
+    bounds = ResponseBounds()
+    request = _Request(destination, policy, headers, forced, _trace(destination, watchdog, progress, bounds))
     route = destination.way.route
     progress.enter(_FIRST_PHASES[route])
     with contextlib.ExitStack() as stack:
+        stack.callback(bounds.release)
         addresses = destination.resolve() if route is Route.DIRECT else _BY_NAME
         if http is None:
             client = stack.enter_context(httpx.Client(verify=ssl_context(), trust_env=False))
@@ -222,6 +231,7 @@ def _get(
         reader = _reader(response, destination, policy)
         progress.enter(Phase.BODY)
         for chunk in [response.content] if response.is_stream_consumed else response.iter_raw():
+            bounds.count_off(chunk)
             reader.feed(chunk)
             if watchdog.has_expired:
                 break
@@ -252,11 +262,13 @@ async def get_async(
     """Fetch the document: ``get``, awaited. Raises FetchError, whatever went wrong."""
     destination = _destination(http, url, policy)
     progress = progress or Progress()
-    request = _Request(destination, policy, headers, forced, _trace_async(destination, progress))
+    bounds = ResponseBounds()
+    request = _Request(destination, policy, headers, forced, _trace_async(destination, progress, bounds))
     route = destination.way.route
     progress.enter(_FIRST_PHASES[route])
     try:
         async with asyncio.timeout(policy.timeout), contextlib.AsyncExitStack() as stack:
+            stack.callback(bounds.release)
             addresses = await destination.resolve_async() if route is Route.DIRECT else _BY_NAME
             if http is None:
                 context = await ssl_context_async()
@@ -275,6 +287,7 @@ async def get_async(
                 reader.feed(response.content)
             else:
                 async for chunk in response.aiter_raw():
+                    bounds.count_off(chunk)
                     for _ in reader.steps(chunk):
                         await asyncio.sleep(0)
             return reader.finish()

@@ -109,7 +109,7 @@ class FetcherState(Generic[Handle]):
             self._report_changes(jwks_uri, known, entry)
 
     def _report_changes(self, jwks_uri: str, known: Entry, entry: Entry) -> None:
-        before, after = known.keys.usable, entry.keys.usable
+        before, after = dict.fromkeys(known.keys.usable), dict.fromkeys(entry.keys.usable)
         for key in after:
             if key not in before:
                 self.report(KeyAdded(jwks_uri=jwks_uri, kid=escape_name(key.kid)))
