@@ -587,6 +587,19 @@ def test_a_flood_of_refusals_is_counted_and_hides_no_error(
     ]
 
 
+def test_a_flood_of_refusals_that_name_a_client_hides_no_replay(
+    setup: Setup, caplog: pytest.LogCaptureFixture, seconds: list[float]
+) -> None:
+    """Anybody can name a client; the signature of a replay was right."""
+    verifier, assertion = logging_verifier(setup), setup.tenant.assertion()
+    verifier.verify(assertion)
+    refuse(setup, verifier, MAX_LINES + 7)
+    caplog.clear()
+    with pytest.raises(InvalidClient):
+        verifier.verify(assertion)
+    assert [record.getMessage()[:32] for record in caplog.records] == ["AssertionRefused: reason=replayed"[:32]]
+
+
 @pytest.mark.parametrize("nonsense", ["garbage", "a stranger"])
 def test_a_flood_of_nonsense_hides_no_refusal_of_a_registered_client(
     setup: Setup, caplog: pytest.LogCaptureFixture, seconds: list[float], nonsense: str

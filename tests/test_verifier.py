@@ -491,6 +491,28 @@ def test_a_look_up_that_fails_is_ours(op: Provider, answer: Any) -> None:
     assert unavailable is Reason.CLIENT_LOOKUP_FAILED
 
 
+def test_a_name_that_no_database_takes_is_an_unknown_client(op: Provider) -> None:
+    """Drivers raise for a NUL character, and a stranger must not make errors of ours."""
+
+    def find(client_id: str) -> Any:
+        raise ValueError(client_id)
+
+    verifier = op.make(clients=find)
+    assertion = op.tenant.assertion(iss="a\0b", sub="a\0b")
+    with pytest.raises(InvalidClient, match=r"no client is registered as 'a\\x00b', which holds a NUL character"):
+        verifier.verify(assertion)
+
+
+@pytest.mark.parametrize("parameter", ["client_assertion_type", "client_id"])
+def test_nothing_of_an_assertion_in_another_parameter_is_quoted(op: Provider, parameter: str) -> None:
+    assertion = op.tenant.assertion()
+    form = {"client_assertion": assertion, "client_assertion_type": ASSERTION_TYPE, parameter: assertion}
+    with pytest.raises(AuthenticationError) as caught:
+        op.verifier.authenticate(form)
+    assert f"<a JWT of {len(assertion)} characters, or a part of one>" in caught.value.detail
+    assert not any(segment[:8] in caught.value.detail for segment in assertion.split("."))
+
+
 def test_a_server_with_other_methods_asks_whether_a_client_is_registered(op: Provider) -> None:
     assert op.verifier.is_registered(op.tenant.client_id) is True
     assert op.verifier.is_registered("other") is False

@@ -32,9 +32,12 @@ _QUOTED_DEPTH = 2
 def quote(value: object) -> str:
     """Quote a value out of a request for one line of a log: ASCII, escaped, at most 64 characters.
 
-    Cut a long text in its middle. Look at no more of a value than is shown: quoting costs the same whatever its size.
+    Cut a long text in its middle, and show nothing of a JWT: an assertion that was sent in another parameter is one.
+    Look at no more of a value than is shown: quoting costs the same whatever its size.
     """
     try:
+        if isinstance(value, str | bytes) and len(value) > _QUOTED_LENGTH and value[:3] in ("eyJ", b"eyJ"):
+            return f"<a JWT of {len(value)} characters, or a part of one>"
         text = _quote(value, 0)
     except Exception:  # an integer of too many digits, an object with a repr of its own that raises
         text = f"<{type(value).__name__}>"

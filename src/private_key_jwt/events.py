@@ -14,9 +14,9 @@ of ``logging`` raises: its line is lost.
 
 Without ``on_event`` what went wrong is logged as by ``log_events``: a refusal as WARNING, and as ERROR what this
 server must correct. In one second at most 100 lines are written of each kind of event, and of each reason for which
-nothing could be decided; one more line says so, and one after that second how many were left out. Refusals of
-registered clients are a kind of their own, so that a flood of nonsense does not hide them. Accepted assertions are not
-reported then, and cost nothing.
+nothing could be decided; one more line says so, and one after that second how many were left out. Replays are a kind of
+their own, and so are refusals that name a registered client, which a flood of nonsense does not hide; one that names
+such a client does. Accepted assertions are not reported then, and cost nothing.
 
 A publisher that is down refuses every request of its client once its keys have expired: one AssertionRefused, an ERROR,
 for each. To page once, alert on a rate of these by ``reason``, or page on FetchFailed: it comes once for each fetch, so
@@ -303,7 +303,10 @@ _LEVELS: dict[type, int] = {
 
 _REFUSAL_LINE = (AssertionRefused.__name__, _LEVELS[AssertionRefused])
 _CLIENTS_REFUSAL_LINE = (f"{AssertionRefused.__name__} of registered clients", _LEVELS[AssertionRefused])
-_UNDECIDED_LINES: dict[str, tuple[str, int]] = {reason: (reason, logging.ERROR) for reason in UNDECIDED}
+_LINES: dict[str, tuple[str, int]] = {
+    **{reason: (reason, logging.ERROR) for reason in UNDECIDED},
+    Reason.REPLAYED: (f"{AssertionRefused.__name__} of replays", _LEVELS[AssertionRefused]),
+}
 
 
 def log_events(event: Event) -> None:
@@ -321,10 +324,10 @@ def line_of(reason: Reason, client_id: str | None) -> tuple[str, int]:
 
     client_id: the registered client that was refused; None where nobody knows whose it is.
 
-    Each kind has a count of its own: one reason that is ours is a kind, and of all others those of registered clients
-    are one, and those of whoever says anything are the other, so that nonsense hides no client's trouble.
+    Each kind has a count of its own: one reason that is ours is a kind; a replay, whose signature was right, is one;
+    and of all others those that name a registered client are one, and nonsense is the other.
     """
-    return _UNDECIDED_LINES.get(reason) or (_REFUSAL_LINE if client_id is None else _CLIENTS_REFUSAL_LINE)
+    return _LINES.get(reason) or (_REFUSAL_LINE if client_id is None else _CLIENTS_REFUSAL_LINE)
 
 
 def _line_of_event(event: Event) -> tuple[str, int]:

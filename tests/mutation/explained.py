@@ -50,6 +50,7 @@ _BY_REASON: Mapping[str, tuple[tuple[str, str, tuple[str, ...]], ...]] = {
             ("None", "1", "0 < iat <= now + leeway", "0 <= iat < now + leeway", "now - leeway", "iat >= exp"),
         ),
         ("claims.py", r"^if len\(jti\) > ", ("len(jti) >= MAX_JTI_BYTES // 4", "MAX_JTI_BYTES / 4", "5")),
+        ("compact.py", r"^if type\(assertion\) is not str", ("None",)),
         ("compact.py", r"^if len\(segment\) > _BEGINNING", ("len(segment) >= _BEGINNING",)),
         ("compact.py", r"^if len\(raw\) > ", ("len(raw) >= strict_json.MAX_STRUCTURE",)),
         ("compact.py", r"^if len\(standard\) > _SHORT", ("len(standard) >= _SHORT",)),
