@@ -33,8 +33,9 @@ another one mean that a single instance is wrong; an address that is not the cli
     The assertion is no compact JWS in its one spelling, or its JSON is not strict. Mostly a program that sends more
     than the assertion (a line break, ``Bearer``, quotes, padding) or cuts it: the detail names the character and its
     place. A signature that was cut has the wrong length: look for a field or a column that is too short, on either
-    side. Run ``explain`` on exactly what was sent. Where its claims cannot be read, the ``kid`` of the line says whose
-    it may be.
+    side. A placeholder, or what a language writes for a missing value: the client's program had no assertion. A PEM
+    private key: that key is compromised, and the client needs a new one under a new ``kid``. Run ``explain`` on exactly
+    what was sent. Where its claims cannot be read, the ``kid`` of the line says whose it may be.
 ``too_large``
     The assertion, a segment, or the structure of its JSON is over a bound, which the detail names. Mostly certificates
     or attributes that do not belong there: ``explain`` names the largest member. The size of the whole is

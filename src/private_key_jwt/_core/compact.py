@@ -12,10 +12,12 @@ from . import describe, strict_json
 from .algorithms import shortest_signature
 from .base64url import FOREIGN, LAST, TO_STANDARD, decode_canonical, is_canonical
 from .checks import Check
+from .stand_in import in_place_of_assertion
 
 __all__ = ["LONGEST_CLAIMS", "largest_member", "loads", "split"]
 
 _NAMES: tuple[Check, Check, Check] = ("header", "claims", "signature")
+_EXPECTED_ASSERTION = "expected an assertion, and it is "
 _MOST_SEGMENTS = 5  # which is what a JWE has
 
 # Characters of each segment at most: a header with five certificates, ample claims, a signature of 8192 bits.
@@ -85,6 +87,8 @@ def _foreign(assertion: str | bytes) -> InvalidClient:
 
 def _describe_foreign(assertion: str | bytes) -> str:
     text = assertion if isinstance(assertion, str) else assertion.decode("latin-1")
+    if said := in_place_of_assertion(text):
+        return _EXPECTED_ASSERTION + said
     standard = text.encode("ascii", "replace").translate(TO_STANDARD)  # "?" for what is not ASCII, and foreign, too
     return describe.foreign_character(text, standard.index(FOREIGN))
 
@@ -144,10 +148,16 @@ def _describe_cut(segments: list[bytes]) -> str | None:
 
 
 def _wrong_segments(segments: list[bytes]) -> InvalidClient:
+    # Not a partial: the error's arguments would show the assertion.
+    return _malformed("segments", lambda: _describe_segments(segments))
+
+
+def _describe_segments(segments: list[bytes]) -> str:
     number = len(segments)
+    if number == 1 and (said := in_place_of_assertion(segments[0].decode("ascii"))):
+        return _EXPECTED_ASSERTION + said
     got = {1: "one without a dot", 3: "one that is empty", 5: "5 (a JWE has five)"}.get(number, str(number))
-    more = " or more" * (number > _MOST_SEGMENTS)
-    return _malformed("segments", f"expected three non-empty segments, got {got}{more}")
+    return f"expected three non-empty segments, got {got}{' or more' * (number > _MOST_SEGMENTS)}"
 
 
 def loads(segment: bytes, name: Check) -> dict[str, Any]:

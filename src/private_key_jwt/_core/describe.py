@@ -11,6 +11,7 @@ from math import floor, inf, isfinite
 from typing import NamedTuple, TypeGuard
 
 from .._text import format_time, quote
+from .stand_in import in_place_of_text
 
 __all__ = [
     "ASSERTION",
@@ -250,7 +251,12 @@ def audience_mismatch(aud: object, values: Sequence[str], accepted: Collection[s
     """Describe an ``aud`` of which no value is accepted."""
     names = [quote(each) for each in sorted(accepted)]
     more = [f"{len(names) - _AUDIENCES_SHOWN} more"] * (len(names) > _AUDIENCES_SHOWN)
-    hint = difference(values, accepted) or "it names another server: the client must name this one"
+    stand_in = next(filter(None, map(in_place_of_text, values[:_MOST_COMPARED])), None)
+    hint = (
+        f"it is {stand_in}"
+        if stand_in
+        else difference(values, accepted) or "it names another server: the client must name this one"
+    )
     expected = " or ".join(names[:_AUDIENCES_SHOWN] + more)
     return f"got aud {quote(aud)}, expected {expected}; {hint}"
 
