@@ -211,7 +211,7 @@ def test_what_is_no_object_is_refused_by_the_name_of_its_segment() -> None:
     with pytest.raises(InvalidClient) as caught:
         loaded(b"[]")
     assert (caught.value.reason, caught.value.check) == (Reason.MALFORMED, "claims")
-    assert caught.value.detail == "the claims: not a JSON object"
+    assert caught.value.detail == "the claims: not a JSON object: it is an array"
 
 
 @pytest.mark.parametrize("raw", [b"[" * 12_000, b"x" * 12_000, b"[" + b" " * 12_000 + b"]"])

@@ -1,5 +1,6 @@
 """JSON that has one meaning, and costs little to refuse."""
 
+import base64
 import contextlib
 import json
 import re
@@ -198,7 +199,9 @@ def test_no_beginning_of_an_object_is_refused() -> None:
     [
         (b"", "not a JSON object: it is empty"),
         (b" \t\r\n", "not a JSON object: it is empty"),
-        (b"[1]", "not a JSON object"),
+        (b"1", "not a JSON object"),
+        (b"[1]", "not a JSON object: it is an array"),
+        (b'\n"{}"', "not a JSON object: it is a text in quotes, maybe JSON within JSON"),
         (b"<", "not a JSON object: it looks like HTML or XML"),
         (b"\n <html>", "not a JSON object: it looks like HTML or XML"),
         (b"\x0b<html>", "not a JSON object"),
@@ -208,6 +211,56 @@ def test_no_beginning_of_an_object_is_refused() -> None:
 def test_what_is_no_object_is_described_by_its_beginning(raw: bytes, words: str) -> None:
     with pytest.raises(ValueError, match=f"^{words}$"):
         loads_object(raw)
+
+
+UTF_16 = ": it looks like UTF-16, and must be UTF-8"
+
+
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [
+        (b"-----BEGIN PUBLIC KEY-----", ": it looks like PEM"),
+        (b"-----END", ""),
+        *[
+            (base64.b64encode(each), ": it looks like JSON in base64")
+            for each in (b'{"keys": []}', b'{ "keys"', b"{\n")
+        ],
+        (base64.b64encode(b'{\r\n"keys"'), ": it looks like JSON in base64"),
+        (base64.b64encode(b'{"alg": "RS256"}'), ": it looks like a JWT"),
+        (b"eyK", ""),
+        *[(f"{each}{{}}".encode("utf-16-le"), UTF_16) for each in ("\ufeff", "\ufffe")],
+        ("{}".encode("utf-16-be"), UTF_16),
+        (b"\xff{}", ""),
+        (b"\xfe{}", ""),
+    ],
+)
+def test_what_begins_otherwise_is_described_before_it_is_decoded(raw: bytes, words: str) -> None:
+    with pytest.raises(ValueError, match=f"^not a JSON object{words}$"):
+        check_beginning(raw)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        # From 3.13 on, Python says so itself, and shows the comma.
+        ('{"keys": [1, ]}', "(a comma stands before ] at character 14|Illegal trailing comma .* at character 12)$"),
+        ('{"keys": [],\n}', "(a comma stands before } at character 14|Illegal trailing comma .* at character 12)$"),
+        ('{"a": [1 }', "Expecting ',' delimiter at character 10$"),
+        ('{"keys": [1,', "Expecting value at character 13$"),
+        ('{"keys": [x]}', "Expecting value at character 11$"),
+        ('{"a": x, "b": ]}', "Expecting value at character 7$"),
+        ('{"a": ]}', "Expecting value at character 7$"),
+        ('{"a",}', "Expecting ':' delimiter at character 5$"),
+    ],
+)
+def test_a_comma_that_nothing_follows_is_named_and_what_is_broken_by_its_place(text: str, words: str) -> None:
+    with pytest.raises(ValueError, match=f"^not JSON: {words}"):
+        loads_object(text.encode())
+
+
+def test_utf_16_without_a_mark_is_said_to_be_that() -> None:
+    with pytest.raises(ValueError, match="^not JSON: it looks like UTF-16, and must be UTF-8: .* at character 2$"):
+        loads_object('{"a": 1}'.encode("utf-16-le"))
 
 
 def test_white_space_before_an_object_is_a_beginning_that_it_has() -> None:

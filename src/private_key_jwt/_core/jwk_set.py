@@ -17,6 +17,7 @@ from ..exceptions import InvalidClient, Reason
 from . import strict_json
 from .algorithms import ALGORITHMS, is_only_choice
 from .jwk import PRIVATE_MEMBERS, READ_MEMBERS, Member, VerificationKey, holds_surrogate, private_members, read_member
+from .shape import describe_shape
 
 __all__ = [
     "BY_VALUE",
@@ -224,7 +225,7 @@ def read_document(document: Mapping[str, Any], max_keys: int) -> list[Any]:
     """List the members of a JWK Set. Raise ValueError when the document is none (RFC 7517 §5)."""
     keys = document.get("keys")
     if not isinstance(keys, list | tuple):
-        raise ValueError("not a JWK Set: keys is absent or no list")
+        raise ValueError(f"not a JWK Set: {describe_shape(document)}")
     if len(keys) > max_keys:
         raise ValueError(f"expected at most {max_keys} keys (JWKSPolicy(max_keys=...)), got {len(keys)}")
     return list(keys)

@@ -32,7 +32,22 @@ _SHORT = 512  # characters that cost little to parse twice
 
 _WHITE_SPACE = " \t\n\r"
 _WHITE_SPACE_BYTES = _WHITE_SPACE.encode()
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+# What other texts begin with; the first that fits counts. In base64 "eyJ" is {", "eyJrZXlz" {"keys, and "ew" or "eyA" a
+# brace and white space.
+_BEGINNINGS = (
+    (b"\xef\xbb\xbf", "it begins with a byte order mark"),
+    (b"<", "it looks like HTML or XML"),
+    (b"[", "it is an array"),
+    (b'"', "it is a text in quotes, maybe JSON within JSON"),
+    (b"-----BEGIN", "it looks like PEM"),
+    (b"eyJrZXlz", "it looks like JSON in base64"),
+    (b"ew", "it looks like JSON in base64"),
+    (b"eyA", "it looks like JSON in base64"),
+    (b"eyJ", "it looks like a JWT"),
+    (b"\xff\xfe", "it looks like UTF-16, and must be UTF-8"),
+    (b"\xfe\xff", "it looks like UTF-16, and must be UTF-8"),
+    (b"\0", "it looks like UTF-16, and must be UTF-8"),
+)
 # One sign for what opens a level, one for each digit, and one for what begins a fraction or an exponent.
 _OUTLINE = bytes.maketrans(b"{123456789eE", b"[000000000..")
 _FRACTION = b"0."
@@ -113,10 +128,10 @@ def loads_object(
             _check_surrogates(value)
     except RecursionError:
         raise ValueError(f"nested more than {MAX_DEPTH} levels deep") from None
-    except StopIteration:
-        raise ValueError(_not_an_object(raw)) from None
+    except StopIteration as stop:
+        raise ValueError(_broken(text, stop.value, "Expecting value") if stop.value else _not_an_object(raw)) from None
     except json.JSONDecodeError as error:
-        raise ValueError(f"not JSON: {error.msg} at character {error.pos + 1}") from None
+        raise ValueError(_broken(text, error.pos, error.msg)) from None
     return value
 
 
@@ -134,11 +149,19 @@ def _choose_scanner(outline: bytes, max_fractions: int | None, max_integers: int
 
 def _not_an_object(raw: bytes) -> str:
     beginning = raw.lstrip(_WHITE_SPACE_BYTES)[:16]
-    if beginning.startswith(_BYTE_ORDER_MARK):
-        return "not a JSON object: it begins with a byte order mark"
-    if beginning[:1] == b"<":
-        return "not a JSON object: it looks like HTML or XML"
-    return "not a JSON object" if beginning else "not a JSON object: it is empty"
+    if not beginning:
+        return "not a JSON object: it is empty"
+    looks = next((f": {looks}" for start, looks in _BEGINNINGS if beginning.startswith(start)), "")
+    return f"not a JSON object{looks}"
+
+
+def _broken(text: str, place: int, why: str) -> str:
+    """Describe where a text is no JSON, and how it may have come."""
+    if text[place : place + 1] in ("]", "}") and text[:place].rstrip(_WHITE_SPACE).endswith(","):
+        why = f"a comma stands before {text[place]}"
+    elif text[1:2] == "\0":
+        why = f"it looks like UTF-16, and must be UTF-8: {why}"
+    return f"not JSON: {why} at character {place + 1}"
 
 
 def _describe_repeated(pairs: list[tuple[str, Any]]) -> str:

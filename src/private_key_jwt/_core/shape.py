@@ -1,0 +1,43 @@
+"""Say what a JSON object looks like that is no JWK Set, for whoever publishes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .._text import quote
+
+__all__ = ["describe_shape"]
+
+_KINDS = {dict: "an object", str: "a text", int: "a number", float: "a number", bool: "a boolean", type(None): "null"}
+_PEM = "-----BEGIN"
+
+
+def _is_pem(document: Mapping[str, Any]) -> bool:
+    return all(isinstance(value, str) and value.startswith(_PEM) for value in document.values())
+
+
+# The first that fits counts.
+_LOOKS: tuple[tuple[Callable[[Mapping[str, Any]], bool], Callable[[Mapping[str, Any]], str]], ...] = (
+    (lambda it: not it, lambda _: "it has no members"),
+    (lambda it: "kty" in it, lambda _: "it is a single JWK, and belongs into a list, the member keys"),
+    (
+        lambda it: isinstance(it.get("jwks_uri"), str),
+        lambda it: f"it is a discovery document: its jwks_uri is {quote(it['jwks_uri'])}",
+    ),
+    (lambda it: "jwks" in it, lambda _: "it has jwks: the value of that must be published alone"),
+    (lambda it: "error" in it, lambda it: f"it has an error: {quote(it['error'])}"),
+    (_is_pem, lambda _: "it has PEM in place of JWKs"),
+    (lambda _: True, lambda it: f"its members are {quote(list(it))}"),
+)
+
+
+def describe_shape(document: Mapping[str, Any]) -> str:
+    """Say why ``keys`` of a document is no list, and what the document looks like."""
+    if "keys" in document:
+        keys = document["keys"]
+        return f"keys is {_KINDS.get(type(keys)) or type(keys).__name__}, and must be a list"
+    for name in document:
+        if isinstance(name, str) and name.lower() == "keys":
+            return f"it has {quote(name)}: keys is written in lower case"
+    return f"keys is absent; {next(describe(document) for fits, describe in _LOOKS if fits(document))}"
