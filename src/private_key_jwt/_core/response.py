@@ -18,7 +18,12 @@ from .._text import quote
 __all__ = ["BodyReader", "FetchError", "JWKSResponse", "ResponseReader"]
 
 _GZIP = 16 + zlib.MAX_WBITS
-_CODINGS: Mapping[str, int | None] = {"": None, "identity": None, "gzip": _GZIP, "x-gzip": _GZIP}  # RFC 9110 §8.4.1.3
+# RFC 9110 §8.4.1. The rest names no coding: a charset in the wrong field, and what object stores repeat of an upload.
+_CODINGS: Mapping[str, int | None] = {
+    "gzip": _GZIP,
+    "x-gzip": _GZIP,
+    **dict.fromkeys(("", "identity", "none", "utf-8", "utf8", "binary", "aws-chunked")),
+}
 _STEP = 262_144  # bytes: a millisecond
 _PAGE = "HTML or XML"
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -92,7 +97,7 @@ class BodyReader:
     def __init__(self, headers: Mapping[str, str], max_bytes: int, setting: str | None = None) -> None:
         coding = headers.get("content-encoding", "").strip(" \t").lower()
         if coding not in _CODINGS:
-            raise FetchError(f"expected Content-Encoding identity, gzip or none, got {quote(coding)}")
+            raise FetchError(f"expected Content-Encoding identity or gzip, got {quote(coding)}")
         window = _CODINGS[coding]
         self._gzip = None if window is None else zlib.decompressobj(window)
         self._max_bytes = max_bytes
