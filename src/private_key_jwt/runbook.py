@@ -162,8 +162,11 @@ another one mean that a single instance is wrong; an address that is not the cli
     your address. It fails from both: tell the operator of the publisher. 404, a page of HTML (a log-in, a bot
     protection), no such name, a port where nothing listens: compare the registered ``jwks_uri`` with the client's
     first. A redirect: register its target. A certificate that has expired, is self-signed or for another name, or 5xx:
-    the publisher's; only a private CA that you know is trusted by ``http_client=``. One that took too long says in
-    which phase it was: resolving and connecting are a network's, ours or theirs; the others the publisher's.
+    the publisher's; only a private CA that you know is trusted by ``http_client=``. "Unable to get local issuer
+    certificate": browsers find an intermediate certificate that a server omits, and this server does not. Where
+    ``openssl s_client -connect HOST:443 -servername HOST -showcerts`` shows one certificate only, the publisher must
+    send its whole chain; trust nothing more for it. One that took too long says in which phase it was: resolving and
+    connecting are a network's, ours or theirs; the others the publisher's.
 ``client_lookup_failed``
     Your ``clients`` function raised, or returned something else: mostly the database. The detail has what it raised.
 ``replay_store_unavailable``

@@ -32,6 +32,7 @@ from private_key_jwt._core.response import FetchError, JWKSResponse
 from private_key_jwt._host_names import explain_os_error
 from private_key_jwt._http_client import Watchdog
 from private_key_jwt.fetcher import _http
+from private_key_jwt.fetcher._details import Known, describe_unavailable
 from private_key_jwt.fetcher._progress import Phase, Progress
 from support import jwk, registered
 
@@ -518,7 +519,12 @@ def test_a_certificate_that_nobody_trusts_and_one_that_has_expired_say_who_must_
     ("text", "described"),
     [
         ("certificate is not yet valid (_ssl.c:1006)", "certificate is not yet valid: is our clock slow?"),
-        ("unable to get local issuer certificate (_ssl.c:9)", "unable to get local issuer certificate: no CA trusted"),
+        (
+            "unable to get local issuer certificate (_ssl.c:9)",
+            "unable to get local issuer certificate: the server may send no intermediate certificate (openssl"
+            " s_client -showcerts), or its CA is not trusted here (http_client=)",
+        ),
+        (f"{'x' * 200} (_ssl.c:9)", "x" * 129),
         (
             "Hostname mismatch, certificate is not valid for 'x.example'. (_ssl.c:1006)",
             "Hostname mismatch, certificate is not valid for 'x.example'",
@@ -528,8 +534,18 @@ def test_a_certificate_that_nobody_trusts_and_one_that_has_expired_say_who_must_
 )
 def test_what_is_wrong_with_a_certificate_is_described(text: str, described: str) -> None:
     error = httpx.ConnectError(f"[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: {text}")
-    assert _http._describe(error).startswith(f"TLS CERTIFICATE_VERIFY_FAILED: {described}")
-    assert _http._describe(httpx.ConnectError(text)) == f"ConnectError: {text}"
+    assert _http._describe(error) == f"TLS CERTIFICATE_VERIFY_FAILED: {described}"
+    assert _http._describe(httpx.ConnectError(text)) == f"ConnectError: {text[:160]}"
+
+
+def test_that_an_intermediate_certificate_may_be_missing_is_said_in_full() -> None:
+    """Also beside the longest of what is known of the next fetch."""
+    error = httpx.ConnectError(
+        "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: unable to get local issuer certificate (_ssl.c:1)"
+    )
+    cause = _http._describe(error)
+    known = Known(0, 1.7e9, 30, f"https://op.example/{'x' * 99}", cause, 1.7e9, is_shared=True)
+    assert describe_unavailable(cause, known, is_spent=False).startswith(f"{cause} (at ")
 
 
 @pytest.mark.parametrize(

@@ -47,11 +47,15 @@ _DESCRIBED_LENGTH = 160
 # What OpenSSL says of a certificate, and what to do about it.
 _CERTIFICATE = re.compile(r"CERTIFICATE_VERIFY_FAILED\] certificate verify failed: (.*?)\.?( \(_ssl\.c:[0-9]+\))?$")
 _UNTRUSTED = ": no CA trusted here signed it (http_client= can trust more)"
+_CHAIN = (
+    ": the server may send no intermediate certificate (openssl s_client -showcerts), or its CA is not trusted here"
+    " (http_client=)"
+)
 _CERTIFICATE_HINTS = (
     ("has expired", ": its owner must renew it"),
     ("not yet valid", ": is our clock slow?"),
     ("self-signed", _UNTRUSTED),
-    ("local issuer", _UNTRUSTED),
+    ("local issuer", _CHAIN),
 )
 
 # What a transport in memory does is not traced.
@@ -325,6 +329,6 @@ def _describe(error: Exception) -> str:
         if refused := _CERTIFICATE.search(text):
             why = refused[1]
             hint = next((hint for part, hint in _CERTIFICATE_HINTS if part in why), "")
-            return f"TLS CERTIFICATE_VERIFY_FAILED: {why}{hint}"[:_DESCRIBED_LENGTH]
+            return f"TLS CERTIFICATE_VERIFY_FAILED: {why}"[:_DESCRIBED_LENGTH] + hint
         return f"{type(error).__name__}: {text[:_DESCRIBED_LENGTH]}"
     return type(error).__name__
