@@ -161,9 +161,10 @@ another one mean that a single instance is wrong; an address that is not the cli
     firewall, proxy or name server (``allow_private_hosts``, ``allow_ports``), or the publisher's firewall, which bars
     your address. It fails from both: tell the operator of the publisher. 404, a page of HTML (a log-in, a bot
     protection), no such name, a port where nothing listens: compare the registered ``jwks_uri`` with the client's
-    first. A redirect: register its target. A certificate that has expired, is self-signed or for another name, or 5xx:
-    the publisher's; only a private CA that you know is trusted by ``http_client=``. "Unable to get local issuer
-    certificate": browsers find an intermediate certificate that a server omits, and this server does not. Where
+    first. A permanent redirect (301, 308): register its target. Another one: ask the publisher for the URL of the set
+    itself. A certificate that has expired, is self-signed or for another name, or 5xx: the publisher's; only a private
+    CA that you know is trusted by ``http_client=``. "Unable to get local issuer certificate": browsers find an
+    intermediate certificate that a server omits, and this server does not. Where
     ``openssl s_client -connect HOST:443 -servername HOST -showcerts`` shows one certificate only, the publisher must
     send its whole chain; trust nothing more for it. One that took too long says in which phase it was: resolving and
     connecting are a network's, ours or theirs; the others the publisher's.

@@ -148,12 +148,59 @@ def test_age_is_a_non_negative_integer_of_at_most_two_to_the_31_or_counts_as_zer
     assert answer(BODY, age=value).age == age
 
 
-@pytest.mark.parametrize(("status", "named"), [(299, False), (300, True), (301, True), (399, True), (400, False)])
-def test_a_redirect_is_named_with_where_it_leads(status: int, named: bool) -> None:
+REDIRECT = ", a redirect to 'https://x.example/a': redirects are not followed"
+TEMPORARY = ", this one is temporary: ask the publisher for the URL of the set itself"
+
+
+@pytest.mark.parametrize(
+    ("status", "described"),
+    [
+        *[(status, "") for status in (299, 400)],
+        *[(status, f"{REDIRECT}, register that URL") for status in (301, 308)],
+        *[(status, f"{REDIRECT}{TEMPORARY}") for status in (300, 302, 303, 307, 399)],
+    ],
+)
+def test_a_redirect_is_named_with_where_it_leads_and_to_be_registered_only_if_it_is_permanent(
+    status: int, described: str
+) -> None:
     with pytest.raises(FetchError) as caught:
-        ResponseReader(status, {"location": "https://x.example/"}, 1_000)
-    redirect = ", a redirect to 'https://x.example/': redirects are not followed, register that URL"
-    assert str(caught.value) == f"expected HTTP status 200, got {status}{redirect * named}"
+        ResponseReader(status, {"location": "https://x.example/a"}, 1_000)
+    assert str(caught.value) == f"expected HTTP status 200, got {status}{described}"
+
+
+@pytest.mark.parametrize(
+    ("location", "target"),
+    [
+        ("/new.json", "https://op.example/new.json"),
+        ("new.json", "https://op.example/a/new.json"),
+        ("//other.example/x", "https://other.example/x"),
+        ("http://other.example", "http://other.example"),
+        ("http://[x", "http://[x"),
+        ("//[x/login", "//[x/login"),
+    ],
+)
+def test_the_target_of_a_redirect_is_the_url_that_it_means(location: str, target: str) -> None:
+    with pytest.raises(FetchError) as caught:
+        ResponseReader(301, {"location": location}, 1_000, "https://op.example/a/jwks.json")
+    assert f", a redirect to '{target}': redirects are not followed, register that URL" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "is_log_in"),
+    [
+        *[(path, True) for path in ("login", "Log-In?next=/jwks", "a/sign_in/b", "user-signin", "signin.aspx")],
+        *[(path, True) for path in ("oauth2/authorize", "auth", "auth/", "AUTHENTICATE?x=y", "a/oauth")],
+        *[
+            (path, False)
+            for path in ("oauth2/keys", "auth/realms/x/certs", "blogindex", "keys?from=/login", "auth.json")
+        ],
+    ],
+)
+@pytest.mark.parametrize("status", [301, 302])
+def test_a_redirect_to_a_page_to_log_in_is_said_to_lead_there(status: int, path: str, is_log_in: bool) -> None:
+    with pytest.raises(FetchError) as caught:
+        ResponseReader(status, {"location": f"/{path}"}, 1_000, "https://op.example/login/jwks.json")
+    assert str(caught.value).endswith("': redirects are not followed; is it a page to log in?") is is_log_in
 
 
 @pytest.mark.parametrize("status", [201, 204, 206, 301, 302, 304, 404, 500, 503])

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 from .._text import quote
 
@@ -27,6 +28,8 @@ _CODINGS: Mapping[str, int | None] = {
 _STEP = 262_144  # bytes: a millisecond
 _PAGE = "HTML or XML"
 _GZIP_MAGIC = b"\x1f\x8b"
+_PERMANENT = (301, 308)  # RFC 9110 §15.4
+_LOG_IN = re.compile(r"\b(log|sign)[-_]?in|auth[a-z]*/?$", re.IGNORECASE)  # of a path; /oauth2/keys is none
 _DIGITS = re.compile(r"[0-9]+")
 _MAX_AGE = 2**31  # RFC 9111 §1.2.2
 
@@ -72,10 +75,24 @@ def _read_age(value: str) -> int:
     return min(int(digits), _MAX_AGE) if len(digits) <= len(str(_MAX_AGE)) else _MAX_AGE
 
 
-def _describe_status(status: int, headers: Mapping[str, str]) -> str:
+def _describe_redirect(status: int, location: str, url: str) -> str:
+    try:
+        target = urljoin(url, location)
+        path = urlsplit(target).path
+    except ValueError:  # a port that is none, a bracket that is never closed
+        target, path = location, ""
+    text = f", a redirect to {quote(target)}: redirects are not followed"
+    if _LOG_IN.search(path):
+        return f"{text}; is it a page to log in?"
+    if status in _PERMANENT:
+        return f"{text}, register that URL"
+    return f"{text}, this one is temporary: ask the publisher for the URL of the set itself"
+
+
+def _describe_status(status: int, headers: Mapping[str, str], url: str) -> str:
     text = f"expected HTTP status 200, got {status}"
     if 300 <= status < 400 and "location" in headers:
-        return f"{text}, a redirect to {quote(headers['location'])}: redirects are not followed, register that URL"
+        return text + _describe_redirect(status, headers["location"], url)
     if headers.get("content-type", "").strip().lower().startswith("text/html"):
         text += " with a page of HTML"
     if "retry-after" in headers:
@@ -135,11 +152,16 @@ class BodyReader:
 
 
 class ResponseReader(BodyReader):
-    """Collect the document that a publisher responds with. Raises FetchError."""
+    """Collect the document that a publisher responds with.
 
-    def __init__(self, status: int, headers: Mapping[str, str], max_bytes: int) -> None:
+    url: where it was asked for, to name the target of a redirect. It is for the text of an error only.
+
+    Raises FetchError.
+    """
+
+    def __init__(self, status: int, headers: Mapping[str, str], max_bytes: int, url: str = "") -> None:
         if status != 200:
-            raise FetchError(_describe_status(status, headers))
+            raise FetchError(_describe_status(status, headers, url))
         super().__init__(headers, max_bytes, "JWKSPolicy(max_bytes=...)")
         self._age = _read_age(headers.get("age", ""))
         self._media_type = headers.get("content-type")

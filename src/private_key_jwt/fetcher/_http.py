@@ -124,7 +124,7 @@ def _reader(response: httpx.Response, destination: Destination, policy: JWKSPoli
     destination.check_response(stream)
     if destination.url.scheme == "https" and stream is not None and not is_tls_verified(stream, destination.host):
         raise FetchError(f"the TLS certificate was not verified for {quote(destination.host)}")
-    return ResponseReader(response.status_code, body_headers(response), policy.max_bytes)
+    return ResponseReader(response.status_code, body_headers(response), policy.max_bytes, str(destination.url))
 
 
 def _trace(
