@@ -447,11 +447,11 @@ def test_iat_can_be_required() -> None:
         (
             {"iat": NOW - 86_400},
             [
-                "got 86460 s: iat is 2023-11-13T22:13:20Z, exp is 2023-11-14T22:14:20Z",
+                "got 86460 s: iat is 2023-11-13T22:13:20Z, and exp is 2023-11-14T22:14:20Z",
                 "is old: was it computed once",
             ],
         ),
-        ({"iat": 0}, ["2023-11-14T22:13:20Z now; iat is 0: unset?"]),
+        ({"iat": 0}, ["exp is 2023-11-14T22:14:20Z; iat is 0: unset?"]),
         ({"iat": NOW + 42}, ["iat is 42 s ahead, leeway 15 s", "clock fast, or ours slow?", "2023-11-14T22:14:02Z"]),
         (
             {"nbf": NOW + 42},
@@ -476,7 +476,7 @@ def test_so_many_seconds_that_nobody_sees_what_they_are_are_years_too() -> None:
         ({"exp": NOW - 3 * 31_557_600}, f"expired {3 * 31_557_600} s ago, leeway"),
         ({"exp": NOW - 4 * 31_557_600}, f"expired {4 * 31_557_600} s (4 years) ago, leeway"),
         ({"exp": 300, "iat": UNSET}, f"expired {NOW - 300} s (54 years) ago, leeway"),
-        ({"iat": 0}, "s (54 years): iat is 1970-01-01T00:00:00Z, exp is 2023-11-14T22:14:20Z, and it is"),
+        ({"iat": 0}, "s (54 years): iat is 1970-01-01T00:00:00Z, and exp is 2023-11-14T22:14:20Z; iat"),
     ):
         with pytest.raises(InvalidClient) as caught:
             times(**changes)

@@ -180,7 +180,7 @@ def check_times(claims: Claims, policy: AssertionPolicy, now: float) -> tuple[fl
         _past_time(claims, "nbf", exp, leeway, now)
     # With the leeway: clients set `iat` back to forgive clocks. The bound on `exp` from now, above, holds in any case.
     if iat is not None and exp - iat > longest:
-        raise _too_long(exp, iat, now, policy)
+        raise _too_long(exp, iat, policy)
     return iat, exp
 
 
@@ -211,8 +211,8 @@ def _too_far(exp: float, iat: object, now: float, policy: AssertionPolicy) -> In
     return InvalidClient(Reason.LIFETIME_TOO_LONG, detail, "exp")
 
 
-def _too_long(exp: float, iat: float, now: float, policy: AssertionPolicy) -> InvalidClient:
-    detail = partial(describe.too_long, exp, iat, policy.max_lifetime, policy.leeway, now)
+def _too_long(exp: float, iat: float, policy: AssertionPolicy) -> InvalidClient:
+    detail = partial(describe.too_long, exp, iat, policy.max_lifetime, policy.leeway)
     return InvalidClient(Reason.LIFETIME_TOO_LONG, detail, "lifetime")
 
 

@@ -47,7 +47,7 @@ _CONTEXT = 24
 _AUDIENCES_SHOWN = 2
 _YEAR = 31_557_600  # seconds
 _MANY_YEARS = 3
-_LATE = 600  # seconds: an expiry that was meant to be no further ahead, and an iat that may be no further back
+_LATE = 600  # seconds: an expiry that was meant to be no further ahead, and a lifetime that may be too long by no more
 _FAST = "is the sender's clock fast, or ours slow?"
 _LIFETIME_HINT = "make it shorter, or raise max_lifetime"
 _OLD = "iat is old: was it computed once, or is it in another time zone?"
@@ -210,12 +210,12 @@ def too_far(exp: float, iat: object, max_lifetime: float, leeway: float, now: fl
     return f"{expected}{_got(exp, now)}: {_times('exp', exp, now)}; {hint}"
 
 
-def too_long(exp: float, iat: float, max_lifetime: float, leeway: float, now: float) -> str:
+def too_long(exp: float, iat: float, max_lifetime: float, leeway: float) -> str:
     """Describe an ``exp`` that is further after ``iat`` than an assertion may live, and not too far ahead of now."""
     fault = f"expected exp at most {max_lifetime:g} s after iat (leeway {leeway:g} s), got {_duration(exp - iat)}"
-    if now - iat <= _LATE:
+    if exp - iat <= max_lifetime + _LATE:
         return f"{fault}; {_LIFETIME_HINT}"
-    return f"{fault}: iat is {format_time(iat)}, {_times('exp', exp, now)}; {_OLD if iat else _UNSET}"
+    return f"{fault}: iat is {format_time(iat)}, and exp is {format_time(exp)}; {_OLD if iat else _UNSET}"
 
 
 def ahead(name: str, value: float, leeway: float, now: float) -> str:
