@@ -16,7 +16,7 @@ from private_key_jwt import (
     Reason,
     TemporarilyUnavailable,
 )
-from private_key_jwt._text import describe_error, describe_in_full, quote
+from private_key_jwt._text import describe_error, describe_in_full, quote, quote_json, quote_member
 
 ERRORS: list[AuthenticationError] = [
     InvalidClient(Reason.EXPIRED, "expired 42 s ago", "exp"),
@@ -105,6 +105,13 @@ class Unprintable:
 def test_what_cannot_be_printed_is_named_by_its_type() -> None:
     assert quote(10**5_000) == "<int>"
     assert quote(Unprintable()) == "<Unprintable>"
+
+
+def test_a_value_out_of_json_is_quoted_as_json_has_it() -> None:
+    value = [None, True, {"a": False}, "None"]
+    assert quote_json(value) == "[null, true, {'a': false}, 'None']"
+    assert quote(value) == "[None, True, {'a': False}, 'None']"
+    assert [quote_member(each) for each in (None, True, "x")] == ["absent", "true", "'x'"]
 
 
 @pytest.mark.parametrize("value", ["\x1b[31m", "a\nb", "\ud800", "é\u202e", "x" * 1_000, None, {"a": "\n"}, [1] * 99])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import islice
@@ -17,6 +18,8 @@ __all__ = [
     "one_line",
     "plain_text",
     "quote",
+    "quote_json",
+    "quote_member",
     "shorten",
 ]
 
@@ -29,19 +32,30 @@ _QUOTED_ITEMS = 4
 _QUOTED_DEPTH = 2
 
 
-def quote(value: object) -> str:
+def quote(value: object, *, is_json: bool = False) -> str:
     """Quote a value out of a request for one line of a log: ASCII, escaped, at most 64 characters.
 
     Cut a long text in its middle, and show nothing of a JWT: an assertion that was sent in another parameter is one.
     Look at no more of a value than is shown: quoting costs the same whatever its size.
+    is_json: see ``quote_json``.
     """
     try:
         if isinstance(value, str | bytes) and len(value) > _QUOTED_LENGTH and value[:3] in ("eyJ", b"eyJ"):
             return f"<a JWT of {len(value)} characters, or a part of one>"
-        text = _quote(value, 0)
+        text = _quote(value, 0, is_json=is_json)
     except Exception:  # an integer of too many digits, an object with a repr of its own that raises
         text = f"<{type(value).__name__}>"
     return shorten(text, _QUOTED_LENGTH)
+
+
+def quote_json(value: object) -> str:
+    """Quote a value out of JSON in the same way, with ``null``, ``true`` and ``false`` as they stand there."""
+    return quote(value, is_json=True)
+
+
+def quote_member(value: object) -> str:
+    """Quote a member of a JSON object in which one without a value counts as absent."""
+    return "absent" if value is None else quote_json(value)
 
 
 def shorten(text: str, length: int) -> str:
@@ -55,23 +69,27 @@ def cut(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[: length - 3]}..."
 
 
-def _quote(value: object, depth: int) -> str:
+def _quote(value: object, depth: int, *, is_json: bool) -> str:
+    if is_json and (value is None or isinstance(value, bool)):
+        return json.dumps(value)
     if isinstance(value, str | bytes) and len(value) > 2 * _QUOTED_LENGTH:
         # Both ends, each longer than what of it will be shown.
         return ascii(value[:_QUOTED_LENGTH])[:-1] + ascii(value[-_QUOTED_LENGTH:])[1 + isinstance(value, bytes) :]
     if type(value) is list or type(value) is dict:
-        return _quote_items(value, depth)
+        return _quote_items(value, depth, is_json=is_json)
     return ascii(value)
 
 
-def _quote_items(value: list[object] | dict[object, object], depth: int) -> str:
+def _quote_items(value: list[object] | dict[object, object], depth: int, *, is_json: bool) -> str:
     opening, closing = "[]" if isinstance(value, list) else "{}"
     if depth == _QUOTED_DEPTH and value:
         return f"{opening}...{closing}"
-    shown = [_quote(each, depth + 1) for each in islice(value, _QUOTED_ITEMS)]
+    shown = [_quote(each, depth + 1, is_json=is_json) for each in islice(value, _QUOTED_ITEMS)]
     if isinstance(value, dict):
         values = islice(value.values(), _QUOTED_ITEMS)
-        shown = [f"{name}: {_quote(each, depth + 1)}" for name, each in zip(shown, values, strict=True)]
+        shown = [
+            f"{name}: {_quote(each, depth + 1, is_json=is_json)}" for name, each in zip(shown, values, strict=True)
+        ]
     return opening + ", ".join(shown + ["..."] * (len(value) > _QUOTED_ITEMS)) + closing
 
 

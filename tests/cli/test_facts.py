@@ -37,7 +37,7 @@ def test_durations_show_a_wrong_unit(seconds: float, text: str) -> None:
 def test_a_header_is_told_by_its_members() -> None:
     assert header(alg="RS256", kid="[bold]\x1b[31m", crit=["exp"], b64=False, zip="DEF") == {
         "header": "alg, kid, crit, b64, zip",
-        "crit": "crit ['exp'], b64 False",
+        "crit": "crit ['exp'], b64 false",
         "zip_cty": "zip 'DEF'",
         "alg": "'RS256'",
         "kid": r"'[bold]\x1b[31m'",
@@ -59,11 +59,11 @@ def test_of_a_header_that_cannot_be_read_nothing_is_told(segment: bytes) -> None
     [
         ({"exp": 100, "iat": 40}, {"exp": "in 42 s", "iat": "18 s ago", "lifetime": "60 s", "nbf": "absent"}),
         ({"exp": 100}, {"lifetime": "counted from now"}),
-        ({"exp": True, "iat": "40"}, {"exp": "True", "iat": "'40'", "lifetime": "counted from now"}),
+        ({"exp": True, "iat": "40"}, {"exp": "true", "iat": "'40'", "lifetime": "counted from now"}),
         ({"jti": "Grüße"}, {"jti": "7 bytes"}),
         ({"jti": 7}, {"jti": "no string"}),
         ({}, {"jti": "absent", "claims": "no member", "iss": "absent"}),
-        ({"iss": "a", "sub": ["b"], "aud": None}, {"iss": "'a'", "sub": "['b']", "client": "['b']", "aud": "None"}),
+        ({"iss": "a", "sub": ["b"], "aud": None}, {"iss": "'a'", "sub": "['b']", "client": "['b']", "aud": "null"}),
     ],
 )
 def test_claims_are_told_from_now(claims: dict[str, Any], found: dict[str, str]) -> None:

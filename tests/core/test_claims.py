@@ -135,6 +135,18 @@ def test_a_typ_can_be_required() -> None:
             lambda: check_rules(plain("RS256", None, "jwt"), replace(POLICY, require_typ=True)),
             "expected typ client-authentication+jwt (require_typ), got 'jwt'",
         ),
+        (
+            lambda: check_rules(plain("RS256", None, None), replace(POLICY, require_typ=True)),
+            "expected typ client-authentication+jwt (require_typ), got none",
+        ),
+        (
+            lambda: step.identify(claims(sub=None), None),
+            "expected sub to be a non-empty string, got null",
+        ),
+        (
+            lambda: step.check_audience(claims(aud=[None]), POLICY),
+            "expected aud to be a string or a list of strings, got [null]",
+        ),
         (lambda: step.check_audience(claims(aud=7), POLICY), "a string or a list of strings, got 7"),
         (lambda: step.check_jti(claims(jti=[1])), "expected jti to be a non-empty string, got [1]"),
     ],
@@ -368,7 +380,7 @@ def test_a_time_that_is_none_is_quoted_beside_what_is_taken(name: str, value: An
     with pytest.raises(InvalidClient) as caught:
         times(**{name: value})
     assert caught.value.detail.startswith(f"expected {name} {expected}")
-    assert caught.value.detail.endswith(f", got {value!r}")
+    assert caught.value.detail.endswith(f", got {'true' if value is True else repr(value)}")
 
 
 @pytest.mark.parametrize("last", [2**53, 2.0**53])

@@ -7,7 +7,7 @@ from functools import partial
 from hashlib import blake2s
 from typing import Any
 
-from .._text import plain_text, quote
+from .._text import plain_text, quote, quote_json
 from ..exceptions import Detail, InvalidClient, Reason
 from ..policy import LONGEST_LEEWAY, AssertionPolicy
 from . import describe
@@ -48,7 +48,7 @@ def _missing(check: Check) -> InvalidClient:
 def _no_string(claims: Claims, check: Check) -> InvalidClient:
     if check not in claims:
         return _missing(check)
-    return _invalid(check, f"expected {check} to be a non-empty string, got {quote(claims[check])}")
+    return _invalid(check, f"expected {check} to be a non-empty string, got {quote_json(claims[check])}")
 
 
 def identify(claims: Claims, client_id: str | None) -> str:
@@ -98,7 +98,8 @@ def check_client_rules(
     if policy.require_typ and header.typ != CLIENT_AUTHENTICATION_TYP:
         raise InvalidClient(
             Reason.UNSUPPORTED_TYP,
-            f"expected typ {CLIENT_AUTHENTICATION_TYP} (require_typ), got {quote(header.typ)}",
+            f"expected typ {CLIENT_AUTHENTICATION_TYP} (require_typ),"
+            f" got {'none' if header.typ is None else quote(header.typ)}",
             "require_typ",
         )
 
@@ -118,7 +119,7 @@ def check_audience(claims: Claims, policy: AssertionPolicy) -> str:
     elif "aud" not in claims:
         raise _missing("aud")
     else:
-        raise _invalid("aud", f"expected aud to be a string or a list of strings, got {quote(aud)}")
+        raise _invalid("aud", f"expected aud to be a string or a list of strings, got {quote_json(aud)}")
     accepted = [value for value in values if value in policy.audiences]
     rule = policy.audience_rule
     if rule == "string" and type(aud) is list:

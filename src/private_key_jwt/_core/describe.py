@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from math import floor, inf, isfinite
 from typing import NamedTuple, TypeGuard
 
-from .._text import format_time, quote
+from .._text import format_time, quote, quote_json
 from .stand_in import in_place_of_text
 
 __all__ = [
@@ -150,7 +150,7 @@ def is_number(value: object) -> TypeGuard[int | float]:
 def no_time(name: str, value: object) -> str:
     """Describe a time claim that is none, by ``is_time``."""
     if not is_number(value):
-        return f"expected {name} to be a number of seconds since the epoch, got {quote(value)}"
+        return f"expected {name} to be a number of seconds since the epoch, got {quote_json(value)}"
     hint = _fine_unit(value)
     return f"expected {name} from 0 to 2^53, got {quote(value)}{'; ' * bool(hint)}{hint}"
 

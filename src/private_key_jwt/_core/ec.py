@@ -14,7 +14,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ec
 from joserfc.jwk import ECKey, thumbprint
 
-from .._text import quote
+from .._text import quote_member
 from .octets import decode_member
 
 __all__ = ["CURVES", "Curve", "import_ec"]
@@ -93,7 +93,7 @@ def import_ec(members: Mapping[str, Any]) -> tuple[ec.EllipticCurvePublicKey, st
     crv = members.get("crv")
     curve = CURVES.get(crv) if isinstance(crv, str) else None
     if curve is None:
-        raise ValueError(f"crv is {quote(crv)}, not one of {', '.join(CURVES)}")
+        raise ValueError(f"crv is {quote_member(crv)}, not one of {', '.join(CURVES)}")
     x, y = _coordinate(members, "x", curve), _coordinate(members, "y", curve)
     if (y * y - (x * x * x - 3 * x + curve.b)) % curve.p:
         raise ValueError(f"x and y are no point of {curve.name}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from .._text import quote
+from .._text import quote_json
 from ..exceptions import InvalidClient, Reason
 from . import compact
 from .checks import Check
@@ -56,32 +56,32 @@ def _check_extensions(members: dict[str, Any]) -> None:
     for name, kind in (("crit", list), ("b64", bool)):
         if name in members:
             if type(members[name]) is not kind:
-                raise _malformed("crit", f"{name} has the wrong JSON type: {quote(members[name])}")
+                raise _malformed("crit", f"{name} has the wrong JSON type: {quote_json(members[name])}")
             raise InvalidClient(
                 Reason.UNSUPPORTED_CRIT,
-                f"expected no {name}, got {quote(members[name])}: no extension is known",
+                f"expected no {name}, got {quote_json(members[name])}: no extension is known",
                 "crit",
             )
     if "zip" in members:
-        raise _malformed("zip_cty", f"expected no zip, got {quote(members['zip'])}: nothing is inflated here")
+        raise _malformed("zip_cty", f"expected no zip, got {quote_json(members['zip'])}: nothing is inflated here")
     # RFC 7519 §5.2: `JWT` is meant for a nested JWT, and many write it on a plain one. The payload must be a JSON
     # object in any case, so it changes nothing.
     cty = members.get("cty", "JWT")
     if type(cty) is not str or _media_type(cty) != "jwt":
-        raise _malformed("zip_cty", f"expected no cty, or JWT, got {quote(cty)}")
+        raise _malformed("zip_cty", f"expected no cty, or JWT, got {quote_json(cty)}")
 
 
 def _alg(members: dict[str, Any]) -> str:
     alg = members.get("alg")
     if type(alg) is not str:
-        raise _malformed("alg", f"expected alg to be a string, got {quote(alg) if 'alg' in members else 'none'}")
+        raise _malformed("alg", f"expected alg to be a string, got {quote_json(alg) if 'alg' in members else 'none'}")
     return alg
 
 
 def check_kid(kid: object) -> str:
     """Check the ``kid`` of a header: a non-empty string of at most 256 bytes. Raises ValueError."""
     if not isinstance(kid, str) or not kid:
-        raise ValueError(f"expected kid to be a non-empty string, got {quote(kid)}")
+        raise ValueError(f"expected kid to be a non-empty string, got {quote_json(kid)}")
     size = len(kid.encode("utf-8", "surrogatepass"))
     if size > MAX_KID_BYTES:
         raise ValueError(f"expected a kid of at most {MAX_KID_BYTES} bytes, got {size}")
@@ -103,12 +103,12 @@ def _typ(members: dict[str, Any]) -> str | None:
         return None
     typ = members["typ"]
     if type(typ) is not str:
-        raise _malformed("typ", f"expected typ to be a string, got {quote(typ)}")
+        raise _malformed("typ", f"expected typ to be a string, got {quote_json(typ)}")
     name = _media_type(typ)
     if name not in _TYPS:
         raise InvalidClient(
             Reason.UNSUPPORTED_TYP,
-            f"expected typ to be absent, JWT or {CLIENT_AUTHENTICATION_TYP}, got {quote(typ)}: by its label it is"
+            f"expected typ to be absent, JWT or {CLIENT_AUTHENTICATION_TYP}, got {quote_json(typ)}: by its label it is"
             " another kind of token",
             "typ",
         )

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from .._text import escape_name, quote
+from .._text import escape_name, quote, quote_json, quote_member
 from .algorithms import ALGORITHMS, Verify, is_only_choice
 from .ec import import_ec
 from .header import MAX_KID_BYTES
@@ -186,7 +186,7 @@ def _kid(jwk: Mapping[str, Any]) -> str | None:
         return None
     if not isinstance(kid, str):
         number = "the number " * (type(kid) is int or type(kid) is float)
-        raise ValueError(f"its kid is {number}{quote(kid)}, not a string (RFC 7517 section 4.5)")
+        raise ValueError(f"its kid is {number}{quote_json(kid)}, not a string (RFC 7517 section 4.5)")
     try:
         size = len(kid.encode("utf-8"))
     except UnicodeEncodeError:
@@ -208,23 +208,23 @@ def _check_purpose(members: Mapping[str, Any]) -> str | None:
     """Check what a key says of its use (RFC 7517 §4.1 to §4.4); return the algorithm it names. Raise ValueError."""
     use = members.get("use", "sig")
     if use != "sig":
-        raise ValueError(f"its use is {quote(use)}, not sig")
+        raise ValueError(f"its use is {quote_json(use)}, not sig")
     key_ops = members.get("key_ops", ["verify"])
     if not isinstance(key_ops, list | tuple) or "verify" not in key_ops:
-        raise ValueError(f"its key_ops is {quote(key_ops)}, and must hold verify")
+        raise ValueError(f"its key_ops is {quote_json(key_ops)}, and must hold verify")
     kty, alg = members.get("kty"), members.get("alg")
     if not isinstance(kty, str) or kty not in _IMPORTERS:
-        raise ValueError(f"its kty is {quote(kty)}, not one of {', '.join(_IMPORTERS)}")
+        raise ValueError(f"its kty is {quote_member(kty)}, not one of {', '.join(_IMPORTERS)}")
     if alg is None:
         return None
     row = ALGORITHMS.get(alg) if isinstance(alg, str) else None
     if row is None:
-        raise ValueError(f"its alg is {quote(alg)}, not one of {', '.join(ALGORITHMS)}")
+        raise ValueError(f"its alg is {quote_json(alg)}, not one of {', '.join(ALGORITHMS)}")
     if kty != row.kty:
         raise ValueError(f"its alg is {quote(alg)}, which takes kty {row.kty}, and its kty is {kty}")
     crv = members.get("crv")
     if row.crv is not None and crv != row.crv:
-        raise ValueError(f"its alg is {quote(alg)}, which takes crv {row.crv}, and its crv is {quote(crv)}")
+        raise ValueError(f"its alg is {quote(alg)}, which takes crv {row.crv}, and its crv is {quote_member(crv)}")
     return row.name
 
 

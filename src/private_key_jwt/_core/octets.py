@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from string import ascii_letters, digits
 from typing import Any
 
-from .._text import quote
+from .._text import quote_json
 from . import base64url
 from .describe import MEMBER, foreign_character
 from .encoding import recognize
@@ -25,7 +25,7 @@ def decode_member(members: Mapping[str, Any], name: str, max_characters: int) ->
         hint = ", only a certificate (x5c), which is not looked at" if "x5c" in members else ""
         raise ValueError(f"{name} is absent{hint}")
     if not isinstance(value, str):
-        raise ValueError(f"{name} is {quote(value)}, not a string")
+        raise ValueError(f"{name} is {quote_json(value)}, not a string")
     if len(value) <= _LOOKED_AT and (encoding := recognize(value)):
         meant = "modulus" if name == "n" else "number"
         raise ValueError(f"{name} looks like {encoding}: it must be the {meant} alone, in base64url")

@@ -13,7 +13,7 @@ from typing import Any, cast
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from joserfc.jwk import OKPKey, thumbprint
 
-from .._text import quote
+from .._text import quote_member
 from .octets import decode_member
 
 __all__ = ["CURVE", "import_okp"]
@@ -60,7 +60,7 @@ def _jacobi(a: int, n: int) -> int:
 def import_okp(members: Mapping[str, Any]) -> tuple[Ed25519PublicKey, str]:
     """Import the public key that ``x`` is on the curve Ed25519, and compute its thumbprint. Raise ValueError."""
     if members.get("crv") != CURVE:
-        raise ValueError(f"crv is {quote(members.get('crv'))}, not {CURVE}")
+        raise ValueError(f"crv is {quote_member(members.get('crv'))}, not {CURVE}")
     octets = decode_member(members, "x", 2 * _SIZE)
     if len(octets) != _SIZE:
         raise ValueError(f"x has {len(octets)} octets, and {CURVE} has {_SIZE} (RFC 8037 section 2)")

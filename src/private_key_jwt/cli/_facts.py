@@ -15,7 +15,7 @@ from .._core.claims import MAX_JTI_BYTES, Claims
 from .._core.describe import is_number
 from .._core.header import CLIENT_AUTHENTICATION_TYP, MAX_KID_BYTES
 from .._core.jwk import VerificationKey, kind_of
-from .._text import escape_name, quote
+from .._text import escape_name, quote, quote_json
 from ..clients import RegisteredClient
 from ..exceptions import InvalidClient
 from ..policy import AssertionPolicy
@@ -89,11 +89,11 @@ def _names(members: Mapping[str, Any]) -> str:
 
 
 def _shown(members: Mapping[str, Any], name: str) -> str:
-    return quote(members[name]) if name in members else ABSENT
+    return quote_json(members[name]) if name in members else ABSENT
 
 
 def _shown_all(members: Mapping[str, Any], *names: str) -> str:
-    return ", ".join(f"{name} {quote(members[name])}" for name in names if name in members) or "none"
+    return ", ".join(f"{name} {quote_json(members[name])}" for name in names if name in members) or "none"
 
 
 def _length(claims: Claims) -> str:

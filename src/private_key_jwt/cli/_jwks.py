@@ -18,7 +18,7 @@ from .._core import jwk_set
 from .._core.jwk_set import KeySet, Member, NoKey
 from .._core.response import FetchError
 from .._registration import check_signing_algs
-from .._text import escape_name, format_time, one_line, quote
+from .._text import escape_name, format_time, one_line, quote, quote_json
 from ..exceptions import Reason
 from ..fetcher import fetch_document
 from ..policy import JWKSPolicy
@@ -186,7 +186,7 @@ def _value(members: Mapping[str, Any], name: str) -> str:
     if name not in members:
         return _ABSENT
     value = members[name]
-    return escape_name(value) if isinstance(value, str) else quote(value)
+    return escape_name(value) if isinstance(value, str) else quote_json(value)
 
 
 def _fault(keys: KeySet, member: Member, *, needs_kid: bool) -> str | None:
