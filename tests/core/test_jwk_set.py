@@ -323,6 +323,13 @@ def test_an_unknown_kid_is_answered_with_the_key_that_may_be_meant() -> None:
     assert why(there, "key-2").faults == ()
 
 
+def test_an_unknown_kid_that_is_a_published_one_in_another_spelling_is_answered_with_it() -> None:
+    there = keys(jwk(kid="aGVs"), jwk(private_key(1), kid="key/1"), jwk(kid=...))
+    assert why(there, "68656c").faults == ("that is the published kid 'aGVs' in hex",)
+    assert why(there, "key%2F1").faults == ("that is the published kid 'key/1' percent-encoded",)
+    assert why(there, "68656d").faults == ()
+
+
 def test_an_unknown_kid_is_answered_with_the_keys_that_no_header_can_name() -> None:
     assert why(keys(jwk(kid=...)), "k1").kids == ("(a key without kid)",)
     number, good = why(keys(jwk(kid=17), GOOD), "17").kids

@@ -17,6 +17,7 @@ from ..exceptions import InvalidClient, Reason
 from . import strict_json
 from .algorithms import ALGORITHMS, is_only_choice
 from .jwk import PRIVATE_MEMBERS, READ_MEMBERS, Member, VerificationKey, holds_surrogate, private_members, read_member
+from .kid_spelling import folded, spelling
 from .shape import describe_shape
 
 __all__ = [
@@ -138,8 +139,10 @@ class KeySet:
     def _meant(self, kid: str) -> Iterable[str]:
         """List which keys may be meant by a kid that none has, and why none has it."""
         for member in self.members:
-            if member.kid is not None and _folded(member.kid) == _folded(kid):
+            if member.kid is not None and folded(member.kid) == folded(kid):
                 yield f"{quote(member.kid)} is there, and differs in case or white space only"
+            elif member.kid is not None and (how := spelling(kid, member.kid)):
+                yield f"that is the published kid {quote(member.kid)} {how}"
             elif any(key.thumbprint == kid for key in member.keys):
                 yield f"that is the thumbprint of {_name(member)}, which is there"
         yield from self._faulty_kids()
@@ -193,10 +196,6 @@ def _ambiguous(alg: str, kid: str | None, count: int, list_kids: Callable[[], It
     else:
         fault = f"{count} different keys for {alg} have this kid, and each needs its own"
     return NoKey(Reason.AMBIGUOUS_KEY, is_final=True, describe=lambda: (fault,), list_kids=list_kids)
-
-
-def _folded(kid: str) -> str:
-    return kid.strip().casefold()
 
 
 def _name(member: Member) -> str:
