@@ -330,6 +330,24 @@ def test_an_unknown_kid_that_is_a_published_one_in_another_spelling_is_answered_
     assert why(there, "68656d").faults == ()
 
 
+@pytest.mark.parametrize("x5t", ["aGVs", "aGVs" * 16])
+def test_an_unknown_kid_that_is_the_x5t_of_a_key_is_answered_with_it(x5t: str) -> None:
+    there = keys(jwk(kid="k1", x5t=x5t), jwk(private_key(1), kid=..., x5t="aGVt"), jwk(kid="k2", x5t=1))
+    assert why(there, x5t).faults == ("that is the x5t of 'k1', which is there",)
+    in_hex = "68656c" * (len(x5t) // 4)
+    assert why(there, in_hex).faults == ("that is the x5t of 'k1' in hex, which is there",)
+    assert why(there, "68656d").faults == ("that is the x5t of a key without kid in hex, which is there",)
+    assert why(there, "1").faults == ()
+
+
+def test_an_x5t_that_is_too_long_for_one_is_not_looked_at() -> None:
+    assert why(keys(jwk(kid="k1", x5t="a" * 65)), "a" * 65).faults == ()
+
+
+def test_an_x5t_makes_no_other_key() -> None:
+    assert keys(jwk(x5t="a")).members == keys(jwk(x5t="b")).members == keys(jwk()).members
+
+
 def test_an_unknown_kid_is_answered_with_the_keys_that_no_header_can_name() -> None:
     assert why(keys(jwk(kid=...)), "k1").kids == ("(a key without kid)",)
     number, good = why(keys(jwk(kid=17), GOOD), "17").kids

@@ -40,7 +40,11 @@ PublicKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
 PRIVATE_MEMBERS = ("d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv")
 
 READ_MEMBERS = ("kid", "use", "key_ops", "kty", "alg", "crv", "n", "e", "x", "y", "x5c", *PRIVATE_MEMBERS)
-"""What is looked at of a JWK (of ``x5c`` only whether it is there), beside that all of its text must be Unicode."""
+"""What is looked at of a JWK (of ``x5c`` only whether it is there), beside that all of its text must be Unicode.
+
+Of a published key ``x5t``, too, for a detail only."""
+
+_LONGEST_X5T = 64  # characters: SHA-1 has 20 octets, which some publish in hex
 
 # Each checks the numbers that it read, and has joserfc import these very numbers: no second parser reads the text.
 _IMPORTERS: Mapping[str, Callable[[Mapping[str, Any]], tuple[PublicKey, str]]] = MappingProxyType(
@@ -79,6 +83,7 @@ class Member:
     alg: the algorithm that it names, by its fully-specified name; None where it names none.
     keys: one VerificationKey for each algorithm that it fits; several only for RSA without ``alg``.
     fault: why it has no keys.
+    x5t: the thumbprint of its certificate, as published, where it has keys: clients send it for the kid.
     """
 
     kid: str | None
@@ -86,6 +91,7 @@ class Member:
     alg: str | None = None
     keys: tuple[VerificationKey, ...] = ()
     fault: str | None = None
+    x5t: str | None = field(default=None, repr=False, compare=False)
 
     @property
     def algs(self) -> tuple[str, ...]:
@@ -138,7 +144,7 @@ def read_member(jwk: object) -> Member:
         return Member(kid, _stated_kind(jwk), fault=str(error))
     fits = _fitting(members["kty"], members.get("crv"), alg)
     keys = (VerificationKey(kid, name, thumbprint, public_key, ALGORITHMS[name].bind(public_key)) for name in fits)
-    return Member(kid, kind_of(public_key), alg, tuple(keys))
+    return Member(kid, kind_of(public_key), alg, tuple(keys), x5t=_x5t(members))
 
 
 def holds_surrogate(value: object) -> bool:
@@ -194,6 +200,11 @@ def _kid(jwk: Mapping[str, Any]) -> str | None:
     if size > MAX_KID_BYTES:
         raise ValueError(f"its kid has {size} bytes, and at most {MAX_KID_BYTES} are taken")
     return kid
+
+
+def _x5t(members: Mapping[str, Any]) -> str | None:
+    x5t = members.get("x5t")
+    return x5t if isinstance(x5t, str) and len(x5t) <= _LONGEST_X5T else None
 
 
 def _check_public(jwk: Mapping[str, Any]) -> None:

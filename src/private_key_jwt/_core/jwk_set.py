@@ -143,6 +143,10 @@ class KeySet:
                 yield f"{quote(member.kid)} is there, and differs in case or white space only"
             elif member.kid is not None and (how := spelling(kid, member.kid)):
                 yield f"that is the published kid {quote(member.kid)} {how}"
+            elif member.x5t is not None and kid == member.x5t:
+                yield f"that is the x5t of {_name(member)}, which is there"
+            elif member.x5t is not None and (how := spelling(kid, member.x5t)):
+                yield f"that is the x5t of {_name(member)} {how}, which is there"
             elif any(key.thumbprint == kid for key in member.keys):
                 yield f"that is the thumbprint of {_name(member)}, which is there"
         yield from self._faulty_kids()
