@@ -185,6 +185,11 @@ def test_the_target_of_a_redirect_is_the_url_that_it_means(location: str, target
     assert f", a redirect to '{target}': redirects are not followed, register that URL" in str(caught.value)
 
 
+def test_the_target_of_a_redirect_is_what_the_publisher_wrote_where_no_url_is_known() -> None:
+    with pytest.raises(FetchError, match=re.escape(", a redirect to '?x': ")):
+        ResponseReader(301, {"location": "?x"}, 1_000)
+
+
 @pytest.mark.parametrize(
     ("path", "is_log_in"),
     [
@@ -270,6 +275,27 @@ def test_packed_bytes_count_too() -> None:
 def test_broken_gzip_is_refused(chunks: tuple[bytes, ...]) -> None:
     with pytest.raises(FetchError, match="gzip"):
         read(*chunks, **GZIP)
+
+
+@pytest.mark.parametrize(
+    ("chunks", "described"),
+    [
+        ((BODY,), "Content-Encoding says gzip, and the body is none: it begins with '{'"),
+        ((b"{", b"", BODY[1:]), "Content-Encoding says gzip, and the body is none: it begins with '{'"),
+        ((b"\n{}",), r"Content-Encoding says gzip, and the body is none: it begins with '\n'"),
+        ((zlib.compress(BODY),), "Content-Encoding says gzip, and the body is none: it begins with 'x'"),
+        ((b"\xff\xfe",), r"Content-Encoding says gzip, and the body is none: it begins with '\xff'"),
+        ((b"\x1f\x8b\x08\x00" + b"\xff" * 20,), "the gzip data is broken"),
+        ((b"\x1f", b"\x8b", b"\x08\x00" + b"\xff" * 20), "the gzip data is broken"),
+        ((gzip.compress(BODY)[:-1],), "the gzip data is cut short, or something follows it"),
+    ],
+)
+def test_what_is_announced_as_gzip_and_is_none_is_told_from_what_is_broken(
+    chunks: tuple[bytes, ...], described: str
+) -> None:
+    with pytest.raises(FetchError) as caught:
+        read(*chunks, **GZIP)
+    assert str(caught.value) == described
 
 
 @pytest.mark.parametrize(

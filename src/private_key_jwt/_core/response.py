@@ -78,11 +78,11 @@ def _read_age(value: str) -> int:
 def _describe_redirect(status: int, location: str, url: str) -> str:
     try:
         target = urljoin(url, location)
-        path = urlsplit(target).path
-    except ValueError:  # a port that is none, a bracket that is never closed
-        target, path = location, ""
+        is_log_in = _LOG_IN.search(urlsplit(target).path) is not None
+    except ValueError:  # a bracket that is never closed
+        target, is_log_in = location, False
     text = f", a redirect to {quote(target)}: redirects are not followed"
-    if _LOG_IN.search(path):
+    if is_log_in:
         return f"{text}; is it a page to log in?"
     if status in _PERMANENT:
         return f"{text}, register that URL"
@@ -120,6 +120,7 @@ class BodyReader:
         self._max_bytes = max_bytes
         self._setting = f" ({setting})" if setting else ""
         self._received = 0
+        self._beginning = b""
         self._body = bytearray()
 
     def feed(self, chunk: bytes) -> None:
@@ -130,6 +131,7 @@ class BodyReader:
     def steps(self, chunk: bytes) -> Iterator[None]:
         """``feed``, in steps of at most 256 KiB of what it unpacks to: an event loop can do others' work in between."""
         self._received += len(chunk)
+        self._beginning += chunk[: 2 - len(self._beginning)]
         unpacked = self._unpacked(chunk) if self._gzip else (chunk,)
         for piece in unpacked:
             self._body += piece
@@ -141,7 +143,7 @@ class BodyReader:
         piece = None
         while piece != b"":
             at_most = min(_STEP, self._max_bytes + 1 - len(self._body))
-            piece, chunk = _decompress(self._gzip, chunk, at_most)
+            piece, chunk = _decompress(self._gzip, chunk, at_most, self._beginning)
             yield piece
 
     def body(self) -> bytes:
@@ -184,8 +186,11 @@ def _recognize(body: bytes) -> str | None:
     return _PAGE if body[:1_024].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<") else None
 
 
-def _decompress(gzip: Any, chunk: bytes, at_most: int) -> tuple[bytes, bytes]:
-    """Unpack at most so many bytes; return them, and what of the chunk is left."""
+def _decompress(gzip: Any, chunk: bytes, at_most: int, beginning: bytes) -> tuple[bytes, bytes]:
+    """Unpack at most so many bytes; return them, and what of the chunk is left.
+
+    beginning: the first bytes of the whole body.
+    """
     if gzip.eof:
         if chunk:
             raise FetchError("something follows the gzip data")
@@ -193,4 +198,7 @@ def _decompress(gzip: Any, chunk: bytes, at_most: int) -> tuple[bytes, bytes]:
     try:
         return gzip.decompress(chunk, at_most), gzip.unconsumed_tail
     except zlib.error:
-        raise FetchError("the gzip data is broken") from None
+        if beginning == _GZIP_MAGIC:
+            raise FetchError("the gzip data is broken") from None
+        begins = quote(beginning[:1].decode("latin-1"))
+        raise FetchError(f"Content-Encoding says gzip, and the body is none: it begins with {begins}") from None
