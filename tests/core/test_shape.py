@@ -1,5 +1,6 @@
 """What is said of an object that is no JWK Set."""
 
+from collections import OrderedDict
 from typing import Any
 
 import pytest
@@ -16,7 +17,14 @@ LONG = "https://op.example/" + "x" * 100
     [
         *[
             ({"keys": keys}, f"keys is {kind}, and must be a list")
-            for keys, kind in [({}, "an object"), ("x", "a text"), (None, "null"), (1, "a number"), (1.5, "a number")]
+            for keys, kind in [
+                ({}, "an object"),
+                (OrderedDict(), "an object"),
+                ("x", "a text"),
+                (None, "null"),
+                (1, "a number"),
+                (1.5, "a number"),
+            ]
         ],
         ({"keys": True}, "keys is a boolean, and must be a list"),
         ({"keys": {1}}, "keys is set, and must be a list"),

@@ -131,7 +131,7 @@ _BY_REASON: Mapping[str, tuple[tuple[str, str, tuple[str, ...]], ...]] = {
     "It is compared without case.": (("header.py", r"^cty = members\.get", ("'jwt'",)),),
     "It is no prime.": (("rsa.py", r"^_ROCA = ", ("168",)),),
     "It is the lowest bit that is set, too, with another sign.": (("okp.py", r"^twos = ", ("a | -a",)),),
-    "Its first three bytes are looked at.": (("strict_json.py", r"^beginning = raw\.lstrip\(", ("17",)),),
+    "What is looked for at a beginning is shorter.": (("strict_json.py", r"^beginning = raw\.lstrip\(", ("17",)),),
     "No canonical base64url has so many characters: one more than a multiple of four.": (
         ("base64url.py", r"^_PADDING = ", ("b'XXXX'",)),
         ("header.py", r"^_LONGEST_KEPT = ", ("513",)),

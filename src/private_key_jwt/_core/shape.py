@@ -9,7 +9,14 @@ from .._text import quote
 
 __all__ = ["describe_shape"]
 
-_KINDS = {dict: "an object", str: "a text", int: "a number", float: "a number", bool: "a boolean", type(None): "null"}
+_KINDS: tuple[tuple[type[Any], str], ...] = (
+    (Mapping, "an object"),
+    (str, "a text"),
+    (bool, "a boolean"),
+    (int, "a number"),
+    (float, "a number"),
+    (type(None), "null"),
+)
 _PEM = "-----BEGIN"
 
 
@@ -36,7 +43,8 @@ def describe_shape(document: Mapping[str, Any]) -> str:
     """Say why ``keys`` of a document is no list, and what the document looks like."""
     if "keys" in document:
         keys = document["keys"]
-        return f"keys is {_KINDS.get(type(keys)) or type(keys).__name__}, and must be a list"
+        kind = next((name for kind, name in _KINDS if isinstance(keys, kind)), type(keys).__name__)
+        return f"keys is {kind}, and must be a list"
     for name in document:
         if isinstance(name, str) and name.lower() == "keys":
             return f"it has {quote(name)}: keys is written in lower case"
