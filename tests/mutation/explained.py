@@ -64,7 +64,7 @@ _BY_REASON: Mapping[str, tuple[tuple[str, str, tuple[str, ...]], ...]] = {
                 "outline.count(_FRACTION) >= max_fractions",
             ),
         ),
-        ("strict_json.py", r"^return _scan_carefully if ", ("has_many_digits or True",)),
+        ("strict_json.py", r"^return rules\.scan_carefully if ", ("has_many_digits or True",)),
         ("strict_json.py", r"^if outline\.count\(", ("outline.count(b'[') >= MAX_DEPTH",)),
         ("strict_json.py", r"^if len\(digits\) > _SHORT_NUMBER", ("len(digits) >= _SHORT_NUMBER",)),
         ("strict_json.py", r"^value, end = _scan_simple\(", ("1",)),
