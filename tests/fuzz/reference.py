@@ -42,6 +42,14 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
+class _Twice(dict[str, Any]):
+    """An object of a JWK Set in which a member stands twice."""
+
+
+def _members_of_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    return (_Twice if len({name for name, _ in pairs}) != len(pairs) else dict)(pairs)
+
+
 def _constant(name: str) -> None:
     raise Refused(name)
 
@@ -59,6 +67,15 @@ def _number(text: str) -> float:
     return value
 
 
+def _number_of_keys(text: str) -> float:
+    """A number that no key is made of: a long one may be anything."""
+    if len(text) > 4_300:
+        raise Refused("digits")
+    if set("eE.") & set(text):
+        return _number(text) if len(text) <= 21 else math.inf
+    return int(text)
+
+
 def _check(value: object, level: int, text: str = "strict") -> None:
     if isinstance(value, str):
         value.encode("utf-8", text)
@@ -71,19 +88,20 @@ def _check(value: object, level: int, text: str = "strict") -> None:
 
 
 def loads_object(raw: bytes, text: str = "strict") -> dict[str, Any]:
-    """One strict JSON object; with ``surrogatepass`` as ``text`` it may hold lone surrogates."""
+    """One strict JSON object; with ``surrogatepass`` as ``text`` it is a JWK Set, and its keys may hold anything."""
+    of_keys = text == "surrogatepass"
     try:
         value = json.loads(
             raw.decode("utf-8"),
-            object_pairs_hook=_members,
+            object_pairs_hook=_members_of_keys if of_keys else _members,
             parse_constant=_constant,
-            parse_int=_integer,
-            parse_float=_number,
+            parse_int=_number_of_keys if of_keys else _integer,
+            parse_float=_number_of_keys if of_keys else _number,
         )
         _check(value, 1, text)
     except (ValueError, RecursionError) as error:
         raise Refused(str(error)) from None
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or isinstance(value, _Twice):
         raise Refused("no object")
     return value
 
@@ -106,7 +124,7 @@ def rsa_numbers(jwk: dict[str, Any]) -> tuple[int, int]:
 
 def usable_key(jwk: Any) -> tuple[str | None, int, int]:
     """``kid``, ``n`` and ``e`` of a member of a JWK Set that may be used for RS256."""
-    if not isinstance(jwk, dict):
+    if not isinstance(jwk, dict) or isinstance(jwk, _Twice):
         raise Refused("no object")
     try:
         _check(jwk, 1)
