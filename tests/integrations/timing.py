@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from support import private_key
 
-ROUNDS, TRIES = 15, 4
+ROUNDS, TRIES = 15, 10
 
 
 def least(call: Callable[[], object], rounds: int = ROUNDS) -> float:
