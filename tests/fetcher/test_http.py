@@ -67,6 +67,7 @@ SLOW: dict[str, tuple[str, Callable[[Publisher], Any]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SLOW)
 @pytest.mark.parametrize("whose", ["our client", "the user's client"])
 def test_the_deadline_covers_every_byte(edge: Edge, publisher: Publisher, name: str, whose: str) -> None:

@@ -94,6 +94,7 @@ def test_a_resolution_that_hangs_is_described_with_its_bound(edge: Edge, resolve
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("whose", ["our client", "the user's client"])
 def test_name_servers_that_hang_delay_no_other_tenant(
     edge: Edge, publisher: Publisher, resolver: Resolver, whose: str

@@ -227,7 +227,10 @@ def check_publisher(
     assert ask(warmed, uri, "new")[0] == "new"
 
 
-@pytest.mark.parametrize("name", TABLE)
+WAITS = list(TABLE)[: list(TABLE).index("closes at once")]
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in WAITS)) for name in TABLE])
 def test_a_publisher_that(edge: Edge, publisher: Publisher, counts: Counts, name: str) -> None:
     publisher.keys = [GOOD]
     check_publisher(edge, publisher, counts, name, TABLE[name])

@@ -27,6 +27,7 @@ SERVERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", SERVERS)
 def test_an_authorization_server_spends_no_more_than_100_rsa_verifications(example: str, tmp_path: Path) -> None:
     with AuthorizationServer(example, tmp_path, 0) as server:

@@ -52,6 +52,7 @@ def test_a_lost_answer_is_survived(
     assert server.count == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["provision", "revoke"])
 @pytest.mark.parametrize("outage", [503, httpx.ReadError])
 def test_an_outage_that_lasts_is_tried_as_often_as_fits(
@@ -87,6 +88,7 @@ def test_what_was_refused_is_not_sent_again(
     assert (caught.value.status, caught.value.may_have_happened, server.count) == (status, False, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CALLS)
 def test_429_waits_for_retry_after_where_that_fits(
     portal: Any, relying_party: RelyingParty, tenant: Tenant, server: LoopbackServer, name: str

@@ -191,6 +191,7 @@ def _threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "portal-sso"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SLOW)
 @pytest.mark.parametrize("whose", ["our client", "the user's client"])
 def test_the_timeout_covers_every_byte(edge: Edge, publisher: Publisher, name: str, whose: str) -> None:
