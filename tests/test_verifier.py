@@ -190,6 +190,8 @@ def test_a_clock_that_is_set_back_revives_nothing_at_a_verifier_of_another_leewa
     for verifier in (one, *others):
         with pytest.raises(AuthenticationError):
             verifier.verify(assertion)
+    if isinstance(store, SQLiteReplayStore):
+        store.close()
 
 
 def test_one_of_many_concurrent_requests_is_accepted(op: Provider) -> None:
