@@ -320,3 +320,11 @@ def test_each_member_that_is_looked_at_is_named() -> None:
     for name, member in LOOKED_AT.items():
         others = {each: value for each, value in member.items() if each != name}
         assert read_member(others) != read_member(member), name
+
+
+def test_the_thumbprint_of_a_certificate_makes_no_other_key_and_is_not_shown() -> None:
+    """It is for a detail only."""
+    with_x5t, without = read_member(jwk(x5t="dGh1bWJwcmludA")), read_member(jwk())
+    assert (with_x5t.x5t, without.x5t) == ("dGh1bWJwcmludA", None)
+    assert with_x5t == without
+    assert "dGh1bWJwcmludA" not in repr(with_x5t)

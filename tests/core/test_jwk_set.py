@@ -528,6 +528,13 @@ def test_a_member_that_stands_twice_in_one_key_costs_that_key() -> None:
         jwk_set.loads_key_set(b'{"keys": [], "keys": []}', 64)
 
 
+@pytest.mark.parametrize("beside", ["1", "9" * 49, f"[{', '.join(['1.5'] * 600)}]"])
+def test_a_member_that_stands_twice_is_seen_whatever_numbers_stand_beside_it(beside: str) -> None:
+    twice = json.dumps(GOOD).replace('"use"', f'"x": {beside}, "use": "sig", "use"')
+    keys = jwk_set.loads_key_set(f'{{"keys": [{twice}]}}'.encode(), 1_000)
+    assert [member.fault for member in keys.members] == ["a member stands twice: 'use'"]
+
+
 def test_a_member_that_stands_twice_in_what_a_key_holds_beside_is_not_read() -> None:
     body = json.dumps({"keys": [GOOD | {"x": 0}]}).replace('"x": 0', '"x": {"a": 1, "a": 2}').encode()
     assert jwk_set.loads_key_set(body, 64).usable

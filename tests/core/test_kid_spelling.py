@@ -19,6 +19,8 @@ UUID = "0f8fad5b-d9cb-469f-a165-70867728950e"
         (DIGEST.hex().upper(), PUBLISHED, "in hex"),
         (DIGEST.hex(":").upper(), PUBLISHED, "in hex"),
         (DIGEST.hex(), f"{PUBLISHED}=", None),
+        ("000017", "AAAX", "in hex"),
+        ("AAAX=", "AAAX", "with padding"),
         ("ffefbe", "_---", "in hex"),
         ("fbefbe", "----", "in hex"),
         (f"{{{UUID}}}", UUID, "in braces"),

@@ -35,6 +35,10 @@ def test_what_is_longer_than_asked_for_is_not_decoded() -> None:
         ({"n": "AQ=="}, "n is padded with '=', and base64url in a JWK has no padding (RFC 7518 section 2)"),
         ({"n": "AQ===="}, "n is padded with '=', and base64url in a JWK has no padding (RFC 7518 section 2)"),
         (
+            {"n": "A=X"},
+            "n is not base64url: '=' at character 2 of 3: base64 padding; a JWK has none (RFC 7518 section 2)",
+        ),
+        (
             {"n": "A=Q"},
             "n is not base64url: '=' at character 2 of 3: base64 padding; a JWK has none (RFC 7518 section 2)",
         ),

@@ -414,3 +414,10 @@ def test_a_wrong_assertion_type_says_how_it_differs(kind: str, ending: str) -> N
     with pytest.raises(InvalidRequest) as caught:
         read(FORM | {"client_assertion_type": kind}, None)
     assert caught.value.detail == f"expected client_assertion_type {ASSERTION_TYPE}, {ending}{UNNAMED}"
+
+
+@pytest.mark.parametrize("name", ["clientId", "Client_ID", "client-secret"])
+def test_another_parameter_that_is_misspelt_is_only_listed(name: str) -> None:
+    detail = missing_assertion(form=[(name, "x"), ("grant_type", "x")]).detail
+    assert "written" not in detail
+    assert f"its parameters: {name}, grant_type" in detail

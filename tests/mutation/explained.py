@@ -36,6 +36,14 @@ class Explained:
 
 
 _BY_REASON: Mapping[str, tuple[tuple[str, str, tuple[str, ...]], ...]] = {
+    "No number of a key is read.": (
+        ("strict_json.py", r"^return _unread\(digits\) if len\(digits\) > MAX", ("len(digits) > MAX_DIGITS or True",)),
+        ("strict_json.py", r"^return _unread\(digits\) if len\(digits\) > MAX", ("len(digits) >= MAX_DIGITS",)),
+        ("strict_json.py", r"^return _unread\(digits\) if len\(digits\) > _SHORT", ("len(digits) >= _SHORT_NUMBER",)),
+    ),
+    "Any other white space is itself what is wrong, at an earlier place.": (
+        ("strict_json.py", r"^if text\[place:place \+ 1\] in ", ("None",)),
+    ),
     "The second row has no address of version 4.": (("addresses.py", r"^_METADATA_RANGES = ", ("2",)),),
     "It is no scheme that is known, and nothing follows it.": (
         ("token_request.py", r"^scheme, _, credentials = ", ("'XXXX'",)),

@@ -10,7 +10,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, NamedTuple, NoReturn, Self
+from typing import Any, NamedTuple, NoReturn
 
 from .._text import quote
 
@@ -239,17 +239,17 @@ class _Rules(NamedTuple):
     integer: Callable[[str], float]
     number: Callable[[str], float]
     scan: _Scan
+    """Asks about no integer."""
     scan_carefully: _Scan
 
-    @classmethod
-    def make(cls, members: Any, integer: Any, number: Any) -> Self:
-        """Make the scanners, too: one that asks about no integer, and one that asks about each."""
-        scanners = (_scanner(members, parse_int, number) for parse_int in (None, integer))
-        return cls(members, integer, number, *scanners)
+
+def _rules(members: Any, integer: Any, number: Any) -> _Rules:
+    scan, scan_carefully = _scanner(members, None, number), _scanner(members, integer, number)
+    return _Rules(members, integer, number, scan, scan_carefully)
 
 
-_STRICT = _Rules.make(_members, _integer, _number)
-_OF_KEYS = _Rules.make(_members_of_keys, _integer_of_keys, _number_of_keys)
+_STRICT = _rules(_members, _integer, _number)
+_OF_KEYS = _rules(_members_of_keys, _integer_of_keys, _number_of_keys)
 _scan_simple = _scanner(None)
 
 
