@@ -460,8 +460,8 @@ def test_the_least_integer_of_21_digits_is_refused_in_a_short_object_too() -> No
 
 @pytest.mark.parametrize("number", [f"{'1' * 11}.{'1' * 13}", f"0.{'1' * 90}", "1" * 49])
 @pytest.mark.parametrize("bounds", [{}, {"max_fractions": 8, "max_integers": 8}])
-def test_a_long_number_of_a_key_set_is_infinite(number: str, bounds: dict[str, int]) -> None:
+def test_a_long_number_of_a_key_set_is_infinite(number: str, bounds: dict[str, Any]) -> None:
     raw = f'{{"keys": [{{"sn": {number}}}]}}'.encode()
-    assert strict_json.loads_object(raw, is_key_set=True, **bounds) == {"keys": [{"sn": math.inf}]}
+    assert loads_object(raw, is_key_set=True, **bounds) == {"keys": [{"sn": math.inf}]}
     with pytest.raises(ValueError, match="more than 20"):
-        strict_json.loads_object(raw, **bounds)
+        loads_object(raw, **bounds)
