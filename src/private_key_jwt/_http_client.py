@@ -26,6 +26,7 @@ from ._version import __version__
 from .exceptions import ConfigurationError
 
 __all__ = [
+    "CONNECTED",
     "USER_AGENT",
     "Watchdog",
     "body_headers",
@@ -42,7 +43,8 @@ USER_AGENT = f"private-key-jwt/{__version__}"
 
 Client = TypeVar("Client", httpx.Client, httpx.AsyncClient)
 
-_CONNECTED = (".connect_tcp.complete", ".connect_unix_socket.complete", ".start_tls.complete")
+CONNECTED = (".connect_tcp.complete", ".connect_unix_socket.complete", ".start_tls.complete")
+"""How what httpx's trace extension reports ends, where a connection was opened."""
 
 _FIELD_NAME = re.compile(TCHAR + "+")
 _FIELD_VALUE = re.compile(r"([!-~]([ -~]*[!-~])?)?")  # printable ASCII, no white space around it (RFC 9110 §5.5)
@@ -183,7 +185,7 @@ class Watchdog:
 
     def trace(self, event: str, info: dict[str, Any]) -> None:
         """httpx's trace extension: it is called for each new connection."""
-        if event.endswith(_CONNECTED):
+        if event.endswith(CONNECTED):
             self._stream = info["return_value"]
             if self.has_expired:
                 self.expire()

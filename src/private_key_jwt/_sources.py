@@ -215,9 +215,8 @@ def _unknown(detail: Detail) -> InvalidClient:
 
 def client_lookup_failed(error: Exception, client_id: str) -> AuthenticationError:
     """Say that finding a client raised: client_lookup_failed (ours)."""
-    if (
-        type(client_id) is str and "\0" in client_id
-    ):  # drivers of databases raise for it, so whoever sends one would make it ours
+    # Drivers of databases raise for it, so whoever sends one would make it ours.
+    if type(client_id) is str and "\0" in client_id:
         return _unknown(f"no client is registered as {quote(client_id)}, which holds a NUL character")
     return TemporarilyUnavailable(
         Reason.CLIENT_LOOKUP_FAILED, f"finding client {quote(client_id)} raised {describe_error(error)}"

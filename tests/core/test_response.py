@@ -359,3 +359,12 @@ def test_a_large_document_is_unpacked_in_steps_of_a_millisecond_or_so() -> None:
 def test_a_content_encoding_that_names_no_coding_is_none(coding: str) -> None:
     """A charset in the wrong field, and what object stores repeat of an upload."""
     assert read(BODY, content_encoding=coding) == BODY
+
+
+@pytest.mark.parametrize(("length", "asks"), [(256, True), (257, False)])
+def test_a_long_path_of_a_redirect_is_not_searched(length: int, asks: bool) -> None:
+    """A publisher chooses it, and a search takes time that grows with its square."""
+    location = f"https://x.example{'/login'.rjust(length, '/')}"
+    with pytest.raises(FetchError) as caught:
+        ResponseReader(302, {"location": location}, 1_000)
+    assert ("is it a page to log in?" in str(caught.value)) is asks

@@ -29,6 +29,7 @@ _STEP = 262_144  # bytes: a millisecond
 _PAGE = "HTML or XML"
 _GZIP_MAGIC = b"\x1f\x8b"
 _PERMANENT = (301, 308)  # RFC 9110 §15.4
+_LONGEST_PATH = 256  # characters that are searched: in time that grows with their square
 _LOG_IN = re.compile(r"\b(log|sign)[-_]?in|auth[a-z]*/?$", re.IGNORECASE)  # of a path; /oauth2/keys is none
 _DIGITS = re.compile(r"[0-9]+")
 _MAX_AGE = 2**31  # RFC 9111 §1.2.2
@@ -78,7 +79,8 @@ def _read_age(value: str) -> int:
 def _describe_redirect(status: int, location: str, url: str) -> str:
     try:
         target = urljoin(url, location)
-        is_log_in = _LOG_IN.search(urlsplit(target).path) is not None
+        path = urlsplit(target).path
+        is_log_in = len(path) <= _LONGEST_PATH and _LOG_IN.search(path) is not None
     except ValueError:  # a bracket that is never closed
         target, is_log_in = location, False
     text = f", a redirect to {quote(target)}: redirects are not followed"

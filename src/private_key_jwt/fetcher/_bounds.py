@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from .._core.response import FetchError
+from .._http_client import CONNECTED
 
 __all__ = ["MAX_BYTES_BESIDE", "MAX_LINES", "ResponseBounds"]
 
@@ -17,7 +18,6 @@ MAX_LINES = 256
 # Bytes that are read in one go: before the body so few that to parse them takes about a millisecond.
 _PIECE_OF_HEAD, _PIECE_OF_BODY = 1_024, 8_192
 
-_CONNECTED = (".connect_tcp.complete", ".connect_unix_socket.complete", ".start_tls.complete")
 _HEAD_IS_READ = ".receive_response_headers.complete"
 
 
@@ -33,7 +33,7 @@ class ResponseBounds:
         """Note what httpx reports; return whether a connection was opened, whose ``read`` is to be bounded."""
         if event.endswith(_HEAD_IS_READ):
             self._is_head = False
-        return event.endswith(_CONNECTED)
+        return event.endswith(CONNECTED)
 
     def piece(self, max_bytes: int) -> int:
         """Return how many bytes to read in one go."""
