@@ -132,11 +132,12 @@ def test_the_sources_of_client_key_and_mark_differ_only_in_await(name: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("method", "owner"), [("_drive", "_Fetcher"), ("refresh", "AsyncJWKSFetcher"), ("get_key", "AsyncJWKSFetcher")]
+    ("method", "owner"), [("_drive", "Fetcher"), ("refresh", "AsyncJWKSFetcher"), ("get_key", "AsyncJWKSFetcher")]
 )
 def test_the_fetchers_drive_one_flow(method: str, owner: str) -> None:
     """Law 8."""
-    found = classes(SOURCE / "fetcher" / "_fetchers.py")
+    modules = ("_base.py", "_sync.py", "_async.py")
+    found = {name: node for each in modules for name, node in classes(SOURCE / "fetcher" / each).items()}
     bodies = []
     for name, names in (("JWKSFetcher", {method}), (owner, {method, f"{method}_async"})):
         [function] = [node for node in found[name].body if getattr(node, "name", "") in names]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from integrations.timing import least, rsa_verification
-from private_key_jwt import AssertionPolicy, ConfigurationError, JWKSPolicy, RegisteredClient, clients
+from private_key_jwt import AssertionPolicy, ConfigurationError, JWKSPolicy, RegisteredClient, _registered_keys
 from private_key_jwt._core.jwk_set import PRIVATE_MEMBERS, KeySet
 from private_key_jwt._kept import Kept
 from private_key_jwt.clients import unchecked_client
@@ -208,13 +208,13 @@ def test_an_unchecked_client_may_have_no_usable_key() -> None:
 def test_the_same_keys_are_imported_once(monkeypatch: pytest.MonkeyPatch, read_only: bool) -> None:
     """A function that builds a client from a database does so for each request, before anything of it is proved."""
     imported: list[Any] = []
-    real = clients._import_keys
+    real = _registered_keys._import_keys
 
     def count(members: Any) -> KeySet:
         imported.append(members)
         return real(members)
 
-    monkeypatch.setattr(clients, "_import_keys", count)
+    monkeypatch.setattr(_registered_keys, "_import_keys", count)
 
     def register(*keys: Any) -> RegisteredClient:
         copies = [json.loads(json.dumps(key)) for key in keys]
@@ -230,14 +230,14 @@ def test_the_same_keys_are_imported_once(monkeypatch: pytest.MonkeyPatch, read_o
 
 def test_a_set_that_is_refused_is_not_imported_anew() -> None:
     imported: list[Any] = []
-    real = clients._import_keys
+    real = _registered_keys._import_keys
 
     def count(members: Any) -> KeySet:
         imported.append(members)
         return real(members)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(clients, "_import_keys", count)
+        patch.setattr(_registered_keys, "_import_keys", count)
         bad = {"keys": [jwk(kid=f"small-{number}", e="Aw") for number in range(JWKSPolicy().max_keys)]}
         for _ in range(3):
             with pytest.raises(ConfigurationError, match="no key that can be used"):
@@ -251,7 +251,7 @@ def test_a_set_that_is_refused_is_not_imported_anew() -> None:
 
 def test_what_was_imported_is_kept_by_content_and_within_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = Kept[KeySet](10)
-    monkeypatch.setattr(clients, "_key_sets", kept)
+    monkeypatch.setattr(_registered_keys, "_key_sets", kept)
 
     def read(*members: Any) -> KeySet:
         keys = unchecked_client("c", jwks={"keys": members}).keys

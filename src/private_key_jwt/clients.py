@@ -32,128 +32,21 @@ ES512 only to clients that must have them.
 
 from __future__ import annotations
 
-import ipaddress
-import marshal
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from hashlib import sha256
 from typing import Any, Self
-
-import httpx
 
 from . import _registration
 from ._core import jwk_set
-from ._core.addresses import check_host
-from ._kept import Kept
+from ._jwks_uri import check_jwks_uri
+from ._registered_keys import read_jwks
 from ._text import escape_name, quote
 from ._validation import check_flag
-from .events import KeySkipped, log_events
 from .exceptions import ConfigurationError
-from .policy import AssertionPolicy, JWKSPolicy
+from .policy import AssertionPolicy
 
 __all__ = ["RegisteredClient"]
-
-_MAX_URL_LENGTH = 2_048
-_MAX_REGISTERED_KEYS = JWKSPolicy().max_keys
-_MAX_KEPT_KEYS = 10_000
-_MAX_ITEMS = 64  # of a list in a key by value: `key_ops` is the one whose items are read, and there are 8 (RFC 7517)
-_PLAIN_TYPES = frozenset({str, bool, int, float, type(None)})
-_PORTS = range(1, 65_536)
-_URL_CHARACTERS = re.compile(r"[!-~]+")  # printable ASCII without space: a host in its A-label form (RFC 5890)
-
-
-def is_loopback(host: str) -> bool:
-    """Report whether a host is ``localhost`` or a literal loopback address."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def check_jwks_uri(value: object) -> str:
-    """Return a URL that may be fetched: absolute, https (http for loopback only), no userinfo, no fragment.
-
-    Its host must be what it looks like (``check_host``), so that a person who reads it, every library, and the
-    platform agree on who is asked. Which addresses are allowed is the fetcher's to say, when it connects.
-
-    Raises ConfigurationError, which says what is wrong.
-    """
-    if not isinstance(value, str) or len(value) > _MAX_URL_LENGTH or not _URL_CHARACTERS.fullmatch(value):
-        raise ConfigurationError(
-            f"jwks_uri must be a URL in printable ASCII of at most {_MAX_URL_LENGTH} characters, not {quote(value)}"
-        )
-    if "\\" in value or "#" in value:
-        raise ConfigurationError(f"jwks_uri must hold no fragment and no backslash: {quote(value)}")
-    try:
-        url = httpx.URL(value)
-        host = url.host and url.raw_host.decode("ascii")
-    except (httpx.InvalidURL, ValueError) as error:  # ValueError: an A-label that decodes to nothing
-        raise ConfigurationError(f"jwks_uri is no URL: {quote(str(error))}") from None
-    if not host or "@" in value.split("/")[2] or (url.port is not None and url.port not in _PORTS):
-        raise ConfigurationError(f"jwks_uri must name a host and no userinfo, and a port that exists: {quote(value)}")
-    try:
-        check_host(host)
-    except ValueError as error:
-        raise ConfigurationError(f"jwks_uri: {error} in {quote(value)}") from None
-    if url.scheme != "https" and not (url.scheme == "http" and is_loopback(host)):
-        raise ConfigurationError(f"jwks_uri must be https: {quote(value)}")
-    return value
-
-
-# By content: a function that builds its RegisteredClient from a database for each request would import its keys for
-# each. That takes some 30 µs for one, and two milliseconds for a set of 64, and a stranger needs to know the client_id.
-_key_sets = Kept[jwk_set.KeySet](_MAX_KEPT_KEYS)
-
-
-def _read_jwks(jwks: object) -> jwk_set.KeySet:
-    if not isinstance(jwks, Mapping):
-        raise ConfigurationError(f"jwks must be a JWK Set as a mapping, not {type(jwks).__name__}")
-    try:
-        if "keys" not in jwks and "kty" in jwks:
-            raise ValueError("expected a JWK Set, and this is one JWK: did you mean {'keys': [jwk]}?")
-        members = [_plain_jwk(member) for member in jwk_set.read_document(jwks, _MAX_REGISTERED_KEYS)]
-        _refuse_private(members)
-        content = sha256(marshal.dumps(members, 2)).digest()
-        return _key_sets.get(content, 1 + len(members), lambda: _import_keys(members))
-    except ValueError as error:
-        raise ConfigurationError(f"jwks: {error}") from None
-    except Exception as error:  # a mapping of the user's own kind
-        raise ConfigurationError(f"jwks cannot be read: {type(error).__name__}") from error
-
-
-def _plain_jwk(member: Any) -> Any:
-    """Copy what is looked at of a key by value, so that the bytes of equal keys are equal, whatever types they have."""
-    if not isinstance(member, Mapping):
-        return _plain(member)
-    return {name: _plain(value) for name in jwk_set.READ_MEMBERS if (value := member.get(name)) is not None}
-
-
-def _plain(value: Any) -> Any:
-    """Copy a value to a plain JSON type. What makes a key unusable is described: it may be of any type."""
-    if type(value) in _PLAIN_TYPES:
-        return value
-    if isinstance(value, str):
-        return str.__str__(value)
-    if isinstance(value, list | tuple):
-        return [None if isinstance(each, list | tuple) else _plain(each) for each in value[:_MAX_ITEMS]]
-    return f"a {type(value).__name__}".encode()
-
-
-def _refuse_private(members: Sequence[Any]) -> None:
-    """Raise ValueError for a private key. It stands in front of the import, which costs a hundred times as much."""
-    for place, jwk in enumerate(members):
-        if names := jwk_set.private_members(jwk):
-            raise ValueError(f"key {place} holds private members: {', '.join(names)}")
-
-
-def _import_keys(members: Sequence[Any]) -> jwk_set.KeySet:
-    keys = jwk_set.KeySet(map(jwk_set.read_member, members))
-    for member in keys.members:
-        if member.fault is not None:
-            log_events(KeySkipped(jwks_uri=None, kid=escape_name(member.kid), fault=member.fault))
-    return keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +95,7 @@ class RegisteredClient:
         if self.policy is not None and not isinstance(self.policy, AssertionPolicy):
             raise ConfigurationError(f"policy must be an AssertionPolicy, not {type(self.policy).__name__}")
         object.__setattr__(self, "signing_algs", _registration.check_signing_algs(self.signing_algs))
-        object.__setattr__(self, "keys", None if self.jwks is None else _read_jwks(self.jwks))
+        object.__setattr__(self, "keys", None if self.jwks is None else read_jwks(self.jwks))
 
     def _check_keys(self) -> None:
         """Refuse a set by value of which no key can serve. Raises ConfigurationError, with the fault of each key."""

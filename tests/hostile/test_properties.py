@@ -34,7 +34,7 @@ from private_key_jwt import (
 )
 from private_key_jwt._core import jwk_set
 from private_key_jwt._core.response import FetchError, ResponseReader
-from private_key_jwt.clients import check_jwks_uri
+from private_key_jwt._jwks_uri import check_jwks_uri
 from private_key_jwt.fetcher._destination import Destination
 from private_key_jwt.testing import Clock
 from support import OP, jwk, private_key, registered, sign

@@ -24,7 +24,7 @@ from private_key_jwt.integrations import TokenRequest, starlette
 from private_key_jwt.integrations import django as in_django
 from private_key_jwt.integrations import flask as in_flask
 from private_key_jwt.integrations._form import read_pairs, split_pairs
-from private_key_jwt.integrations._request import check_query
+from private_key_jwt.integrations._query import check_query
 
 PIECES = st.sampled_from(
     [b"%", b"+", b"&", b"=", b"\\", b"\\x41", b"\n", b"%41", b"%c3%a9", b"%2", b"%00", b"%zz", b";", b"a"]

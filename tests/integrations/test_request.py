@@ -16,7 +16,9 @@ import pytest
 from private_key_jwt import InvalidClient, InvalidRequest, Reason, TemporarilyUnavailable
 from private_key_jwt._core.sender import UNNAMED
 from private_key_jwt.integrations import MAX_BODY, TokenRequest, encode_error
-from private_key_jwt.integrations._request import authorization, check_content_type, check_query
+from private_key_jwt.integrations._content_type import check_content_type
+from private_key_jwt.integrations._query import check_query
+from private_key_jwt.integrations._request import authorization
 
 FORM = "application/x-www-form-urlencoded"
 

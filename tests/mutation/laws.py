@@ -338,10 +338,9 @@ LAWS = [
         6,
         "a refresh ahead is waited for",
         "fetcher",
-        r"if isinstance\(step, Refresh\) else _STARTED",
-        replace(r" if isinstance\(step, Refresh\) else _STARTED", ""),
+        r"self\._wait\(.* else STARTED",
+        replace(r" if isinstance\(step, Refresh\) else STARTED", ""),
         "test_a_set_in_use_is_refreshed_ahead_in_the_background",
-        number=2,
     ),
     Breach(
         6,
@@ -396,8 +395,8 @@ LAWS = [
         8,
         "the async fetcher drives a flow of its own",
         "fetcher",
-        r"await self\._wait_async\(.* else _STARTED",
-        replace(r"_STARTED", "_CLOSED"),
+        r"await self\._wait_async\(.* else STARTED",
+        replace(r"STARTED", "CLOSED"),
         "test_the_fetchers_drive_one_flow",
     ),
 ]

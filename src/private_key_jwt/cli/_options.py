@@ -16,9 +16,10 @@ import typer
 from .. import ledgerbee
 from .._core import jwk_set
 from .._core.describe import LAST_TIME
+from .._jwks_uri import check_jwks_uri
 from .._text import quote
 from .._validation import check_number
-from ..clients import RegisteredClient, check_jwks_uri, unchecked_client
+from ..clients import RegisteredClient, unchecked_client
 from ..exceptions import ConfigurationError
 from ..fetcher import JWKSFetcher
 from ..policy import AssertionPolicy, AudienceRule, JWKSPolicy

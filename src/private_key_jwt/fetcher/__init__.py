@@ -3,7 +3,8 @@
 from .._core.response import JWKSResponse
 from ..policy import JWKSPolicy
 from . import _http
-from ._fetchers import AsyncJWKSFetcher, JWKSFetcher
+from ._async import AsyncJWKSFetcher
+from ._sync import JWKSFetcher
 
 __all__ = ["AsyncJWKSFetcher", "JWKSFetcher"]
 

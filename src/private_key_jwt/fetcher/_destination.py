@@ -20,8 +20,8 @@ from .. import _host_names
 from .._core.addresses import Address, Kind, check_host, kind_of, read_address
 from .._core.response import FetchError
 from .._host_names import Located
+from .._jwks_uri import is_loopback
 from .._text import quote
-from ..clients import is_loopback
 from ..policy import JWKSPolicy, read_private_host
 from ._route import DIRECT, Route, Way
 

@@ -23,8 +23,8 @@ from .._core.freshness import (
 )
 from .._core.jwk_set import KeySet, NoKey, VerificationKey
 from .._core.response import FetchError, JWKSResponse
+from .._jwks_uri import check_jwks_uri
 from .._text import escape_name, one_line
-from ..clients import check_jwks_uri
 from ..events import KeysFetched, KeySkipped, StaleKeysServed
 from ..exceptions import Reason
 from ..stores import JWKSDocument

@@ -33,7 +33,8 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from ._request import MAX_BODY, EncodedResponse, TokenRequest, encode_error
+from ._request import MAX_BODY, TokenRequest
+from ._response import EncodedResponse, encode_error
 
 __all__ = ["MAX_BODY", "EncodedResponse", "TokenRequest", "encode_error"]
 

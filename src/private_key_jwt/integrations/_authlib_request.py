@@ -8,14 +8,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from ._request import (
-    MAX_BODY,
-    MAX_OTHER_BODY,
-    TokenRequest,
-    bound_query_of_several_parsers,
-    check_parameters,
-    unreadable,
-)
+from ._invalid import unreadable
+from ._query import bound_query_of_several_parsers, check_parameters
+from ._request import MAX_BODY, MAX_OTHER_BODY, TokenRequest
 
 __all__ = ["bound", "flask_request"]
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from .._extra import needs
 from ..exceptions import AuthenticationError
+from ._invalid import unreadable
 from ._outcome import Parts
-from ._request import TokenRequest, check_parameters, unreadable
+from ._query import check_parameters
+from ._request import TokenRequest
 
 with needs(__name__, "django"):
     from django.conf import settings

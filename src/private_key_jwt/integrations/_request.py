@@ -1,42 +1,22 @@
-"""From a framework's request to the wire: what every integration does in the same way, whatever its framework."""
+"""A token request before its body is read: what every integration makes of its framework's request."""
 
 from __future__ import annotations
 
-import json
-import re
-import string
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, Protocol, Self
 
 from .._core.sender import sender_of_assertion
 from .._core.token_request import CLIENT_PARAMETERS, PARAMETER_NAME, Form, invalid_request
 from .._text import quote
-from .._validation import check_flag, check_integer
-from ..exceptions import AuthenticationError, ConfigurationError, InvalidRequest
+from ..exceptions import InvalidRequest
+from ._content_type import FORM, check_content_type, media_type_of
 from ._form import decode, read_pairs, split_pairs
+from ._invalid import client_id_of, invalid, unreadable
+from ._query import check_query
 
-__all__ = [
-    "ASSERTION_PARAMETERS",
-    "FORM",
-    "MAX_BODY",
-    "EncodedResponse",
-    "Readable",
-    "Receive",
-    "TokenRequest",
-    "authorization",
-    "bound_query",
-    "bound_query_of_several_parsers",
-    "check_content_type",
-    "check_parameters",
-    "check_query",
-    "check_settings",
-    "encode_error",
-    "unreadable",
-    "use_utf_8",
-]
+__all__ = ["ASSERTION_PARAMETERS", "MAX_BODY", "MAX_OTHER_BODY", "Readable", "Receive", "TokenRequest", "authorization"]
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
@@ -52,139 +32,20 @@ class Readable(Protocol):
 ASSERTION_PARAMETERS = CLIENT_PARAMETERS[:2]
 """``client_assertion`` and its type."""
 
-FORM = "application/x-www-form-urlencoded"
-"""The media type of a token request."""
-
 MAX_BODY = 65_536
 """Bytes of a token request's body: an assertion of 16 KiB, and ample room for the rest."""
 
 MAX_OTHER_BODY = 4_096
 """Bytes of a body that is no form, which a framework then parses: in Flask multipart costs up to 1.7 ms."""
 
-# Of a query that is parsed several times: gunicorn takes no longer request line, and each escape costs up to 2 µs.
-_MAX_COSTLY_QUERY = 4_094
-_MAX_ESCAPES = 512
-_QUERY_CHARACTERS = (string.ascii_letters + string.digits + "-._~!$&'()*+,;=:@/?").encode()  # RFC 3986 §3.4
-
-_MAX_QUERY = 8_192  # bytes: what common servers take of a whole request line
-_LONGEST_NAME = 3 * max(map(len, CLIENT_PARAMETERS))  # bytes, with every letter escaped
 _MAX_DIGITS = 20  # of a Content-Length
 _GZIP = b"\x1f\x8b"  # RFC 1952 §2.3.1
-# In each of these ASCII text is spelled as in UTF-8. `codecs` keeps each unknown name that it is asked for, for ever.
-_ASCII_CHARSETS = re.compile(
-    r"utf-?8|(us-)?ascii|latin-?1|iso[-_]?8859[-_]\d{1,2}|(windows-|cp)125\d|koi8-[ru]"
-    r"|gb2312|gbk|gb18030|big5|euc-(jp|kr)|shift_jis"
-)
-
-
-class EncodedResponse(NamedTuple):
-    """A response as it is sent: the HTTP status, the header fields, and the bytes of the JSON body.
-
-        status, headers, body = encode_error(error)
-        start_response(f"{status} {HTTPStatus(status).phrase}", list(headers.items()))
-
-    For a framework that has no integration here.
-    """
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-
-def encode_error(error: AuthenticationError) -> EncodedResponse:
-    """Return the response to a request whose client was not authenticated (RFC 6749 §5.2). It names no reason."""
-    response = error.to_response()
-    headers = {"Content-Type": "application/json", **response.headers}
-    return EncodedResponse(response.status, headers, json.dumps(response.body).encode())
-
-
-def _query_bytes(query: str | bytes, limit: int) -> bytes:
-    text = query.encode("utf-8", "backslashreplace") if isinstance(query, str) else query
-    if len(text) > limit:
-        raise _invalid(f"expected at most {limit} bytes after the ? of the URL, got {len(text)}")
-    return text
-
-
-def bound_query_of_several_parsers(query: str | bytes) -> int:
-    """Count the parameters of a query. Refuse one for which Flask, Authlib or oauthlib would need milliseconds.
-
-    Raises InvalidRequest: see ``bound_query``; more than 4,094 bytes, or more than 512 escapes and characters that
-    should be escaped.
-    """
-    escapes = len(_query_bytes(query, _MAX_COSTLY_QUERY).translate(None, _QUERY_CHARACTERS))
-    if escapes > _MAX_ESCAPES:
-        raise _invalid(f"expected at most {_MAX_ESCAPES} escapes after the ? of the URL, got {escapes}")
-    return len(bound_query(query))
-
-
-def check_parameters(count: int, most: int) -> None:
-    """Refuse a request of so many parameters, each of which is parsed several times. Raises InvalidRequest."""
-    if count > most:
-        raise _invalid(f"expected at most {most} parameters, in the URL and in the body, got {count}")
-
-
-def bound_query(query: str | bytes) -> list[tuple[bytes, bytes]]:
-    """Split what follows the ``?`` of a URL, whatever it holds.
-
-    Raises InvalidRequest: more than 8,192 bytes or 256 parameters.
-    """
-    text = _query_bytes(query, _MAX_QUERY)
-    try:
-        return split_pairs(text)
-    except ValueError as error:
-        raise _invalid(f"in the URL: {error}") from None
-
-
-def check_query(query: str | bytes) -> None:
-    """Refuse credentials in a URL, where logs and referrers keep them (RFC 6749 §2.3.1, RFC 7521 §4.2).
-
-    query: what follows the ``?``, still encoded. A parameter without a value counts as omitted (RFC 6749 §3.2).
-    Raises InvalidRequest, also for more than 8,192 bytes or 256 parameters.
-    """
-    names = [
-        (name, value)
-        for raw, value in bound_query(query)
-        if value and len(raw) <= _LONGEST_NAME and (name := decode(raw, "replace")) in CLIENT_PARAMETERS
-    ]
-    if names:
-        raise _invalid(f"expected {names[0][0]} in the body, got it in the URL", dict(reversed(names)))
-
-
-def _media_type(content_type: str | None) -> str:
-    return (content_type or "").partition(";")[0].strip().lower()
-
-
-def check_content_type(content_type: str | None) -> None:
-    """Refuse a body that is no form, or in a charset that does not hold ASCII (RFC 6749 §3.2, appendix B).
-
-    What such a form holds is read as UTF-8 whatever charset it names. Raises InvalidRequest.
-    """
-    media_type, *parameters = (part.strip().lower() for part in (content_type or "").split(";"))
-    charsets = [value for name, _, value in (each.partition("=") for each in parameters) if name.strip() == "charset"]
-    if media_type != FORM or not all(_ASCII_CHARSETS.fullmatch(each.strip(' "')) for each in charsets):
-        raise _invalid(f"expected a body of {FORM} in UTF-8, got content type {quote(content_type)}")
-
-
-def use_utf_8(request: Any) -> None:
-    """Let a Django request be read as UTF-8 where its form names another charset that holds ASCII.
-
-    Django answers 400 to every other charset, also for the ASCII that common clients send as ISO-8859-1.
-    """
-    if getattr(request, "encoding", None):
-        with suppress(InvalidRequest):
-            check_content_type(request.META.get("CONTENT_TYPE"))
-            request.encoding = "utf-8"
 
 
 def authorization(values: Iterable[str]) -> str | None:
     """Join all ``Authorization`` header fields of a request to one value (RFC 9110 §5.3); None when there is none."""
     every = list(values)
     return ", ".join(every) if every else None
-
-
-def unreadable(error: Exception) -> InvalidRequest:
-    """Make the error for a body that the framework could not read, or would not."""
-    return _invalid(f"expected a body that can be read, and reading it raised {type(error).__name__}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,7 +81,7 @@ class TokenRequest:
         check_query(self.query)
         length = self.content_length or "0"
         if not (length.isascii() and length.isdecimal() and len(length) <= _MAX_DIGITS):
-            raise _invalid(f"expected a Content-Length of at most {_MAX_DIGITS} digits, got {quote(length)}")
+            raise invalid(f"expected a Content-Length of at most {_MAX_DIGITS} digits, got {quote(length)}")
         self.check_size(int(length))
 
     @classmethod
@@ -257,7 +118,7 @@ class TokenRequest:
     @property
     def is_form(self) -> bool:
         """Whether its body is announced as a form, which a POST only can have."""
-        return self.method == "POST" and _media_type(self.content_type) == FORM
+        return self.method == "POST" and media_type_of(self.content_type) == FORM
 
     @property
     def length(self) -> int:
@@ -267,7 +128,7 @@ class TokenRequest:
     def check_size(self, size: int) -> None:
         """Refuse a body of so many bytes, when that is too many. Raises InvalidRequest."""
         if size > self.max_body:
-            raise _invalid(f"expected a body of at most {self.max_body} bytes, got more")
+            raise invalid(f"expected a body of at most {self.max_body} bytes, got more")
 
     def read(self, stream: Readable) -> bytes:
         """Read the body out of ``environ["wsgi.input"]``.
@@ -291,7 +152,7 @@ class TokenRequest:
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
-                raise _invalid("expected a body, and the client went away")
+                raise invalid("expected a body, and the client went away")
             body += message.get("body", b"")
             self.check_size(len(body))
             if not message.get("more_body", False):
@@ -342,24 +203,15 @@ class TokenRequest:
 
     def _check_empty(self) -> None:
         if self.is_chunked and not self.is_terminated:
-            raise _invalid(
+            raise invalid(
                 "expected a body with a Content-Length, got one in chunks, which this server does not hand on"
             )
 
     def _check_form(self) -> None:
         # Frameworks differ in what they take for a POST. What is read here as no form must not be one to an endpoint.
         if self.method != "POST":
-            raise _invalid(f"expected a form sent by POST, got it by {quote(self.method)}")
+            raise invalid(f"expected a form sent by POST, got it by {quote(self.method)}")
         check_content_type(self.content_type)
-
-
-def check_settings(verifier: object, kind: type, *, max_body: object, **flags: object) -> None:
-    """Check the settings of a decorator or a dependency. Raises ConfigurationError, which names the setting."""
-    if not isinstance(verifier, kind):
-        raise ConfigurationError(f"verifier must be an instance of {kind.__name__}, not {type(verifier).__name__}")
-    for name, value in flags.items():
-        check_flag(name, value)
-    check_integer("max_body", max_body, 1_024, 16_777_216)
 
 
 def _sender(body: bytes) -> str:
@@ -367,7 +219,7 @@ def _sender(body: bytes) -> str:
     found = {}
     with suppress(ValueError):
         found = {decode(name, "replace"): value for name, value in split_pairs(body) if value}
-    return sender_of_assertion(found.get("client_assertion"), _client_id(found))()
+    return sender_of_assertion(found.get("client_assertion"), client_id_of(found))()
 
 
 def _describe_byte(body: bytes) -> str:
@@ -387,13 +239,3 @@ def _foreign_byte(part: bytes) -> int | None:
         byte: int = error.object[error.start]
         return byte
     return None
-
-
-def _invalid(detail: str, found: Mapping[str, bytes] = MappingProxyType({})) -> InvalidRequest:
-    """Refuse a request. ``found``: its client parameters, encoded, as far as they were read."""
-    return invalid_request(detail, found.get("client_assertion"), _client_id(found))
-
-
-def _client_id(found: Mapping[str, bytes]) -> str | None:
-    client_id = found.get("client_id")
-    return None if client_id is None else decode(client_id, "replace")

@@ -38,9 +38,12 @@ from ..exceptions import AuthenticationError, ConfigurationError, InvalidClient,
 from ..verifier import ClientAssertionVerifier, PendingAssertion
 from . import _outcome
 from ._authlib_request import bound, flask_request
+from ._content_type import use_utf_8
 from ._models import registered_client
 from ._outcome import Outcomes, Parts, outcomes_of
-from ._request import ASSERTION_PARAMETERS, TokenRequest, check_query, encode_error, use_utf_8
+from ._query import check_query
+from ._request import ASSERTION_PARAMETERS, TokenRequest
+from ._response import encode_error
 
 with needs(__name__, "authlib"):
     from authlib.oauth2 import AuthorizationServer, OAuth2Error

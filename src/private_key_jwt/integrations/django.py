@@ -96,7 +96,9 @@ from ..verifier import (
 )
 from . import _outcome
 from ._outcome import Parts, outcomes_of
-from ._request import MAX_BODY, check_settings, encode_error
+from ._request import MAX_BODY
+from ._response import encode_error
+from ._settings import check_settings
 
 with needs(__name__, "django"):
     from asgiref.sync import iscoroutinefunction

@@ -37,7 +37,8 @@ from typing import Any, Literal, overload
 from .._core.token_request import ASSERTION_TYPE
 from .._extra import needs
 from ..verifier import AsyncClientAssertionVerifier, AsyncPendingAssertion, VerifiedAssertion
-from ._request import FORM, MAX_BODY
+from ._content_type import FORM
+from ._request import MAX_BODY
 
 with needs(__name__, "fastapi"):
     from fastapi import Request, Response

@@ -76,20 +76,11 @@ from ..exceptions import AuthenticationError, ConfigurationError, InvalidClient,
 from ..verifier import ClientAssertionVerifier, PendingAssertion, VerifiedAssertion
 from . import _models, _outcome
 from ._applications import Applications
+from ._content_type import FORM, check_content_type, use_utf_8
 from ._outcome import Outcomes, Parts, outcomes_of
-from ._request import (
-    ASSERTION_PARAMETERS,
-    FORM,
-    MAX_BODY,
-    MAX_OTHER_BODY,
-    TokenRequest,
-    bound_query_of_several_parsers,
-    check_content_type,
-    check_parameters,
-    check_query,
-    encode_error,
-    use_utf_8,
-)
+from ._query import bound_query_of_several_parsers, check_parameters, check_query
+from ._request import ASSERTION_PARAMETERS, MAX_BODY, MAX_OTHER_BODY, TokenRequest
+from ._response import encode_error
 
 with needs(__name__, "django-oauth-toolkit"):
     from django import conf  # not its `settings`: help() looks into all names, and must need no project

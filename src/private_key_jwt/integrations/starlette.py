@@ -43,8 +43,11 @@ from .._extra import needs
 from ..exceptions import AuthenticationError
 from ..verifier import AsyncClientAssertionVerifier, AsyncPendingAssertion, VerifiedAssertion
 from . import _outcome
+from ._invalid import unreadable
 from ._outcome import Outcomes, Parts
-from ._request import MAX_BODY, TokenRequest, check_settings, encode_error, unreadable
+from ._request import MAX_BODY, TokenRequest
+from ._response import encode_error
+from ._settings import check_settings
 
 with needs(__name__, "starlette"):
     from starlette.datastructures import FormData

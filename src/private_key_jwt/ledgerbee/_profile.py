@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
+from .._jwks_uri import check_jwks_uri
 from .._text import quote
-from ..clients import RegisteredClient, check_jwks_uri
+from ..clients import RegisteredClient
 from ..exceptions import ConfigurationError
 
 BASE_URL = "https://api.ledgerbee.com/api"

@@ -1,0 +1,71 @@
+"""What may follow the ``?`` of a token request's URL."""
+
+from __future__ import annotations
+
+import string
+
+from .._core.token_request import CLIENT_PARAMETERS
+from ._form import decode, split_pairs
+from ._invalid import invalid
+
+__all__ = ["bound_query", "bound_query_of_several_parsers", "check_parameters", "check_query"]
+
+_MAX_QUERY = 8_192  # bytes: what common servers take of a whole request line
+_LONGEST_NAME = 3 * max(map(len, CLIENT_PARAMETERS))  # bytes, with every letter escaped
+
+# Of a query that is parsed several times: gunicorn takes no longer request line, and each escape costs up to 2 µs.
+_MAX_COSTLY_QUERY = 4_094
+_MAX_ESCAPES = 512
+_QUERY_CHARACTERS = (string.ascii_letters + string.digits + "-._~!$&'()*+,;=:@/?").encode()  # RFC 3986 §3.4
+
+
+def _query_bytes(query: str | bytes, limit: int) -> bytes:
+    text = query.encode("utf-8", "backslashreplace") if isinstance(query, str) else query
+    if len(text) > limit:
+        raise invalid(f"expected at most {limit} bytes after the ? of the URL, got {len(text)}")
+    return text
+
+
+def bound_query_of_several_parsers(query: str | bytes) -> int:
+    """Count the parameters of a query. Refuse one for which Flask, Authlib or oauthlib would need milliseconds.
+
+    Raises InvalidRequest: see ``bound_query``; more than 4,094 bytes, or more than 512 escapes and characters that
+    should be escaped.
+    """
+    escapes = len(_query_bytes(query, _MAX_COSTLY_QUERY).translate(None, _QUERY_CHARACTERS))
+    if escapes > _MAX_ESCAPES:
+        raise invalid(f"expected at most {_MAX_ESCAPES} escapes after the ? of the URL, got {escapes}")
+    return len(bound_query(query))
+
+
+def check_parameters(count: int, most: int) -> None:
+    """Refuse a request of so many parameters, each of which is parsed several times. Raises InvalidRequest."""
+    if count > most:
+        raise invalid(f"expected at most {most} parameters, in the URL and in the body, got {count}")
+
+
+def bound_query(query: str | bytes) -> list[tuple[bytes, bytes]]:
+    """Split what follows the ``?`` of a URL, whatever it holds.
+
+    Raises InvalidRequest: more than 8,192 bytes or 256 parameters.
+    """
+    text = _query_bytes(query, _MAX_QUERY)
+    try:
+        return split_pairs(text)
+    except ValueError as error:
+        raise invalid(f"in the URL: {error}") from None
+
+
+def check_query(query: str | bytes) -> None:
+    """Refuse credentials in a URL, where logs and referrers keep them (RFC 6749 §2.3.1, RFC 7521 §4.2).
+
+    query: what follows the ``?``, still encoded. A parameter without a value counts as omitted (RFC 6749 §3.2).
+    Raises InvalidRequest, also for more than 8,192 bytes or 256 parameters.
+    """
+    names = [
+        (name, value)
+        for raw, value in bound_query(query)
+        if value and len(raw) <= _LONGEST_NAME and (name := decode(raw, "replace")) in CLIENT_PARAMETERS
+    ]
+    if names:
+        raise invalid(f"expected {names[0][0]} in the body, got it in the URL", dict(reversed(names)))
