@@ -20,7 +20,6 @@ def output_of(*arguments: str) -> str:
         "-m",
         "pytest",
         "-v",
-        "--no-cov",
         "-p",
         "no:cacheprovider",
         "-o",

@@ -543,7 +543,7 @@ def test_the_same_table_holds_for_all_kinds_of_addresses(capsys: pytest.CaptureF
         f"ip addr add {address}/{address.max_prefixlen} dev lo {'nodad' if address.version == 6 else ''}"
         for address in addresses - mapped - {ipaddress.ip_address("::1")}
     ]
-    pytest_ = [sys.executable, "-m", "pytest", "-q", "--no-cov", "-p", "no:cacheprovider", "-p", "no:xdist", __file__]
+    pytest_ = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", __file__]
     script = " && ".join([*network, subprocess.list2cmdline(pytest_)])
     ran = subprocess.run(
         [*_UNSHARE, "sh", "-c", script],

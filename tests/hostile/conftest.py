@@ -1,4 +1,4 @@
-"""``python -m pytest tests/hostile --no-cov --hostile-table`` prints what was tried and what came of it."""
+"""``python -m pytest tests/hostile --hostile-table`` prints what was tried and what came of it."""
 
 from __future__ import annotations
 

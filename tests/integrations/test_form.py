@@ -18,7 +18,7 @@ from werkzeug.test import EnvironBuilder
 from integrations import cost_cases, django_project
 from integrations.apps import Provider
 from integrations.scenarios import FORM
-from integrations.timing import ROUNDS, TRIES, cost_at_most, least_of_each
+from integrations.timing import ROUNDS, TRIES, cost_at_most, costs_at_most_times
 from private_key_jwt import AuthenticationError, InvalidRequest
 from private_key_jwt.integrations import TokenRequest, starlette
 from private_key_jwt.integrations import django as in_django
@@ -154,5 +154,4 @@ def test_twice_the_bytes_cost_at_most_two_and_a_half_times(name: str) -> None:
     sizes = [(30_000, 60_000), (120_000, 240_000)]
     floor = 50e-6  # seconds: below it a clock and a call are measured
     for small, large in sizes:
-        taken = least_of_each(reading(piece, large), reading(piece, small))
-        assert taken[0] <= 2.5 * max(taken[1], floor), (small, large)
+        assert costs_at_most_times(2.5, reading(piece, large), reading(piece, small), floor=floor), (small, large)

@@ -63,3 +63,19 @@ def cost_at_most(allowed: float, call: Callable[[], object], rounds: int = ROUND
         if found <= allowed:
             break
     return found
+
+
+def costs_at_most_times(
+    allowed: float,
+    large: Callable[[], object],
+    small: Callable[[], object],
+    *,
+    floor: float = 0.0,
+    rounds: int = ROUNDS,
+) -> bool:
+    """Report whether a call costs at most so many times another one, in the best of several tries.
+
+    floor: seconds that the smaller one counts as at the least.
+    """
+    tries = (least_of_each(large, small, rounds=rounds) for _ in range(TRIES))
+    return any(taken[0] <= allowed * max(taken[1], floor) for taken in tries)

@@ -41,7 +41,7 @@ def _copy(directory: Path) -> Path:
 
 def _run(tree: Path, tests: Sequence[str]) -> tuple[int, str]:
     """Run tests against the copy: pytest's exit status, and what it printed."""
-    settings = ["-x", "-q", "--no-cov", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    settings = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
     environment = os.environ | {"PYTHONPATH": str(tree / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-m", "pytest", *settings, *tests]
     try:

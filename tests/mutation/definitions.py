@@ -23,7 +23,7 @@ from mutation.mutants import CORE, Result, Survivor, called_by_import, find_chan
 _CPU_SECONDS = 60
 _PROPERTY = re.compile(r"^( +)@property$", re.MULTILINE)
 _HIDDEN = re.compile(r"^( +)# @property$", re.MULTILINE)
-_SETTINGS = ["-x", "-q", "--no-cov", "--no-header", "--tb=no", "-p", "no:cacheprovider", "-p", "no:xdist"]
+_SETTINGS = ["-x", "-q", "--no-header", "--tb=no", "-p", "no:cacheprovider", "-p", "no:xdist"]
 # Plugins of pytest's are among what is imported early.
 _WARNINGS = ("-W", "ignore::pytest.PytestAssertRewriteWarning")
 # Every test of the core imports them: once for all.
