@@ -89,6 +89,13 @@ def test_an_error_survives_copying_and_pickling(error: AuthenticationError) -> N
         assert str(copied) == f"{error.reason}: {error.detail}"
 
 
+@pytest.mark.parametrize("error", ERRORS)
+def test_an_error_shows_the_user_what_is_documented_and_no_more(error: AuthenticationError) -> None:
+    shown = {name for name in dir(error) if not name.startswith("_")} - set(dir(Exception))
+    optional = {"retry_after", "scheme"}  # each is of one class, and documented there
+    assert shown - optional == {"reason", "detail", "check", "to_response"}
+
+
 def test_a_detail_is_cut_to_300_characters() -> None:
     assert len(InvalidClient(Reason.EXPIRED, "x" * 300).detail) == 300
     assert InvalidClient(Reason.EXPIRED, "x" * 301).detail == "x" * 297 + "..."

@@ -27,6 +27,8 @@ from .exceptions import (
     AuthenticationError,
     ConfigurationError,
     Reason,
+    name_sender,
+    take_report,
 )
 from .recipe import Verification, VerifiedAssertion
 
@@ -75,11 +77,10 @@ class Reporter:
         started: when it began (``time.perf_counter``).
         assertion, client_id: what came, for the detail to name who says to have sent it.
         """
-        if error.is_reported:
+        if not take_report(error):
             return
-        error.is_reported = True
         if error.check in _BEFORE_CLIENT and assertion is not None:
-            error.sender = partial(_describe_sender, error.reason, error.check, work, assertion, client_id)
+            name_sender(error, partial(_describe_sender, error.reason, error.check, work, assertion, client_id))
         # Asked before the event is made: under a flood a refusal that is not logged costs next to nothing.
         registered = None if work is None else work.registered_client_id
         if not self.reports_accepted and not admits_line(*line_of(error.reason, registered)):

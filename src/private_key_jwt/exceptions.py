@@ -130,15 +130,11 @@ class AuthenticationError(PrivateKeyJWTError):
         assertion.
     check: the line of the recipe that refused (see ``private-key-jwt explain``), where one did.
 
-    is_reported: whether it has been handed to the reporter, which happens once.
-    sender: makes the end of the detail: which client the sender says it is, unverified. None without one, and
-        once the detail is made.
-
     Neither reason nor detail nor check may go on the wire.
     """
 
     # A refusal that is not logged needs no dictionary of its own then, which would cost half of making the error.
-    __slots__ = ("_detail", "check", "is_reported", "reason", "sender")
+    __slots__ = ("_detail", "_is_reported", "_sender", "check", "reason")
 
     _status: ClassVar[int]
     _headers: ClassVar[dict[str, str]] = _NO_STORE
@@ -147,8 +143,8 @@ class AuthenticationError(PrivateKeyJWTError):
     def __init__(self, reason: Reason, detail: Detail, check: str | None = None) -> None:
         self.reason = reason
         self.check = check
-        self.is_reported = False
-        self.sender: Callable[[], str] | None = None
+        self._is_reported = False
+        self._sender: Callable[[], str] | None = None
         self._detail = detail
 
     @property
@@ -158,11 +154,11 @@ class AuthenticationError(PrivateKeyJWTError):
         detail = self._detail
         if not isinstance(detail, str):
             detail = detail()
-        sender = self.sender and self.sender()
+        sender = self._sender and self._sender()
         length = DETAIL_LENGTH - len(sender) if sender else DETAIL_LENGTH
         detail = cut(detail, length)
         if sender:
-            detail, self.sender = detail + sender, None
+            detail, self._sender = detail + sender, None
         self._detail = detail
         return detail
 
@@ -178,6 +174,20 @@ class AuthenticationError(PrivateKeyJWTError):
     def to_response(self) -> ErrorResponse:
         """Return the response for the wire: the same for every reason of this class."""
         return ErrorResponse(self._status, dict(self._headers), dict(self._body))
+
+
+def name_sender(error: AuthenticationError, sender: Callable[[], str]) -> None:
+    """Have the detail end with which client the sender says it is, unverified.
+
+    sender: called when the detail is read, since most are never read. Its text is not cut.
+    """
+    error._sender = sender  # noqa: SLF001  (its own module)
+
+
+def take_report(error: AuthenticationError) -> bool:
+    """Return True to the first who asks whether to report an error, and False to everybody after: it is one event."""
+    was_reported, error._is_reported = error._is_reported, True  # noqa: SLF001  (its own module)
+    return not was_reported
 
 
 class InvalidClient(AuthenticationError):
@@ -245,7 +255,7 @@ STORE_REASONS = tuple(reason for reason, check in UNDECIDED.items() if check == 
 
 
 class TemporarilyUnavailable(AuthenticationError):
-    """We could not decide: keys or a store could not answer (HTTP 503).
+    """We could not decide: keys, clients or a store could not be asked (HTTP 503).
 
         try: verified = verifier.authenticate(form, authorization)
         except TemporarilyUnavailable as error:

@@ -13,6 +13,7 @@ from private_key_jwt import InvalidClient, InvalidRequest, Reason
 from private_key_jwt._core.compact import LONGEST_CLAIMS
 from private_key_jwt._core.sender import UNNAMED, basic_client, sender_of_assertion, sender_of_claims
 from private_key_jwt._core.token_request import ASSERTION_TYPE, missing_assertion, read
+from private_key_jwt.exceptions import name_sender
 
 
 def encode(value: object) -> str:
@@ -178,7 +179,7 @@ def test_a_second_way_of_authentication_names_its_sender() -> None:
 
 def test_a_sender_is_never_cut_off() -> None:
     error = InvalidClient(Reason.MALFORMED, "x" * 400)
-    error.sender = lambda: ACME
+    name_sender(error, lambda: ACME)
     assert len(error.detail) == 300
     assert error.detail.endswith(f"xxx...{ACME}")
     assert error.detail == error.detail

@@ -250,7 +250,7 @@ def what_a_validator_raises_itself_is_answered_and_is_one_event() -> None:
     assert (response.status_code, json.loads(response.content)) == (401, INVALID_CLIENT.body)
     error = refusal(request)
     assert error is not None
-    assert error.is_reported
+    assert error._is_reported
 
     def elsewhere(_request: Any) -> None:
         raise error
@@ -284,7 +284,7 @@ def a_request_tells_why_it_was_refused() -> None:
     error = refusal(request)
     assert error is not None
     assert error.reason is Reason.MALFORMED
-    assert error.is_reported
+    assert error._is_reported
 
 
 def the_header_fields_of_others_stay() -> None:
@@ -333,7 +333,7 @@ def what_would_cost_too_much_to_parse_is_refused_before() -> None:
         assert _through_the_middleware(view, request).status_code == 400
         error = refusal(request)
         assert error is not None
-        assert (error.reason, error.is_reported) == (Reason.INVALID_REQUEST, True)
+        assert (error.reason, error._is_reported) == (Reason.INVALID_REQUEST, True)
 
 
 def a_boundary_that_is_no_text_is_left_for_django_to_refuse() -> None:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from .._text import TCHAR, plain_text, quote
-from ..exceptions import Detail, InvalidClient, InvalidRequest, Reason
+from ..exceptions import Detail, InvalidClient, InvalidRequest, Reason, name_sender
 from .describe import difference
 from .sender import basic_client, is_basic_without_password, sender_of_assertion
 
@@ -58,7 +58,7 @@ def _describe_type(kind: str) -> str:
 def invalid_request(detail: Detail, assertion: object = None, client_id: str | None = None) -> InvalidRequest:
     """Make the error for a malformed request. ``assertion``, ``client_id``: its parameters, where they are known."""
     error = InvalidRequest(Reason.INVALID_REQUEST, detail, "request")
-    error.sender = sender_of_assertion(assertion, client_id)
+    name_sender(error, sender_of_assertion(assertion, client_id))
     return error
 
 
@@ -94,7 +94,7 @@ def _missing_assertion(authorization: str | None, found: Mapping[str, str], form
 
     error = InvalidClient(Reason.MISSING_ASSERTION, detail, "request")
     error.scheme = attempted_scheme(authorization)
-    error.sender = sender_of_assertion(None, found.get("client_id") or basic_client(authorization))
+    name_sender(error, sender_of_assertion(None, found.get("client_id") or basic_client(authorization)))
     return error
 
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol, Self
 from .._core.sender import sender_of_assertion
 from .._core.token_request import CLIENT_PARAMETERS, PARAMETER_NAME, Form, invalid_request
 from .._text import quote
-from ..exceptions import InvalidRequest
+from ..exceptions import InvalidRequest, name_sender
 from ._content_type import FORM, check_content_type, media_type_of
 from ._form import decode, read_pairs, split_pairs
 from ._invalid import client_id_of, invalid, unreadable
@@ -180,7 +180,7 @@ class TokenRequest:
         """Refuse a form that cannot be read. ``fault``: what is wrong; None where it holds what is no UTF-8."""
         # Not partials: what the error holds would show the body.
         error = invalid_request(lambda: self._describe_compression(body) or fault or _describe_byte(body))
-        error.sender = lambda: _sender(body)
+        name_sender(error, lambda: _sender(body))
         return error
 
     def _describe_compression(self, body: bytes) -> str | None:
