@@ -52,6 +52,8 @@ def test_there_is_exactly_one_source_of_keys() -> None:
         "http://127.8.8.8/jwks.json",
         "http://[::1]:8000/jwks.json",
         "https://client.example/@a",
+        "https://client.example/a?b=@c",
+        "https://client.example?u=a@b",
     ],
 )
 def test_a_url_that_may_be_fetched(uri: str) -> None:
@@ -78,6 +80,9 @@ def test_a_url_that_may_be_fetched(uri: str) -> None:
         "https://user@client.example/",
         "https://user:password@client.example/",
         "https://@client.example/",
+        "https://@client.example?a",
+        "https://:@client.example",
+        "https://?@client.example/",
         "https://client.example/#fragment",
         "https://client.example/#",
         "https://client.example/\r\nX: y",

@@ -49,6 +49,8 @@ from private_key_jwt.events import (
     log_events,
 )
 from private_key_jwt.testing import DEFECTS, REMOVED, Clock, RelyingParty, Tenant
+from private_key_jwt.testing._exchange import Request, Response, json_response
+from private_key_jwt.testing._server import serve
 
 AUDIENCE = "https://op.example.com"
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -232,7 +234,22 @@ def test_a_fetch_that_fails_is_reported_with_its_cause(setup: Setup) -> None:
     (failed,) = setup.events_of(FetchFailed)
     assert "500" in failed.detail
     assert failed.jwks_uri == setup.tenant.client(setup.base_url).jwks_uri
-    assert failed.duration >= 0
+
+
+def test_the_end_of_a_fetch_is_reported_with_the_seconds_that_it_took(setup: Setup) -> None:
+    answers = [json_response(500, {}), json_response(200, setup.party.document("acme"))]
+
+    def respond(request: Request) -> Response:
+        setup.clock.advance(2.5)
+        return answers.pop(0)
+
+    with serve(respond, "", 0) as server:
+        setup.base_url = server.base_url
+        verifier = setup.verifier()
+        with pytest.raises(TemporarilyUnavailable):
+            verifier.verify(setup.tenant.assertion())
+        verifier.verify(setup.tenant.assertion())
+    assert [each.duration for each in setup.events_of(FetchFailed, KeysFetched)] == [2.5, 2.5]
 
 
 def test_a_spent_budget_is_reported_once_until_it_is_granted_again(setup: Setup) -> None:

@@ -145,6 +145,26 @@ def test_lists_of_where_to_fetch_are_copied() -> None:
     assert hash(policy)
 
 
+@pytest.mark.parametrize(
+    ("given", "network", "address"),
+    [
+        ("10.1.2.3/16", "10.1.0.0/16", "10.1.2.3"),
+        ("10.1.2.3/255.255.0.0", "10.1.0.0/16", "10.1.2.3"),
+        ("fd00::1/64", "fd00::/64", "fd00::1"),
+    ],
+)
+def test_a_network_with_host_bits_is_refused_with_both_that_may_be_meant(
+    given: str, network: str, address: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        JWKSPolicy(allow_private_hosts=[given])
+    assert str(caught.value) == (
+        f"allow_private_hosts must hold networks without host bits, not '{given}': write {network} for the network, or"
+        f" {address} for the one address"
+    )
+    JWKSPolicy(allow_private_hosts=[network, address])
+
+
 def test_an_audience_has_no_default() -> None:
     with pytest.raises(TypeError):
         AssertionPolicy()  # type: ignore[call-arg]

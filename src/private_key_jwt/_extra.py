@@ -11,7 +11,7 @@ __all__ = ["how_to_install", "missing", "needs"]
 
 
 class _MissingExtra(ConfigurationError, ImportError):
-    """What an optional part needs is not installed.
+    """Tell that what an optional part needs is not installed.
 
     An ImportError, too: ``help()`` and ``pydoc`` print its text, and show a traceback for any other exception.
     """

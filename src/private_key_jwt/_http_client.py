@@ -1,4 +1,4 @@
-"""What every request that this library sends has in common, whatever it asks for.
+"""Send requests in the one way that all of this library have in common, whatever they ask for.
 
 No proxy comes from the environment, no cookie is kept, the certificate of the server must have been verified,
 and a blocking call ends at its deadline, also while a server sends a byte a second.
@@ -77,7 +77,7 @@ def ssl_context() -> ssl.SSLContext:
 
 
 async def ssl_context_async() -> ssl.SSLContext:
-    """``ssl_context``, loaded off the event loop."""
+    """Return ``ssl_context()``, loaded off the event loop."""
     return ssl_context() if ssl_context.cache_info().currsize else await asyncio.to_thread(ssl_context)
 
 
@@ -184,7 +184,7 @@ class Watchdog:
         self._timer.cancel()
 
     def trace(self, event: str, info: dict[str, Any]) -> None:
-        """httpx's trace extension: it is called for each new connection."""
+        """Take the socket of a new connection. Called by httpx's trace extension."""
         if event.endswith(CONNECTED):
             self._stream = info["return_value"]
             if self.has_expired:

@@ -1,4 +1,4 @@
-"""Which URL a client may register for its keys."""
+"""Decide which URL a client may register for its keys."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ __all__ = ["check_jwks_uri", "is_loopback"]
 
 _MAX_URL_LENGTH = 2_048
 _PORTS = range(1, 65_536)
+_SEPARATORS = re.compile(r"[/?]")  # of an authority and what stands around it (RFC 3986 §3.2)
 _URL_CHARACTERS = re.compile(r"[!-~]+")  # printable ASCII without space: a host in its A-label form (RFC 5890)
 
 
@@ -45,7 +46,8 @@ def check_jwks_uri(value: object) -> str:
         host = url.host and url.raw_host.decode("ascii")
     except (httpx.InvalidURL, ValueError) as error:  # ValueError: an A-label that decodes to nothing
         raise ConfigurationError(f"jwks_uri is no URL: {quote(str(error))}") from None
-    if not host or "@" in value.split("/")[2] or (url.port is not None and url.port not in _PORTS):
+    # Not `url.userinfo`: it is empty in `https://@host`, too. A query may hold an "@".
+    if not host or "@" in _SEPARATORS.split(value)[2] or (url.port is not None and url.port not in _PORTS):
         raise ConfigurationError(f"jwks_uri must name a host and no userinfo, and a port that exists: {quote(value)}")
     try:
         check_host(host)

@@ -17,7 +17,7 @@ Value = TypeVar("Value")
 
 
 class Kept(Generic[Value]):
-    """Values by a key, of which those leave first that were not asked for the longest.
+    """Keep values by key; evict the least recently used.
 
     most: the sum of the sizes of what is kept.
     """
@@ -28,7 +28,7 @@ class Kept(Generic[Value]):
         renew_after_fork(self)
 
     def after_fork_in_child(self) -> None:
-        """A thread that held the lock is not in this process."""
+        """Start anew: the parent's lock may be held by a thread that is not here."""
         kept = LRUCache[Hashable, tuple[int, Value]](self._most, getsizeof=itemgetter(0))
         self._kept, self._lock = kept, Lock()
 

@@ -1,4 +1,4 @@
-"""What a client registers about ``private_key_jwt``: its metadata (RFC 7591 §2, OpenID Connect Registration §2)."""
+"""Read what a client registers for ``private_key_jwt``: metadata (RFC 7591 §2, OpenID Connect Registration §2)."""
 
 from __future__ import annotations
 

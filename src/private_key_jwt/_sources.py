@@ -58,7 +58,7 @@ AsyncClients = Clients | Callable[[str], Awaitable[FoundClient]]
 
 
 class KeySource(Protocol):
-    """Where the keys of clients that publish them come from: a JWKSFetcher, or an object of your own.
+    """Give the keys of clients that publish them: a JWKSFetcher, or an object of your own.
 
         source: KeySource = JWKSFetcher(JWKSPolicy(ttl=60))
         verifier = ClientAssertionVerifier(..., fetcher=source)

@@ -132,7 +132,7 @@ class RegisteredClient:
 
 @dataclass(frozen=True, slots=True)
 class Unregistered:
-    """Why a client that is known is not registered for this method: for the detail of a refusal."""
+    """Say why a client that is known is not registered for this method: for the detail of a refusal."""
 
     detail: str
 

@@ -1,4 +1,4 @@
-"""What an OpenID Provider publishes about client authentication (RFC 8414 §2, OpenID Connect Discovery §3)."""
+"""Publish what an OpenID Provider says about client authentication (RFC 8414 §2, OpenID Connect Discovery §3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens, reported to a function of yours: ``on_event=`` of the verifiers and the fetchers.
+"""Report what happens to a function of yours: ``on_event=`` of the verifiers and the fetchers.
 
     def on_event(event: Event) -> None:
         if isinstance(event, AssertionRefused):
@@ -14,9 +14,10 @@ of ``logging`` raises: its line is lost.
 
 Without ``on_event`` what went wrong is logged as by ``log_events``: a refusal as WARNING, and as ERROR what this
 server must correct. In one second at most 100 lines are written of each kind of event, and of each reason for which
-nothing could be decided; one more line says so, and one after that second how many were left out. Replays are a kind of
-their own, and so are refusals that name a registered client, which a flood of nonsense does not hide; one that names
-such a client does. Accepted assertions are not reported then, and cost nothing.
+nothing could be decided; one more line says so, and one after that second how many were left out. Replays, refusals
+that name a registered client, and all other refusals are counted apart. A flood of nonsense therefore hides no refusal
+of a registered client; a flood that names registered clients can. Accepted assertions are not reported then, and cost
+nothing.
 
 A publisher that is down refuses every request of its client once its keys have expired: one AssertionRefused, an ERROR,
 for each. To page once, alert on a rate of these by ``reason``, or page on FetchFailed: it comes once for each fetch, so

@@ -37,7 +37,7 @@ DETAIL_LENGTH = 300
 
 
 class Reason(StrEnum):
-    """Why a client was not authenticated.
+    """Say why a client was not authenticated.
 
         if error.reason is Reason.REPLAYED:  # or == "replayed"
             alert(f"an assertion was used twice: {error.detail}")
@@ -77,7 +77,7 @@ class Reason(StrEnum):
 
 
 class ErrorResponse(NamedTuple):
-    """What to send: the HTTP status, the header fields, and the members of the JSON body (RFC 6749 §5.2).
+    """Hold what to send: the HTTP status, the header fields, and the members of the JSON body (RFC 6749 §5.2).
 
         status, headers, body = error.to_response()
         send(status, {"Content-Type": "application/json", **headers}, json.dumps(body))
@@ -149,7 +149,7 @@ class AuthenticationError(PrivateKeyJWTError):
 
     @property
     def detail(self) -> str:
-        """What was expected, what came, and what to do: for the operator's log."""
+        """Say what was expected, what came, and what to do: for the operator's log."""
         # Made when it is asked for: a flood of refusals that nobody logs must not cost the words of each.
         detail = self._detail
         if not isinstance(detail, str):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from typing import Literal, get_args
@@ -42,7 +43,7 @@ _HOST_NAME = re.compile(r"(?=.*[a-z])[a-z0-9._-]{0,252}[a-z0-9_-]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssertionPolicy:
-    """What a client assertion must satisfy (RFC 7523 §3, OpenID Connect Core §9).
+    """Say what a client assertion must satisfy (RFC 7523 §3, OpenID Connect Core §9).
 
         policy = AssertionPolicy(audience="https://op.example.com")
         older = AssertionPolicy(audience=[issuer, token_endpoint], audience_rule="all")
@@ -105,7 +106,7 @@ def _audience(value: object) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JWKSPolicy:
-    """How published JWK Sets are fetched and kept.
+    """Say how published JWK Sets are fetched and kept.
 
         fetcher = JWKSFetcher(JWKSPolicy(ttl=60, allow_private_hosts=["idp.internal"]))
 
@@ -178,10 +179,14 @@ def read_private_host(value: object) -> str | Network:
     if isinstance(value, str):
         if _HOST_NAME.fullmatch(value):
             return value
-        try:
+        with suppress(ValueError):
             return ipaddress.ip_network(value)
-        except ValueError:
-            pass
+        with suppress(ValueError):
+            network = ipaddress.ip_network(value, strict=False)
+            raise ConfigurationError(
+                f"allow_private_hosts must hold networks without host bits, not {quote(value)}: write {network} for the"
+                f" network, or {value.partition('/')[0]} for the one address"
+            )
     raise ConfigurationError(
         "allow_private_hosts must hold names in lower case, addresses or networks,"
         f" without a scheme or a port, not {quote(value)}"

@@ -8,9 +8,9 @@
 6. Replay, last: one atomic mark of (client_id, jti).
 
 Three things may wait for somebody else: the client, the key and the mark. What comes before, between and after them are
-the stages of ``Verification``, in this order: no I/O and no clock. They keep nothing but the header of a right
-signature, which saves parsing it again. Whoever verifies, sync or async, the command line or a benchmark, calls them
-and fetches the three in between::
+the stages of ``Verification``, in this order: no I/O and no clock. They keep nothing but parsed headers: those of right
+signatures, and, apart from them, some short ones of anybody, which saves parsing them again. Whoever verifies, sync or
+async, the command line or a benchmark, calls them and fetches the three in between::
 
     work = Verification()
     work.read(policy, client_assertion, client_id)           # 1, 2, and who sent it
@@ -141,10 +141,12 @@ class Verification:
         return MappingProxyType(self._claims)
 
     def read(self, policy: AssertionPolicy, assertion: str | bytes, client_id: str | None) -> None:
-        """Steps 1 and 2, and who sent it: ``client_id`` names the client to find.
+        """Do steps 1 and 2, and find out who sent it. Raises InvalidClient.
 
         policy: what the assertion must satisfy, unless its client has a policy of its own.
         client_id: that of the request, when it was given: it must be the same.
+
+        ``self.client_id`` then names the client to find.
         """
         # 1. Size and shape.
         self.policy = policy
@@ -172,7 +174,7 @@ class Verification:
         self.jti = claims_step.check_jti(claims)
 
     def check_signature(self, key: VerificationKey, describe_keys: DescribeKeys | None = None) -> None:
-        """Step 5, with the key of step 4.
+        """Do step 5, with the key of step 4. Raises InvalidClient.
 
         describe_keys: what is known of the client's keys, for the detail of a refusal.
         """
@@ -203,13 +205,23 @@ class Verification:
             )
 
     def replay_mark(self, now: float) -> tuple[bytes, float, float]:
-        """Step 6, before the mark: what to hand to ``ReplayStore.add``. Raises InvalidClient: expired by now."""
+        """Return what to hand to ``ReplayStore.add``.
+
+        now: seconds since the epoch.
+
+        Raises InvalidClient: expired by now.
+        """
         claims_step.check_not_expired(self.expires_at, self._leeway, now)
         key = claims_step.replay_key(self.client_id, self.jti)
         return key, claims_step.retain_until(self.expires_at), now
 
     def finish(self, now: float) -> VerifiedAssertion:
-        """Step 6, after the mark. Raises InvalidClient: expired by now."""
+        """Return the result, once the mark is made.
+
+        now: seconds since the epoch.
+
+        Raises InvalidClient: expired by now.
+        """
         # A store that took longer than the mark lives may have forgotten the first use and said True again.
         claims_step.check_not_expired(self.expires_at, self._leeway, now)
         header = self.header
@@ -256,7 +268,7 @@ class Verification:
 
 
 def registered_key(keys: jwk_set.KeySet, header: Header, signing_algs: Sequence[str]) -> VerificationKey:
-    """Step 4 for a client whose keys are registered by value. Raises InvalidClient."""
+    """Do step 4 for a client whose keys are registered by value. Raises InvalidClient."""
     key = keys.find(header.alg, header.kid, signing_algs)
     if isinstance(key, NoKey):
         raise jwk_set.refusal(key, header.kid)

@@ -1,4 +1,4 @@
-"""What to do about a refusal, by its reason: what it means, what to run, what mostly causes it, and who must act.
+"""Look up what to do about a refusal by its reason: its meaning, what to run, what mostly causes it, and who must act.
 
 Each refusal is one ``AssertionRefused`` event, or log line, with ``reason``, ``check`` and ``detail``; the detail says
 what came, what was expected, and often the cause. A ``StoreFailed`` or a ``RegistrationRefused`` stands before it where

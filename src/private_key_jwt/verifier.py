@@ -36,7 +36,7 @@ __all__ = [
 
 
 class Begun(NamedTuple):
-    """When an assertion became pending: ``checked_at`` by the verifier's clock, the others by ``perf_counter``."""
+    """Hold when an assertion became pending: ``checked_at`` by the verifier's clock, the others by ``perf_counter``."""
 
     checked_at: float
     started: float
@@ -52,7 +52,7 @@ _CHECKS_GOOD_FOR = 1
 
 
 class _Verifier:
-    """What the two verifiers have in common: nothing here waits."""
+    """Do what the two verifiers have in common: nothing here waits."""
 
     _fetcher: AsyncKeySource | KeySource
 
@@ -69,7 +69,7 @@ class _Verifier:
 
     @property
     def policy(self) -> AssertionPolicy:
-        """What an assertion must satisfy, unless its client has a policy of its own."""
+        """Say what an assertion must satisfy, unless its client has a policy of its own."""
         return self._policy
 
     def report_refusal(self, error: AuthenticationError) -> None:
@@ -94,15 +94,16 @@ class _Verifier:
 
 
 class ClientAssertionVerifier(_Verifier):
-    """Verifies client assertions for one authorization server (RFC 7523 §3, OpenID Connect Core §9).
+    """Verify client assertions for one authorization server (RFC 7523 §3, OpenID Connect Core §9).
 
         verifier = ClientAssertionVerifier(policy=policy, clients=clients, replay_store=store)
         verified = verifier.authenticate(form, authorization)  # or raises an AuthenticationError
         issue_tokens(verified.client_id)
 
     policy: what every assertion must satisfy.
-    clients: the registered clients: RegisteredClients, a mapping of them by client_id (asked anew for each
-        request), or a function ``client_id -> RegisteredClient | None``.
+    clients: the registered clients: an iterable of RegisteredClients, read once, here; a mapping of them by client_id,
+        or a function ``client_id -> RegisteredClient | None``. To add or remove a client later, give one of the two
+        latter: they are asked anew for each request.
     replay_store: where used assertions are marked. Several workers must share one.
     fetcher: where published keys come from; a JWKSFetcher with the default policy unless given.
     clock: seconds since the epoch.
@@ -210,7 +211,7 @@ class ClientAssertionVerifier(_Verifier):
     def begin_authentication(
         self, form: Form, authorization: str | None = None, *, optional: bool = False
     ) -> PendingAssertion | None:
-        """``begin`` for a whole token request. Arguments and errors are those of ``authenticate``."""
+        """Do ``begin`` for a whole token request. Arguments and errors are those of ``authenticate``."""
         request = self._read(form, authorization, optional=optional)
         return None if request is None else self.begin(*request)
 
@@ -226,13 +227,13 @@ class ClientAssertionVerifier(_Verifier):
         return True
 
     def _find_key(self, client: RegisteredClient, header: Header) -> VerificationKey:
-        """Step 4 of the recipe."""
+        """Do step 4 of the recipe."""
         if client.keys is not None:
             return registered_key(client.keys, header, client.signing_algs)
         return self._get_key(client, header.alg, header.kid)
 
     def _consume(self, work: Verification) -> VerifiedAssertion:
-        """Step 6 of the recipe."""
+        """Do step 6 of the recipe."""
         self._mark(*work.replay_mark(self._clock()))
         if not 0 <= (now := self._clock()) - work.checked_at <= _CHECKS_GOOD_FOR:
             self._check_again(work)
@@ -240,12 +241,12 @@ class ClientAssertionVerifier(_Verifier):
         return work.finish(now)
 
     def _check_again(self, work: Verification) -> None:
-        """Steps 3 and 4 anew, which were made too long ago."""
+        """Do steps 3 and 4 anew, which were made too long ago."""
         work.check_claims(self._find_client(work.client_id), self._clock())
         work.check_same_key(self._find_key(work.client, work.header))
 
     def _consume_pending(self, work: Verification, begun: Begun) -> VerifiedAssertion:
-        """Step 6 for an assertion that was pending."""
+        """Do step 6 for an assertion that was pending."""
         started = perf_counter() - begun.duration
         try:
             if not self._is_recent(begun):
