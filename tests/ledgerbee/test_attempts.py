@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from private_key_jwt.ledgerbee import Membership, PortalSSOError, Role
-from private_key_jwt.ledgerbee._attempts import Attempt, Failed, Outcome, Pause, Response, perform
+from private_key_jwt.ledgerbee._attempts import Attempt, Failed, Outcome, Pause, Preparation, Response, perform
 from private_key_jwt.ledgerbee._calls import Call, mint_handoff, provision, revoke_sessions
 from private_key_jwt.testing import Clock
 
@@ -55,10 +55,19 @@ def answered(status: int, body: Any = None, **headers: str) -> Response:
 
 
 class Run:
-    """One call, driven: each attempt takes ``seconds`` and has the next outcome; the last one is repeated."""
+    """One call, driven: each attempt takes ``seconds`` and has the next outcome; the last one is repeated.
+
+    preparation: seconds that it takes.
+    """
 
     def __init__(
-        self, call: Call[Any], outcomes: Sequence[Outcome], *, seconds: float = 0.01, random: float = 0.5
+        self,
+        call: Call[Any],
+        outcomes: Sequence[Outcome],
+        *,
+        seconds: float = 0.01,
+        random: float = 0.5,
+        preparation: float = 0,
     ) -> None:
         self.clock = Clock(1_000)
         self.attempts: list[float] = []
@@ -67,6 +76,8 @@ class Run:
         self.error: PortalSSOError | None = None
         flow = perform(call, TIMEOUT, self.clock, lambda: random)
         try:
+            assert next(flow) == Preparation(TIMEOUT)
+            self.clock.advance(preparation)
             step = next(flow)
             while True:
                 if isinstance(step, Pause):
@@ -153,6 +164,19 @@ def test_each_attempt_may_take_what_is_left() -> None:
     assert first == TIMEOUT
     assert second == pytest.approx(first - 2 - run.pauses[0])
     assert third == pytest.approx(second - 2 - run.pauses[1])
+
+
+def test_what_the_preparation_took_is_not_there_for_the_attempts() -> None:
+    run = Run(REVOKE, [LOST, success(REVOKE)], preparation=4)
+    assert run.attempts == pytest.approx([TIMEOUT - 4, TIMEOUT - 4 - 0.01 - run.pauses[0]])
+
+
+@pytest.mark.parametrize("seconds", [TIMEOUT, TIMEOUT + 1])
+def test_a_preparation_that_takes_the_whole_timeout_ends_the_call(seconds: float) -> None:
+    run = Run(REVOKE, [success(REVOKE)], preparation=seconds)
+    assert run.error is not None
+    assert "timeout of 10 s was over before an attempt began" in run.error.detail
+    assert (run.error.may_have_happened, run.attempts) == (False, [])
 
 
 def test_pauses_grow_and_are_bounded() -> None:
@@ -279,6 +303,12 @@ def test_the_code_and_the_text_of_an_error_are_told(body: Any, code: str | None,
     assert error.detail.startswith("LedgerBee answered 400")
     assert text in error.detail
     assert str(error) == error.detail
+
+
+def test_what_is_told_of_a_response_is_told_of_the_last_attempt_alone() -> None:
+    error = Run(MINT, [answered(503, {"code": "X1"}, retry_after="0"), NO_CONNECTION]).error
+    assert error is not None
+    assert (error.status, error.code, error.retry_after, error.may_have_happened) == (None, None, None, True)
 
 
 def test_a_redirect_is_told() -> None:

@@ -104,17 +104,21 @@ def test_the_two_portals_differ_only_in_await() -> None:
         "-         self._client = httpx.Client(verify=ssl_context(), trust_env=False)"
         " if http_client is None else http_client",
         "+         self._client = http_client",
-        "-             self._client.close()",
-        "+             self._open().close()",
-        "-                     step = flow.send(send(self._client, post, step.seconds))",
-        "+                     step = flow.send(send(self._open(), post, step.seconds, is_ours=self._is_own))",
-        "+     def _open(self):",
+        "-         if self._is_own:",
+        "+         if self._is_own and self._client is not None:",
+        "-         return CLOSED if self._is_closed else send(self._client, post, seconds)",
+        "+         if self._is_closed:",
+        "+             return CLOSED",
         "+         if self._client is None:",
         "+             self._client = httpx.Client(verify=ssl_context(), trust_env=False)",
-        "+         return self._client",
+        "+         return send(self._client, post, seconds, is_ours=self._is_own)",
+        "+         if self._is_own:",
+        "+             ssl_context()",
+        "-     def _prepare(self, _seconds):",
+        "+     def _prepare(self, seconds):",
         # A coroutine function may give the token, and it is waited for no longer than for the call.
         "-             token = credential()",
-        "+             async with time.timeout(self._settings.timeout):",
+        "+             async with time.timeout(seconds):",
         "+                 token = as_coroutine_function(credential, in_process=False)()",
     }
 

@@ -17,6 +17,7 @@ import urllib.parse
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -27,9 +28,9 @@ from edges import Edge
 from loopback import Publisher, http, trickle
 from private_key_jwt import ConfigurationError, __version__
 from private_key_jwt._http_client import Watchdog, ssl_context
-from private_key_jwt.ledgerbee import AsyncPortalSSO, Membership, PortalSSO, PortalSSOError, Role, _send
+from private_key_jwt.ledgerbee import AsyncPortalSSO, Membership, PortalSSO, PortalSSOError, Role, _edges, _send
 from private_key_jwt.ledgerbee._attempts import Failed
-from private_key_jwt.testing import RelyingParty
+from private_key_jwt.testing import Clock, RelyingParty
 
 KEY = "lb_s3cr3t-k3y"
 REVOKED = json.dumps({"revoked": 1}).encode()
@@ -759,6 +760,38 @@ def test_a_function_that_gives_no_token_is_an_error_of_ours(
     assert (error.may_have_happened, publisher.count) == (False, 0)
 
 
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """What the calls take for the time of the process."""
+    clock = Clock(1_000)
+    monkeypatch.setattr(_edges, "time", SimpleNamespace(monotonic=clock, sleep=clock.advance))
+    return clock
+
+
+def test_a_function_that_gives_the_token_takes_its_time_from_the_first_attempt(
+    edge: Edge, publisher: Publisher, clock: Clock
+) -> None:
+    """With the 600 seconds the test would not end."""
+
+    def access_token() -> str:
+        clock.advance(599.7)
+        return KEY
+
+    publisher.answer = SLOW["nothing"](publisher)
+    error = error_of(portal_at(edge, publisher, access_token=access_token, timeout=600), "mint")
+    assert error.detail.startswith("no complete response in time")
+
+
+def test_a_function_that_takes_the_whole_timeout_is_told(edge: Edge, publisher: Publisher, clock: Clock) -> None:
+    def access_token() -> str:
+        clock.advance(10)
+        return KEY
+
+    error = error_of(portal_at(edge, publisher, access_token=access_token))
+    assert "timeout of 10 s was over before an attempt began: how long does access_token take?" in error.detail
+    assert (error.may_have_happened, publisher.count) == (False, 0)
+
+
 def test_a_coroutine_function_that_hangs_is_given_up(publisher: Publisher) -> None:
     async def hang() -> str:
         await asyncio.Event().wait()
@@ -773,25 +806,103 @@ def test_a_coroutine_function_that_hangs_is_given_up(publisher: Publisher) -> No
     assert publisher.count == 0
 
 
-def test_a_closed_portal_makes_no_more_calls(edge: Edge, publisher: Publisher) -> None:
+def close(edge: Edge, portal: Any) -> None:
+    getattr(portal, "aclose" if edge.name == "async" else "close")()
+
+
+CLOSED = "the PortalSSO was closed: make another one for more calls"
+
+
+@pytest.mark.parametrize("whose", ["our client", "the user's client"])
+def test_a_closed_portal_makes_no_more_calls(edge: Edge, publisher: Publisher, whose: str) -> None:
+    client = edge.http_client() if whose == "the user's client" else None
     publisher.answer = http(REVOKED)
-    users = edge.http_client()
-    for client in (None, users):
-        portal = portal_at(edge, publisher, http_client=client)
-        getattr(portal, "aclose" if edge.name == "async" else "close")()
-        if client is None:
-            error = error_of(portal)
-            assert (error.detail, error.may_have_happened) == ("the HTTP client is closed", False)
-        else:
-            assert portal.revoke_sessions(sub="u-1") == 1  # it is the user's to close
+    portal = portal_at(edge, publisher, http_client=client)
+    assert portal.revoke_sessions(sub="u-1") == 1
+    for _ in range(2):
+        close(edge, portal)
+        error = error_of(portal)
+        assert (error.detail, error.may_have_happened) == (CLOSED, False)
     assert publisher.count == 1
+    if client is not None:
+        assert not client.is_closed  # it is the user's to close
+        assert portal_at(edge, publisher, http_client=client).revoke_sessions(sub="u-1") == 1
+
+
+def test_a_portal_that_is_closed_between_two_attempts_makes_no_second_one(edge: Edge, publisher: Publisher) -> None:
+    portal = portal_at(edge, publisher, http_client=edge.http_client())
+
+    def answer(connection: socket.socket) -> None:
+        close(edge, portal)
+        connection.sendall(http(status="503 Service Unavailable"))
+
+    publisher.answer = answer
+    error = error_of(portal)
+    assert (error.detail, error.may_have_happened, publisher.count) == (f"{CLOSED} (attempt 2)", True, 1)
+
+
+def test_a_client_of_the_users_that_is_closed_is_told(edge: Edge, publisher: Publisher) -> None:
+    client = edge.http_client()
+    if isinstance(client, httpx.AsyncClient):
+        asyncio.run(client.aclose())
+    else:
+        client.close()
+    error = error_of(portal_at(edge, publisher, http_client=client))
+    assert (error.detail, error.may_have_happened, publisher.count) == ("the HTTP client is closed", False, 0)
+
+
+@pytest.fixture
+def clients(monkeypatch: pytest.MonkeyPatch) -> list[httpx.AsyncClient]:
+    """All clients that are made from now on."""
+    made: list[httpx.AsyncClient] = []
+
+    class Client(httpx.AsyncClient):
+        def __init__(self, **settings: Any) -> None:
+            super().__init__(**settings)
+            made.append(self)
+
+    monkeypatch.setattr(httpx, "AsyncClient", Client)
+    return made
+
+
+def test_tasks_that_make_the_first_calls_together_make_one_client(
+    publisher: Publisher, clients: list[httpx.AsyncClient]
+) -> None:
+    publisher.answer = http(REVOKED)
+    ssl_context.cache_clear()  # the certificates are still to be loaded, in a thread
+
+    async def call() -> list[int]:
+        async with AsyncPortalSSO(api_key=KEY, base_url=publisher.uri("/api")) as portal:
+            return await asyncio.gather(*(portal.revoke_sessions(sub="u-1") for _ in range(3)))
+
+    assert asyncio.run(call()) == [1, 1, 1]
+    assert [client.is_closed for client in clients] == [True]
+
+
+def test_a_portal_that_is_closed_while_its_first_call_begins_leaves_no_client_open(
+    publisher: Publisher, clients: list[httpx.AsyncClient]
+) -> None:
+    async def call() -> None:
+        portal = AsyncPortalSSO(access_token=close_it, base_url=publisher.uri("/api"))
+        closings.append(portal.aclose)
+        with pytest.raises(PortalSSOError, match="the PortalSSO was closed"):
+            await portal.revoke_sessions(sub="u-1")
+
+    async def close_it() -> str:
+        await closings[0]()
+        return KEY
+
+    closings: list[Callable[[], Any]] = []
+    asyncio.run(call())
+    assert [client for client in clients if not client.is_closed] == []
+    assert publisher.count == 0
 
 
 def test_a_context_closes_it(publisher: Publisher) -> None:
     publisher.answer = http(REVOKED)
     with PortalSSO(api_key=KEY, base_url=publisher.uri("/api")) as portal:
         assert portal.revoke_sessions(sub="u-1") == 1
-    assert error_of(portal).detail == "the HTTP client is closed"
+    assert error_of(portal).detail == CLOSED
 
     async def call() -> None:
         async with AsyncPortalSSO(api_key=KEY, base_url=publisher.uri("/api")) as portal:

@@ -1,7 +1,9 @@
 """When a call is sent, sent again, and given up. Sans I/O: a generator that PortalSSO and AsyncPortalSSO drive.
 
-It asks for an attempt or a pause, is sent the outcome of each attempt, and returns the result or raises
-PortalSSOError. The rules:
+It asks for a preparation, once, and then for an attempt or a pause; it is sent the outcome of each attempt, and
+returns the result or raises PortalSSOError. The rules:
+
+- The timeout counts from the beginning: what the preparation took is not there for the attempts.
 
 - A call is sent again after what may succeed the next time: no connection, a response that is lost, cut or late,
   429, and 5xx. It is not sent again after another 4xx, a redirect, a certificate that cannot be verified, or a
@@ -33,6 +35,13 @@ _SERVER_ERRORS = range(500, 600)
 CLIENT_ERRORS = range(400, 500)
 _CODE_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.:-")
 _CODE_LENGTH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """Get what each attempt needs, such as the credential. It should take no more than this many seconds."""
+
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +85,18 @@ Outcome = Response | Failed
 
 def perform(
     call: Call[Result], timeout: float, clock: Callable[[], float], random: Callable[[], float]
-) -> Generator[Attempt | Pause, Outcome, Result]:
-    """Perform a call within ``timeout`` seconds of ``clock``.
+) -> Generator[Preparation | Attempt | Pause, Outcome, Result]:
+    """Perform a call within ``timeout`` seconds of ``clock``, the preparation included.
 
     random: a number from 0 to 1 for each pause.
 
     Returns what the call reads out of the response. Raises PortalSSOError.
     """
     deadline = clock() + timeout
+    yield Preparation(timeout)
+    if clock() >= deadline:
+        detail = f"the timeout of {timeout:g} s was over before an attempt began: how long does access_token take?"
+        raise PortalSSOError(detail, may_have_happened=False)
     may_have_happened = False
     number = 0
     while True:

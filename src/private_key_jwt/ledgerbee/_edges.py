@@ -16,11 +16,11 @@ from .._http_client import check_http_client, ssl_context, ssl_context_async
 from .._validation import check_number
 from ..exceptions import ConfigurationError
 from . import _calls
-from ._attempts import Attempt, perform
+from ._attempts import Attempt, Outcome, perform
 from ._calls import Call
 from ._errors import PortalSSOError
 from ._profile import BASE_URL, check_base_url
-from ._send import Credential, Post, send, send_async
+from ._send import CLOSED, Credential, Post, send, send_async
 from ._values import Handoff, Membership, Provisioned, Role
 
 __all__ = ["AsyncPortalSSO", "PortalSSO"]
@@ -84,7 +84,8 @@ class PortalSSO:
     http_client: an ``httpx.Client`` of yours, for its proxy or certificates, without ``http2``. It stays open. Its
         cookies, headers, auth, event hooks, redirects and timeouts are not used. The key is never sent through one
         that does not verify certificates.
-    timeout: seconds for a whole call, retries included, from 0.1 to 600.
+    timeout: seconds for a whole call, retries included, from 0.1 to 600. A function that gives the token counts, but
+        cannot be ended: a call may take as long as that function does.
 
     A call is sent again, while that fits into ``timeout``, when there was no connection or no whole response, and
     after 429 and 5xx. In between it waits, at least for as long as ``Retry-After`` says. Threads may share one
@@ -106,6 +107,7 @@ class PortalSSO:
         self._settings = _Settings(api_key, access_token, base_url, timeout)
         check_http_client(http_client, httpx.Client)
         self._is_own = http_client is None
+        self._is_closed = False
         self._client = httpx.Client(verify=ssl_context(), trust_env=False) if http_client is None else http_client
 
     def mint_handoff(
@@ -180,7 +182,8 @@ class PortalSSO:
         return self._perform(_calls.revoke_sessions(sub=sub))
 
     def close(self) -> None:
-        """Make no more calls. A client of yours stays open."""
+        """Make no more calls: each raises PortalSSOError from now on. A client of yours stays open."""
+        self._is_closed = True
         if self._is_own:
             self._client.close()
 
@@ -192,12 +195,12 @@ class PortalSSO:
 
     def _perform(self, call: Call[Result]) -> Result:
         flow = perform(call, self._settings.timeout, time.monotonic, random.random)
-        step = next(flow)
-        post = self._settings.post(call, self._credential())
+        post = self._settings.post(call, self._prepare(next(flow).seconds))
         try:
+            step = next(flow)
             while True:
                 if isinstance(step, Attempt):
-                    step = flow.send(send(self._client, post, step.seconds))
+                    step = flow.send(self._send(post, step.seconds))
                 else:
                     time.sleep(step.seconds)
                     step = next(flow)
@@ -205,7 +208,10 @@ class PortalSSO:
             result: Result = end.value
             return result
 
-    def _credential(self) -> Credential:
+    def _send(self, post: Post, seconds: float) -> Outcome:
+        return CLOSED if self._is_closed else send(self._client, post, seconds)
+
+    def _prepare(self, _seconds: float) -> Credential:
         credential = self._settings.credential
         if isinstance(credential, Credential):
             return credential
@@ -224,7 +230,7 @@ class AsyncPortalSSO:
             url = handoff.redeem_url("acme.portal-api.ledgerbee.com")  # redirect the browser there, within 60 seconds
 
     Its arguments are those of ``PortalSSO``, with an ``httpx.AsyncClient``; a function that gives the
-    ``access_token`` may be a coroutine function. It may be shared by tasks.
+    ``access_token`` may be a coroutine function, and is ended when ``timeout`` is over. It may be shared by tasks.
     """
 
     def __init__(
@@ -239,6 +245,7 @@ class AsyncPortalSSO:
         self._settings = _Settings(api_key, access_token, base_url, timeout)
         check_http_client(http_client, httpx.AsyncClient)
         self._is_own = http_client is None
+        self._is_closed = False
         self._client = http_client
 
     async def mint_handoff(
@@ -282,9 +289,10 @@ class AsyncPortalSSO:
         return await self._perform(_calls.revoke_sessions(sub=sub))
 
     async def aclose(self) -> None:
-        """Make no more calls. A client of yours stays open."""
-        if self._is_own:
-            await (await self._open()).aclose()
+        """Make no more calls: each raises PortalSSOError from now on. A client of yours stays open."""
+        self._is_closed = True
+        if self._is_own and self._client is not None:
+            await self._client.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -294,12 +302,12 @@ class AsyncPortalSSO:
 
     async def _perform(self, call: Call[Result]) -> Result:
         flow = perform(call, self._settings.timeout, time.monotonic, random.random)
-        step = next(flow)
-        post = self._settings.post(call, await self._credential())
+        post = self._settings.post(call, await self._prepare(next(flow).seconds))
         try:
+            step = next(flow)
             while True:
                 if isinstance(step, Attempt):
-                    step = flow.send(await send_async(await self._open(), post, step.seconds, is_ours=self._is_own))
+                    step = flow.send(await self._send(post, step.seconds))
                 else:
                     await asyncio.sleep(step.seconds)
                     step = next(flow)
@@ -307,18 +315,22 @@ class AsyncPortalSSO:
             result: Result = end.value
             return result
 
-    async def _open(self) -> httpx.AsyncClient:
-        # Not where it is made: that may be on an event loop, and the certificates take tens of milliseconds to load.
-        if self._client is None:
-            self._client = httpx.AsyncClient(verify=await ssl_context_async(), trust_env=False)
-        return self._client
+    async def _send(self, post: Post, seconds: float) -> Outcome:
+        if self._is_closed:
+            return CLOSED
+        if self._client is None:  # and nothing is awaited before it is set: tasks that come together make one
+            self._client = httpx.AsyncClient(verify=ssl_context(), trust_env=False)
+        return await send_async(self._client, post, seconds, is_ours=self._is_own)
 
-    async def _credential(self) -> Credential:
+    async def _prepare(self, seconds: float) -> Credential:
+        if self._is_own:
+            # Not where it is made, which may be on an event loop: the certificates take tens of milliseconds to load.
+            await ssl_context_async()
         credential = self._settings.credential
         if isinstance(credential, Credential):
             return credential
         try:
-            async with asyncio.timeout(self._settings.timeout):
+            async with asyncio.timeout(seconds):
                 token = await as_coroutine_function(credential, in_process=False)()
         except Exception as error:
             raise _no_token(error) from error

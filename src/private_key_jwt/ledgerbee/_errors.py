@@ -17,11 +17,12 @@ class PortalSSOError(PrivateKeyJWTError):
         except PortalSSOError as error:
             alert(f"{error.detail}; done all the same: {error.may_have_happened}")
 
-    status: the HTTP status of the last response; None when there was none.
-    code: LedgerBee's code, such as ``CUSTOMER_NOT_FOUND``; None when the response has none.
+    status: the HTTP status that the last attempt brought; None when that one brought no whole response, whatever
+        came before it.
+    code: LedgerBee's code in that response, such as ``CUSTOMER_NOT_FOUND``; None when it has none.
     detail: what was expected and what came, for your log: one line of ASCII, at most 300 characters, never
         the API key, the access token or a reference.
-    retry_after: seconds that LedgerBee asked to wait, as of its last response; None when it did not say.
+    retry_after: seconds that LedgerBee asked to wait in that response; None when it did not say.
     may_have_happened: whether LedgerBee may have performed the call, in this attempt or in an earlier one.
         False: it was refused (4xx), or no attempt got as far as being sent.
     """

@@ -35,7 +35,8 @@ MAX_RESPONSE = 65_536  # bytes
 _TRIES = 128
 _ONLY_POOLED = "the key was not sent: the HTTP client opens no connection of its own for it (is it one with http2?)"
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
-_CLOSED = Failed("the HTTP client is closed", was_sent=False, can_retry=False)
+_CLIENT_CLOSED = Failed("the HTTP client is closed", was_sent=False, can_retry=False)
+CLOSED = Failed("the PortalSSO was closed: make another one for more calls", was_sent=False, can_retry=False)
 _TRANSIENT = (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError, httpx.ProxyError)
 
 
@@ -168,7 +169,7 @@ def _whole_response(response: httpx.Response, body: bytes, credential: Credentia
 def send(client: httpx.Client, post: Post, seconds: float) -> Outcome:
     """Make one attempt. It blocks for at most ``seconds``, whatever the server or a name server does."""
     if client.is_closed:
-        return _CLOSED
+        return _CLIENT_CLOSED
     connection = _Connection(post.url)
     outcomes: list[Outcome] = []
 
@@ -221,7 +222,7 @@ async def send_async(client: httpx.AsyncClient, post: Post, seconds: float, *, i
     is_ours: whether the client is our own, which resolves host names in the event loop's pool of threads.
     """
     if client.is_closed:
-        return _CLOSED
+        return _CLIENT_CLOSED
     connection = _Connection(post.url)
 
     async def trace(event: str, info: dict[str, Any]) -> None:
