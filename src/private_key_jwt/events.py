@@ -20,8 +20,9 @@ of a registered client; a flood that names registered clients can. Accepted asse
 nothing.
 
 A publisher that is down refuses every request of its client once its keys have expired: one AssertionRefused, an ERROR,
-for each. To page once, alert on a rate of these by ``reason``, or page on FetchFailed: it comes once for each fetch, so
-at most ``fetch_limit`` times in ``fetch_window`` for each publisher and fetcher. It is a WARNING: known keys serve on.
+for each. To page once, alert on a rate of these by ``reason``, or page on FetchFailed: it comes once for each fetch
+that is sent, so at most ``fetch_limit`` times in ``fetch_window`` for each publisher and fetcher, or for all fetchers
+that share a cache. It is a WARNING: known keys serve on.
 """
 
 from __future__ import annotations
@@ -122,7 +123,7 @@ class KeysFetched:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchFailed:
-    """A JWK Set was asked for and did not come.
+    """A JWK Set was asked for and did not come: once for each request that was sent to its publisher.
 
         if isinstance(event, FetchFailed):
             alert(f"{event.jwks_uri}: {event.detail}")
@@ -159,7 +160,7 @@ class StaleKeysServed:
         if isinstance(event, StaleKeysServed):
             alert(f"{event.jwks_uri} fails, and its keys are {event.age:.0f} s old")
 
-    age: seconds since the set was asked for.
+    age: how old the set is, in seconds: since it was asked for, and the ``Age`` that it had then.
     """
 
     jwks_uri: str
@@ -217,7 +218,7 @@ class KeySetEvicted:
         if isinstance(event, KeySetEvicted):
             alert(f"raise max_key_sets: {event.jwks_uri} is fetched anew after {event.age:.0f} s")
 
-    age: seconds since the set was asked for.
+    age: how old the set is, in seconds: since it was asked for, and the ``Age`` that it had then.
     """
 
     jwks_uri: str

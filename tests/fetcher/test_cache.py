@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import math
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from edges import Edge
 from loopback import Publisher, http
 from private_key_jwt import (
+    AsyncJWKSFetcher,
     ConfigurationError,
     InvalidClient,
     JWKSDocument,
@@ -19,8 +22,9 @@ from private_key_jwt import (
     Reason,
     TemporarilyUnavailable,
 )
+from private_key_jwt.events import Event, StoreFailed, log_events
 from private_key_jwt.testing import Clock
-from support import jwk, private_key, registered
+from support import jwk, name_case, private_key, registered
 
 URI = "https://op.example/jwks.json"
 POLICY = JWKSPolicy(allow_http_loopback=True)
@@ -105,9 +109,20 @@ class Case:
         self.shared = Shared()
         self.edge = edge
         cache = Awaited(self.shared) if awaited else self.shared
-        self.fetcher = edge.fetcher(replace(POLICY, **policy), clock=clock, cache=cache)
+        self.events: list[Event] = []
+        self.fetcher = edge.fetcher(
+            replace(POLICY, **policy), clock=clock, cache=cache, on_event=lambda event: self._note(event)
+        )
         self.publisher, self.clock = publisher, clock
         self.uri = publisher.uri()
+
+    def _note(self, event: Event) -> None:
+        self.events.append(event)
+        log_events(event)
+
+    def failures(self) -> list[str]:
+        """What was reported of the cache."""
+        return [event.error for event in self.events if isinstance(event, StoreFailed)]
 
     def ask(self, kid: str) -> Any:
         try:
@@ -153,13 +168,22 @@ def test_a_shared_document_past_its_ttl_is_not_used(case: Case) -> None:
     assert case.publisher.count >= 1
 
 
-def test_a_document_from_the_future_is_from_now(case: Case) -> None:
-    case.shared.documents[case.uri] = document(case.clock() + 10_000, OLD)
-    assert case.ask("old") == "old"
-    case.clock.advance(300)
-    case.shared.documents.clear()
+@pytest.mark.parametrize("ahead", [0.002, 10_000, math.inf, math.nan])
+def test_a_document_of_no_time_until_now_keeps_no_removed_key(case: Case, ahead: float) -> None:
+    """Law 3: it would be new at each look, and its keys would never end."""
+    case.shared.documents[case.uri] = document(case.clock() + ahead, OLD)
     case.publisher.keys = [NEW]
     assert case.ask("old") is Reason.UNKNOWN_KID
+    assert case.publisher.count >= 1
+    assert case.fetcher.cache_failures >= 1
+    assert "now - age" in case.failures()[0]
+
+
+def test_a_document_that_lies_ahead_by_a_rounding_error_is_from_now(case: Case) -> None:
+    case.shared.documents[case.uri] = document(case.clock() + 0.0009, OLD)
+    assert case.ask("old") == "old"
+    assert case.publisher.count == 0
+    assert case.fetcher.cache_failures == 0
 
 
 def test_another_workers_refetch_serves_a_new_kid(case: Case) -> None:
@@ -316,6 +340,63 @@ def test_a_corrupt_document_costs_a_fetch_and_is_counted(case: Case, body: bytes
     assert case.fetcher.cache_failures == 1
 
 
+@pytest.mark.parametrize(
+    ("answer", "names"),
+    [
+        (b'{"keys": []}', "bytes"),
+        ({}, "dict"),
+        (0, "int"),
+        (JWKSDocument('{"keys": []}', 0.0), "body that is str"),  # type: ignore[arg-type]
+        (JWKSDocument(bytearray(b'{"keys": []}'), 0.0), "body that is bytearray"),  # type: ignore[arg-type]
+        (JWKSDocument(b'{"keys": []}', None), "fetched_at that is NoneType"),  # type: ignore[arg-type]
+        (JWKSDocument(b'{"keys": []}', "0"), "fetched_at that is str"),  # type: ignore[arg-type]
+        (JWKSDocument(b'{"keys": []}', -(10**400)), "fetched_at"),
+        (JWKSDocument(b'{"keys": []}', 10**400), "fetched_at"),
+    ],
+    ids=name_case,
+)
+def test_what_is_no_document_costs_a_fetch_and_is_counted(case: Case, answer: Any, names: str) -> None:
+    case.shared.documents[case.uri] = answer
+    assert case.ask("old") == "old"
+    assert case.fetcher.cache_failures == 1
+    assert names in case.failures()[0]
+
+
+@pytest.mark.parametrize("answer", [None, 1, 0, "yes", b""])
+def test_what_does_not_say_whether_a_fetch_is_left_takes_none(case: Case, answer: Any) -> None:
+    case.shared.grants = answer
+    with pytest.raises(TemporarilyUnavailable, match=f"claim of the cache returned {type(answer).__name__}") as raised:
+        case.fetcher.get_key(registered(case.uri), "RS256", "old")
+    assert raised.value.reason is Reason.JWKS_UNAVAILABLE
+    assert case.publisher.count == 0
+    assert case.fetcher.cache_failures == 1
+    assert "True or False" in case.failures()[0]
+    case.shared.grants = True
+    case.clock.advance(1)
+    assert case.ask("old") == "old"
+
+
+def test_an_async_cache_is_awaited_on_the_event_loop_and_needs_no_thread(publisher: Publisher) -> None:
+    """Whatever else has the threads of the loop's pool: file I/O, say."""
+    publisher.keys = [OLD]
+    shared, free = Shared(), threading.Event()
+
+    async def run() -> int:
+        pool = ThreadPoolExecutor(1)
+        asyncio.get_running_loop().set_default_executor(pool)
+        pool.submit(free.wait, 20)
+        try:
+            async with AsyncJWKSFetcher(replace(POLICY, timeout=5), cache=Awaited(shared)) as fetcher:
+                assert (await fetcher.get_key(registered(publisher.uri()), "RS256", "old")).kid == "old"
+                return fetcher.cache_failures
+        finally:
+            free.set()
+
+    assert asyncio.run(run()) == 0
+    assert shared.calls == ["get", "claim", "put"]
+    assert shared.threads == {threading.current_thread().name}
+
+
 def test_a_cache_that_may_block_is_called_off_the_event_loop(edge: Edge, publisher: Publisher, clock: Clock) -> None:
     case = Case(edge, publisher, clock, awaited=False)
     case.ask("old")
@@ -329,3 +410,16 @@ def test_an_evicted_key_set_comes_back_from_the_document(edge: Edge, publisher: 
         for path in ("/a", "/b"):
             assert fetcher.get_key(registered(publisher.uri(path)), "RS256", "old").kid == "old"
     assert publisher.count == 2
+
+
+def test_a_document_is_kept_in_the_cache_that_has_grown(edge: Edge, publisher: Publisher, clock: Clock) -> None:
+    publisher.keys = [OLD]
+    fetcher = edge.fetcher(POLICY, clock=clock, max_key_sets=1)
+    fetcher.reserve(100_001)
+    subject = getattr(fetcher, "subject", fetcher)
+    subject._state._key_sets.bound = 1
+    for _ in range(2):
+        for path in ("/a", "/b"):
+            assert fetcher.get_key(registered(publisher.uri(path)), "RS256", "old").kid == "old"
+    assert publisher.count == 2
+    assert subject._cache.get(publisher.uri("/a"), clock()) is not None

@@ -311,8 +311,37 @@ def test_as_many_sets_are_kept_as_there_are_clients(edge: Edge) -> None:
     fetcher.reserve(10)
     assert subject._state._key_sets.bound == 100_000
     fetcher.reserve(100_001)
-    assert subject._state._key_sets.bound == 100_001
-    assert subject._cache._documents.maxsize == 100_001
+    assert subject._state._key_sets.bound == 100_011
+    assert subject._cache._documents.maxsize == 100_011
+
+
+def test_several_verifiers_have_as_many_sets_as_all_their_clients(
+    edge: Edge, publisher: Publisher, clock: Clock
+) -> None:
+    publisher.keys = [jwk(kid="old")]
+    events: list[Any] = []
+    policy = JWKSPolicy(allow_http_loopback=True)
+    fetcher = edge.fetcher(policy, clock=clock, wall_clock=clock, max_key_sets=1, on_event=events.append)
+    for _ in range(2):
+        fetcher.reserve(2)
+    for path in ("/a", "/b", "/c", "/d"):
+        assert fetcher.get_key(registered(publisher.uri(path)), "RS256", "old").kid == "old"
+    assert [event for event in events if isinstance(event, KeySetEvicted)] == []
+
+
+def test_a_reservation_that_needs_no_more_room_forgets_no_document(
+    edge: Edge, publisher: Publisher, clock: Clock
+) -> None:
+    publisher.keys = [jwk(kid="old")]
+    fetcher = edge.fetcher(JWKSPolicy(allow_http_loopback=True), clock=clock, max_key_sets=300_000)
+    assert fetcher.get_key(registered(publisher.uri()), "RS256", "old").kid == "old"
+    subject = getattr(fetcher, "subject", fetcher)
+    for _ in range(2):
+        fetcher.reserve(150_000)
+        assert subject._cache._documents.maxsize == 300_000
+        assert subject._cache.get(publisher.uri(), clock()) is not None
+    fetcher.reserve(1)
+    assert subject._cache._documents.maxsize == 300_001
 
 
 @pytest.mark.parametrize(

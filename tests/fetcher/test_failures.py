@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +15,10 @@ from loopback import Publisher
 from private_key_jwt import JWKSDocument, JWKSPolicy, MemoryJWKSCache, Reason, TemporarilyUnavailable
 from private_key_jwt.events import Event, FetchFailed, StoreFailed, log_events
 from private_key_jwt.fetcher import _failures, _flow
+from private_key_jwt.fetcher._cache import AskCache
 from private_key_jwt.fetcher._failures import SharedFailures
 from private_key_jwt.fetcher._fetches import Fetch, RefreshRequest, Status
-from private_key_jwt.fetcher._flow import Pause, TakeSharedFetch
+from private_key_jwt.fetcher._flow import Pause
 from private_key_jwt.fetcher._state import FetcherState
 from private_key_jwt.stores import AsyncRedisJWKSCache, RedisJWKSCache, SQLiteJWKSCache
 from private_key_jwt.testing import Clock
@@ -89,11 +90,21 @@ def test_nobody_waits_for_fetches_that_others_made_in_vain(fleet: Fleet) -> None
     assert "met 2 s ago by another who shares the cache" in error.detail
     assert error.retry_after == pytest.approx(WINDOW - 2 * LIMIT, abs=0.01)
     assert "next try at" in error.detail
-    assert ["503" in each.detail for each in fleet.events if isinstance(each, FetchFailed)] == [True] * (LIMIT + 1)
+    assert ["503" in each.detail for each in fleet.events if isinstance(each, FetchFailed)] == [True] * LIMIT
     fleet.publisher.answer = None
     fleet.publisher.keys = [jwk(kid="kid")]
     fleet.clock.advance(error.retry_after)
     assert fleet.second.get_key(registered(fleet.uri), "RS256", "kid").kid == "kid"
+
+
+def test_a_fetch_that_others_refused_is_not_reported_as_a_fetch_that_failed(fleet: Fleet) -> None:
+    """Whoever pages on that event is paged once for each fetch that is sent."""
+    fleet.cache.taken += [fleet.clock()] * LIMIT
+    for _ in range(3):
+        assert "others who share the cache have spent the fetch budget" in fleet.refused(fleet.first).detail
+        fleet.clock.advance(1)
+    assert fleet.publisher.count == 0
+    assert [each for each in fleet.events if isinstance(each, FetchFailed)] == []
 
 
 def test_a_fetch_that_may_be_under_way_is_waited_for_and_its_forerunners_fault_is_told(fleet: Fleet) -> None:
@@ -107,14 +118,14 @@ def test_a_fetch_that_may_be_under_way_is_waited_for_and_its_forerunners_fault_i
 
 def test_a_fetch_that_nothing_is_known_of_is_waited_for_through_all_pauses() -> None:
     clock = Clock()
-    state: FetcherState[None] = FetcherState(JWKSPolicy(timeout=60), clock, clock, 10, log_events)
+    state: FetcherState[None] = FetcherState(JWKSPolicy(timeout=60), clock, clock, 10, log_events, shares_cache=True)
     uri = "https://op.example/jwks.json"
     flow = _flow.refresh(state, Fetch(RefreshRequest(uri, None, forced=False, known=None), time.monotonic() + 60, None))
     step, waited, outcome = next(flow), 0.0, None
     while outcome is None:
         waited += step.seconds if isinstance(step, Pause) else 0
         try:
-            step = flow.send(False if isinstance(step, TakeSharedFetch) else None)
+            step = flow.send(False if isinstance(step, AskCache) and step.method == "claim" else None)
         except StopIteration as ended:
             outcome = ended.value
     assert outcome.status is Status.FAILED
@@ -167,12 +178,16 @@ def test_a_real_cache_tells_it_from_worker_to_worker(
     assert not [each for each in events if isinstance(each, StoreFailed)]
 
 
-def test_a_cache_of_its_own_is_told_nothing(edge: Edge, publisher: Publisher, clock: Clock) -> None:
+@pytest.mark.parametrize("make", [lambda: None, MemoryJWKSCache], ids=["its own", "in memory"])
+def test_a_cache_that_nobody_shares_is_told_nothing(
+    make: Callable[[], Any], edge: Edge, publisher: Publisher, clock: Clock
+) -> None:
     publisher.answer = DOWN
-    fetcher = edge.fetcher(POLICY, clock=clock)
+    fetcher = edge.fetcher(POLICY, clock=clock, cache=make())
     with pytest.raises(TemporarilyUnavailable) as raised:
         fetcher.get_key(registered(publisher.uri()), "RS256", "kid")
     assert raised.value.reason is Reason.JWKS_UNAVAILABLE
+    assert "at the latest" not in raised.value.detail
     edge.settle()
     cache = getattr(fetcher, "subject", fetcher)._cache
     assert isinstance(cache, MemoryJWKSCache)

@@ -239,10 +239,13 @@ def test_a_fetch_that_hangs_past_its_deadline_holds_on_to_nobody_who_comes_then(
 class AnswersLate(HangsOnce):
     """A cache whose first read hangs, and then finds a document that is newer than any."""
 
+    fetched_at = 0.0
+
     def get(self, jwks_uri: str, now: float) -> Any:
         late = not self.free.is_set()
         found = super().get(jwks_uri, now)
-        return JWKSDocument(json.dumps({"keys": [jwk()]}).encode() + b" ", 1e9) if late and found else found
+        newest = JWKSDocument(json.dumps({"keys": [jwk()]}).encode() + b" ", self.fetched_at)
+        return newest if late and found else found
 
 
 def test_a_fetch_that_hung_gives_back_no_fetch_but_its_own(publisher: Publisher) -> None:
@@ -255,7 +258,7 @@ def test_a_fetch_that_hung_gives_back_no_fetch_but_its_own(publisher: Publisher)
         frozen.tick(10)
         now = 10.0
         assert fetcher.get_key(registered(publisher.uri()), "RS256", "k1").kid == "k1"
-        now = 10.6
+        now = cache.fetched_at = 10.6
         cache.free.set()
         hung.join(10)
         for kid in ("a", "b", "c"):

@@ -29,7 +29,7 @@ QUERY = KeyQuery("RS256", "new")
 
 
 def make_state(max_key_sets: int = 10, clock: Callable[[], float] = lambda: 0.0) -> FetcherState[None]:
-    return FetcherState(JWKSPolicy(), clock, clock, max_key_sets, log_events)
+    return FetcherState(JWKSPolicy(), clock, clock, max_key_sets, log_events, shares_cache=True)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Self
+from typing import Any, Self
 
 import httpx
 
@@ -20,9 +20,10 @@ from ..events import OnEvent
 from ..policy import JWKSPolicy
 from ..stores import AsyncJWKSCache, JWKSCache
 from . import _flow, _http
-from ._base import CACHE_STEPS, CLOSED, INTERRUPTED, MAX_KEY_SETS, Fetcher, wait_for
+from ._base import CLOSED, INTERRUPTED, MAX_KEY_SETS, Fetcher, wait_for
+from ._cache import AskCache
 from ._fetches import Fetch, Outcome, RefreshRequest, Status
-from ._flow import End, Get, ParseKeys, Pause, ReadCache, RefreshStep, TakeSharedFetch
+from ._flow import End, Get, ParseKeys, Pause, RefreshStep
 from ._parsing import parse_async
 from ._progress import Phase
 
@@ -144,36 +145,37 @@ class AsyncJWKSFetcher(Fetcher["asyncio.Future[None]"]):
 
     async def _perform(self, fetch: Fetch[asyncio.Future[None]], step: RefreshStep) -> object:
         """See JWKSFetcher._perform."""
-        uri, progress = fetch.jwks_uri, fetch.progress
-        if isinstance(step, CACHE_STEPS):
-            progress.enter(Phase.CACHE)
+        progress = fetch.progress
         match step:
             case Get():
                 forced = fetch.request.forced
                 return await _http.get_async(
-                    self._http_client, uri, self.policy, forced=forced, headers=self._headers, progress=progress
+                    self._http_client,
+                    fetch.jwks_uri,
+                    self.policy,
+                    forced=forced,
+                    headers=self._headers,
+                    progress=progress,
                 )
             case ParseKeys(body):
                 return await parse_async(body, self.policy.max_keys)
-            case ReadCache(name):
-                return await self._call_cache(lambda: self._cache.get(name, self._clock()), otherwise=None)
             case Pause(seconds):
                 await asyncio.sleep(seconds)
                 return None
-            case TakeSharedFetch():
-                return await self._call_cache(
-                    lambda: self._cache.claim(uri, self.policy, self._clock()), otherwise=True
-                )
             case End(outcome):
                 self._finish(fetch, outcome)
                 return None
-        return await self._call_cache(lambda: self._cache.put(step.name, step.document, self._clock()), otherwise=None)
+        progress.enter(Phase.CACHE)
+        return await self._ask_cache(step)
 
-    async def _call_cache(self, call: Callable[[], object], *, otherwise: object) -> object:
-        """See JWKSFetcher._call_cache; in the time of a fetch at most."""
+    async def _ask_cache(self, step: AskCache) -> object:
+        """See JWKSFetcher._ask_cache; in the time of a fetch at most."""
         try:
             async with asyncio.timeout(self.policy.timeout):
-                return await as_coroutine_function(call, in_process=is_in_process(self._cache))()
+                return await self._cache_calls[step.method](*step.arguments, self._clock())
         except Exception as error:  # a broken cache costs a fetch, never a request
             self._report_cache_failure(error)
-            return otherwise
+            return step.otherwise
+
+    def _cache_call(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        return as_coroutine_function(call, in_process=is_in_process(self._cache))

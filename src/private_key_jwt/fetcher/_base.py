@@ -13,6 +13,7 @@ import httpx
 from .._core.freshness import KeyQuery
 from .._core.jwk_set import VerificationKey
 from .._core.response import FetchError
+from .._coroutines import is_in_process
 from .._http_client import check_headers
 from .._log import log_exception
 from .._text import describe_in_full, one_line, quote
@@ -23,14 +24,13 @@ from ..exceptions import ConfigurationError
 from ..policy import JWKSPolicy
 from ..stores import MemoryJWKSCache
 from . import _flow, _refusals
+from ._cache import CACHE_METHODS
 from ._destination import Destination
 from ._fetches import Fetch, Handle, Outcome, RefreshRequest, Status
-from ._flow import FindStep, ReadCache, Refresh, TakeSharedFetch, WriteCache
+from ._flow import FindStep, Refresh
 from ._state import FetcherState
 
 __all__ = [
-    "CACHE_METHODS",
-    "CACHE_STEPS",
     "CLOSED",
     "INTERRUPTED",
     "MAX_KEY_SETS",
@@ -46,8 +46,6 @@ STARTED = Outcome(Status.STARTED)
 INTERRUPTED = Outcome(Status.FAILED, "the fetch was interrupted")
 CLOSED = Outcome(Status.REFUSED, "the fetcher is closed")
 
-CACHE_STEPS = (ReadCache, TakeSharedFetch, WriteCache)
-CACHE_METHODS = ("get", "put", "claim")
 MAX_KEY_SETS = 100_000
 
 
@@ -78,16 +76,31 @@ class Fetcher(ABC, Generic[Handle]):
         self.policy = JWKSPolicy() if policy is None else policy
         self._headers = check_headers(headers)
         self._clock, self._wall_clock = clock, wall_clock
-        self._owns_cache = cache is None
-        self._cache = MemoryJWKSCache(max(max_key_sets, MAX_KEY_SETS)) if cache is None else cache
+        self._owns_cache, self._max_documents = cache is None, max(max_key_sets, MAX_KEY_SETS)
+        self._use_cache(MemoryJWKSCache(self._max_documents) if cache is None else cache)
         self._state: FetcherState[Handle] = FetcherState(
-            self.policy, clock, wall_clock, max_key_sets, log_events if on_event is None else on_event
+            self.policy,
+            clock,
+            wall_clock,
+            max_key_sets,
+            log_events if on_event is None else on_event,
+            shares_cache=not is_in_process(self._cache),
         )
-        self._state.shares_cache = not self._owns_cache
+
+    def _use_cache(self, cache: Any) -> None:
+        self._cache = cache
+        self._cache_calls = {name: self._cache_call(getattr(cache, name)) for name in CACHE_METHODS}
+
+    def _cache_call(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a method of the cache as this fetcher calls it."""
+        return call
 
     @property
     def cache_failures(self) -> int:
-        """How often the cache failed or held nonsense; each time the fetcher went on without it."""
+        """Count the failures of the cache: it raised, or what it returned is no answer.
+
+        The fetcher went on without it; only where ``claim`` returned neither True nor False it fetched nothing.
+        """
         return self._state.cache_failures
 
     def check_client(self, client: RegisteredClient) -> None:
@@ -105,13 +118,15 @@ class Fetcher(ABC, Generic[Handle]):
             ) from None
 
     def reserve(self, count: int) -> None:
-        """Keep at least ``count`` key sets: as many as there are clients, so that none is evicted while it is fresh.
+        """Keep ``count`` key sets at least, beside those that were reserved before.
 
-        For use at the start: the documents of a cache of its own are forgotten when that has to grow.
+        Each verifier reserves as many as it has clients, so that none is evicted while it is fresh. For use at the
+        start: the documents of a cache of its own are forgotten when that has to grow.
         """
-        self._state.reserve(count)
-        if self._owns_cache and count > MAX_KEY_SETS:
-            self._cache = MemoryJWKSCache(count)
+        bound = self._state.reserve(count)
+        if self._owns_cache and bound > self._max_documents:
+            self._max_documents = bound
+            self._use_cache(MemoryJWKSCache(bound))
 
     def describe_set(self, client: RegisteredClient) -> str | None:
         """Say how old the key set of a client is, and when it is asked for again; None when none is known.

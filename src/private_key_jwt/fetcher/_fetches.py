@@ -69,6 +69,7 @@ class Fetch(Generic[Handle]):
     runner: the thread or the task that does it.
     taken_at: when it was taken out of the budget, by the fetcher's clock.
     was_refused: whether those who share the cache have refused it, and it waits for what they bring.
+    was_sent: whether its GET was sent, or tried to be.
     """
 
     request: RefreshRequest
@@ -78,6 +79,7 @@ class Fetch(Generic[Handle]):
     started_at: float = 0.0
     taken_at: float = 0.0
     was_refused: bool = False
+    was_sent: bool = False
     runner: Any = None
     outcome: Outcome | None = field(default=None)
     progress: Progress = field(default_factory=Progress)

@@ -29,6 +29,7 @@ from ..events import KeysFetched, KeySkipped, StaleKeysServed
 from ..exceptions import Reason
 from ..stores import JWKSDocument
 from . import _failures, _refusals
+from ._cache import AskCache, check_document, describe_grant
 from ._failures import SharedFailures
 from ._fetches import DONE, Fetch, Outcome, RefreshRequest, Status
 from ._state import FetcherState
@@ -39,12 +40,9 @@ __all__ = [
     "Get",
     "ParseKeys",
     "Pause",
-    "ReadCache",
     "Refresh",
     "RefreshAhead",
     "RefreshStep",
-    "TakeSharedFetch",
-    "WriteCache",
     "fetch_now",
     "find_key",
     "refresh",
@@ -149,18 +147,6 @@ def fetch_now(state: FetcherState[Any], jwks_uri: str) -> Generator[FindStep, Ou
 
 
 @dataclass(frozen=True, slots=True)
-class ReadCache:
-    """Read what the shared cache holds under a name: send me the document, or None."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class TakeSharedFetch:
-    """Take a fetch out of the budget of those who share the cache: send me whether it is granted."""
-
-
-@dataclass(frozen=True, slots=True)
 class Get:
     """Fetch the document: send me the JWKSResponse, or throw FetchError."""
 
@@ -170,14 +156,6 @@ class ParseKeys:
     """Read a document: send me its KeySet, or throw ValueError."""
 
     body: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class WriteCache:
-    """Share a document under a name."""
-
-    name: str
-    document: JWKSDocument
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +172,7 @@ class End:
     outcome: Outcome
 
 
-RefreshStep = ReadCache | TakeSharedFetch | Get | ParseKeys | WriteCache | Pause | End
+RefreshStep = AskCache | Get | ParseKeys | Pause | End
 
 
 def refresh(state: FetcherState[Any], fetch: Fetch[Any]) -> Generator[RefreshStep, Any, Outcome]:
@@ -207,9 +185,14 @@ def refresh(state: FetcherState[Any], fetch: Fetch[Any]) -> Generator[RefreshSte
     spent = state.take(fetch)
     if spent is not None:
         return spent
-    if not (yield TakeSharedFetch()):
+    granted: object = yield AskCache("claim", (jwks_uri, policy), otherwise=True)
+    if granted is not True:
         state.give_back(fetch)
-        return (yield from _await_others(state, fetch))
+        if granted is False:
+            return (yield from _await_others(state, fetch))
+        undecided = Outcome(Status.FAILED, describe_grant(granted))
+        state.report_cache_failure(undecided.detail)
+        return undecided
     state.note_sent(fetch)
     asked = state.now()
     try:
@@ -224,7 +207,7 @@ def refresh(state: FetcherState[Any], fetch: Fetch[Any]) -> Generator[RefreshSte
     yield from _report(state, jwks_uri, keys, state.clock() - asked.clock, digest)
     entry = new_entry(keys, asked, policy, age=response.age, number=fetch.number, digest=digest)
     state.keep(jwks_uri, entry)
-    yield WriteCache(jwks_uri, JWKSDocument(response.body, entry.fetched_at))
+    yield AskCache("put", (jwks_uri, JWKSDocument(response.body, entry.fetched_at)))
     return DONE
 
 
@@ -265,7 +248,7 @@ def _refused_by_others(state: FetcherState[Any], fetch: Fetch[Any], failures: Sh
 
 
 def _read_failures(state: FetcherState[Any], jwks_uri: str) -> Generator[RefreshStep, Any, SharedFailures | None]:
-    document: JWKSDocument | None = yield ReadCache(_failures.name_of(jwks_uri))
+    document = yield from _get_document(state, _failures.name_of(jwks_uri))
     return _failures.read(document, state.clock(), state.policy)
 
 
@@ -276,7 +259,17 @@ def _share_failure(
         return
     known = yield from _read_failures(state, jwks_uri)
     shared = _failures.write(known, asked.clock, state.clock(), detail, state.policy.fetch_limit)
-    yield WriteCache(_failures.name_of(jwks_uri), shared)
+    yield AskCache("put", (_failures.name_of(jwks_uri), shared))
+
+
+def _get_document(state: FetcherState[Any], name: str) -> Generator[RefreshStep, Any, JWKSDocument | None]:
+    """Get a document from the cache. One that nobody can use is none, and a failure of the cache."""
+    answer: object = yield AskCache("get", (name,))
+    try:
+        return check_document(answer, state.clock())
+    except ValueError as error:
+        state.report_cache_failure(str(error))
+        return None
 
 
 class _SharedSet(Enum):
@@ -290,7 +283,7 @@ class _SharedSet(Enum):
 def _read_cache(state: FetcherState[Any], fetch: Fetch[Any]) -> Generator[RefreshStep, Any, _SharedSet]:
     """Read a document, which somebody else fetched, from the shared cache, and keep its set where it is newer."""
     jwks_uri, request = fetch.jwks_uri, fetch.request
-    document: JWKSDocument | None = yield ReadCache(jwks_uri)
+    document = yield from _get_document(state, jwks_uri)
     if document is None:
         return _SharedSet.NOTHING
     now = state.now()

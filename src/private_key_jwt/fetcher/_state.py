@@ -39,7 +39,8 @@ class FetcherState(Generic[Handle]):
     """The state of one fetcher.
 
     clock, wall_clock: seconds that only go forward, and seconds since the epoch.
-    max_key_sets: how many key sets are kept.
+    max_key_sets: how many key sets are kept, or as many as were reserved, where these are more.
+    shares_cache: whether others may share the cache: failures are told to them, and they may have room in the budget.
     """
 
     def __init__(
@@ -49,13 +50,16 @@ class FetcherState(Generic[Handle]):
         wall_clock: Callable[[], float],
         max_key_sets: int,
         on_event: OnEvent,
+        *,
+        shares_cache: bool,
     ) -> None:
         self.policy = policy
         self.clock = clock
         self.wall_clock = wall_clock
         self._on_event = on_event
         self.cache_failures = 0
-        self.shares_cache = False
+        self.shares_cache = shares_cache
+        self._reserved = 0
         self.last_number = 0
         """The number of the newest fetch. One that is started after this was read has a greater number."""
         self._key_sets = KeySets(max_key_sets)
@@ -88,9 +92,12 @@ class FetcherState(Generic[Handle]):
 
     # Key sets
 
-    def reserve(self, count: int) -> None:
-        """Keep at least so many key sets from now on."""
-        self._key_sets.bound = max(self._key_sets.bound, count)
+    def reserve(self, count: int) -> int:
+        """Keep so many key sets at least, beside those that were reserved before; return how many are kept now."""
+        with self._lock:
+            self._reserved += count
+            self._key_sets.bound = max(self._key_sets.bound, self._reserved)
+            return self._key_sets.bound
 
     def keep(self, jwks_uri: str, entry: Entry) -> None:
         """Keep a set, unless a newer one is known: a late response must not bring back a removed key."""
@@ -211,6 +218,7 @@ class FetcherState(Generic[Handle]):
 
     def note_sent(self, fetch: Fetch[Handle]) -> None:
         """Remember that a fetch is sent: a refresh ahead of time is tried once."""
+        fetch.was_sent = True
         if not fetch.request.ahead:
             return
         with self._lock:
@@ -289,8 +297,8 @@ class FetcherState(Generic[Handle]):
         return True
 
     def report_end(self, fetch: Fetch[Handle], outcome: Outcome) -> None:
-        """Report a fetch that has ended: if it was started, and failed."""
-        if fetch.number and outcome.status is Status.FAILED:
+        """Report a fetch that has ended: if it was sent, and failed. Why none was sent stands in each refusal."""
+        if fetch.was_sent and outcome.status is Status.FAILED:
             detail, duration = describe_failure(outcome.detail), self.clock() - fetch.started_at
             self.report(FetchFailed(jwks_uri=fetch.jwks_uri, detail=detail, duration=duration))
 

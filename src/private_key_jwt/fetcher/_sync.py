@@ -24,9 +24,10 @@ from ..exceptions import ConfigurationError
 from ..policy import JWKSPolicy
 from ..stores import JWKSCache
 from . import _flow, _http
-from ._base import CACHE_METHODS, CACHE_STEPS, CLOSED, INTERRUPTED, MAX_KEY_SETS, STARTED, Fetcher, Result, wait_for
+from ._base import CLOSED, INTERRUPTED, MAX_KEY_SETS, STARTED, Fetcher, Result, wait_for
+from ._cache import CACHE_METHODS, AskCache
 from ._fetches import Ending, Fetch, Outcome, RefreshRequest, Status
-from ._flow import End, FindStep, Get, ParseKeys, Pause, ReadCache, Refresh, RefreshStep, TakeSharedFetch
+from ._flow import End, FindStep, Get, ParseKeys, Pause, Refresh, RefreshStep
 from ._progress import Phase
 
 __all__ = ["JWKSFetcher"]
@@ -195,36 +196,36 @@ class JWKSFetcher(Fetcher[Ending]):
 
     def _perform(self, fetch: Fetch[Ending], step: RefreshStep) -> object:
         """Do one step of ``_flow.refresh``, and return its result."""
-        uri, progress = fetch.jwks_uri, fetch.progress
-        if isinstance(step, CACHE_STEPS):
-            progress.enter(Phase.CACHE)
+        progress = fetch.progress
         match step:
             case Get():
                 forced = fetch.request.forced
                 return _http.get(
-                    self._http_client, uri, self.policy, forced=forced, headers=self._headers, progress=progress
+                    self._http_client,
+                    fetch.jwks_uri,
+                    self.policy,
+                    forced=forced,
+                    headers=self._headers,
+                    progress=progress,
                 )
             case ParseKeys(body):
                 return jwk_set.loads_key_set(body, self.policy.max_keys)
-            case ReadCache(name):
-                return self._call_cache(lambda: self._cache.get(name, self._clock()), otherwise=None)
             case Pause(seconds):
                 time.sleep(seconds)
                 return None
-            case TakeSharedFetch():
-                return self._call_cache(lambda: self._cache.claim(uri, self.policy, self._clock()), otherwise=True)
             case End(outcome):
                 self._finish(fetch, outcome)
                 return None
-        return self._call_cache(lambda: self._cache.put(step.name, step.document, self._clock()), otherwise=None)
+        progress.enter(Phase.CACHE)
+        return self._ask_cache(step)
 
-    def _call_cache(self, call: Callable[[], object], *, otherwise: object) -> object:
-        """Return what the cache answers, or ``otherwise`` where it fails."""
+    def _ask_cache(self, step: AskCache) -> object:
+        """Return what the cache answers, or what stands for an answer where it fails."""
         try:
-            return call()
+            return self._cache_calls[step.method](*step.arguments, self._clock())
         except Exception as error:  # a broken cache costs a fetch, never a request
             self._report_cache_failure(error)
-            return otherwise
+            return step.otherwise
 
     def _wake(self, handle: Ending) -> None:
         handle.end()

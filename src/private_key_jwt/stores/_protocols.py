@@ -96,7 +96,11 @@ class JWKSCache(Protocol):
         ...
 
     def claim(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
-        """Take one fetch out of the budget that all who share this cache have together; False when it is spent."""
+        """Take one fetch out of the budget that all who share this cache have together; False when it is spent.
+
+        Where the answer is neither True nor False nothing is fetched; where it raises, the fetcher's own budget
+        decides.
+        """
         ...
 
 
