@@ -21,6 +21,7 @@ from suite.search import LIMIT, find_dearest
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["targets", "scaling", "stages", "algorithms", "frameworks", "load", "http"])
+@pytest.mark.usefixtures("untraced")
 def test_a_section_runs_in_short(name: str) -> None:
     section: Section = import_module(f"suite.{name}").run(lambda _text: None, short=True)
     assert section.name == name
@@ -44,6 +45,7 @@ def test_each_replay_store_is_measured_beside_the_bare_operation_and_another_ver
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("untraced")
 def test_marks_and_key_sets_are_weighed() -> None:
     section = weights.run(lambda _text: None, short=True)
     assert len(section.rows) in (6, 7)  # MariaDB is not everywhere

@@ -125,7 +125,7 @@ def _bodies(tenant: Tenant, count: int) -> list[bytes]:
 
 
 def run(step: Step, *, short: bool) -> Section:
-    rounds, many = (3, 200) if short else (10, 2_000)
+    rounds, many = (2, 60) if short else (10, 2_000)
     party = ours.relying_party()
     tenant = party.tenant("acme")
     section = Section("http", "End to end over HTTP (a token endpoint in FastAPI under uvicorn)")

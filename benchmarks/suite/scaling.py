@@ -59,7 +59,7 @@ def threads(section: Section, step: Step, *, short: bool) -> None:
         subject.renew()
         return in_threads(call, [items[place::number] for place in range(number)])[0]
 
-    _scale(section, step, "two threads", seconds, 10 if short else 100, 0.98)
+    _scale(section, step, "two threads", seconds, 3 if short else 100, 0.98)
 
 
 def processes(section: Section, step: Step, *, short: bool) -> None:
@@ -78,7 +78,7 @@ def processes(section: Section, step: Step, *, short: bool) -> None:
                 worker.answer()
             return time.perf_counter() - began
 
-        _scale(section, step, "two processes", seconds, 10 if short else 100, 1.80)
+        _scale(section, step, "two processes", seconds, 3 if short else 100, 1.80)
 
 
 def _fill(store: MemoryReplayStore, size: int) -> None:

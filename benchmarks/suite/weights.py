@@ -174,16 +174,16 @@ def key_sets(url: str, directory: Path, clients: int) -> list[list[str]]:
 
 def run(step: Step, *, short: bool, clients: int = 100_000) -> Section:
     section = Section("weights", "Live marks and key sets in stores and caches")
-    clients = 1_000 if short else clients
+    clients = 300 if short else clients
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
-        for size in (10_000,) if short else (10_000, 100_000, 1_000_000):
+        for size in (2_000,) if short else (10_000, 100_000, 1_000_000):
             step(f"{size:,} marks")
             weight = Row(f"a mark, {size:,} live: MemoryReplayStore", mark_bytes(size), unit="bytes")
             section.rows += [weight, in_sqlite(size, directory), in_redis(size)]
         step("databases")
-        section.rows += in_sql(10_000 if short else 100_000)
-        section.rows += [redis_capacity(4_000 if short else 20_000, batch) for batch in (1, 100)]
+        section.rows += in_sql(2_000 if short else 100_000)
+        section.rows += [redis_capacity(1_000 if short else 20_000, batch) for batch in (1, 100)]
         step(f"key sets of {clients:,} clients")
         # In a process of its own: Django has settings once.
         rows = in_own_process(key_sets, shared_url(), directory, clients)
