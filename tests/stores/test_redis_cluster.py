@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import re
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ from redis.retry import Retry
 
 from edges import Edge
 from private_key_jwt import ConfigurationError, JWKSDocument, TemporarilyUnavailable
-from private_key_jwt.stores import AsyncRedisReplayStore, RedisReplayStore
+from private_key_jwt.stores import AsyncRedisReplayStore, RedisJWKSCache, RedisReplayStore
 from stores.redis_server import ENGINES, Cluster
 from stores.redis_support import NOW, POLICY, URI, cache_around, closing, fresh_key, store_around, user_client
 
@@ -169,6 +170,27 @@ def test_a_node_that_does_not_answer_holds_up_its_own_keys_only(edge: Edge, clus
         stopped.resume()
     assert isinstance(first, TemporarilyUnavailable)
     assert others == [True] * len(elsewhere)
+
+
+NO_RETRIES: dict[str, Any] = {"socket_timeout": 1, "retry": Retry(NoBackoff(), 0)}
+
+
+@pytest.mark.parametrize(
+    ("settings", "logged"),
+    [
+        ({"socket_timeout": 5, "retry": Retry(NoBackoff(), 3)}, "hold up a call for 20 s, and timeout is 1 s"),
+        ({"socket_timeout": None}, "hold up a call for inf s, and timeout is 1 s: give .* socket_timeout=1, .*retry="),
+        (NO_RETRIES, ""),
+    ],
+)
+def test_a_sync_client_that_may_wait_for_long_is_a_warning(
+    cluster: Cluster, settings: dict[str, Any], logged: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with redis.RedisCluster(host="127.0.0.1", port=cluster.nodes[0].port, **settings) as client:
+        RedisReplayStore(client, timeout=1)
+        RedisJWKSCache(client, timeout=1)
+    assert len(caplog.records) == 2 * bool(logged)
+    assert re.search(logged, caplog.text)
 
 
 def test_an_answer_to_something_else_is_refused_and_the_connections_are_closed(cluster: Cluster, prefix: str) -> None:

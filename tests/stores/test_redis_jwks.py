@@ -120,6 +120,27 @@ def test_a_servers_clock_that_is_set_back_makes_no_document_younger(edge: Edge, 
     assert 895 < cache.get(URI, 1_000).fetched_at <= 1_000
 
 
+@pytest.mark.parametrize("is_cluster", [True, False])
+def test_nodes_of_a_cluster_whose_clocks_differ_make_no_document_older(is_cluster: bool) -> None:
+    """The clock of one server went back each time; two nodes of a Cluster may always differ so."""
+    documents = _Documents("", lambda: 1_000, is_cluster=is_cluster)
+    ages = []
+    for uri in (URI, f"{URI}/other") * 4:
+        server_now = 1_000_000 - 40_000 * (uri != URI)
+        document = documents.read(uri, (server_now, b"%d 990000\n{}" % (server_now - 10_000)), 0)
+        assert document is not None
+        ages.append(-document.fetched_at)
+    assert (set(ages) == {10}) is is_cluster
+
+
+def test_in_a_cluster_a_nodes_clock_that_is_set_back_makes_no_document_younger() -> None:
+    documents = _Documents("", lambda: 1_000, is_cluster=True)
+    assert documents.read(URI, (1_000_000, None), 0) is None
+    document = documents.read(URI, (960_000, b"950000 990000\n{}"), 0)
+    assert document is not None
+    assert document.fetched_at == -10 - 40
+
+
 @pytest.mark.parametrize("prefix", [5, b"x", "\ud800", "a\0", "a\n"])
 def test_a_prefix_that_cannot_stand_in_a_key_is_refused(url: str, prefix: Any) -> None:
     for kind in (RedisReplayStore, RedisJWKSCache):

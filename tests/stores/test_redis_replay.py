@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import socket
 import subprocess
 import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -24,8 +25,11 @@ from private_key_jwt.stores import AsyncRedisReplayStore, RedisReplayStore
 from stores.redis_server import Proxy, RedisServer, connect
 from stores.redis_support import (
     NOW,
+    POLICY,
     URI,
+    cache_around,
     close,
+    closing,
     fresh_key,
     jwks_cache,
     refused,
@@ -157,10 +161,14 @@ def test_a_users_client_is_taken_as_it_is_and_left_open(
     store.check()
     key = fresh_key()
     assert [store.add(key, NOW + 100, NOW) for _ in range(3)] == [True, False, False]
+    users: Any = edge._keep(client)  # type: ignore[attr-defined]
+    assert users.ping()
     connections = list(client.connection_pool._available_connections)
     close(store)
-    assert not store.add(key, NOW + 100, NOW)
+    assert users.ping()
     assert client.connection_pool._available_connections == connections
+    assert not store.add(key, NOW + 100, NOW)  # and what is closed opens again
+    close(store)
 
 
 def test_what_from_url_opened_is_closed(edge: Edge, server: RedisServer) -> None:
@@ -240,23 +248,102 @@ def test_a_server_that_never_answers_is_given_up_in_time(edge: Edge, server: Red
     assert answers[1:] == [False, False]
 
 
-def test_a_client_that_would_wait_for_ever_is_given_up_in_time(server: RedisServer) -> None:
-    async def check() -> None:
-        client = redis.asyncio.Redis.from_url(server.url, socket_timeout=None)
-        store = AsyncRedisReplayStore(client, timeout=0.2)
-        assert await store.add(fresh_key(), NOW + 100, NOW)
-        server.pause()
+@pytest.fixture
+def silent() -> Iterator[int]:
+    """The port of a server that accepts connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+def redis_of(edge: Edge) -> Any:
+    return redis if edge.name == "sync" else redis.asyncio
+
+
+def default_client(edge: Edge, port: int) -> Any:
+    return redis_of(edge).Redis(port=port)
+
+
+def endless_client(edge: Edge, port: int) -> Any:
+    return redis_of(edge).Redis(port=port, socket_timeout=None, socket_connect_timeout=None)
+
+
+def client_of_a_blocking_pool(edge: Edge, port: int) -> Any:
+    return redis_of(edge).Redis(connection_pool=redis_of(edge).BlockingConnectionPool(port=port))
+
+
+def client_of_sentinel(edge: Edge, port: int) -> Any:
+    sentinel = redis_of(edge).Sentinel([("127.0.0.1", port)])
+    closing(edge, sentinel.sentinels[0])
+    return sentinel.master_for("marks")
+
+
+USERS_CLIENTS = [default_client, endless_client, client_of_a_blocking_pool, client_of_sentinel]
+
+
+@pytest.mark.parametrize("make", USERS_CLIENTS)
+def test_a_users_client_whose_server_never_answers_is_given_up_in_time(
+    edge: Edge, silent: int, make: Callable[[Edge, int], Any]
+) -> None:
+    """By itself it may wait for a minute, or for ever, and each login with it."""
+    client = closing(edge, make(edge, silent))
+    assert refused(store_around(edge, client, timeout=0.2)) < 2
+    cache = cache_around(edge, client, timeout=0.2)
+    calls: list[Callable[[], object]] = [lambda: cache.get(URI, 0), lambda: cache.claim(URI, POLICY, 0)]
+    for call in calls:
         began = time.monotonic()
-        for _ in range(2):
-            answers = await asyncio.gather(
-                *(store.add(fresh_key(), NOW + 100, NOW) for _ in range(5)), return_exceptions=True
-            )
-            assert all("TimeoutError" in str(each) for each in answers), answers
+        with pytest.raises((redis.RedisError, TimeoutError)):
+            call()
         assert time.monotonic() - began < 2
-        server.resume()
-        patient = AsyncRedisReplayStore(client, timeout=10)
-        assert await patient.add(fresh_key(), NOW + 100, NOW)
-        await client.aclose()
+
+
+def test_a_check_of_a_server_that_never_answers_ends_in_time(edge: Edge, silent: int) -> None:
+    store = store_around(edge, closing(edge, default_client(edge, silent)), timeout=0.2)
+    began = time.monotonic()
+    with pytest.raises(TemporarilyUnavailable):
+        store.check()
+    assert time.monotonic() - began < 2
+
+
+def test_shorter_timeouts_of_a_users_client_hold(edge: Edge, silent: int) -> None:
+    client = closing(edge, redis_of(edge).Redis(port=silent, socket_timeout=0.1))
+    assert refused(store_around(edge, client, timeout=60)) < 2
+
+
+def test_who_waits_behind_a_server_that_never_answers_is_refused_in_time(edge: Edge, server: RedisServer) -> None:
+    client = closing(edge, endless_client(edge, server.port))
+    store = store_around(edge, client, timeout=0.2)
+    assert store.add(fresh_key(), NOW + 100, NOW)
+    server.pause()
+    began = time.monotonic()
+    for _ in range(2):
+        answers = edge.together([lambda: store.add(fresh_key(), NOW + 100, NOW)] * 5)
+        assert {type(each) for each in answers} == {TemporarilyUnavailable}
+    assert time.monotonic() - began < 3
+    server.resume()
+    patient = store_around(edge, client, timeout=10)
+    assert patient.add(fresh_key(), NOW + 100, NOW)
+
+
+def test_a_pool_of_a_users_class_is_used_as_it_is(edge: Edge, server: RedisServer, prefix: str) -> None:
+    """What its class does otherwise is not known."""
+    pool: Any = type("Pool", (redis_of(edge).ConnectionPool,), {})(port=server.port)
+    store = store_around(edge, closing(edge, redis_of(edge).Redis.from_pool(pool)), prefix=prefix)
+    key = fresh_key()
+    assert [store.add(key, NOW + 100, NOW) for _ in range(2)] == [True, False]
+    close(store)
+    assert len(pool._available_connections) == 1  # and left open
+
+
+def test_a_pool_of_a_users_class_is_given_up_in_time(silent: int) -> None:
+    """Async only: nothing ends what a thread does in the user's code."""
+
+    async def check() -> None:
+        pool: Any = type("Pool", (redis.asyncio.ConnectionPool,), {})
+        async with redis.asyncio.Redis.from_pool(pool(port=silent)) as own:
+            began = time.monotonic()
+            with pytest.raises(TemporarilyUnavailable, match="no reply in time"):
+                await AsyncRedisReplayStore(own, timeout=0.2).add(fresh_key(), NOW + 100, NOW)
+            assert time.monotonic() - began < 2
 
     asyncio.run(check())
 
@@ -381,7 +468,8 @@ LEFT = "SET", "left unread", "1"  # its answer, OK, is also that to an add of a 
 
 def test_an_answer_that_others_left_unread_is_nobody_elses(server: RedisServer, prefix: str) -> None:
     """As redis-py leaves one, when a signal handler raises in other code that shares the client."""
-    with redis.Redis.from_url(server.url, protocol=3) as client:
+    pool: Any = type("Pool", (redis.ConnectionPool,), {})  # one that is shared
+    with redis.Redis.from_pool(pool.from_url(server.url, protocol=3)) as client:
         store = RedisReplayStore(client, prefix=prefix)
         known = fresh_key()
         assert store.add(known, NOW + 100, NOW)
@@ -395,7 +483,8 @@ def test_an_answer_that_others_left_unread_is_nobody_elses(server: RedisServer, 
 
 def test_an_answer_that_other_tasks_left_unread_is_nobody_elses(server: RedisServer, prefix: str) -> None:
     async def check() -> None:
-        client: Any = redis.asyncio.Redis.from_url(server.url, protocol=3)
+        pool: Any = type("Pool", (redis.asyncio.ConnectionPool,), {})  # one that is shared
+        client: Any = redis.asyncio.Redis.from_pool(pool.from_url(server.url, protocol=3))
         store = AsyncRedisReplayStore(client, prefix=prefix)
         known = fresh_key()
         assert await store.add(known, NOW + 100, NOW)
@@ -423,7 +512,8 @@ def test_after_an_interrupt_anywhere_the_next_adds_get_answers_of_their_own(
     server: RedisServer, prefix: str, protocol: int
 ) -> None:
     """With RESP 3, redis-py hands out connections that still hold an answer."""
-    with redis.Redis.from_url(server.url, protocol=protocol) as client:
+    pool: Any = type("Pool", (redis.ConnectionPool,), {})  # one that is shared
+    with redis.Redis.from_pool(pool.from_url(server.url, protocol=protocol)) as client:
         store = RedisReplayStore(client, prefix=prefix)
         known = fresh_key()
         assert store.add(known, NOW + 100, NOW)

@@ -1,43 +1,60 @@
-"""Clients of Redis: which ones keep the promises of a store, and how one is opened from a URL."""
+"""Clients of Redis: which ones keep the promises of a store."""
 
 from __future__ import annotations
 
+import logging
+import math
 from typing import Any
 
 import redis
 import redis.asyncio
-import redis.asyncio.retry
-import redis.backoff
 import redis.client
 import redis.cluster
-import redis.retry
 
-from .._validation import check_timeout
+from .._log import log
 from ..exceptions import ConfigurationError
+from ._redis_pool import own_client
 
-__all__ = [
-    "async_client",
-    "check_prefix",
-    "is_cluster",
-    "is_own",
-    "open_async",
-    "open_sync",
-    "sync_client",
-]
+__all__ = ["async_client", "check_prefix", "is_cluster", "sync_client"]
 
 _SYNC = (redis.Redis, redis.RedisCluster)
 _ASYNC = (redis.asyncio.Redis, redis.asyncio.RedisCluster)
 _PIPELINES = (redis.client.Pipeline, redis.cluster.ClusterPipeline, redis.asyncio.client.Pipeline)
 
 
-def sync_client(client: object) -> Any:
-    """Return ``client``. Raises ConfigurationError unless it is a sync client with one writable server for each key."""
-    return _checked(client, _SYNC, "redis.Redis or redis.RedisCluster")
+def sync_client(client: object, timeout: float) -> Any:
+    """Return a client of the store's own that goes where ``client`` goes, and waits for ``timeout`` seconds at most.
+
+    Of a Cluster return ``client`` itself, and log a warning where it waits for longer. Raises ConfigurationError unless
+    it is a sync client with one writable server for each key.
+    """
+    checked = _checked(client, _SYNC, "redis.Redis or redis.RedisCluster")
+    if not is_cluster(checked):
+        return own_client(checked, timeout)
+    if _longest_wait(checked) > timeout:
+        log(
+            logging.WARNING,
+            "a node of the Cluster that does not answer may hold up a call for %g s, and timeout is %g s: give the"
+            " RedisCluster socket_timeout=%g, socket_connect_timeout=%g and retry=Retry(NoBackoff(), 0)",
+            *(_longest_wait(checked), timeout, timeout, timeout),
+        )
+    return checked
 
 
-def async_client(client: object) -> Any:
-    """Return ``client``. Raises ConfigurationError unless it is an async one, see ``sync_client``."""
-    return _checked(client, _ASYNC, "redis.asyncio.Redis or redis.asyncio.RedisCluster")
+def async_client(client: object, timeout: float) -> Any:
+    """See ``sync_client``, for an async client; a Cluster's needs no warning, since calls to it end in time."""
+    checked = _checked(client, _ASYNC, "redis.asyncio.Redis or redis.asyncio.RedisCluster")
+    return checked if is_cluster(checked) else own_client(checked, timeout)
+
+
+def _longest_wait(cluster: Any) -> float:
+    """Return for how many seconds a sync client waits for a node of a Cluster that accepts and never answers."""
+    pool = cluster.get_redis_connection(cluster.get_default_node()).connection_pool
+    connection = pool.connection_class(**pool.connection_kwargs)  # not connected: it knows what redis-py's defaults are
+    retry: Any = getattr(cluster, "retry", None)
+    retries: int = retry.get_retries() if hasattr(retry, "get_retries") else cluster.cluster_error_retry_attempts
+    seconds: float | None = connection.socket_timeout
+    return (seconds or math.inf) * (1 + retries)
 
 
 def _checked(client: object, kinds: tuple[type, ...], wanted: str) -> Any:
@@ -60,53 +77,6 @@ def _advice(client: object) -> str:
 def is_cluster(client: object) -> bool:
     """Return whether a checked client speaks to a Cluster."""
     return isinstance(client, (redis.RedisCluster, redis.asyncio.RedisCluster))
-
-
-class _OwnPool(redis.ConnectionPool):
-    """The connections of a client that a store opened: nobody else uses them."""
-
-
-class _AsyncOwnPool(redis.asyncio.ConnectionPool):
-    """``_OwnPool``, for asyncio."""
-
-
-def is_own(client: object) -> bool:
-    """Return whether ``open_sync`` or ``open_async`` opened a client."""
-    return isinstance(getattr(client, "connection_pool", None), (_OwnPool, _AsyncOwnPool))
-
-
-def open_sync(url: str, timeout: float) -> redis.Redis:
-    """Return a client of its own; nothing is sent yet. Raises ConfigurationError, which never quotes the URL."""
-    retry = redis.retry.Retry(redis.backoff.NoBackoff(), 0)
-    client: redis.Redis = redis.Redis.from_pool(_pool(_OwnPool, url, timeout, retry))
-    return client
-
-
-def open_async(url: str, timeout: float) -> redis.asyncio.Redis:
-    """``open_sync``, for asyncio."""
-    retry = redis.asyncio.retry.Retry(redis.backoff.NoBackoff(), 0)
-    return redis.asyncio.Redis.from_pool(_pool(_AsyncOwnPool, url, timeout, retry))
-
-
-def _pool(kind: Any, url: str, timeout: float, retry: object) -> Any:
-    check_timeout(timeout)
-    if not isinstance(url, str):
-        raise ConfigurationError(f"url must be a string, not {type(url).__name__}")
-    settings: dict[str, object] = {"socket_timeout": timeout, "socket_connect_timeout": timeout, "retry": retry}
-    # RESP 2: its replies are all that is needed, and no notice of the server's (RESP 3) can stretch a timeout.
-    settings["protocol"] = 2
-    if url.startswith("rediss:"):
-        settings["ssl_check_hostname"] = True  # redis-py before 6 verifies the certificate, but not whose it is
-    try:
-        pool = kind.from_url(url, **settings)
-        pool.connection_class(**pool.connection_kwargs)  # an unknown option in the URL shows only here
-    except Exception:
-        # Not "from error", and not its text: either may quote the URL, and with it a password.
-        raise ConfigurationError(
-            "url must be redis://, rediss:// or unix://, with options that redis-py knows (it is not shown here:"
-            " it may hold a password)"
-        ) from None
-    return pool
 
 
 def check_prefix(prefix: object) -> None:

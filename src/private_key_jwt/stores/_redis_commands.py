@@ -23,7 +23,8 @@ import redis
 import redis.asyncio
 
 from ._combiner import AsyncCombiner, Combiner
-from ._redis_client import is_cluster, is_own
+from ._redis_client import is_cluster
+from ._redis_pool import is_own
 
 __all__ = ["AsyncSender", "Command", "Sender", "open_async_sender", "open_sender"]
 
@@ -167,9 +168,8 @@ class _AsyncSender:
     def __init__(self, client: redis.asyncio.Redis, timeout: float) -> None:
         self._pool: Any = client.connection_pool
         self._timeout = timeout
-        # A client of the user's may wait for ever; asyncio.timeout is 2 µs that others need not pay.
-        waits_for_ever = self._pool.connection_kwargs.get("socket_timeout") is None
-        send_batch = self._exchange_in_time if waits_for_ever else self._exchange
+        # Connections of the store's own end in time; asyncio.timeout is 2 µs that they need not pay.
+        send_batch = self._exchange if is_own(client) else self._exchange_in_time
         self._combiner: AsyncCombiner[Command, Any] = AsyncCombiner(send_batch, timeout=timeout)
 
     async def send(self, command: Command) -> Any:

@@ -9,13 +9,15 @@ from typing import Any, Self
 
 import redis
 import redis.asyncio
+from redis.crc import key_slot
 
 from ..._clocks import since_boot
 from ..._validation import check_timeout, check_wall_clock
 from ...policy import LONGEST_TTL, JWKSPolicy
 from .._protocols import JWKSDocument
-from .._redis_client import async_client, check_prefix, is_own, open_async, open_sync, sync_client
+from .._redis_client import async_client, check_prefix, is_cluster, sync_client
 from .._redis_commands import Command, open_async_sender, open_sender
+from .._redis_pool import is_own, open_async, open_sync
 
 __all__ = ["AsyncRedisJWKSCache", "RedisJWKSCache"]
 
@@ -71,15 +73,12 @@ class _ServerClock:
     the time. A host whose clock is set forward takes the documents of that moment for older; they cost a fetch.
     """
 
-    def __init__(self, wall_clock: Callable[[], float]) -> None:
-        check_wall_clock(wall_clock)
-        self.wall_clock = wall_clock
+    def __init__(self) -> None:
         self._behind = math.inf  # by how much the server was behind this host, at the least
         self._steps: list[tuple[float, float]] = []  # when one was noticed, and how far the clock went back
 
-    def observe(self, server_now: float) -> None:
-        """Compare an instant that the server just named with this host's clock."""
-        wall = self.wall_clock()
+    def observe(self, server_now: float, wall: float) -> None:
+        """Compare an instant that the server just named with the time of day of this host."""
         behind = wall - server_now
         if behind > self._behind + _SET_BACK:
             self._steps = [*self._steps[1 - _STEPS :], (wall, behind - self._behind)]
@@ -94,10 +93,18 @@ class _ServerClock:
 class _Documents:
     """What both caches share: their commands, and what the replies say."""
 
-    def __init__(self, prefix: str, wall_clock: Callable[[], float]) -> None:
+    def __init__(self, prefix: str, wall_clock: Callable[[], float], *, is_cluster: bool) -> None:
         check_prefix(prefix)
+        check_wall_clock(wall_clock)
         self._prefix = prefix
-        self._clock = _ServerClock(wall_clock)
+        self._wall_clock = wall_clock
+        self._is_cluster = is_cluster
+        self._clocks: dict[int, _ServerClock] = {}
+
+    def _clock(self, jwks_uri: str) -> _ServerClock:
+        """Return what is known of the server's clock: in a Cluster each slot may be on a node with one of its own."""
+        slot = key_slot(self._key("document:", jwks_uri)) if self._is_cluster else 0
+        return self._clocks.setdefault(slot, _ServerClock())
 
     def time(self, jwks_uri: str) -> Command:
         """Ask for the time where the document is: each node of a Cluster has a clock of its own."""
@@ -113,7 +120,7 @@ class _Documents:
         server's clock, before which the document was fetched.
         """
         fetched_at = int(server_now) - math.ceil(age * 1_000)
-        by_host = math.floor((self._clock.wall_clock() - age) * 1_000)
+        by_host = math.floor((self._wall_clock() - age) * 1_000)
         return self._script(_PUT, "document:", jwks_uri, document.body, fetched_at, by_host, _KEEP_MS)
 
     def claim(self, jwks_uri: str, policy: JWKSPolicy) -> Command:
@@ -122,12 +129,16 @@ class _Documents:
 
     def _script(self, script: str, kind: str, jwks_uri: str, *arguments: bytes | int) -> Command:
         words = [each if isinstance(each, bytes) else b"%d" % each for each in arguments]
-        return Command.of_script(script, f"{self._prefix}{kind}{jwks_uri}".encode(), *words)
+        return Command.of_script(script, self._key(kind, jwks_uri), *words)
 
-    def read(self, reply: Any, now: float) -> JWKSDocument | None:
+    def _key(self, kind: str, jwks_uri: str) -> bytes:
+        return f"{self._prefix}{kind}{jwks_uri}".encode()
+
+    def read(self, jwks_uri: str, reply: Any, now: float) -> JWKSDocument | None:
         """Return the document, its age carried over to the clock of ``now``. Raises ValueError for what is none."""
         server_now, value = int(reply[0]) / 1_000, reply[1]
-        self._clock.observe(server_now)
+        clock = self._clock(jwks_uri)
+        clock.observe(server_now, self._wall_clock())
         if value is None:
             return None
         times, separator, body = value.partition(b"\n")
@@ -137,7 +148,7 @@ class _Documents:
         age = server_now - int(fetched_at) / 1_000
         if age < 0:
             return None  # the server's clock was set back, and nobody can tell how old it is
-        return JWKSDocument(body, now - age - self._clock.hidden_age(int(by_host) / 1_000))
+        return JWKSDocument(body, now - age - clock.hidden_age(int(by_host) / 1_000))
 
     @staticmethod
     def granted(reply: object) -> bool:
@@ -153,12 +164,12 @@ class RedisJWKSCache:
         cache = RedisJWKSCache.from_url("rediss://op:secret@redis.internal:6379/1")
         fetcher = JWKSFetcher(JWKSPolicy(), cache=cache)
 
-    client: your ``redis.Redis`` or ``redis.RedisCluster``, which is not closed. Give it short timeouts and few
-        retries: a request may wait for it.
+    client: your ``redis.Redis`` or ``redis.RedisCluster``, which is not closed: see RedisReplayStore.
     prefix: goes in front of each key. Caches with different prefixes share nothing.
     wall_clock: seconds since the epoch. With it a worker notices that the server's clock was set back, and takes
         documents from before for as much older.
-    timeout: seconds (0.01 to 60) that a call waits for those that were sent before it.
+    timeout: seconds (0.01 to 60) of each wait: for earlier calls, to connect, for a reply (of a Cluster see
+        RedisReplayStore).
 
     It is trusted: who can write to it can add keys to any client. Ages are counted by the server's clock, so
     hosts need not agree on the time. A document leaves a day after it was put. Errors are raised as they come: a
@@ -179,9 +190,9 @@ class RedisJWKSCache:
         timeout: float = _TIMEOUT,
     ) -> None:
         check_timeout(timeout)
-        self._client = sync_client(client)
-        self._documents = _Documents(prefix, wall_clock)
-        self._sender = open_sender(client, timeout)
+        self._client = sync_client(client, timeout)
+        self._documents = _Documents(prefix, wall_clock, is_cluster=is_cluster(client))
+        self._sender = open_sender(self._client, timeout)
 
     @classmethod
     def from_url(
@@ -197,7 +208,7 @@ class RedisJWKSCache:
 
     def get(self, jwks_uri: str, now: float) -> JWKSDocument | None:
         """See JWKSCache.get. Raises ValueError for a corrupt value, and what redis-py raises."""
-        return self._documents.read(self._sender.send(self._documents.get(jwks_uri)), now)
+        return self._documents.read(jwks_uri, self._sender.send(self._documents.get(jwks_uri)), now)
 
     def put(self, jwks_uri: str, document: JWKSDocument, now: float) -> None:
         """See JWKSCache.put. Raises what redis-py raises."""
@@ -211,7 +222,7 @@ class RedisJWKSCache:
         return self._documents.granted(self._sender.send(self._documents.claim(jwks_uri, policy)))
 
     def close(self) -> None:
-        """Close the connections that from_url opened; a client of yours stays open."""
+        """Close the connections of the cache; a client of yours stays open."""
         if is_own(self._client):
             self._client.close()
 
@@ -222,7 +233,7 @@ class AsyncRedisJWKSCache:
         cache = AsyncRedisJWKSCache.from_url("rediss://op:secret@redis.internal:6379/1")
         fetcher = AsyncJWKSFetcher(JWKSPolicy(), cache=cache)
 
-    timeout: seconds (0.01 to 60) of a whole command; ``put`` sends two.
+    timeout: seconds (0.01 to 60) of each wait; with a Cluster, of a whole command, of which ``put`` sends two.
 
     Its connections belong to the event loop that first used them.
     """
@@ -236,9 +247,9 @@ class AsyncRedisJWKSCache:
         timeout: float = _TIMEOUT,
     ) -> None:
         check_timeout(timeout)
-        self._client = async_client(client)
-        self._documents = _Documents(prefix, wall_clock)
-        self._sender = open_async_sender(client, timeout)
+        self._client = async_client(client, timeout)
+        self._documents = _Documents(prefix, wall_clock, is_cluster=is_cluster(client))
+        self._sender = open_async_sender(self._client, timeout)
 
     @classmethod
     def from_url(
@@ -254,7 +265,7 @@ class AsyncRedisJWKSCache:
 
     async def get(self, jwks_uri: str, now: float) -> JWKSDocument | None:
         """See JWKSCache.get. Raises ValueError for a corrupt value, and what redis-py raises."""
-        return self._documents.read(await self._sender.send(self._documents.get(jwks_uri)), now)
+        return self._documents.read(jwks_uri, await self._sender.send(self._documents.get(jwks_uri)), now)
 
     async def put(self, jwks_uri: str, document: JWKSDocument, now: float) -> None:
         """See JWKSCache.put. Raises what redis-py raises."""

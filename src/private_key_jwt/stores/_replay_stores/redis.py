@@ -64,16 +64,9 @@ from ..._validation import check_handler, check_number, check_timeout
 from ...events import OnEvent, StoreUnfit, emit, log_events
 from ...exceptions import ConfigurationError, PrivateKeyJWTError
 from .._redis_check import CONFIG_PATTERN, ServerLines, describe_servers
-from .._redis_client import (
-    async_client,
-    check_prefix,
-    is_cluster,
-    is_own,
-    open_async,
-    open_sync,
-    sync_client,
-)
+from .._redis_client import async_client, check_prefix, is_cluster, sync_client
 from .._redis_commands import Command, open_async_sender, open_sender
+from .._redis_pool import is_own, open_async, open_sync
 from . import MARGIN, MAX_MARGIN, PREFIX
 from .errors import store_unavailable
 
@@ -134,17 +127,21 @@ class RedisReplayStore:
         verifier = ClientAssertionVerifier(..., replay_store=store, workers=8)
 
     client: your ``redis.Redis`` (also ``sentinel.master_for(…)``) or ``redis.RedisCluster``, or one of a class
-        derived from them; it is not closed. Give it timeouts, and a Cluster's no retries: redis-py sends a
-        command again when the connection was lost before the reply, and an add that was done, sent again,
-        reads as ``replayed``. Nothing is accepted twice, but an honest client is refused as ``replayed``.
-        (To a single server nothing is sent twice, whatever the client's retries.)
+        derived from them; it is not closed. The store opens connections as this client does, in a pool of its own,
+        for they wait no longer than ``timeout`` and retry nothing, where redis-py may take a minute to give a
+        server up. (A pool of a class of your own is used as it is, and so is a Cluster's client.) Give a Cluster's
+        client short timeouts and no retries, ``retry=Retry(NoBackoff(), 0)``; a sync one that may wait for longer
+        is logged as a WARNING. redis-py also sends a command to a Cluster again when the connection was lost before
+        the reply, and an add that was done, sent again, reads as ``replayed``. Nothing is accepted twice, but an
+        honest client is refused. (To a single server nothing is sent twice, whatever the client's retries.)
     prefix: goes in front of each key. Stores with different prefixes know nothing of each other.
     margin: seconds (0 to 86,400) for which a mark outlives its expiry. Redis counts a mark's time to live
         down by itself, from what the adding host took for the time left: a host whose clock is ahead by d
         makes its marks leave d early, and a host whose clock is set back by d accepts for d longer. The
         margin covers differences and steps, of hosts and of the server, up to itself; larger ones no
         engine can cover that expires by itself.
-    timeout: seconds (0.01 to 60) that an add waits for those that were sent before it.
+    timeout: seconds (0.01 to 60) of each wait: for earlier adds, to connect, for a reply; where the client has
+        shorter ones, those.
     on_event: a function to which a ``StoreUnfit`` is reported; unless given, it is logged.
 
     An add is one atomic ``SET … NX PX`` on one key. All adds that wait go in one round trip; what is no plain
@@ -178,9 +175,9 @@ class RedisReplayStore:
         check_timeout(timeout)
         check_handler(on_event)
         self._on_event = log_events if on_event is None else on_event
-        self._client = sync_client(client)
+        self._client = sync_client(client, timeout)
         self._marks = _Marks(prefix, margin)
-        self._sender = open_sender(client, timeout)
+        self._sender = open_sender(self._client, timeout)
         self._looked = False
 
     @classmethod
@@ -244,7 +241,7 @@ class RedisReplayStore:
             _report_unfit(self._on_event, self, error)
 
     def close(self) -> None:
-        """Close the connections that from_url opened; a client of yours stays open."""
+        """Close the connections of the store; a client of yours stays open."""
         if is_own(self._client):
             self._client.close()
 
@@ -256,7 +253,7 @@ class AsyncRedisReplayStore:
         print(await store.check())
         verifier = AsyncClientAssertionVerifier(..., replay_store=store, workers=8)
 
-    timeout: seconds (0.01 to 60) of a whole add.
+    timeout: seconds (0.01 to 60) of each wait; with a Cluster, or a pool of a class of your own, of a whole add.
 
     Its connections belong to the event loop that first used them.
     """
@@ -273,9 +270,9 @@ class AsyncRedisReplayStore:
         check_timeout(timeout)
         check_handler(on_event)
         self._on_event = log_events if on_event is None else on_event
-        self._client = async_client(client)
+        self._client = async_client(client, timeout)
         self._marks = _Marks(prefix, margin)
-        self._sender = open_async_sender(client, timeout)
+        self._sender = open_async_sender(self._client, timeout)
         self._looked = False
 
     @classmethod
@@ -288,7 +285,7 @@ class AsyncRedisReplayStore:
         margin: float = MARGIN,
         on_event: OnEvent | None = None,
     ) -> Self:
-        """See RedisReplayStore.from_url; the timeout is of a whole add."""
+        """See RedisReplayStore.from_url."""
         return cls(open_async(url, timeout), prefix=prefix, margin=margin, timeout=timeout, on_event=on_event)
 
     async def add(self, key: bytes, expires_at: float, now: float) -> bool:
