@@ -53,7 +53,14 @@ _FIELD_VALUE = re.compile(r"([!-~]([ -~]*[!-~])?)?")  # printable ASCII, no whit
 _REFUSED_FIELDS = {
     **dict.fromkeys(("authorization", "cookie"), "credentials would go to whoever registered a URL"),
     "host": "it follows from the URL",
-    **dict.fromkeys(("content-length", "transfer-encoding", "trailer"), "a GET has no body"),
+    **dict.fromkeys(("content-length", "transfer-encoding", "trailer", "expect"), "a GET has no body"),
+    # What these ask for replaces no keys: a publisher that obeyed would be refused each time.
+    **dict.fromkeys(("accept-encoding", "accept-charset"), "a body is asked for as it is, in UTF-8"),
+    **dict.fromkeys(("range", "if-range", "a-im"), "a key set is read whole"),
+    **dict.fromkeys(
+        ("if-match", "if-none-match", "if-modified-since", "if-unmodified-since"),
+        "no request is conditional: 304 and 412 bring no keys",
+    ),
     **dict.fromkeys(
         ("connection", "keep-alive", "proxy-connection", "te", "upgrade", "http2-settings"),
         "it is about one connection (RFC 9110 section 7.6.1)",
