@@ -33,7 +33,7 @@ def read_jwks(jwks: object) -> jwk_set.KeySet:
     try:
         if "keys" not in jwks and "kty" in jwks:
             raise ValueError("expected a JWK Set, and this is one JWK: did you mean {'keys': [jwk]}?")
-        members = [_plain_jwk(member) for member in jwk_set.read_document(jwks, _MAX_REGISTERED_KEYS)]
+        members = [_plain_jwk(member) for member in jwk_set.read_document(jwks, _MAX_REGISTERED_KEYS, "by value")]
         _refuse_private(members)
         content = sha256(marshal.dumps(members, 2)).digest()
         return _key_sets.get(content, 1 + len(members), lambda: _import_keys(members))

@@ -458,6 +458,21 @@ def test_the_least_integer_of_21_digits_is_refused_in_a_short_object_too() -> No
         loads_object(b'{"\xff":1}')
 
 
+@pytest.mark.parametrize(
+    ("number", "read"), [("1e400", math.inf), ("-1e400", -math.inf), ("1e308", 1e308), ("0.5", 0.5)]
+)
+@pytest.mark.parametrize("bounds", [{}, {"max_fractions": 8, "max_integers": 8}])
+def test_a_number_of_a_key_set_that_is_out_of_range_is_infinite(
+    number: str, read: float, bounds: dict[str, Any]
+) -> None:
+    digits = "0" * 21  # with so many in a row numbers are counted, where there are bounds
+    raw = f'{{"keys": [{{"sn": {number}}}], "x": "{digits}"}}'.encode()
+    assert loads_object(raw, is_key_set=True, **bounds) == {"keys": [{"sn": read}], "x": digits}
+    if math.isinf(read):
+        with pytest.raises(ValueError, match="out of range"):
+            loads_object(raw, **bounds)
+
+
 @pytest.mark.parametrize("number", [f"{'1' * 11}.{'1' * 13}", f"0.{'1' * 90}", "1" * 49])
 @pytest.mark.parametrize("bounds", [{}, {"max_fractions": 8, "max_integers": 8}])
 def test_a_long_number_of_a_key_set_is_infinite(number: str, bounds: dict[str, Any]) -> None:

@@ -72,7 +72,7 @@ def _number_of_keys(text: str) -> float:
     if len(text) > 4_300:
         raise Refused("digits")
     if set("eE.") & set(text):
-        return _number(text) if len(text) <= 21 else math.inf
+        return float(text) if len(text) <= 21 else math.inf
     return int(text)
 
 

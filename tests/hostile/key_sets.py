@@ -352,7 +352,7 @@ def json_that_is_none_or_that_goes_too_deep(op: Provider) -> Cases:
         inner + b',"x":' + b"[" * 30_000 + b"]" * 30_000 + b"}",
         inner + b',"x":' + b"9" * 60_000 + b"}",
         inner + b',"x":NaN}',
-        inner + b',"x":1e999}',
+        inner + b',"x":1e' + b"9" * 4_300 + b"}",
         inner + b',"keys":[]}',
         KEYS + b"{}",
         KEYS.decode().encode("utf-16"),
@@ -360,6 +360,7 @@ def json_that_is_none_or_that_goes_too_deep(op: Provider) -> Cases:
         inner + b',"x":"\\ud800"}',
     )
     yield ACCEPTED, cold(op, http(b"\xef\xbb\xbf" + KEYS))  # forgiven: RFC 8259 section 8.1
+    yield ACCEPTED, cold(op, http(inner + b',"x":1e999}'))  # no number is read
 
 
 @row("B19")

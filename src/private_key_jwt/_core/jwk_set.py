@@ -224,13 +224,16 @@ def join(items: Iterable[str], separator: str = "; ") -> str:
     return separator.join(shown) + (f"{separator}and {left} more" if left else "")
 
 
-def read_document(document: Mapping[str, Any], max_keys: int) -> list[Any]:
-    """List the members of a JWK Set. Raise ValueError when the document is none (RFC 7517 §5)."""
+def read_document(document: Mapping[str, Any], max_keys: int, bound: str = "(JWKSPolicy(max_keys=...))") -> list[Any]:
+    """List the members of a JWK Set. Raise ValueError when the document is none (RFC 7517 §5).
+
+    bound: says what sets ``max_keys``, for the error.
+    """
     keys = document.get("keys")
     if not isinstance(keys, list | tuple):
         raise ValueError(f"not a JWK Set: {describe_shape(document)}")
     if len(keys) > max_keys:
-        raise ValueError(f"expected at most {max_keys} keys (JWKSPolicy(max_keys=...)), got {len(keys)}")
+        raise ValueError(f"expected at most {max_keys} keys {bound}, got {len(keys)}")
     return list(keys)
 
 
@@ -247,9 +250,9 @@ def loads_document(body: bytes, max_keys: int) -> dict[str, Any]:
 
     The strict JSON rules hold, but for what publishers' libraries write. A byte order mark in front is forgiven
     (RFC 8259 section 8.1 leaves it to the reader). Inside of ``keys`` a lone surrogate, a member that stands twice and
-    a number of many digits (a certificate's serial number, say) are left for ``read_member``, where they cost one key
-    at most. None lets in a document with another meaning: a byte order mark is no part of the text, a key that holds
-    a surrogate or a member twice is never used, and no number is read.
+    a number of many digits (a certificate's serial number, say) or out of range are left for ``read_member``, where
+    they cost one key at most. None lets in a document with another meaning: a byte order mark is no part of the text, a
+    key that holds a surrogate or a member twice is never used, and no number is read.
     """
     text = body.removeprefix(BOM_UTF8)
     strict_json.check_beginning(text)  # which says more of HTML

@@ -101,8 +101,8 @@ def loads_object(
     numbers that are not finite, of more than 20 significant digits or (with a fraction or an exponent) of more than 100
     characters, more than 32 levels, lone surrogates, and anything but white space around the object.
     is_key_set: leave to the reader of each key what may stand in a key that nobody uses: lone surrogates, a number of
-        too many digits and at most 4,300 characters, which is infinite here, and a member that stands twice anywhere
-        but in the outer object: the object that holds it is a ``Repeated``.
+        too many digits and at most 4,300 characters or out of range, which is infinite here, and a member that stands
+        twice anywhere but in the outer object: the object that holds it is a ``Repeated``.
     max_fractions: numbers with a fraction or an exponent at most: one costs up to 1 µs. Not bounded unless given.
     max_integers: with that bound, integers at most in a text that holds more than 20 digits in a row.
     Raises ValueError, with a text that quotes nothing of it but the name of a member that stands twice;
@@ -202,7 +202,7 @@ def _integer_of_keys(digits: str) -> float:
 
 
 def _number_of_keys(digits: str) -> float:
-    return _unread(digits) if len(digits) > _SHORT_NUMBER else _number(digits)
+    return _unread(digits) if len(digits) > _SHORT_NUMBER else float(digits)
 
 
 def _unread(digits: str) -> float:
