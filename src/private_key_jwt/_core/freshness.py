@@ -136,20 +136,20 @@ def new_entry(
         MIN_REMAINING seconds are left.
     seen: when this fetcher saw it first, where that was later. Refreshing ahead counts in what remains from then.
     """
-    life = lifetime(keys, policy)
-    life -= min(age, max(0.0, life - MIN_REMAINING))
-    expires_at = asked.clock + life
+    whole = lifetime(keys, policy)
+    left = whole - min(age, max(0.0, whole - MIN_REMAINING))
+    expires_at = asked.clock + left
     start = asked.clock if seen is None else seen.clock
     return Entry(
-        keys,
-        asked.clock,
-        expires_at - lifetime(keys, policy),
-        start + policy.refresh_ahead * (expires_at - start),
-        expires_at,
-        asked.wall + life,
-        number,
-        digest,
-        asked.clock,
+        keys=keys,
+        asked_at=asked.clock,
+        fetched_at=expires_at - whole,
+        fresh_until=start + policy.refresh_ahead * (expires_at - start),
+        expires_at=expires_at,
+        wall_expires_at=asked.wall + left,
+        number=number,
+        digest=digest,
+        known_since=asked.clock,
     )
 
 

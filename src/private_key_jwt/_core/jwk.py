@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from .._text import escape_name, quote, quote_json, quote_member
 from .algorithms import ALGORITHMS, Verify, is_only_choice
-from .ec import import_ec
+from .ec import CURVES, import_ec
 from .header import MAX_KID_BYTES
 from .okp import import_okp
 from .rsa import import_rsa
@@ -183,7 +183,7 @@ def kind_of(key: PublicKey) -> str:
     return "OKP, Ed25519" if isinstance(key, Ed25519PublicKey) else f"EC, {_EC_NAMES[key.key_size]}"
 
 
-_EC_NAMES = {256: "P-256", 384: "P-384", 521: "P-521"}
+_EC_NAMES = {curve.implementation.key_size: name for name, curve in CURVES.items()}
 
 
 def _kid(jwk: Mapping[str, Any]) -> str | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from urllib.parse import unquote
+
+from .octets import encode
 
 __all__ = ["folded", "spelling"]
 
@@ -26,7 +27,7 @@ def _from_hex(kid: str) -> str:
         octets = bytes.fromhex(kid.replace(":", ""))
     except ValueError:
         return kid
-    return urlsafe_b64encode(octets).decode().rstrip("=")
+    return encode(octets)
 
 
 _SPELLINGS: tuple[tuple[Callable[[str], str], str], ...] = (
