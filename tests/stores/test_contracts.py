@@ -276,6 +276,45 @@ def test_a_child_that_fails_is_an_error_and_no_loss() -> None:
     contract.teardown_method()
 
 
+class Closing(Stores):
+    """A store that can be closed, or cannot be."""
+
+    def __init__(self, *, can_close: bool) -> None:
+        super().__init__()
+        self.can_close = can_close
+        self.is_closed = False
+
+    def close(self) -> None:
+        if not self.can_close:
+            raise ConnectionError("the engine is away")
+        self.is_closed = True
+
+
+class ClosingAsync(Closing):
+    async def aclose(self) -> None:
+        Closing.close(self)
+
+
+@pytest.mark.parametrize("kind", [Closing, ClosingAsync])
+def test_a_store_that_cannot_be_closed_leaves_no_other_open(kind: type[Closing]) -> None:
+    stores = [kind(can_close=can_close) for can_close in (True, False, True)]
+    opened = iter(stores)
+
+    class Contract(ReplayStoreContract):
+        def open_store(self) -> Any:
+            return next(opened)
+
+    contract = Contract()
+    contract.setup_method()
+    for _ in stores:
+        contract.test_every_byte_of_a_key_counts()
+    loop = contract._runner.get_loop()
+    with pytest.raises(ConnectionError):
+        contract.teardown_method()
+    assert [store.is_closed for store in stores] == [True, False, True]
+    assert loop.is_closed()
+
+
 def test_prefixes_that_collide_are_caught() -> None:
     store = Stores()
     with pytest.raises(AssertionError, match="new there"):
@@ -377,6 +416,7 @@ def test_a_budget_that_never_comes_back_is_caught(monkeypatch: pytest.MonkeyPatc
         ("takes the older", "test_a_newer_document_stays"),
         ("keeps the clock of a process", "test_an_age_is_the_same_by_another_process_s_clock"),
         ("grants all", "test_workers_share_one_budget"),
+        ("grants all", "test_a_budget_comes_back_with_its_window"),
         ("one budget for all", "test_workers_share_one_budget"),
         ("fails open", "test_an_engine_that_fails_raises"),
         ("", "test_processes_share_one_budget"),

@@ -11,6 +11,7 @@ Stores and caches may be sync or async. Times are handed in, so nothing sleeps.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import multiprocessing
 import os
@@ -49,11 +50,15 @@ class _Contract:
 
     def teardown_method(self) -> None:
         """pytest calls it after each test."""
-        for opened in self._opened:
-            close = getattr(opened, "aclose", None) or getattr(opened, "close", None)
-            if close is not None:
-                self.finish(close())
-        self._runner.close()
+        with contextlib.ExitStack() as stack:  # which closes the rest, too, where one cannot be closed
+            stack.callback(self._runner.close)
+            for opened in self._opened:
+                stack.callback(self._close, opened)
+
+    def _close(self, opened: Any) -> None:
+        close = getattr(opened, "aclose", None) or getattr(opened, "close", None)
+        if close is not None:
+            self.finish(close())
 
     def finish(self, result: Any) -> Any:
         """Return the result of a call, awaited if it is to be."""
@@ -403,8 +408,11 @@ class JWKSCacheContract(_Contract):
         def take() -> bool:
             return self.finish(cache.claim(uri, policy, 100)) is True
 
+        began, granted = time.monotonic(), 0
         while take() and self.shared:
-            pass
+            granted += 1
+            windows = 2 + (time.monotonic() - began) / policy.fetch_window  # with the one before and the one begun
+            _expect(granted <= policy.fetch_limit * windows, f"a budget must end: {granted} fetches were granted")
         deadline = time.monotonic() + WINDOW_PATIENCE
         while not take():
             _expect(time.monotonic() < deadline, "it must come back")
