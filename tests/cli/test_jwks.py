@@ -325,4 +325,4 @@ def test_algorithms_for_programs(tmp_path: Path) -> None:
 def test_an_algorithm_that_is_none_is_a_wrong_use(tmp_path: Path) -> None:
     answer = ask(tmp_path, "--alg", "HS256", keys=[jwk()])
     assert (answer.code, answer.out) == (2, "")
-    assert "signing_algs must be of RS256" in " ".join(answer.err.split())
+    assert "--alg must be of RS256" in " ".join(answer.err.split())

@@ -135,16 +135,34 @@ def test_an_outage_ends_with_3(shell: Shell) -> None:
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (("mint", "--sub", "u-1", "--email", JANE, "--membership", "c-1:KING"), "OWNER, ADMIN, BILLING_ADMIN, USER"),
-        (("mint", "--sub", "u-1", "--email", JANE, "--membership", "c-1"), "a colon, and a role"),
-        (("mint", "--sub", "", "--email", JANE, "--membership", "c-1:USER"), "sub must be"),
-        (("provision", "--email", JANE), "exactly one of customer_id and customer"),
-        (("provision", "--email", JANE, "--customer", "{"), "customer must be a JSON object"),
-        (("provision", "--email", JANE, "--customer", "{}"), "customer must have customerNumber"),
+        (
+            ("mint", "--sub", "u-1", "--email", JANE, "--membership", "c-1:KING"),
+            "--membership must be of OWNER, ADMIN, BILLING_ADMIN, USER",
+        ),
+        (
+            ("mint", "--sub", "u-1", "--email", JANE, "--membership", "c-1"),
+            "--membership must be a customer's id, a colon, and a role",
+        ),
+        (("mint", "--sub", "", "--email", JANE, "--membership", "c-1:USER"), "--sub must be"),
+        (("provision", "--email", JANE), "exactly one of --customer-id and --customer must be given"),
+        (("provision", "--email", JANE, "--customer", "{"), "--customer must be a JSON object"),
+        (("provision", "--email", JANE, "--customer", "{}"), "--customer must have customerNumber"),
         (("provision", "--email", JANE, "--customer", "@/nowhere"), "No such file"),
-        (("provision", "--email", JANE, "--customer-id", "c-1", "--role", "KING"), "role must be of"),
-        (("provision", "--email", JANE, "--customer-id", "c-1", "--mint-handoff"), "sub must be given"),
-        (("revoke", "--sub", "u-1", "--timeout", "0"), "timeout must be"),
+        (("provision", "--email", JANE, "--customer-id", "c-1", "--role", "KING"), "--role must be of"),
+        (
+            ("provision", "--email", JANE, "--customer-id", "c-1", "--mint-handoff"),
+            "--sub must be given with --mint-handoff",
+        ),
+        (("provision", "--email", JANE, "--customer-id", ""), "--customer-id must be a non-empty string"),
+        (
+            ("provision", "--email", JANE, "--customer-id", "c-1", "--organization-name", ""),
+            "--organization-name must be a non-empty string",
+        ),
+        (
+            ("provision", "--email", JANE, "--customer-id", "c-1", "--client-reference-id", "a b"),
+            "--client-reference-id must be",
+        ),
+        (("revoke", "--sub", "u-1", "--timeout", "0"), "--timeout must be"),
     ],
 )
 def test_a_wrong_use_is_named(shell: Shell, arguments: tuple[str, ...], named: str) -> None:
@@ -159,7 +177,17 @@ def test_a_host_that_would_ignore_the_reference_is_a_wrong_use(shell: Shell) -> 
 
 def test_two_credentials_are_a_wrong_use(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LEDGERBEE_ACCESS_TOKEN", "token")
-    assert "exactly one of api_key and access_token" in shell.usage("revoke", "--sub", "u-1")
+    both = "LEDGERBEE_API_KEY and LEDGERBEE_ACCESS_TOKEN are both set: unset one"
+    assert both in shell.usage("revoke", "--sub", "u-1")
+
+
+@pytest.mark.parametrize("name", ["LEDGERBEE_API_KEY", "LEDGERBEE_ACCESS_TOKEN"])
+def test_a_credential_that_cannot_be_sent_is_named_as_it_was_given(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.delenv("LEDGERBEE_API_KEY")
+    monkeypatch.setenv(name, "a key")
+    assert f"{name} must be a non-empty string" in shell.usage("revoke", "--sub", "u-1")
 
 
 @pytest.mark.parametrize("stdin", ["not a terminal", None])

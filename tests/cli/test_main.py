@@ -105,10 +105,13 @@ def test_a_reader_that_has_read_enough_is_no_refusal(served: Served) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "wb") as output:
-        for arguments in (["explain", *served.all], ["verify", *served.all]):
+        assertion = served.tenant.assertion()
+        revoke = ["ledgerbee", "revoke", "--sub", "u-1", "--base-url", served.base_url]
+        for arguments in (["explain", *served.all, assertion], ["verify", *served.all, assertion], revoke):
             ended = subprocess.run(
-                [sys.executable, "-c", START, *arguments, served.tenant.assertion()],
+                [sys.executable, "-c", START, *arguments],
                 check=False, stdout=output, stderr=subprocess.PIPE, timeout=60,
+                env={**os.environ, "LEDGERBEE_API_KEY": served.tenant.api_key()},
             )  # fmt: skip
             assert (ended.returncode, ended.stderr) == (141, b"")
 

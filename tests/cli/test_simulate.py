@@ -55,7 +55,7 @@ def test_it_prints_a_token_request_for_each_tenant() -> None:
 def test_an_audience_that_no_policy_takes_is_a_wrong_use(audience: str) -> None:
     answer = run("simulate", "--for", 0, "--audience", audience)
     assert (answer.code, answer.out) == (2, "")
-    assert "audience must" in answer.err
+    assert "--audience must" in answer.err
 
 
 @pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])

@@ -11,6 +11,7 @@ import pytest
 import typer
 
 from private_key_jwt.cli._app import app
+from private_key_jwt.cli._options import NAMES
 
 from .conftest import Served, run
 
@@ -60,6 +61,11 @@ def test_no_text_reaches_the_terminal_as_it_came(
             answer = run(*path, *others, *([option] if option else []), text, stdin=served.tenant.assertion())
             assert answer.code in _CODES
             assert not _OBEYED.search(answer.out + answer.err)
+
+
+def test_each_argument_of_the_library_is_named_by_an_option_that_there_is() -> None:
+    options = {option for _, option in OPTIONS} | {"--mint-handoff", "--mint-checkout-bind-token"}  # those are flags
+    assert {name for name in NAMES.values() if name.startswith("--")} - options == set()
 
 
 @pytest.mark.parametrize("path", sorted({path for path, _ in OPTIONS}), ids="-".join)

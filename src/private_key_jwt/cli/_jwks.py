@@ -138,7 +138,7 @@ def _load(source: KeyOptions) -> Published:
         document = jwk_set.loads_document(response.body, max_keys)
         jwk_set.key_set(document, max_keys)
     except (FetchError, ValueError) as error:
-        typer.echo(f"{uri}: cannot be fetched: {printable(one_line(str(error)))}", err=True)
+        echo(f"{uri}: cannot be fetched: {printable(one_line(str(error)))}", err=True)
         raise typer.Exit(ExitCode.UNAVAILABLE) from None
     return Published(document, tuple(lint_document(response.media_type, response.body)), response.age)
 

@@ -17,15 +17,13 @@ from ..exceptions import ConfigurationError
 from ..ledgerbee import Handoff, Membership, PortalSSO, PortalSSOError, Role
 from ..ledgerbee._attempts import CLIENT_ERRORS
 from ..ledgerbee._values import check_host, check_role
-from ._options import usage_errors
-from ._output import ExitCode
-
-_API_KEY, _ACCESS_TOKEN = "LEDGERBEE_API_KEY", "LEDGERBEE_ACCESS_TOKEN"
+from ._options import ACCESS_TOKEN, API_KEY, usage_errors
+from ._output import ExitCode, echo
 
 app = typer.Typer(
     name="ledgerbee",
     help="Call LedgerBee's back channel: mint a handoff, provision a customer, revoke sessions.\n\n"
-    f"The API key is read from the environment variable {_API_KEY} (or an access token from {_ACCESS_TOKEN}), or asked "
+    f"The API key is read from the environment variable {API_KEY} (or an access token from {ACCESS_TOKEN}), or asked "
     "for at a terminal. It is never an argument, which other users of the machine could read. References are printed "
     "only with --show-references: each lets in whoever presents it first.\n\n"
     "Exit code 0: done. 1: LedgerBee refused. 2: wrong use, nothing was sent. 3: no response to rely on.",
@@ -171,16 +169,18 @@ def _run(call: Callable[[PortalSSO], dict[str, Any]], base_url: str, timeout: fl
                 "may_have_happened": error.may_have_happened,
             }
             code = ExitCode.REFUSED if error.status in CLIENT_ERRORS else ExitCode.UNAVAILABLE
-    typer.echo(json.dumps(result))
+    echo(json.dumps(result))
     raise typer.Exit(code)
 
 
 def _credential() -> dict[str, Any]:
-    given = {"api_key": os.environ.get(_API_KEY), "access_token": os.environ.get(_ACCESS_TOKEN)}
+    given = {"api_key": os.environ.get(API_KEY), "access_token": os.environ.get(ACCESS_TOKEN)}
+    if all(given.values()):
+        raise ConfigurationError(f"{API_KEY} and {ACCESS_TOKEN} are both set: unset one")
     if any(given.values()):
         return {name: value or None for name, value in given.items()}
     if sys.stdin is None or not sys.stdin.isatty():
-        raise ConfigurationError(f"set the environment variable {_API_KEY}: there is no terminal to ask at")
+        raise ConfigurationError(f"set the environment variable {API_KEY}: there is no terminal to ask at")
     return {"api_key": typer.prompt("API key", hide_input=True, err=True)}
 
 

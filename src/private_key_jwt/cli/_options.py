@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,12 +25,38 @@ from ..exceptions import ConfigurationError
 from ..fetcher import JWKSFetcher
 from ..policy import AssertionPolicy, AudienceRule, JWKSPolicy
 from ..stores import JWKSCache
-from ._output import printable
+from ._output import echo, printable
 
 # More than any policy takes as an assertion: reading on would change nothing.
 _MAX_INPUT = 2**21
 DEFAULT_POLICY = AssertionPolicy(audience="-")
 """The defaults of a policy, for options."""
+
+API_KEY, ACCESS_TOKEN = "LEDGERBEE_API_KEY", "LEDGERBEE_ACCESS_TOKEN"
+"""The environment variables that hold what a call to LedgerBee authenticates with."""
+
+_SAME_NAMES = (
+    *("audience", "audience_rule", "base_url", "client_id", "client_reference_id", "customer", "customer_id", "email"),
+    *("host", "jwks", "jwks_uri", "leeway", "max_lifetime", "membership", "mint_checkout_bind_token", "mint_handoff"),
+    *("name", "now", "role", "slug", "sub", "timeout", "user_name"),
+)
+NAMES: Mapping[str, str] = {
+    **{name: f"--{name.replace('_', '-')}" for name in _SAME_NAMES},
+    "access_token": ACCESS_TOKEN,
+    "allow_ports": "--allow-port",
+    "allow_private_hosts": "--allow-private-host",
+    "api_key": API_KEY,
+    "organization_display_name": "--organization-name",
+    "signing_algs": "--alg",
+}
+"""The arguments of the library that its errors name, and what a user of the command line typed in their place."""
+
+_NAME = "|".join(sorted(NAMES, key=len, reverse=True))
+# A quoted value stays as it is. A name that is a word, too, is one at the beginning, or beside another name.
+_QUOTED_OR_NAMED = re.compile(
+    r"(?<!\w)(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")"
+    rf"|^(?:{_NAME})(?= must |: | is )|\b(?=[a-z]+_)(?:{_NAME})\b(?: and (?:{_NAME})\b)?"
+)
 
 _KEYS, _POLICY = "Where the keys are", "The server's policy"
 
@@ -135,14 +162,19 @@ RequireTypOption = Annotated[
 
 @contextmanager
 def usage_errors() -> Iterator[None]:
-    """Report what the library refuses as a wrong use of the command: exit 2, and the text says what is wrong.
+    """Report what the library refuses as a wrong use of the command: exit 2, and the text names what was typed.
 
     Raises typer.BadParameter.
     """
     try:
         yield
     except (ConfigurationError, ValueError) as error:
-        raise typer.BadParameter(printable(str(error))) from None
+        raise typer.BadParameter(printable(_QUOTED_OR_NAMED.sub(_option, str(error)))) from None
+
+
+def _option(found: re.Match[str]) -> str:
+    """Name an argument of the library, or two, as the command line does; leave a quoted value."""
+    return " and ".join(NAMES.get(name, name) for name in found[0].split(" and "))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -300,7 +332,7 @@ def read_assertion(argument: str | None) -> str | bytes:
             raise typer.BadParameter("it is empty: is the variable set that it stands in?")
         return argument
     if sys.stdin is not None and sys.stdin.isatty():
-        typer.echo("Paste the assertion, then press Enter and Ctrl-D.", err=True)
+        echo("Paste the assertion, then press Enter and Ctrl-D.", err=True)
     assertion = b"" if sys.stdin is None else sys.stdin.buffer.read(_MAX_INPUT)
     assertion = assertion.removesuffix(b"\n").removesuffix(b"\r")
     if not assertion.strip():

@@ -28,7 +28,7 @@ class ExitCode(IntEnum):
 
 
 class BrokenOutput(Exception):
-    """Standard output is read no more. Not an OSError: for that typer would end with 1, which means a refusal here."""
+    """What is written is read no more. Not an OSError: for that typer would end with 1, which means a refusal here."""
 
 
 class _Console(Console):
@@ -37,10 +37,10 @@ class _Console(Console):
         raise BrokenOutput
 
 
-def echo(text: str) -> None:
-    """Write a line to standard output. Raises BrokenOutput."""
+def echo(text: str, *, err: bool = False) -> None:
+    """Write a line to standard output, or to standard error. Raises BrokenOutput."""
     try:
-        typer.echo(text)
+        typer.echo(text, err=err)
     except BrokenPipeError:
         raise BrokenOutput from None
 

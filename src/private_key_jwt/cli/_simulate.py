@@ -7,7 +7,7 @@ import shlex
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Annotated
 
 import typer
@@ -16,13 +16,13 @@ from rich.text import Text
 
 from .._core.algorithms import ALGORITHMS
 from ..policy import AssertionPolicy
-from ..testing import DEFECTS, RelyingParty, Tenant
+from ..testing import DEFECTS, LoopbackServer, RelyingParty, Tenant
 from ..testing._control import PATH as CONTROL_PATH
 from ..testing._control import lines as control_lines
 from ..testing._relying_party import AUDIENCE
 from . import _options as options
 from ._curl import back_channel, token_request
-from ._output import console, printable
+from ._output import console, echo, printable
 
 # One mistake of each kind that a server meets in real life; `DEFECTS` has many more.
 _SHOWN_DEFECTS = ("expired", "aud_slash", "kid_unknown", "foreign_key")
@@ -59,7 +59,7 @@ def simulate(
     with options.usage_errors():
         lifetime = AssertionPolicy(audience=audience).max_lifetime
         tenants = [party.tenant(each) for each in dict.fromkeys(slug or ["acme"])]
-    with _ended_by_signals(), _listening(port), party.serve(port, control=True) as server:
+    with _ended_by_signals(), _serve(party, port) as server:
         _print_line(out, f"LedgerBee look-alike at {server.base_url}, assertions for {audience}", "bold")
         _print_line(out, "The key set of any slug that is not listed here is empty.")
         for tenant in tenants:
@@ -83,7 +83,7 @@ def _ended_by_signals() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        typer.echo("Ended.", err=True)
+        echo("Ended.", err=True)
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
@@ -98,12 +98,14 @@ def _wait(seconds: float) -> None:
 
 
 @contextmanager
-def _listening(port: int) -> Iterator[None]:
-    """Report a port that cannot be had as a wrong use of the command."""
-    try:
-        yield
-    except OSError as error:
-        raise typer.BadParameter(f"cannot listen on port {port}: {error.strerror}") from None
+def _serve(party: RelyingParty, port: int) -> Iterator[LoopbackServer]:
+    """Serve while the context lasts. Raises typer.BadParameter for a port that cannot be had."""
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(party.serve(port, control=True))
+        except OSError as error:
+            raise typer.BadParameter(f"cannot listen on port {port}: {error.strerror}") from None
+        yield server
 
 
 def _origin(base_url: str) -> str:
