@@ -9,7 +9,7 @@ from typing import get_args
 from ._core.checks import Check
 from ._core.sender import sender_of_assertion, sender_of_claims
 from ._log import admits_line
-from ._text import describe_in_full, escape_name, one_line
+from ._text import cut, describe_in_full, escape_name, one_line
 from .events import (
     AssertionAccepted,
     AssertionRefused,
@@ -88,10 +88,8 @@ class Reporter:
         duration = perf_counter() - started
         if error.reason in STORE_REASONS:
             emit(self._on_event, StoreFailed(store="replay_store", error=_cause(error)))
-        if work is not None and isinstance(error.__cause__, ConfigurationError):
-            # Out of `clients`: what describes this client was found, and must not be registered.
-            client_id, detail = escape_name(work.client_id) or "", one_line(str(error.__cause__))[:DETAIL_LENGTH]
-            emit(self._on_event, RegistrationRefused(client_id=client_id, detail=detail))
+        if work is not None and (fault := _registration_fault(error)) is not None:
+            emit(self._on_event, RegistrationRefused(client_id=escape_name(work.client_id), detail=fault))
         event = AssertionRefused(
             reason=error.reason,
             check=error.check,
@@ -117,7 +115,23 @@ def _describe_sender(
     return sender_of_assertion(None if check == "claims" else assertion, client_id)()
 
 
+def _registration_fault(error: AuthenticationError) -> str | None:
+    """Say why the client that was found must not be registered; None where nobody was refused for that.
+
+    A store and a key source may raise a ConfigurationError, too: then there is nothing to correct in the client.
+    """
+    cause = error.__cause__
+    if error.reason is not Reason.CLIENT_LOOKUP_FAILED or not issubclass(type(cause), ConfigurationError):
+        return None
+    try:
+        return cut(one_line(str(cause)), DETAIL_LENGTH)
+    except Exception:  # the user's code: an exception whose text raises
+        return type(cause).__name__
+
+
 def _cause(error: AuthenticationError) -> str:
     cause = error.__cause__
     # A store of ours raises what is raised here: its detail says it all.
-    return error.detail if cause is None or isinstance(cause, AuthenticationError) else describe_in_full(cause)
+    if cause is None or issubclass(type(cause), AuthenticationError):  # not `isinstance`, which asks the object
+        return error.detail
+    return describe_in_full(cause)

@@ -6,31 +6,18 @@ functions. Whatever a user's own code raises or answers, they raise Authenticati
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
-from itertools import chain
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Any, Protocol
 
-from ._core.describe import MILLISECONDS_FROM
 from ._core.jwk_set import VerificationKey
 from ._coroutines import as_coroutine_function, is_in_process
-from ._text import describe_error, quote
-from ._validation import check_handler, check_integer, check_number, is_coroutine_function, read_items
-from .clients import LookUp, RegisteredClient, Unregistered, describe_source
-from .exceptions import (
-    RETRY_AFTER,
-    STORE_REASONS,
-    UNDECIDED,
-    AuthenticationError,
-    ConfigurationError,
-    Detail,
-    InvalidClient,
-    Reason,
-    TemporarilyUnavailable,
-)
+from ._results import client_lookup_failed, key_failed, no_key, not_added, not_found, store_failed, with_nul
+from ._settings import check_has_method
+from ._text import quote
+from ._validation import is_coroutine_function, read_items
+from .clients import LookUp, RegisteredClient, describe_source
+from .exceptions import ConfigurationError
 from .fetcher import AsyncJWKSFetcher, JWKSFetcher
-from .policy import AssertionPolicy
 from .stores import AsyncReplayStore, MemoryReplayStore, ReplayStore
 
 __all__ = [
@@ -41,12 +28,7 @@ __all__ = [
     "async_clients",
     "async_keys",
     "async_store",
-    "check_settings",
-    "check_workers",
-    "client_lookup_failed",
     "describe_keys",
-    "lives_in_one_process",
-    "not_found",
     "sync_clients",
     "sync_keys",
     "sync_store",
@@ -91,63 +73,7 @@ class AsyncKeySource(Protocol):
         ...
 
 
-# Settings, checked once
-
-
-def check_settings(policy: object, clock: object, on_event: object) -> None:
-    """Check the settings of a verifier that are none of the three. Raises ConfigurationError."""
-    check_handler(on_event)
-    if not isinstance(policy, AssertionPolicy):
-        raise ConfigurationError(f"policy must be an AssertionPolicy, not {type(policy).__name__}")
-    if not callable(clock):
-        raise ConfigurationError("clock must be a function that gives seconds since the epoch")
-    try:
-        check_number("clock()", clock(), 0, MILLISECONDS_FROM)
-    except ConfigurationError as error:
-        raise ConfigurationError(f"clock must give seconds since the epoch: {error}") from None
-
-
-def check_workers(workers: int, store: object) -> None:
-    """Refuse a store of one process for several workers. Raises ConfigurationError."""
-    check_integer("workers", workers, 1, 1_000_000)
-    if workers > 1 and lives_in_one_process(store):
-        raise ConfigurationError(
-            f"workers is {workers}, and {type(store).__name__} lives in one process: each worker would accept an"
-            " assertion once. Take a store that they share: SQLiteReplayStore (one host), DjangoReplayStore,"
-            " RedisReplayStore or SQLAlchemyReplayStore (several), from private_key_jwt.stores."
-        )
-
-
-def lives_in_one_process(store: object, depth: int = 3) -> bool:
-    """Report whether a store says so, or is a wrapper around one that does."""
-    if is_in_process(store):
-        return True
-    kept = _attributes(store) if depth else []
-    return any(callable(getattr(each, "add", None)) and lives_in_one_process(each, depth - 1) for each in kept)
-
-
-def _attributes(subject: object) -> list[object]:
-    """Return what an object keeps, in its ``__dict__`` and in slots, also of base classes; for a method, its object.
-
-    A slot is read through its descriptor: its name may be mangled, and it may be empty.
-    """
-    kept = list(vars(subject).values()) if hasattr(subject, "__dict__") else []
-    for slot in filter(inspect.ismemberdescriptor, chain(*(vars(base).values() for base in type(subject).__mro__))):
-        with suppress(AttributeError):
-            kept.append(slot.__get__(subject))
-    return [each.__self__ if inspect.ismethod(each) else each for each in kept]
-
-
-def _check_store(store: object) -> None:
-    if isinstance(store, type) or not callable(getattr(store, "add", None)):
-        name = f"the class {store.__name__}" if isinstance(store, type) else type(store).__name__
-        raise ConfigurationError(f"replay_store must be an object with a method add, not {name}")
-
-
-def _check_key_source(fetcher: object) -> None:
-    if isinstance(fetcher, type) or not callable(getattr(fetcher, "get_key", None)):
-        name = f"the class {fetcher.__name__}" if isinstance(fetcher, type) else type(fetcher).__name__
-        raise ConfigurationError(f"fetcher must be a JWKSFetcher, or an object with a method get_key, not {name}")
+# Clients, checked once
 
 
 def _client_finder(clients: object, fetcher: object) -> Callable[[str], Any]:
@@ -191,96 +117,6 @@ def _check_known(known: Collection[tuple[str, Any]], fetcher: object) -> None:
         fetcher.reserve(len(known))
 
 
-# Results, checked for each request
-
-
-def not_found(client: object, client_id: str) -> AuthenticationError:
-    """Say why the client was not found: unknown_client (its fault) or client_lookup_failed (ours)."""
-    if client is None:
-        return _unknown(lambda: f"no client is registered as {quote(client_id)}")
-    if isinstance(client, Unregistered):
-        return _unknown(client.detail)
-    if isinstance(client, RegisteredClient):
-        # A database that compares without case finds another client than the one that was asked for.
-        return _unknown(f"no client is registered as {quote(client_id)}; there is one as {quote(client.client_id)}")
-    return TemporarilyUnavailable(
-        Reason.CLIENT_LOOKUP_FAILED,
-        f"expected a RegisteredClient or None of clients({quote(client_id)}), got {type(client).__name__}",
-    )
-
-
-def _unknown(detail: Detail) -> InvalidClient:
-    return InvalidClient(Reason.UNKNOWN_CLIENT, detail, "client")
-
-
-def client_lookup_failed(error: Exception, client_id: str) -> AuthenticationError:
-    """Say that finding a client raised: client_lookup_failed (ours)."""
-    # Drivers of databases raise for it, so whoever sends one would make it ours.
-    if type(client_id) is str and "\0" in client_id:
-        return _unknown(f"no client is registered as {quote(client_id)}, which holds a NUL character")
-    return TemporarilyUnavailable(
-        Reason.CLIENT_LOOKUP_FAILED, f"finding client {quote(client_id)} raised {describe_error(error)}"
-    )
-
-
-def _key_failed(error: Exception) -> AuthenticationError:
-    """Say that a key source raised: what its InvalidClient says, or that we could not decide."""
-    reason = getattr(error, "reason", None)
-    if isinstance(error, InvalidClient) and isinstance(reason, Reason) and reason not in UNDECIDED:
-        return InvalidClient(reason, _detail_of(error), "key")
-    return _undecided(error, "the key source", (Reason.JWKS_UNAVAILABLE,))
-
-
-def _no_key(key: object) -> TemporarilyUnavailable:
-    return TemporarilyUnavailable(
-        Reason.JWKS_UNAVAILABLE, f"expected a VerificationKey of the key source, got {type(key).__name__}"
-    )
-
-
-def _not_added(added: object) -> AuthenticationError:
-    """Say why a store did not return True: replayed (the client's fault) or replay_store_unavailable (ours)."""
-    if added is False:
-        return InvalidClient(
-            Reason.REPLAYED,
-            "this client has used this jti before (when is not kept): a retry needs a new assertion with a new jti; if"
-            " it was no retry, the assertion was captured",
-            "replay",
-        )
-    return TemporarilyUnavailable(
-        Reason.REPLAY_STORE_UNAVAILABLE, f"expected True or False of the store, got {type(added).__name__}"
-    )
-
-
-def _store_failed(error: Exception) -> TemporarilyUnavailable:
-    """Say that a store raised."""
-    return _undecided(error, "the store", STORE_REASONS)
-
-
-def _undecided(error: Exception, who: str, reasons: Sequence[Reason]) -> TemporarilyUnavailable:
-    """Say that we could not decide: as a TemporarilyUnavailable with one of ``reasons`` says, which knows more.
-
-    reasons: all that ``who`` can have; the first stands for whatever else was raised.
-    """
-    reason = getattr(error, "reason", None)
-    if isinstance(error, TemporarilyUnavailable) and isinstance(reason, Reason) and reason in reasons:
-        # Made anew, since one error may stand for many adds, and each refusal is reported once. Not copied: a class of
-        # the user's own may take other arguments than ours.
-        return TemporarilyUnavailable(reason, _detail_of(error), getattr(error, "retry_after", RETRY_AFTER))
-    return TemporarilyUnavailable(reasons[0], f"{who} raised {describe_error(error)}")
-
-
-def _detail_of(error: AuthenticationError) -> Detail:
-    """Return a function that reads the detail of an error of the user's own, whose class or detail may be at fault."""
-
-    def detail() -> str:
-        try:
-            return str(error.detail)
-        except Exception as fault:  # the user's code: a detail must not decide
-            return f"{type(error).__name__}, and its detail raised {describe_error(fault)}"
-
-    return detail
-
-
 def describe_keys(fetcher: object, client: RegisteredClient) -> str:
     """Say where the keys of a client are; of published ones how old, and when they are asked for again, if known."""
     described = fetcher.describe_set(client) if isinstance(fetcher, JWKSFetcher | AsyncJWKSFetcher) else None
@@ -298,19 +134,21 @@ def sync_clients(clients: Clients, fetcher: AsyncKeySource | KeySource) -> Calla
 
     def find_client(client_id: str) -> RegisteredClient:
         try:
-            client = find(client_id)
+            has_nul = type(client_id) is str and "\0" in client_id
+            client = with_nul(client_id) if has_nul else find(client_id)
+            if isinstance(client, RegisteredClient) and client.client_id == client_id:
+                return client
+            refusal = not_found(client, client_id)
         except Exception as error:  # the user's code: whatever it raises, nobody is let in
             raise client_lookup_failed(error, client_id) from error
-        if isinstance(client, RegisteredClient) and client.client_id == client_id:
-            return client
-        raise not_found(client, client_id)
+        raise refusal
 
     return find_client
 
 
 def sync_keys(fetcher: KeySource) -> Callable[[RegisteredClient, str, str | None], VerificationKey]:
     """Return a function that gets the published key of a client. Raises ConfigurationError."""
-    _check_key_source(fetcher)
+    check_has_method("fetcher", fetcher, "get_key", "a JWKSFetcher, or an object")
     if is_coroutine_function(fetcher.get_key):
         raise ConfigurationError("fetcher is asynchronous: take JWKSFetcher, or AsyncClientAssertionVerifier")
     if isinstance(fetcher, JWKSFetcher):
@@ -320,18 +158,18 @@ def sync_keys(fetcher: KeySource) -> Callable[[RegisteredClient, str, str | None
     def get_key(client: RegisteredClient, alg: str, kid: str | None) -> VerificationKey:
         try:
             key = ask(client, alg, kid)
+            if isinstance(key, VerificationKey):
+                return key
         except Exception as error:  # the user's code: whatever it raises, nobody is let in
-            raise _key_failed(error) from error
-        if isinstance(key, VerificationKey):
-            return key
-        raise _no_key(key)
+            raise key_failed(error) from error
+        raise no_key(key)
 
     return get_key
 
 
 def sync_store(store: ReplayStore) -> Callable[[bytes, float, float], None]:
     """Return a function that marks an assertion as used. Raises ConfigurationError."""
-    _check_store(store)
+    check_has_method("replay_store", store, "add", "an object")
     if is_coroutine_function(store.add):
         raise ConfigurationError("replay_store is asynchronous: take AsyncClientAssertionVerifier")
 
@@ -341,9 +179,9 @@ def sync_store(store: ReplayStore) -> Callable[[bytes, float, float], None]:
         try:
             added = add(key, retain_until, now)
         except Exception as error:  # the user's code: whatever it raises, nobody is let in
-            raise _store_failed(error) from error
+            raise store_failed(error) from error
         if added is not True:
-            raise _not_added(added)
+            raise not_added(added)
 
     return mark
 
@@ -367,12 +205,14 @@ def async_clients(
 
     async def find_client(client_id: str) -> RegisteredClient:
         try:
-            client = await find(client_id)
+            has_nul = type(client_id) is str and "\0" in client_id
+            client = with_nul(client_id) if has_nul else await find(client_id)
+            if isinstance(client, RegisteredClient) and client.client_id == client_id:
+                return client
+            refusal = not_found(client, client_id)
         except Exception as error:  # the user's code: whatever it raises, nobody is let in
             raise client_lookup_failed(error, client_id) from error
-        if isinstance(client, RegisteredClient) and client.client_id == client_id:
-            return client
-        raise not_found(client, client_id)
+        raise refusal
 
     return find_client
 
@@ -381,7 +221,7 @@ def async_keys(
     fetcher: AsyncKeySource | KeySource,
 ) -> Callable[[RegisteredClient, str, str | None], Awaitable[VerificationKey]]:
     """Return a coroutine function that gets the published key of a client. A sync source is called in a thread."""
-    _check_key_source(fetcher)
+    check_has_method("fetcher", fetcher, "get_key", "a JWKSFetcher, or an object")
     if isinstance(fetcher, JWKSFetcher):
         return fetcher.get_key_async
     if isinstance(fetcher, AsyncJWKSFetcher):
@@ -391,11 +231,11 @@ def async_keys(
     async def get_key(client: RegisteredClient, alg: str, kid: str | None) -> VerificationKey:
         try:
             key = await ask(client, alg, kid)
+            if isinstance(key, VerificationKey):
+                return key
         except Exception as error:  # the user's code: whatever it raises, nobody is let in
-            raise _key_failed(error) from error
-        if isinstance(key, VerificationKey):
-            return key
-        raise _no_key(key)
+            raise key_failed(error) from error
+        raise no_key(key)
 
     return get_key
 
@@ -405,7 +245,7 @@ def async_store(store: AsyncReplayStore | ReplayStore) -> Callable[[bytes, float
 
     A store that may block is called in a thread, unless it has an ``add_async``, which is awaited.
     """
-    _check_store(store)
+    check_has_method("replay_store", store, "add", "an object")
     if type(store) is MemoryReplayStore:
         mark_at_once = sync_store(store)
 
@@ -419,8 +259,8 @@ def async_store(store: AsyncReplayStore | ReplayStore) -> Callable[[bytes, float
         try:
             added = await add(key, retain_until, now)
         except Exception as error:  # the user's code: whatever it raises, nobody is let in
-            raise _store_failed(error) from error
+            raise store_failed(error) from error
         if added is not True:
-            raise _not_added(added)
+            raise not_added(added)
 
     return mark

@@ -17,6 +17,7 @@ from ._core.header import Header
 from ._core.jwk_set import VerificationKey
 from ._core.token_request import ClientAssertion, Form
 from ._report import Reporter
+from ._settings import check_verifier_settings, check_workers
 from ._sources import AsyncClients, AsyncKeySource, Clients, KeySource
 from .clients import RegisteredClient
 from .events import OnEvent
@@ -59,8 +60,8 @@ class _Verifier:
     def __init__(
         self, policy: AssertionPolicy, clock: Callable[[], float], on_event: OnEvent | None, workers: int, store: object
     ) -> None:
-        sources.check_settings(policy, clock, on_event)
-        sources.check_workers(workers, store)
+        check_verifier_settings(policy, clock, on_event)
+        check_workers(workers, store)
         self._policy = policy
         self._clock = clock
         self._on_event = on_event

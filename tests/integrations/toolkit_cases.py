@@ -397,11 +397,11 @@ def an_application_without_keys_is_told_from_none() -> None:
 
 
 def no_database_is_asked_for_what_some_cannot_take() -> None:
-    find = registered_applications()
+    verifier = _validator(registered_applications()).client_assertion_verifier
     with CaptureQueriesContext(connection) as queries:
-        assert find("a\0b") is None
+        assert verifier.is_registered("a\0b") is False
         assert len(queries) == 0
-        assert find("nobody") is None
+        assert verifier.is_registered("nobody") is False
         assert len(queries) == 1
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.utils.functional import SimpleLazyObject
+from werkzeug.local import LocalProxy
 
 from private_key_jwt import (
     AssertionPolicy,
@@ -73,6 +75,14 @@ class Bound:
         return self.add_to_store(key, expires_at, now)
 
 
+class Unreadable(Slotted):
+    """A store that cannot say where it lives."""
+
+    @property
+    def in_process(self) -> bool:
+        raise OSError("no route")
+
+
 WRAPPERS: list[Callable[[Any], Any]] = [
     Counting,
     InSlots,
@@ -104,6 +114,24 @@ def test_several_workers_need_more_than_a_wrapped_store_of_one_process(kind: Any
 )
 def test_several_workers_may_wrap_what_they_share(store: Any) -> None:
     verifier(ClientAssertionVerifier, store, workers=4)
+
+
+def no_request() -> Any:
+    raise LookupError("working outside of a request")
+
+
+PROXIES = [LocalProxy(no_request), SimpleLazyObject(no_request), Unreadable()]
+
+
+@pytest.mark.parametrize("proxy", range(len(PROXIES)))  # by number: pytest looks at a value to name the test
+@pytest.mark.parametrize("wrap", WRAPPERS)
+def test_a_store_may_keep_what_there_is_in_a_request_only(wrap: Any, proxy: int) -> None:
+    store = Counting(Slotted())
+    store.current_app = PROXIES[proxy]  # type: ignore[attr-defined]
+    verifier(ClientAssertionVerifier, wrap(store), workers=4)
+    store.store = MemoryReplayStore()
+    with pytest.raises(ConfigurationError, match="lives in one process"):
+        verifier(ClientAssertionVerifier, wrap(store), workers=4)
 
 
 def test_an_async_verifier_asks_sqlite_once_for_all_who_wait(tmp_path: Path) -> None:

@@ -28,8 +28,6 @@ class Applications(LookUp):
 
     def find(self, client_id: str) -> RegisteredClient | Unregistered | None:
         """See LookUp."""
-        if "\0" in client_id:  # PostgreSQL takes none in a text, and its driver raises
-            return None
         application = self.model.objects.filter(client_id=client_id).first()
         if application is None:
             return None

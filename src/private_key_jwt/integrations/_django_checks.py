@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from .._extra import needs
-from .._sources import lives_in_one_process
+from .._settings import lives_in_one_process
 from ..exceptions import ConfigurationError
 from . import _django_settings as project
 

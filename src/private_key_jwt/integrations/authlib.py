@@ -31,7 +31,7 @@ from urllib.parse import urlsplit
 from .._core.token_request import invalid_request, missing_assertion
 from .._extra import needs
 from .._registration import METHOD, check_signing_algs
-from .._sources import client_lookup_failed
+from .._results import client_lookup_failed
 from .._text import quote
 from ..clients import RegisteredClient
 from ..exceptions import AuthenticationError, ConfigurationError, InvalidClient, Reason
