@@ -434,15 +434,66 @@ def test_the_settings_are_checked() -> None:
         assert checked() == []  # views with verifiers of their own
 
 
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        (
+            {"VERIFIER": f"{OBJECTS}.verifier", "ASYNC_VERIFIER": f"{OBJECTS}.make_async_verifier_alone"},
+            ["VERIFIER and ASYNC_VERIFIER must share a replay store"],
+        ),
+        ({"ASYNC_VERIFIER": "no.such.thing"}, ["ASYNC_VERIFIER: 'no.such.thing' cannot be imported"]),
+        (
+            {"VERIFIER": f"{OBJECTS}.verifier", "ASYNC_VERIFIER": f"{OBJECTS}.verifier"},
+            ["ASYNC_VERIFIER must give a AsyncClientAssertionVerifier"],
+        ),
+        (
+            {"VERIFIER": "no.such", "ASYNC_VERIFIER": "no.such"},
+            ["VERIFIER: 'no.such' cannot", "ASYNC_VERIFIER: 'no.such' cannot"],
+        ),
+        ({"ASYNC_VERIFIER": f"{OBJECTS}.make_async_verifier"}, []),
+        ({"VERIFIER": f"{OBJECTS}.verifier", "OTHER": 1}, ["'OTHER' is no setting beside a whole verifier"]),
+        (None, ["expected a dictionary"]),
+    ],
+)
+def test_each_whole_verifier_of_the_settings_is_checked(given: Any, found: list[str]) -> None:
+    told = checked(PRIVATE_KEY_JWT=given)
+    assert [identity for identity, _ in told] == ["private_key_jwt.E004"] * len(found)
+    for (_, text), part in zip(told, found, strict=True):
+        assert text.startswith(f"settings.PRIVATE_KEY_JWT: {part}")
+
+
+@pytest.mark.parametrize(
+    "given", [parts(CLIENTS="no.such.find_client"), parts(REPLAY_STORE="no.such.store"), parts(AUDIENCE="")]
+)
+def test_no_error_of_a_setting_is_its_own_cause(given: Any) -> None:
+    with using(given), pytest.raises(ConfigurationError) as caught:
+        project.verifier(ClientAssertionVerifier)
+    assert caught.value.__cause__ is not caught.value
+    assert str(caught.value).count("settings.PRIVATE_KEY_JWT: ") == 1
+
+
+def test_an_error_that_quotes_the_name_of_the_setting_names_it_all_the_same() -> None:
+    with (
+        using(parts(LEEWAY="PRIVATE_KEY_JWT")),
+        pytest.raises(ConfigurationError, match=r"^settings\.PRIVATE_KEY_JWT: "),
+    ):
+        project.verifier(ClientAssertionVerifier)
+
+
 def test_a_store_of_one_process_is_found_before_it_is_deployed() -> None:
     ((identity, text),) = checked(deploy=True, PRIVATE_KEY_JWT=parts())
     assert identity == "private_key_jwt.W004"
-    assert "settings.PRIVATE_KEY_JWT marks used assertions in MemoryReplayStore, which lives in one process" in text
-    assert "Say how many ('WORKERS': 2), and take a store that they share: DjangoReplayStore." in text
-    assert "Where one process serves: 'WORKERS': 1." in text
+    assert text == (
+        "settings.PRIVATE_KEY_JWT keeps replay marks in MemoryReplayStore, the memory of one process, and does not say"
+        " how many processes serve. With several, each accepts an assertion once. If several serve, say 'WORKERS': 2"
+        " and take DjangoReplayStore. If one does, say 'WORKERS': 1."
+    )
     ((identity, text),) = checked(deploy=True, PRIVATE_KEY_JWT={"VERIFIER": f"{OBJECTS}.verifier"})
     assert identity == "private_key_jwt.W004"
-    assert "(workers=2)" in text
+    assert text.endswith(
+        "If several serve, say workers=2 and take DjangoReplayStore."
+        ' If one does, say SILENCED_SYSTEM_CHECKS = ["private_key_jwt.W004"].'
+    )
     for said in (parts(WORKERS=1), parts(REPLAY_STORE=django_objects.ElsewhereReplayStore()), parts(AUDIENCE="")):
         assert "private_key_jwt.W004" not in dict(checked(deploy=True, PRIVATE_KEY_JWT=said))
     assert checked(PRIVATE_KEY_JWT=parts()) == []  # only there

@@ -544,8 +544,8 @@ def what_must_not_be_deployed_is_checked() -> None:
     with _provider(OAUTH2_VALIDATOR_CLASS=f"{__name__}.WithMemoryStore"):
         (store,) = check_deployment()
     assert store.id == "private_key_jwt.W004"
-    assert "WithMemoryStore.client_assertion_verifier marks used assertions in MemoryReplayStore" in store.msg
-    assert "(workers=2)" in store.hint
+    assert "WithMemoryStore.client_assertion_verifier keeps replay marks in MemoryReplayStore" in store.msg
+    assert "say workers=2" in store.hint
 
 
 def a_document_that_does_not_list_the_method_is_checked() -> None:

@@ -19,25 +19,29 @@ with needs(__name__, "django"):
 
     from ..stores import DjangoReplayStore
 
-__all__ = ["check_app", "check_deployment", "check_settings", "check_tables"]
+__all__ = ["check_app", "check_deployment", "check_setting", "check_tables"]
 
 _APP = "private_key_jwt.stores.django"
 _LABEL = "private_key_jwt"
+_UNSHARED = "private_key_jwt.W004"
 _SETTING = f"settings.{project.NAME}"
 
 
-def check_settings(**_: Any) -> list[checks.CheckMessage]:
-    """Check that a verifier can be made of PRIVATE_KEY_JWT, where it is set: a system check of Django."""
+def check_setting(**_: Any) -> list[checks.CheckMessage]:
+    """Check that the verifiers of PRIVATE_KEY_JWT can be made, where it is set: a system check of Django."""
     if not hasattr(settings, project.NAME):
         return []
+    whole = project.whole_kinds()
+    kinds = whole or project.KINDS
     wrong = []
-    for kind in project.KINDS:
+    for kind in kinds:
         try:
             project.verifier(kind)
         except ConfigurationError as error:
             wrong.append(str(error))
-    is_usable = len(wrong) < len(project.KINDS)  # a project may have views of one kind only
-    return [] if is_usable else [checks.Error(text, id="private_key_jwt.E004") for text in dict.fromkeys(wrong)]
+    if not whole and len(wrong) < len(kinds):
+        return []  # a project may have views of one kind only, and parts that are for these
+    return [checks.Error(text, id="private_key_jwt.E004") for text in dict.fromkeys(wrong)]
 
 
 def check_app(**_: Any) -> list[checks.CheckMessage]:
@@ -89,16 +93,14 @@ def _unshared(name: str, verifier: Any) -> Iterator[checks.CheckMessage]:
     if "WORKERS" in keys or not lives_in_one_process(store):
         return
     text = (
-        f"{name} marks used assertions in {type(store).__name__}, which lives in one process, and does not say how"
-        " many there are: each further worker accepts an assertion once more."
+        f"{name} keeps replay marks in {type(store).__name__}, the memory of one process, and does not say how many"
+        " processes serve. With several, each accepts an assertion once."
     )
     # A whole verifier takes an argument, of which nobody knows whether it was given.
-    several, one = ("'WORKERS': 2", "'WORKERS': 1") if "AUDIENCE" in keys else ("workers=2", "SILENCED_SYSTEM_CHECKS")
-    hint = (
-        f"Say how many ({several}), and take a store that they share: DjangoReplayStore. Where one process serves:"
-        f" {one}."
-    )
-    yield checks.Warning(text, hint=hint, id="private_key_jwt.W004")
+    silenced = f'SILENCED_SYSTEM_CHECKS = ["{_UNSHARED}"]'
+    several, one = ("'WORKERS': 2", "'WORKERS': 1") if "AUDIENCE" in keys else ("workers=2", silenced)
+    hint = f"If several serve, say {several} and take DjangoReplayStore. If one does, say {one}."
+    yield checks.Warning(text, hint=hint, id=_UNSHARED)
 
 
 def _over_http(name: str, verifier: Any) -> Iterator[checks.CheckMessage]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .._extra import needs
 from ..exceptions import AuthenticationError
 from ._invalid import unreadable
@@ -16,10 +18,16 @@ with needs(__name__, "django"):
     from django.http.request import RawPostDataException
     from django.utils.datastructures import MultiValueDict
 
-__all__ = ["MAX_PARTS", "bound_other_body", "count_parts", "read", "read_form"]
+__all__ = ["MAX_PARTS", "bound_other_body", "count_parts", "of_django", "read", "read_form"]
 
 MAX_PARTS = 64
 """Parts of a multipart body that Django parses."""
+
+
+def of_django(request: Any) -> HttpRequest:
+    """Return Django's own request, of which Django REST Framework hands a wrapper to its views."""
+    own: HttpRequest = getattr(request, "_request", request)
+    return own
 
 
 def read(request: HttpRequest, max_body: int) -> Parts:

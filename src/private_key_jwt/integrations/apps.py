@@ -9,7 +9,7 @@ It has no models, and nothing else needs it. Silence one by its id, in ``SILENCE
 | `private_key_jwt.E001` | the toolkit publishes an issuer that is not the policy's audience |
 | `private_key_jwt.E002` | `OAUTH2_VALIDATOR_CLASS` cannot be imported, or is not one of ours that can work |
 | `private_key_jwt.E003` | the ClientAssertionMiddleware is not in `MIDDLEWARE` |
-| `private_key_jwt.E004` | no verifier can be made of `PRIVATE_KEY_JWT` |
+| `private_key_jwt.E004` | a verifier that `PRIVATE_KEY_JWT` describes cannot be made |
 | `private_key_jwt.E005` | the app of a DjangoReplayStore is not installed |
 | `private_key_jwt.E006` | registered_applications() finds nobody: the model has neither `jwks_uri` nor `jwks` |
 | `private_key_jwt.W001` | the issuer that the toolkit publishes follows the Host header |
@@ -47,9 +47,9 @@ class IntegrationsConfig(AppConfig):  # type: ignore[misc]  # Django is untyped
 
     def ready(self) -> None:
         """See AppConfig."""
-        from ._django_checks import check_app, check_deployment, check_settings, check_tables
+        from ._django_checks import check_app, check_deployment, check_setting, check_tables
 
-        checks.register(check_settings)
+        checks.register(check_setting)
         checks.register(check_app)
         checks.register(check_tables, checks.Tags.database)
         checks.register(check_deployment, checks.Tags.security, deploy=True)

@@ -64,6 +64,17 @@ A view without the decorator calls ``authenticate(get_verifier(), request)``, an
 ``await aauthenticate(get_async_verifier(), request)``, with the verifiers of the settings or its own. Ask only one of
 them for a request: what a sync middleware has let in, an async view would refuse as replayed.
 
+A view of a class takes the decorator over ``dispatch``, and a view of Django REST Framework does so, too, or over the
+method that needs it. REST framework is then to authenticate nobody itself, by ``authentication_classes``::
+
+    @method_decorator(client_authentication(), name="dispatch")
+    class Token(APIView):
+        authentication_classes = ()
+        permission_classes = ()
+
+        def post(self, request, client):  # ``authenticate(get_verifier(), request)`` takes its requests as well
+            return Response(issue_tokens(client.client_id))
+
 The reason for a refusal goes to ``ON_EVENT``, one event for each request, and can be had until the end of the request:
 ``refusal(request)`` in a middleware gives the error, with ``reason`` and ``detail``.
 
@@ -98,16 +109,15 @@ from . import _outcome
 from ._outcome import Parts, outcomes_of
 from ._request import MAX_BODY
 from ._response import encode_error
-from ._settings import check_settings
+from ._settings import check_decorator
 
 with needs(__name__, "django"):
     from asgiref.sync import iscoroutinefunction
     from django.http import HttpRequest, HttpResponse
     from django.views.decorators.csrf import csrf_exempt
-    from django.views.decorators.debug import sensitive_post_parameters
 
     from . import _django_settings as project
-    from ._django_request import read
+    from ._django_request import of_django, read
 
 __all__ = [
     "aauthenticate",
@@ -122,6 +132,8 @@ __all__ = [
 ]
 
 View = Callable[..., Any]
+
+_SENSITIVE = ("client_assertion", "client_secret")  # what debug pages and error mails leave out
 
 
 def get_verifier() -> ClientAssertionVerifier:
@@ -157,6 +169,7 @@ def authenticate(
 
     The view must be ``csrf_exempt``. Raises what ``ClientAssertionVerifier.authenticate`` raises.
     """
+    request = of_django(request)
     return _outcome.authenticate(verifier, outcomes_of(request), lambda: read(request, max_body), optional=optional)
 
 
@@ -180,6 +193,7 @@ def begin_authentication(
     Whoever consumes it while the request lives gets the same answer. Keep none for longer.
     Arguments and errors are those of ``authenticate``.
     """
+    request = of_django(request)
     return _outcome.begin(verifier, outcomes_of(request), lambda: read(request, max_body), optional=optional)
 
 
@@ -199,6 +213,7 @@ async def aauthenticate(
     verifier: AsyncClientAssertionVerifier, request: HttpRequest, *, optional: bool = False, max_body: int = MAX_BODY
 ) -> VerifiedAssertion | None:
     """See ``authenticate``: for async views."""
+    request = of_django(request)
 
     async def read_request() -> Parts:
         return read(request, max_body)
@@ -222,6 +237,7 @@ async def abegin_authentication(
     verifier: AsyncClientAssertionVerifier, request: HttpRequest, *, optional: bool = False, max_body: int = MAX_BODY
 ) -> AsyncPendingAssertion | None:
     """See ``begin_authentication``: for async views."""
+    request = of_django(request)
 
     async def read_request() -> Parts:
         return read(request, max_body)
@@ -231,7 +247,7 @@ async def abegin_authentication(
 
 def refusal(request: HttpRequest) -> AuthenticationError | None:
     """Return why a request was refused, with ``reason`` and ``detail`` for a log; None when it was not."""
-    return outcomes_of(request).refusal
+    return outcomes_of(of_django(request)).refusal
 
 
 def error_response(error: AuthenticationError) -> HttpResponse:
@@ -269,10 +285,10 @@ def client_authentication(
             return project.verifier(kind) if verifier is None else verifier
 
         # Asked for here too, so that a wrong setting is named when the views are imported, and not to a client.
-        check_settings(get(), kind, optional=optional, consume=consume, max_body=max_body)
+        check_decorator(get(), kind, optional=optional, consume=consume, max_body=max_body)
         wrap = _async_view if is_async else _view
         wrapper = wrap(view, get, consume=consume, optional=optional, max_body=max_body)
-        decorated: View = csrf_exempt(sensitive_post_parameters("client_assertion", "client_secret")(wrapper))
+        decorated: View = csrf_exempt(wrapper)
         return decorated
 
     return decorate
@@ -284,11 +300,13 @@ def _view(view: View, get: Callable[[], Any], *, consume: bool, **settings: Any)
     @wraps(view)
     def authenticated(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         verifier = get()
+        # Not by Django's decorator: it takes no request of Django REST Framework's.
+        of_django(request).sensitive_post_parameters = _SENSITIVE
         try:
             client = authenticate_request(verifier, request, **settings)
             return view(request, *args, client=client, **kwargs)
         except AuthenticationError as error:
-            return error_response(outcomes_of(request).refuse(verifier, error))
+            return error_response(outcomes_of(of_django(request)).refuse(verifier, error))
 
     return authenticated
 
@@ -299,10 +317,12 @@ def _async_view(view: View, get: Callable[[], Any], *, consume: bool, **settings
     @wraps(view)
     async def authenticated(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         verifier = get()
+        # Not by Django's decorator: it takes no request of Django REST Framework's.
+        of_django(request).sensitive_post_parameters = _SENSITIVE
         try:
             client = await authenticate_request(verifier, request, **settings)
             return await view(request, *args, client=client, **kwargs)
         except AuthenticationError as error:
-            return error_response(outcomes_of(request).refuse(verifier, error))
+            return error_response(outcomes_of(of_django(request)).refuse(verifier, error))
 
     return authenticated
