@@ -27,32 +27,32 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def check_jwks_uri(value: object) -> str:
+def check_jwks_uri(value: object, name: str = "jwks_uri") -> str:
     """Return a URL that may be fetched: absolute, https (http for loopback only), no userinfo, no fragment.
 
     Its host must be what it looks like (``check_host``), so that a person who reads it, every library, and the
     platform agree on who is asked. Which addresses are allowed is the fetcher's to say, when it connects.
 
-    Raises ConfigurationError, which says what is wrong.
+    Raises ConfigurationError, which says by ``name`` what is wrong.
     """
     if not isinstance(value, str) or len(value) > _MAX_URL_LENGTH or not _URL_CHARACTERS.fullmatch(value):
         raise ConfigurationError(
-            f"jwks_uri must be a URL in printable ASCII of at most {_MAX_URL_LENGTH} characters, not {quote(value)}"
+            f"{name} must be a URL in printable ASCII of at most {_MAX_URL_LENGTH} characters, not {quote(value)}"
         )
     if "\\" in value or "#" in value:
-        raise ConfigurationError(f"jwks_uri must hold no fragment and no backslash: {quote(value)}")
+        raise ConfigurationError(f"{name} must hold no fragment and no backslash: {quote(value)}")
     try:
         url = httpx.URL(value)
         host = url.host and url.raw_host.decode("ascii")
     except (httpx.InvalidURL, ValueError) as error:  # ValueError: an A-label that decodes to nothing
-        raise ConfigurationError(f"jwks_uri is no URL: {quote(str(error))}") from None
+        raise ConfigurationError(f"{name} is no URL: {quote(str(error))}") from None
     # Not `url.userinfo`: it is empty in `https://@host`, too. A query may hold an "@".
     if not host or "@" in _SEPARATORS.split(value)[2] or (url.port is not None and url.port not in _PORTS):
-        raise ConfigurationError(f"jwks_uri must name a host and no userinfo, and a port that exists: {quote(value)}")
+        raise ConfigurationError(f"{name} must name a host and no userinfo, and a port that exists: {quote(value)}")
     try:
         check_host(host)
     except ValueError as error:
-        raise ConfigurationError(f"jwks_uri: {error} in {quote(value)}") from None
+        raise ConfigurationError(f"{name}: {error} in {quote(value)}") from None
     if url.scheme != "https" and not (url.scheme == "http" and is_loopback(host)):
-        raise ConfigurationError(f"jwks_uri must be https: {quote(value)}")
+        raise ConfigurationError(f"{name} must be https: {quote(value)}")
     return value

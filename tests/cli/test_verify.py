@@ -186,7 +186,7 @@ WHO = ("--audience", "a", "--client-id", "c")
         (WHO, "where are the keys? Give --slug, --jwks-uri or --jwks."),
         ((*WHO, "--slug", "a", "--jwks-uri", "https://a.example/"), "only one of a slug, a URL and a file"),
         ((*WHO, "--jwks-uri", "https://a.example/", "--base-url", "https://b.example"), "--base-url goes with --slug"),
-        ((*WHO, "--slug", "a/b"), "slug must be one plain path segment"),
+        ((*WHO, "--slug", "a/b"), "--slug must be one path segment of 1 to 128 characters"),
         ((*WHO, "--slug", "[bold]\x1b[31m"), r"not '[bold]\x1b[31m'"),
         ((*WHO, "--jwks-uri", "ftp://a.example/"), "--jwks-uri must be https"),
         ((*WHO, "--jwks-uri", "http://127.0.0.1/"), "add --allow-http-loopback"),

@@ -2,6 +2,7 @@
 
 import ast
 import difflib
+import re
 import subprocess
 import sys
 import textwrap
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from private_key_jwt import ConfigurationError, ledgerbee
+from private_key_jwt.ledgerbee import _paths
 from test_architecture import SOURCE, Synchronous, classes
 
 from .conftest import Browser
@@ -32,17 +34,29 @@ def test_a_plain_slug(slug: str) -> None:
     ["", ".", "..", "a/b", "/", "../../evil", "a%2Fb", "a?b", "a#b", "a b", "a\n", "a\\b", "é", "a" * 129, "a;b", "@",
      "a:b", None, 1, b"acme"],
 )  # fmt: skip
-def test_a_slug_that_would_change_the_path(slug: Any) -> None:
-    with pytest.raises(ConfigurationError, match="slug"):
+def test_a_slug_that_would_change_the_path_is_refused_with_all_that_a_slug_may_be(slug: Any) -> None:
+    rule = "slug must be one path segment of 1 to 128 characters of A-Z a-z 0-9 . _ ~ -, and neither . nor .., not"
+    with pytest.raises(ConfigurationError, match=f"^{re.escape(rule)} "):
         ledgerbee.jwks_uri(slug)
 
 
 @pytest.mark.parametrize(
-    "base_url", ["", "api.ledgerbee.com", "http://api.ledgerbee.com", "https://x?y=", "https://x#", "https://u@x", None]
+    "base_url",
+    [
+        "",
+        "api.ledgerbee.com",
+        "http://api.ledgerbee.com",
+        "https://x?y=",
+        "https://x#",
+        "https://u@x",
+        "https://x:0",
+        None,
+    ],
 )
-def test_a_base_url_that_may_not_be_fetched(base_url: Any) -> None:
-    with pytest.raises(ConfigurationError, match="base_url|jwks_uri"):
+def test_a_base_url_that_may_not_be_fetched_is_named(base_url: Any) -> None:
+    with pytest.raises(ConfigurationError, match="^base_url[: ]") as caught:
         ledgerbee.jwks_uri("acme", base_url=base_url)
+    assert "jwks_uri" not in str(caught.value)
 
 
 def test_the_profile_of_a_tenant() -> None:
@@ -71,6 +85,17 @@ print("private_key_jwt.ledgerbee._edges" in sys.modules)
         "private_key_jwt.ledgerbee private_key_jwt.ledgerbee._profile",
         "True",
     ]
+
+
+def test_each_path_of_the_page_stands_once_in_the_source() -> None:
+    found = [
+        (path.name, node.value)
+        for path in sorted(SOURCE.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and "\n" not in node.value  # no docstring
+        if re.search("/v1/portal-sso|handoff/|sessions/revoke", node.value)
+    ]
+    assert found == [("_paths.py", text) for name, text in vars(_paths).items() if name.isupper()]
 
 
 def test_every_public_name_is_there_and_documented() -> None:

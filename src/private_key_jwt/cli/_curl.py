@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .._core.token_request import ASSERTION_TYPE
+from ..ledgerbee import _paths
 from ..policy import AssertionPolicy
 from ..testing import LoopbackServer, Tenant
 
@@ -34,14 +35,14 @@ def back_channel(tenant: Tenant, server: LoopbackServer) -> Iterator[tuple[str, 
     customer_id = tenant.portal.add_customer(str(_CUSTOMER["customerNumber"]))
     membership = {"customerId": customer_id, "role": "USER"}
     handoff = {"email": _EMAIL, "customer": _CUSTOMER, "mintHandoff": True, "sub": _SUB}
-    redeem = f"http://{server.portal_api_host(tenant.slug)}/api/auth/sso/handoff/redeem?ref="
+    redeem = f"http://{server.portal_api_host(tenant.slug)}{_paths.REDEEM}?ref="
 
     def post(path: str, body: dict[str, Any]) -> str:
         headers = ("-H", f"x-api-key: {key}", "-H", "content-type: application/json")
-        return shlex.join(("curl", "-s", f"{server.base_url}/v1/portal-sso/{path}", *headers, "-d", json.dumps(body)))
+        return shlex.join(("curl", "-s", f"{server.base_url}{path}", *headers, "-d", json.dumps(body)))
 
     yield "API key, for LEDGERBEE_API_KEY", key
-    yield "Provision a customer, and mint a handoff", post("provision", handoff)
-    yield "Mint a handoff", post("handoff/mint", {"email": _EMAIL, "sub": _SUB, "memberships": [membership]})
+    yield "Provision a customer, and mint a handoff", post(_paths.PROVISION, handoff)
+    yield "Mint a handoff", post(_paths.MINT, {"email": _EMAIL, "sub": _SUB, "memberships": [membership]})
     yield "Redeem in a browser, with the reference at the end", redeem
-    yield "End every session", post("sessions/revoke", {"sub": _SUB})
+    yield "End every session", post(_paths.REVOKE, {"sub": _SUB})

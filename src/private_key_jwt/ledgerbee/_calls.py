@@ -7,19 +7,18 @@ ValueError that says which member is wrong, and never what it holds.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Generic, Literal, TypeVar
 
 from .._text import quote
-from ._values import Handoff, Membership, Provisioned, Role, check_role, check_text
+from . import _paths
+from ._values import Handoff, Membership, Provisioned, Role, check_client_reference, check_role, check_text
 
 Result = TypeVar("Result")
 
 CUSTOMER_MEMBERS = ("customerNumber", "vatZone", "countryCode")
-_CLIENT_REFERENCE = re.compile(r"[A-Za-z0-9_-]{1,200}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ def mint_handoff(*, sub: str, email: str, memberships: Iterable[Membership], nam
         "memberships": [{"customerId": each.customer_id, "role": each.role} for each in asserted],
         "name": _optional_text("name", name),
     }
-    return Call("/v1/portal-sso/handoff/mint", _encode(body), lambda members: _handoff(members, "ref", "expiresAt"), 1)
+    return Call(_paths.MINT, _encode(body), lambda members: _handoff(members, "ref", "expiresAt"), 1)
 
 
 def provision(
@@ -73,12 +72,8 @@ def provision(
         raise ValueError("exactly one of customer_id and customer must be given")
     if mint_handoff and sub is None:
         raise ValueError("sub must be given with mint_handoff: it is whom the reference lets in")
-    if client_reference_id is not None and not (
-        isinstance(client_reference_id, str) and _CLIENT_REFERENCE.fullmatch(client_reference_id)
-    ):
-        raise ValueError(
-            f"client_reference_id must be 1 to 200 of A-Z a-z 0-9 _ and -, not {quote(client_reference_id)}"
-        )
+    if client_reference_id is not None:
+        check_client_reference("client_reference_id", client_reference_id)
     body = {
         "email": check_text("email", email),
         "customerId": _optional_text("customer_id", customer_id),
@@ -95,12 +90,12 @@ def provision(
     def read(members: Mapping[str, Any]) -> Provisioned:
         return _provisioned(members, mint_handoff=mint_handoff, mint_checkout=mint_checkout_bind_token)
 
-    return Call("/v1/portal-sso/provision", _encode(body), read)
+    return Call(_paths.PROVISION, _encode(body), read)
 
 
 def revoke_sessions(*, sub: str) -> Call[int]:
     """End every portal session of a user. It may be sent again."""
-    return Call("/v1/portal-sso/sessions/revoke", _encode({"sub": check_text("sub", sub)}), _revoked)
+    return Call(_paths.REVOKE, _encode({"sub": check_text("sub", sub)}), _revoked)
 
 
 # What is sent

@@ -22,11 +22,7 @@ def check_base_url(base_url: object) -> str:
     """
     if not isinstance(base_url, str) or "?" in base_url or "#" in base_url:
         raise ConfigurationError(f"base_url must be a URL without query and fragment, not {quote(base_url)}")
-    try:
-        return check_jwks_uri(base_url).rstrip("/")
-    except ConfigurationError as error:
-        detail = str(error)
-    raise ConfigurationError(f"base_url{detail.removeprefix('jwks_uri')}")
+    return check_jwks_uri(base_url, "base_url").rstrip("/")
 
 
 def jwks_uri(slug: str, *, base_url: str = BASE_URL) -> str:
@@ -38,7 +34,10 @@ def jwks_uri(slug: str, *, base_url: str = BASE_URL) -> str:
     Raises ConfigurationError for a slug that would change the path, and for a URL that may not be fetched.
     """
     if not isinstance(slug, str) or not _SEGMENT.fullmatch(slug):
-        raise ConfigurationError(f"slug must be one plain path segment (A-Z a-z 0-9 . _ ~ -), not {quote(slug)}")
+        raise ConfigurationError(
+            "slug must be one path segment of 1 to 128 characters of A-Z a-z 0-9 . _ ~ -, and neither . nor ..,"
+            f" not {quote(slug)}"
+        )
     return check_jwks_uri(f"{check_base_url(base_url)}/.well-known/portal-sso/{slug}/jwks.json")
 
 

@@ -9,11 +9,11 @@ from enum import StrEnum
 from urllib.parse import quote as percent_encode
 
 from .._text import quote
+from . import _paths
 
 __all__ = ["Handoff", "Membership", "Provisioned", "Role"]
 
-REDEEM_PATH = "/api/auth/sso/handoff/redeem"
-
+_CLIENT_REFERENCE = re.compile(r"[A-Za-z0-9_-]{0,200}")
 # Plain http is for the look-alike: a browser takes every name below localhost for this machine (RFC 6761 §6.3).
 _PORTAL_API_HOST = re.compile(
     r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.portal-api\.(?:ledgerbee\.com|(?P<loopback>localhost(?::[0-9]{1,5})?))"
@@ -39,6 +39,13 @@ def check_text(name: str, value: object) -> str:
     """Return a string that is not empty. Raises ValueError, which names the argument."""
     if not isinstance(value, str) or not value:
         raise ValueError(f"{name} must be a non-empty string, not {quote(value)}")
+    return value
+
+
+def check_client_reference(name: str, value: object) -> str:
+    """Return a partner's own order. Raises ValueError, which names the argument."""
+    if not isinstance(value, str) or not _CLIENT_REFERENCE.fullmatch(value):
+        raise ValueError(f"{name} must be at most 200 of A-Z a-z 0-9 _ and -, not {quote(value)}")
     return value
 
 
@@ -104,7 +111,7 @@ class Handoff:
         Raises ValueError for any other host. The portal's own (``.portal.ledgerbee.com``) would ignore the
         reference without an error, and the user would meet a login page.
         """
-        return f"{check_host(host)}{REDEEM_PATH}?ref={percent_encode(self.ref, safe='')}"
+        return f"{check_host(host)}{_paths.REDEEM}?ref={percent_encode(self.ref, safe='')}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,15 +16,15 @@ from typing import Any, NamedTuple, TypeVar
 import httpx
 
 from .._core import strict_json
-from ..ledgerbee import Membership, Role
+from ..ledgerbee import Membership, Role, _paths
+from ..ledgerbee._values import check_client_reference
 from ._exchange import Request, Response, json_response
-from ._portal import Reference, Refused, check_client_reference, check_customer, invalid
+from ._portal import Reference, Refused, check_customer, invalid
 from ._service import is_error_status
 from ._tenant import Tenant
 
 Value = TypeVar("Value")
 
-_PATH = "/v1/portal-sso"
 _UNAUTHORIZED = Refused(401, "UNAUTHORIZED", "x-api-key, or a bearer token, is missing, unknown or expired")
 _HANDOFF_DISABLED = Refused(403, "HANDOFF_DISABLED", "handoff is not enabled for this tenant")
 
@@ -48,9 +48,9 @@ class BackChannel:
         self._failures: deque[_Failure] = deque()
         self._lock = threading.Lock()
         self._endpoints: dict[str, Callable[[Tenant, _Body, frozenset[str]], dict[str, Any]]] = {
-            f"{base_path}{_PATH}/handoff/mint": _mint,
-            f"{base_path}{_PATH}/provision": _provision,
-            f"{base_path}{_PATH}/sessions/revoke": _revoke,
+            f"{base_path}{_paths.MINT}": _mint,
+            f"{base_path}{_paths.PROVISION}": _provision,
+            f"{base_path}{_paths.REVOKE}": _revoke,
         }
 
     def fail_requests(self, number: int, status: int, retry_after: int | None) -> None:
@@ -143,6 +143,13 @@ class _Members:
             raise invalid(f"{self._where}{name} is required")
         return str(value)
 
+    def client_reference(self, name: str) -> str | None:
+        value = self.optional(name, str)
+        try:
+            return None if value is None else check_client_reference(name, value)
+        except ValueError as error:
+            raise invalid(str(error)) from None
+
     def role(self, default: Role | None = None) -> Role:
         value = self.optional("role", str, default)
         try:
@@ -187,8 +194,7 @@ def _provision(tenant: Tenant, body: _Body, scopes: frozenset[str]) -> dict[str,
     email = members.text("email")
     # Checked as a whole before anything is made.
     sub = members.text("sub") if mints_handoff else members.optional("sub", str)
-    client_reference_id = members.optional("clientReferenceId", str)
-    check_client_reference(client_reference_id or "")
+    client_reference_id = members.client_reference("clientReferenceId")
     user_name = members.optional("userName", str)
     done = tenant.portal.provision(
         email=email,

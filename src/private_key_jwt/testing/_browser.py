@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from urllib.parse import parse_qs
 
-from ..ledgerbee._values import REDEEM_PATH
+from ..ledgerbee import _paths
 from ._exchange import Request, Response, json_response
 from ._portal import Portal, Refused
 from ._tenant import Tenant
@@ -43,7 +43,7 @@ class Browser:
         if host["kind"] == "portal":
             # A single-page application: it answers every path, and asks for no reference.
             return Response(200, {"Content-Type": "text/html", "Content-Length": str(len(_PAGE))}, _PAGE)
-        if request.path not in (REDEEM_PATH, SESSION_PATH):
+        if request.path not in (_paths.REDEEM, SESSION_PATH):
             return None
         if request.method != "GET":
             return json_response(405, {"code": "METHOD_NOT_ALLOWED", "error": "method not allowed"}, Allow="GET")

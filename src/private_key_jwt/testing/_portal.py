@@ -5,7 +5,6 @@ LedgerBee's published page fixes most of it. Where the page is silent a docstrin
 
 from __future__ import annotations
 
-import re
 import secrets
 import threading
 import uuid
@@ -22,7 +21,6 @@ REFERENCE_LIFETIME = 60  # seconds
 
 
 Meaning = TypeVar("Meaning", "_Handoff", "CheckoutBinding")
-_CLIENT_REFERENCE = re.compile(r"[A-Za-z0-9_-]{0,200}")
 
 
 class Refused(Exception):
@@ -345,9 +343,3 @@ def check_customer(customer: Mapping[str, Any]) -> None:
     for name in ("customerNumber", "countryCode"):
         if not isinstance(customer[name], str):
             raise invalid(f"customer: {name} must be a string")
-
-
-def check_client_reference(text: str) -> None:
-    """Refuse a ``clientReferenceId`` of more than 200 characters, or of others than the page lists. Raises Refused."""
-    if not _CLIENT_REFERENCE.fullmatch(text):
-        raise invalid("clientReferenceId must be at most 200 of A-Z a-z 0-9 _ -")
