@@ -7,9 +7,8 @@ from contextlib import suppress
 from itertools import chain
 from types import MethodType
 
-from ._core.describe import MILLISECONDS_FROM
 from ._coroutines import is_in_process
-from ._validation import check_handler, check_integer, check_number
+from ._validation import check_clock, check_handler, check_integer
 from .exceptions import ConfigurationError
 from .policy import AssertionPolicy
 
@@ -21,12 +20,7 @@ def check_verifier_settings(policy: object, clock: object, on_event: object) -> 
     check_handler(on_event)
     if not isinstance(policy, AssertionPolicy):
         raise ConfigurationError(f"policy must be an AssertionPolicy, not {type(policy).__name__}")
-    if not callable(clock):
-        raise ConfigurationError("clock must be a function that gives seconds since the epoch")
-    try:
-        check_number("clock()", clock(), 0, MILLISECONDS_FROM)
-    except ConfigurationError as error:
-        raise ConfigurationError(f"clock must give seconds since the epoch: {error}") from None
+    check_clock("clock", clock)
 
 
 def check_workers(workers: int, store: object) -> None:

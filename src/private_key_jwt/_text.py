@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any, overload
 
 __all__ = [
+    "MILLISECONDS_FROM",
     "TCHAR",
     "cut",
     "describe_error",
@@ -26,6 +27,8 @@ __all__ = [
 TCHAR = "[!#$%&'*+.^_`|~0-9A-Za-z-]"
 """A character of a token (RFC 9110 §5.6.2), as names of header fields and of authorization schemes are."""
 
+# A number of seconds above this lies after the year 5138, and one below it before 1973.
+MILLISECONDS_FROM = 10**11
 _QUOTED_LENGTH = 64
 _FULL_LENGTH = 300
 _QUOTED_ITEMS = 4

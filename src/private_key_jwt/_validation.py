@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from ._text import describe_error, quote
+from ._text import MILLISECONDS_FROM, describe_error, quote
 from .exceptions import ConfigurationError
 
 __all__ = [
+    "check_clock",
     "check_flag",
     "check_handler",
     "check_integer",
     "check_number",
     "check_timeout",
-    "check_wall_clock",
     "is_coroutine_function",
     "read_items",
     "read_sequence",
@@ -88,7 +89,17 @@ def check_handler(on_event: object) -> None:
         raise ConfigurationError("on_event must not be a coroutine function: nobody would await it")
 
 
-def check_wall_clock(wall_clock: object) -> None:
-    """Refuse anything but a function."""
-    if not callable(wall_clock):
-        raise ConfigurationError("wall_clock must be a function that gives seconds since the epoch")
+def check_clock(name: str, clock: object, *, since_epoch: bool = True) -> None:
+    """Refuse anything but a function that gives a finite number of seconds. Call it once.
+
+    since_epoch: whether those are seconds since the epoch, and no milliseconds; else they begin anywhere.
+    """
+    gives = "seconds since the epoch" if since_epoch else "seconds, and never goes back"
+    if not callable(clock) or is_coroutine_function(clock):
+        raise ConfigurationError(f"{name} must be a function that gives {gives}, not {quote(clock)}")
+    low, high = (0, MILLISECONDS_FROM) if since_epoch else (-sys.float_info.max, sys.float_info.max)
+    try:
+        now = clock()
+    except Exception as error:  # the user's code
+        raise ConfigurationError(f"{name} must give {gives}, and it raised {describe_error(error)}") from error
+    check_number(f"{name} must give {gives}: {name}()", now, low, high)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from math import floor, inf, isfinite
 from typing import NamedTuple, TypeGuard
 
-from .._text import format_time, quote, quote_json
+from .._text import MILLISECONDS_FROM, format_time, quote, quote_json
 from .stand_in import in_place_of_text
 
 __all__ = [
@@ -33,8 +33,6 @@ __all__ = [
 
 # Beyond this a double no longer tells one second from the next.
 LAST_TIME = 2**53
-# A number of seconds above this lies after the year 5138, and one below it before 1973.
-MILLISECONDS_FROM = 10**11
 # A number of nanoseconds since the epoch above the first lies after 2001, and one up to the second before 5138.
 _NANOSECONDS_FROM, _NANOSECONDS_UP_TO = 10**18, 10**20
 # .NET counts ticks of 100 ns from the year 1: so many until the epoch. What counts as nanoseconds would be after 3169.

@@ -14,10 +14,9 @@ from typing import Any, NamedTuple
 from .._core import claims
 from .._core.algorithms import ALGORITHMS
 from .._core.checks import Check
-from .._core.describe import MILLISECONDS_FROM
 from .._core.header import Header
 from .._core.jwk_set import KeySet, VerificationKey
-from .._text import format_time, quote
+from .._text import MILLISECONDS_FROM, format_time, quote
 from ..clients import RegisteredClient
 from ..exceptions import AuthenticationError, ConfigurationError, InvalidClient, Reason, TemporarilyUnavailable
 from ..policy import AssertionPolicy

@@ -17,7 +17,7 @@ from .._coroutines import is_in_process
 from .._http_client import check_headers
 from .._log import log_exception
 from .._text import describe_in_full, one_line, quote
-from .._validation import check_handler, check_integer, check_wall_clock
+from .._validation import check_clock, check_handler, check_integer
 from ..clients import RegisteredClient
 from ..events import OnEvent, log_events
 from ..exceptions import ConfigurationError
@@ -67,9 +67,8 @@ class Fetcher(ABC, Generic[Handle]):
         if policy is not None and not isinstance(policy, JWKSPolicy):
             raise ConfigurationError(f"policy must be a JWKSPolicy, not {type(policy).__name__}")
         check_integer("max_key_sets", max_key_sets, 1, 100_000_000)
-        if not callable(clock):
-            raise ConfigurationError("clock must be a function that gives seconds, and never goes back")
-        check_wall_clock(wall_clock)
+        check_clock("clock", clock, since_epoch=False)
+        check_clock("wall_clock", wall_clock)
         if cache is not None and not all(callable(getattr(cache, name, None)) for name in CACHE_METHODS):
             raise ConfigurationError(f"cache must have get, put and claim, and {type(cache).__name__} has not")
         check_handler(on_event)

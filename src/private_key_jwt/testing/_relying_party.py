@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from .. import ledgerbee
+from .._validation import check_clock
 from ._back_channel import BackChannel
 from ._browser import Browser
 from ._control import Control
@@ -32,8 +33,10 @@ class RelyingParty:
 
     audience: the ``aud`` of its assertions: the provider's issuer.
     clock: seconds since the epoch; a ``Clock`` to set the time.
-    base_url: the root of its API. Raises ConfigurationError when it may not be fetched.
+    base_url: the root of its API.
     alg: what new tenants sign with, unless they are given another; LedgerBee's sign with RS256.
+
+    Raises ConfigurationError: ``clock`` gives no seconds, or ``base_url`` may not be fetched.
 
     ``transport`` answers to ``httpx.Client`` and ``httpx.AsyncClient`` in this process, and ``serve`` over a real
     socket; both give the same responses.
@@ -47,6 +50,7 @@ class RelyingParty:
         base_url: str = ledgerbee.BASE_URL,
         alg: str = "RS256",
     ) -> None:
+        check_clock("clock", clock)
         self.audience = audience
         self.clock = clock
         self.alg = alg

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from django.core.cache import caches
 
 from ..._clocks import boot_id, since_boot
-from ..._validation import check_wall_clock
+from ..._validation import check_clock
 from ...policy import LONGEST_TTL, JWKSPolicy
 from .._django_cache import open_cache
 from .._protocols import JWKSDocument
@@ -62,7 +62,7 @@ class DjangoJWKSCache:
     """
 
     def __init__(self, alias: str = "default", *, wall_clock: Callable[[], float] = time.time) -> None:
-        check_wall_clock(wall_clock)
+        check_clock("wall_clock", wall_clock)
         open_cache(alias)
         self._alias = alias
         self._wall_clock = wall_clock

@@ -12,7 +12,7 @@ import redis.asyncio
 from redis.crc import key_slot
 
 from ..._clocks import since_boot
-from ..._validation import check_timeout, check_wall_clock
+from ..._validation import check_clock, check_timeout
 from ...policy import LONGEST_TTL, JWKSPolicy
 from .._protocols import JWKSDocument
 from .._redis_client import async_client, check_prefix, is_cluster, sync_client
@@ -95,7 +95,7 @@ class _Documents:
 
     def __init__(self, prefix: str, wall_clock: Callable[[], float], *, is_cluster: bool) -> None:
         check_prefix(prefix)
-        check_wall_clock(wall_clock)
+        check_clock("wall_clock", wall_clock)
         self._prefix = prefix
         self._wall_clock = wall_clock
         self._is_cluster = is_cluster

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from ..._clocks import boot_id, since_boot
-from ..._validation import check_integer, check_timeout, check_wall_clock
+from ..._validation import check_clock, check_integer, check_timeout
 from ...policy import LONGEST_WINDOW, JWKSPolicy
 from .._protocols import JWKSDocument
 from .._sqlite_file import SQLiteFile, SQLiteSession
@@ -77,7 +77,7 @@ class SQLiteJWKSCache:
     ) -> None:
         check_timeout(timeout)
         check_integer("max_documents", max_documents, 1, 100_000_000)
-        check_wall_clock(wall_clock)
+        check_clock("wall_clock", wall_clock)
         self._timeout = timeout
         self._max_documents = max_documents
         self._wall_clock = wall_clock
