@@ -24,7 +24,8 @@ from private_key_jwt import (
     TemporarilyUnavailable,
     _clocks,
 )
-from private_key_jwt.fetcher._fetches import DONE, Fetch, FetchSlots, RefreshRequest, fetch_slots
+from private_key_jwt.fetcher._fetches import DONE, Fetch, RefreshRequest
+from private_key_jwt.fetcher._slots import FetchSlots, fetch_slots
 from private_key_jwt.stores import JWKSDocument
 from support import jwk, registered
 

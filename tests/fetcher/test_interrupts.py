@@ -16,7 +16,7 @@ import pytest
 from edges import SyncEdge
 from interrupts import SOURCE, Interrupt, interrupted_after, is_instant
 from private_key_jwt import AsyncJWKSFetcher, JWKSFetcher, JWKSPolicy, TemporarilyUnavailable
-from private_key_jwt.fetcher._fetches import fetch_slots
+from private_key_jwt.fetcher._slots import fetch_slots
 from support import jwk, registered, until
 
 # One may come where Python can only report it: in a weakref's callback, or a finalizer.

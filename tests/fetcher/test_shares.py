@@ -19,8 +19,8 @@ import pytest
 from edges import Edge
 from loopback import Publisher, http
 from private_key_jwt import JWKSPolicy, TemporarilyUnavailable
-from private_key_jwt.fetcher._fetches import fetch_slots
 from private_key_jwt.fetcher._pool import take_own_pool
+from private_key_jwt.fetcher._slots import fetch_slots
 from private_key_jwt.testing import Clock
 from support import jwk, registered, until
 

@@ -16,7 +16,9 @@ from private_key_jwt._core.freshness import Entry, Instant, KeyQuery, new_entry
 from private_key_jwt._core.jwk_set import KeySet, key_set
 from private_key_jwt.events import log_events
 from private_key_jwt.fetcher import _flow
-from private_key_jwt.fetcher._fetches import DONE, Ending, Fetch, Outcome, RefreshRequest, Status, fetch_slots
+from private_key_jwt.fetcher._ending import Ending
+from private_key_jwt.fetcher._fetches import DONE, Fetch, Outcome, RefreshRequest, Status
+from private_key_jwt.fetcher._slots import fetch_slots
 from private_key_jwt.fetcher._state import FetcherState
 from private_key_jwt.stores import JWKSDocument
 from private_key_jwt.testing import Clock

@@ -1,4 +1,4 @@
-"""What both fetchers know: key sets, unknown kids, budgets, and the fetches under way. Thread-safe.
+"""Keep what both fetchers know: key sets, unknown kids, budgets, and the fetches under way. Thread-safe.
 
 Nothing here waits or does I/O, and getting a known set takes no lock.
 """
@@ -27,8 +27,9 @@ from ..events import (
 )
 from ..policy import JWKSPolicy
 from ._budgets import Budgets, Failure, Spending, cache_interval, describe_failure
-from ._fetches import DONE, Fetch, Handle, Outcome, Status, fetch_slots
+from ._fetches import DONE, Fetch, Handle, Outcome, Status
 from ._key_sets import UNKNOWN_KID_SECONDS, KeySets, UnknownKids
+from ._slots import fetch_slots
 
 __all__ = ["FetcherState"]
 

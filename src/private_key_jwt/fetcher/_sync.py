@@ -26,7 +26,8 @@ from ..stores import JWKSCache
 from . import _flow, _http
 from ._base import CLOSED, INTERRUPTED, MAX_KEY_SETS, STARTED, Fetcher, Result, wait_for
 from ._cache import CACHE_METHODS, AskCache
-from ._fetches import Ending, Fetch, Outcome, RefreshRequest, Status
+from ._ending import Ending
+from ._fetches import Fetch, Outcome, RefreshRequest, Status
 from ._flow import End, FindStep, Get, ParseKeys, Pause, Refresh, RefreshStep
 from ._progress import Phase
 
@@ -60,7 +61,7 @@ class JWKSFetcher(Fetcher[Ending]):
         refused: let such a transport refuse private addresses itself.
     headers: header fields to send with each fetch, to every publisher: ``{"User-Agent": "as.example"}`` replaces
         ``User-Agent: private-key-jwt/VERSION``. ``Authorization``, ``Cookie``, ``Host`` and hop-by-hop fields are
-        refused.
+        refused, and so is what asks for another coding, a part, or a conditional answer.
     clock: seconds that only go forward; also while the machine sleeps, where the system has such a clock.
     wall_clock: seconds since the epoch. A set that is past its ttl by it is not used either: a machine that slept, or
         whose clock was set forward, fetches early.
