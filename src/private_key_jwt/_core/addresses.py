@@ -1,4 +1,4 @@
-"""Which hosts a URL may name, and which addresses are not on the Internet. Pure: no name is resolved here."""
+"""Decide which hosts a URL may name, and which addresses are not on the Internet. Pure: no name is resolved here."""
 
 from __future__ import annotations
 

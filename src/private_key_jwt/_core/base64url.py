@@ -12,7 +12,7 @@ _STANDARD = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _OURS = _STANDARD.replace(b"+", b"-").replace(b"/", b"_")
 
 FOREIGN = ord("!")
-"""What TO_STANDARD makes of a character that is none of ours, "+", "/" and "=" included."""
+"""The octet that TO_STANDARD makes of a character that is none of ours, "+", "/" and "=" included."""
 
 _table = bytearray([FOREIGN] * 256)
 for _ours, _theirs in zip(_OURS + b".", _STANDARD + b".", strict=True):

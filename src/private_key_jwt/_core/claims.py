@@ -198,7 +198,10 @@ def _past_time(claims: Claims, check: Check, exp: float, leeway: float, now: flo
 
 
 def check_not_expired(exp: float, leeway: float, now: float) -> None:
-    """RFC 7523 §3 item 4. Raises InvalidClient: expired."""
+    """Refuse an assertion whose ``exp`` plus ``leeway`` (seconds) is not after ``now`` (seconds since the epoch).
+
+    RFC 7523 §3 item 4. Raises InvalidClient: expired.
+    """
     if not exp > now - leeway:  # and so a clock that gives no number lets nobody in
         raise _expired(exp, leeway, now)
 
@@ -237,7 +240,10 @@ def window(claims: Claims, policy: AssertionPolicy) -> tuple[float, float] | Non
 
 
 def check_jti(claims: Claims) -> str:
-    """OpenID Connect Core §9: required. Raises InvalidClient: missing_claim, invalid_claim."""
+    """Return ``jti``, a non-empty string of at most 256 bytes (OpenID Connect Core §9).
+
+    Raises InvalidClient: missing_claim, invalid_claim.
+    """
     jti = claims.get("jti")
     if type(jti) is not str or not jti:
         raise _no_string(claims, "jti")

@@ -55,7 +55,7 @@ _LONGEST_COMPARED = 256
 
 
 class Spelling(NamedTuple):
-    """What is said of a text that must be base64url, by what stands in front of it or at a place.
+    """Say of a text that must be base64url what it may be, by what stands in front of it or at a place.
 
     otherwise: of a character that says nothing by itself.
     """

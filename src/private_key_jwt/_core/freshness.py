@@ -48,7 +48,7 @@ class Instant(NamedTuple):
 
 
 class KeyQuery(NamedTuple):
-    """What an assertion's header asks a key set for; ``signing_algs`` are those of its client."""
+    """Name what an assertion's header asks a key set for; ``signing_algs`` are those of its client."""
 
     alg: str
     kid: str | None
@@ -66,8 +66,8 @@ class Entry:
     number: the number of the fetch. A set out of a shared cache has 0: no request can have waited for it.
     digest: tells its document from others in this process.
     known_since: when the first set of its ``jwks_uri`` was asked for in this process, by the fetcher's clock.
-    removed: the newest kids that sets in this process had since then, and this one has not; and when the first set
-        without each was asked for.
+    removed: kids that earlier sets in this process had and this one lacks, newest last, each with when the first set
+        without it was asked for.
     """
 
     keys: KeySet
@@ -154,7 +154,7 @@ def new_entry(
 
 
 class Action(Enum):
-    """What to do for one query."""
+    """Say what to do for one query."""
 
     USE = auto()
     USE_AND_REFRESH = auto()

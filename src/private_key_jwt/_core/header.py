@@ -24,7 +24,7 @@ _TYPS = ("jwt", CLIENT_AUTHENTICATION_TYP)
 
 
 class Header(NamedTuple):
-    """What verification needs of a header. ``typ`` is in lower case, without ``application/``.
+    """Hold what verification needs of a header. ``typ`` is in lower case, without ``application/``.
 
     has_others: whether it has members beside ``alg``, ``kid``, ``typ`` and ``cty``.
     """
@@ -46,7 +46,7 @@ def _malformed(check: Check, detail: str) -> InvalidClient:
 
 
 def _media_type(value: str) -> str:
-    """RFC 7515 §4.1.9: compared without case, and "application/" may be left out. Only ASCII folds here."""
+    """Return a media type in lower case, without ``application/`` (RFC 7515 §4.1.9). Only ASCII folds here."""
     return value.lower().removeprefix("application/") if value.isascii() else value
 
 
@@ -151,4 +151,4 @@ def _parse(segment: bytes) -> Header:
 # Of strangers, too: with the bound on their length, all of these take less than a megabyte.
 _parse_cached = lru_cache(maxsize=1_024)(_parse)
 _verified = _Verified()
-"""What ``keep`` keeps."""
+"""The headers of assertions that ``keep`` was called for."""

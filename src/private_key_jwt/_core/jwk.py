@@ -40,9 +40,9 @@ PublicKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
 PRIVATE_MEMBERS = ("d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv")
 
 READ_MEMBERS = ("kid", "use", "key_ops", "kty", "alg", "crv", "n", "e", "x", "y", "x5c", *PRIVATE_MEMBERS)
-"""What is looked at of a JWK (of ``x5c`` only whether it is there), beside that all of its text must be Unicode.
+"""The members of a JWK that decide (of ``x5c`` only whether it is there); and all of its text must be Unicode.
 
-Of a published key ``x5t``, too, for a detail only."""
+A published key's ``x5t`` is read, too, and named in details only."""
 
 _LONGEST_X5T = 64  # characters: SHA-1 has 20 octets, which some publish in hex
 

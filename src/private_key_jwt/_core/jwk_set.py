@@ -48,7 +48,7 @@ _NUMBERS_OF_A_KEY = 8  # `iat`, `nbf` and `exp`, say
 
 @dataclass(frozen=True, slots=True)
 class NoKey:
-    """Why a set has no key for a header.
+    """Say why a set has no key for a header.
 
     is_final: no newer document need be fetched: at fault is the client's registration, or a publisher who gives two
         keys one name.
@@ -63,12 +63,12 @@ class NoKey:
 
     @property
     def faults(self) -> tuple[str, ...]:
-        """What is the matter, key by key, for the log."""
+        """Describe what is the matter, key by key, for the log."""
         return tuple(self.describe())
 
     @property
     def kids(self) -> tuple[str, ...]:
-        """The names that the set has, where they help, quoted; and why a key has none."""
+        """List the names that the set has, where they help, quoted; and why a key has none."""
         return tuple(self.list_kids())
 
 

@@ -1,4 +1,7 @@
-"""Say in which other spelling a kid that none has is one that is published. For refusals only."""
+"""Recognize an unknown kid as another spelling (hex, braces, padding, percent-encoding) of a published one.
+
+For refusals only.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a publisher's HTTP response must be to replace keys. Sans I/O: it is fed status, headers and chunks.
+"""Decide whether a publisher's HTTP response may replace keys. No I/O: it is fed status, headers and chunks.
 
 What the publisher says of the bytes is not asked (object stores call a JWK Set ``text/plain``, or nothing at all): the
 bytes must be UTF-8 and one JSON object, which a page of HTML is not. Nobody gains by that: whoever can choose the bytes

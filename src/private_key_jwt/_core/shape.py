@@ -1,4 +1,4 @@
-"""Say what a JSON object looks like that is no JWK Set, for whoever publishes it."""
+"""Describe a JSON object that is no JWK Set, for its publisher."""
 
 from __future__ import annotations
 

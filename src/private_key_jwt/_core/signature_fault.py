@@ -32,7 +32,7 @@ _ENOUGH_ZEROS = 8  # octets: what a signature of another key opens to does not b
 
 
 def signature_fault(name: str, key: Any, signature: bytes, signing_input: bytes, *, is_thorough: bool = False) -> str:
-    """Say why a signature is none by this key over this input. It must be known to be none.
+    """Say why a signature does not verify. Call it only after verification failed.
 
     name: the algorithm by which it was verified.
     is_thorough: whether to look for the form of PSS, too. That costs as much as ten verifications; without it, a

@@ -233,7 +233,7 @@ def _scanner(
 
 
 class _Rules(NamedTuple):
-    """How the members and the numbers of a text are read."""
+    """Read the members and the numbers of a text with these functions."""
 
     members: Callable[[_Pairs], dict[str, Any]]
     integer: Callable[[str], float]

@@ -31,7 +31,7 @@ ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 Form = Mapping[str, Any] | Iterable[tuple[str, Any]]
 
 CLIENT_PARAMETERS = ("client_assertion", "client_assertion_type", "client_id", "client_secret")
-"""What authenticates a client in a form. Only these must be unique: RFC 8707 §2 repeats ``resource``."""
+"""The parameters that authenticate a client in a form. Only these must be unique: RFC 8707 §2 repeats ``resource``."""
 
 _NAMES = frozenset(CLIENT_PARAMETERS)
 PARAMETER_NAME = re.compile(r"[a-z][a-z0-9_.-]{0,31}")
@@ -47,7 +47,7 @@ _SCHEME = re.compile(TCHAR + "{1,32}")
 _SCHEMES = frozenset({"basic", "bearer", "digest", "dpop", "gnap", "hoba", "mutual", "negotiate", "privatetoken"})
 
 ClientAssertion = tuple[str, str | None]
-"""What a token request says of its client: the assertion, and the ``client_id`` when there is one."""
+"""The parameters by which a token request names its client: the assertion, and the ``client_id`` when there is one."""
 
 
 def _describe_type(kind: str) -> str:

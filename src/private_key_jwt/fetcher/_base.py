@@ -1,4 +1,4 @@
-"""What both fetchers have in common: settings, a known key, and what begins, joins and ends a fetch."""
+"""Share what both fetchers do: check settings, find a known key, and begin, join and end fetches."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ MAX_KEY_SETS = 100_000
 
 
 class Fetcher(ABC, Generic[Handle]):
-    """What the sync and the async fetcher have in common."""
+    """Do what the sync and the async fetcher have in common."""
 
     _closed = False
 

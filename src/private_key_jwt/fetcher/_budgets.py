@@ -1,4 +1,4 @@
-"""What a fetcher remembers of each ``jwks_uri`` longer than its key set: what may be spent on it, and how it failed."""
+"""Remember, per ``jwks_uri``, which fetches were spent and how the last one failed, for longer than its key set."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def cache_interval(free_at: float, now: float) -> float:
 
 
 class Failure(NamedTuple):
-    """How the last fetch failed, and when."""
+    """Say how the last fetch failed, and when."""
 
     at: Instant
     detail: str
@@ -47,13 +47,13 @@ class Failure(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Spending:
-    """What was spent on one ``jwks_uri``.
+    """Count what was spent on one ``jwks_uri``.
 
     fetches: those that this fetcher took.
     waits: how often it waited for a fetch of another who shares the cache: they have as many fetches as we.
     read_cache_from, fetch_from: from when on the shared cache is read again, and asked again for a fetch.
     free_at: when another fetch is allowed, as far as is known from the failures of those who share the cache.
-    refused_until: until when at the latest they refuse a fetch, who have refused the last one.
+    refused_until: when those who share the cache, and refused the last fetch, will allow one at the latest.
     failure: how the last fetch failed, unless another has brought a key set since.
     last_kid: the unknown kid that the last fetch was taken for; None where it was taken for none.
     """

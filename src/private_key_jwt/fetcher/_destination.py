@@ -1,4 +1,4 @@
-"""Where a fetch may connect to: the Internet, and inside of our own network only what the policy names.
+"""Decide where a fetch may connect to: the Internet, and inside of our own network only what the policy names.
 
 A client that registers itself chooses its ``jwks_uri``. It could choose one that only we can reach (server-side
 request forgery). What counts is the address that is connected to: a name says tomorrow what its owner likes.

@@ -27,7 +27,7 @@ _KIDS_LENGTH = 48  # of a few kids
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of a key set when a refusal is written. Instants are seconds since the epoch.
+    """Hold what is known of a key set when a refusal is written. Instants are seconds since the epoch.
 
     asked_at: when the set was asked for, less the age that it had then.
     wait: seconds until it may be asked for again.

@@ -273,7 +273,7 @@ def _get_document(state: FetcherState[Any], name: str) -> Generator[RefreshStep,
 
 
 class _SharedSet(Enum):
-    """What the shared cache holds for a fetch."""
+    """Say what the shared cache holds for a fetch."""
 
     NOTHING = auto()  # no document, or none that is newer than the set that is known
     UNFIT = auto()  # a newer one, which does not serve what the fetch is for

@@ -70,7 +70,7 @@ _FIRST_PHASES = {
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """What to send, wherever it is connected to.
+    """Build what to send, wherever it is connected to.
 
     forced: tell caches in between to ask the publisher.
     trace: httpx's trace extension.

@@ -1,4 +1,4 @@
-"""How far a fetch came: what it is doing, and how long each part of it took."""
+"""Note how far a fetch came: what it is doing, and how long each part of it took."""
 
 from __future__ import annotations
 

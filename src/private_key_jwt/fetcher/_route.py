@@ -1,4 +1,4 @@
-"""How an httpx client gets to a URL: what of it is known, and so what the address guard may rely on.
+"""Find how an httpx client gets to a URL, as far as it is known, and so what the address guard may rely on.
 
 | route   | what it is                                          | who resolves names | which addresses are checked  |
 |---------|-----------------------------------------------------|--------------------|------------------------------|
@@ -41,7 +41,7 @@ _MEMORY = (httpx.MockTransport, httpx.ASGITransport, httpx.WSGITransport)
 
 
 class Route(Enum):
-    """What is known of the way to a URL: see the table above."""
+    """Name what is known of the way to a URL: see the table above."""
 
     DIRECT = auto()
     PROXY = auto()
