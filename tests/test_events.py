@@ -43,6 +43,7 @@ from private_key_jwt.events import (
     KeyAdded,
     KeyRemoved,
     KeysFetched,
+    KeySkipped,
     OnEvent,
     StaleKeysServed,
     StoreFailed,
@@ -51,6 +52,7 @@ from private_key_jwt.events import (
 from private_key_jwt.testing import DEFECTS, REMOVED, Clock, RelyingParty, Tenant
 from private_key_jwt.testing._exchange import Request, Response, json_response
 from private_key_jwt.testing._server import serve
+from support import jwk
 
 AUDIENCE = "https://op.example.com"
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -283,6 +285,33 @@ def test_keys_that_come_and_go_are_reported(setup: Setup) -> None:
     verifier.verify(setup.tenant.assertion())
     assert setup.events_of(KeyRemoved) == [KeyRemoved(jwks_uri=added.jwks_uri, kid=old)]
     assert len(setup.events_of(KeyAdded)) == 1
+
+
+def test_keys_by_value_that_cannot_be_used_are_reported_of_the_clients_known_at_the_start(setup: Setup) -> None:
+    keys = [jwk(kid="k1\n", use="enc"), jwk(kid="k2"), jwk(kid="k3", key_ops=["sign\n"])]
+    client = RegisteredClient("by-value", jwks={"keys": keys})
+    skipped = [
+        KeySkipped(jwks_uri=None, kid=r"k1\n", fault="its use is 'enc', not sig"),
+        KeySkipped(jwks_uri=None, kid="k3", fault=r"its key_ops is ['sign\n'], and must hold verify"),
+    ]
+    settings: dict[str, Any] = {"policy": AssertionPolicy(audience=AUDIENCE), "replay_store": MemoryReplayStore()}
+    for clients in ([setup.tenant.client(), client], {"by-value": client}):
+        setup.events.clear()
+        verifier = setup.edge.verifier(clients=clients, on_event=setup.on_event, **settings)
+        assert setup.events == skipped
+        assert verifier.is_registered("by-value")
+        assert setup.events == skipped
+    setup.events.clear()
+    verifier = setup.edge.verifier(clients=lambda _client_id: client, on_event=setup.on_event, **settings)
+    assert verifier.is_registered("by-value")
+    assert setup.events == []
+
+
+def test_keys_by_value_are_logged_once_without_a_handler(setup: Setup, caplog: pytest.LogCaptureFixture) -> None:
+    kid = f"once, {setup.edge.name}"  # keys are kept by their content: those of another test were logged there
+    client = RegisteredClient("by-value", jwks={"keys": [jwk(kid=kid, use="enc"), jwk()]})
+    setup.edge.verifier(policy=AssertionPolicy(audience=AUDIENCE), replay_store=MemoryReplayStore(), clients=[client])
+    assert caplog.text.count("KeySkipped: ") == 1
 
 
 def test_the_use_of_stale_keys_is_reported(setup: Setup) -> None:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import marshal
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
 from ._core import jwk_set
 from ._kept import Kept
-from ._text import escape_name
+from ._text import escape_name, one_line
 from .events import KeySkipped, log_events
 from .exceptions import ConfigurationError
 from .policy import JWKSPolicy
 
-__all__ = ["read_jwks"]
+__all__ = ["read_jwks", "skipped_keys"]
 
 _MAX_REGISTERED_KEYS = JWKSPolicy().max_keys
 _MAX_KEPT_KEYS = 10_000
@@ -70,7 +70,13 @@ def _refuse_private(members: Sequence[Any]) -> None:
 
 def _import_keys(members: Sequence[Any]) -> jwk_set.KeySet:
     keys = jwk_set.KeySet(map(jwk_set.read_member, members))
+    for event in skipped_keys(keys):
+        log_events(event)  # no verifier is known yet that has an `on_event`
+    return keys
+
+
+def skipped_keys(keys: jwk_set.KeySet) -> Iterator[KeySkipped]:
+    """Make an event for each member that cannot be used."""
     for member in keys.members:
         if member.fault is not None:
-            log_events(KeySkipped(jwks_uri=None, kid=escape_name(member.kid), fault=member.fault))
-    return keys
+            yield KeySkipped(jwks_uri=None, kid=escape_name(member.kid), fault=one_line(member.fault))

@@ -202,7 +202,8 @@ class KeySkipped:
         if isinstance(event, KeySkipped):
             alert(f"key {event.kid} at {event.jwks_uri}: {event.fault}")
 
-    jwks_uri: None for keys by value.
+    jwks_uri: None for keys by value. Those are logged when they are read, whatever ``on_event`` is; a verifier reports
+        them, too, once, of the clients that it knows at the start: a function may make its clients for each request.
     fault: what is wrong with the member, escaped.
     """
 

@@ -133,7 +133,7 @@ class ClientAssertionVerifier(_Verifier):
             fetcher = self._own_fetcher = JWKSFetcher(on_event=on_event)
         self._fetcher = fetcher
         self._clients = clients
-        self._find_client = sources.sync_clients(clients, fetcher)
+        self._find_client = sources.sync_clients(clients, fetcher, on_event)
         self._get_key = sources.sync_keys(self._fetcher)
         self._mark = sources.sync_store(replay_store)
 
@@ -336,7 +336,7 @@ class AsyncClientAssertionVerifier(_Verifier):
             fetcher = self._own_fetcher = AsyncJWKSFetcher(on_event=on_event)
         self._fetcher = fetcher
         self._clients = clients
-        self._find_client = sources.async_clients(clients, fetcher)
+        self._find_client = sources.async_clients(clients, fetcher, on_event)
         self._get_key = sources.async_keys(self._fetcher)
         self._mark = sources.async_store(replay_store)
 
