@@ -12,7 +12,7 @@ __all__ = ["CACHE_METHODS", "AskCache", "check_document", "describe_grant"]
 CACHE_METHODS = ("get", "put", "claim")
 
 _FIRST = -(2.0**53)  # seconds of a clock: before that no fraction is left
-_ROUNDING = 1e-3  # seconds by which a document may lie ahead: caches keep ages, and round them
+_ROUNDING = 0.01  # seconds by which a document may lie ahead: what JWKSCacheContract allows for rounded ages
 
 
 @dataclass(frozen=True, slots=True)

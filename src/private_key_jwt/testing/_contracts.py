@@ -424,6 +424,7 @@ class JWKSCacheContract(_Contract):
         caches = [self._keep(self.open_cache()) for _ in range(4)]
         granted = [self.finish(cache.claim(uri, policy, 100)) for cache in caches * 2]
         _expect(granted == ([True] * 3 + [False] * 5 if self.shared else [True] * 8), f"three of eight: {granted}")
+        _expect(all(isinstance(each, bool) for each in granted), f"it must return True or False: {granted}")
         _expect(self.finish(caches[0].claim(self._uri(), policy, 100)) is True, "another jwks_uri has its own")
 
     def test_processes_share_one_budget(self) -> None:
