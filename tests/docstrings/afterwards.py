@@ -135,14 +135,16 @@ def _in_django(check: Callable[[Names, Post], None]) -> Callable[[Example], None
         call_command("migrate", "private_key_jwt", verbosity=0)
         find = example.made.get("find_client")
         assert find is None or (find("client-1").client_id, find("another")) == ("client-1", None)
+        view = example.made.get("token") or example.made["Token"].as_view()
 
         def post(form: dict[str, str]) -> tuple[int, Any]:
             body = urlencode(form)
             request = RequestFactory().post("/token", body, content_type="application/x-www-form-urlencoded")
-            response = example.made["token"](request)
+            response = view(request)
             return response.status_code, json.loads(response.content)
 
-        check(example.names, post)
+        with override_settings(REST_FRAMEWORK={"UNAUTHENTICATED_USER": None}):  # the project has no users
+            check(example.names, post)
 
     return in_django
 
@@ -200,6 +202,7 @@ def _migrates(example: Example) -> None:
 Key = str | tuple[str, str]
 DJANGO_SETTINGS = 'INSTALLED_APPS += ["private_key_jwt.stores.django"]'
 DJANGO_SETTINGS += "  # settings.py; then: manage.py migrate private_key_jwt"
+REST_FRAMEWORK = '@method_decorator(client_authentication(), name="dispatch")'
 TOOLKIT_URLS = "from oauth2_provider.urls import metadata_urlpatterns"
 
 # By what the docstring is of, and by the first line of the example where there are several.
@@ -215,6 +218,7 @@ AFTERWARDS: dict[Key, Callable[[Example], None]] = {
     "private_key_jwt.integrations.fastapi": _in_asgi(_issues_once),
     "private_key_jwt.integrations.fastapi.ClientAuthentication": _in_asgi(_authenticates),
     ("private_key_jwt.integrations.django", DJANGO_SETTINGS): _in_django(_issues_once),
+    ("private_key_jwt.integrations.django", REST_FRAMEWORK): _in_django(_issues_once),
     "private_key_jwt.integrations.authlib": _in_flask(_issues_once),
     ("private_key_jwt.integrations.oauth_toolkit", TOOLKIT_URLS): _serves_metadata,
     "private_key_jwt.integrations.oauth_toolkit": _is_set_up,

@@ -44,6 +44,7 @@ ISSUER = "https://op.example.com"
 
 # Names of other libraries, and where an example would import them from.
 IMPORTED = {
+    "APIView": "rest_framework.views",
     "Annotated": "typing",
     "Depends": "fastapi",
     "FastAPI": "fastapi",
@@ -54,6 +55,7 @@ IMPORTED = {
     "OAuth2Validator": "oauth2_provider.oauth2_validators",
     "Client": "django.test",
     "include": "django.urls",
+    "method_decorator": "django.utils.decorators",
     "override_settings": "django.test",
     "settings": "django.conf",
     "urlencode": "urllib.parse",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import httpx
 
@@ -58,6 +59,17 @@ def issued_to(client_id: str) -> Wire:
         {"content-type": "application/json", "cache-control": "no-store"},
         {"access_token": f"for {client_id}", "token_type": "Bearer"},
     )
+
+
+def send_cut_off(url: str, form: dict[str, str]) -> None:
+    """Send a token request without its last six bytes, and nothing more; wait for the server to be done with it."""
+    body, target = urlencode(form).encode(), urlsplit(url)
+    head = f"POST {target.path} HTTP/1.1\r\nHost: {target.netloc}\r\nContent-Type: {FORM}\r\nConnection: close\r\n"
+    with socket.create_connection((str(target.hostname), target.port or 80), timeout=10) as connection:
+        connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body[:-6])
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(65_536):
+            pass
 
 
 def wire(response: httpx.Response) -> Wire:

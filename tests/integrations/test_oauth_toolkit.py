@@ -52,7 +52,7 @@ def test_the_guide_and_the_example_name_the_same_settings() -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_in_its_process(op: OpenIDProvider, name: str) -> None:
+def test_a_process_of_the_toolkit_holds(op: OpenIDProvider, name: str) -> None:
     op.server.call(f"integrations.toolkit_cases:{name}")
 
 

@@ -17,6 +17,7 @@ from private_key_jwt import InvalidClient, InvalidRequest, Reason, TemporarilyUn
 from private_key_jwt._core.sender import UNNAMED
 from private_key_jwt.integrations import MAX_BODY, TokenRequest, encode_error
 from private_key_jwt.integrations._content_type import check_content_type
+from private_key_jwt.integrations._parser_bounds import bound_query_of_several_parsers, check_parameters
 from private_key_jwt.integrations._query import check_query
 from private_key_jwt.integrations._request import authorization
 
@@ -106,15 +107,58 @@ def test_a_parameter_of_a_url_without_a_value_counts_as_omitted(query: str, name
     check_query(query.format(name, name))
 
 
-@pytest.mark.parametrize("query", ["a" * 8_193, "a=&" * 256, "%" * 257])
-def test_a_query_that_no_client_sends_is_refused(query: str) -> None:
-    with pytest.raises(InvalidRequest, match="URL"):
-        check_query(query)
+@pytest.mark.parametrize(
+    ("accepted", "refused", "text"),
+    [
+        ("a" * 8_192, "a" * 8_193, "expected at most 8192 bytes after the ? of the URL, got 8193"),
+        ("a=&" * 255, "a=&" * 256, "in the URL: expected at most 256 parameters, got more"),
+        (
+            "%" * 256,
+            "%" * 257,
+            "in the URL: expected two hexadecimal digits after each %, got more than 256 others",
+        ),
+        ("ü" * 4_096, "ü" * 4_096 + "a", "expected at most 8192 bytes after the ? of the URL, got 8193"),
+    ],
+)
+def test_the_bounds_of_a_query_are_exact(accepted: str, refused: str, text: str) -> None:
+    check_query(accepted)
+    with pytest.raises(InvalidRequest) as caught:
+        check_query(refused)
+    assert caught.value.detail == f"{text}{UNNAMED}"
 
 
-@pytest.mark.parametrize("query", ["a" * 8_192, "a=&" * 255, "%" * 256])
-def test_the_bounds_of_a_query_are_exact(query: str) -> None:
-    check_query(query)
+BOUNDS_OF_PARSERS: list[tuple[Callable[[str], object], str, str, str]] = [
+    (
+        bound_query_of_several_parsers,
+        "a" * 4_094,
+        "a" * 4_095,
+        "expected at most 4094 bytes after the ? of the URL, got 4095",
+    ),
+    (
+        bound_query_of_several_parsers,
+        "[" * 512,
+        "[" * 513,
+        "expected at most 512 escapes after the ? of the URL, got 513",
+    ),
+    (
+        lambda query: check_parameters(bound_query_of_several_parsers(query), 32),
+        "a=&" * 32,
+        "a=&" * 33,
+        "expected at most 32 parameters, in the URL and in the body, got 33",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("check", "accepted", "refused", "text"), BOUNDS_OF_PARSERS, ids=["bytes", "escapes", "parameters"]
+)
+def test_the_bounds_of_a_query_that_is_parsed_several_times_are_exact(
+    check: Callable[[str], object], accepted: str, refused: str, text: str
+) -> None:
+    check(accepted)
+    with pytest.raises(InvalidRequest) as caught:
+        check(refused)
+    assert caught.value.detail == f"{text}{UNNAMED}"
 
 
 @pytest.mark.parametrize(
@@ -361,6 +405,19 @@ def test_a_body_in_chunks_is_refused_where_it_has_no_end(terminated: dict[str, b
     for read in (lambda: request.form(b""), lambda: request.parsed({})):
         with pytest.raises(InvalidRequest, match="in chunks, which this server does not hand on"):
             read()
+
+
+@pytest.mark.parametrize("body", [b"scope=read", b""])
+def test_what_is_left_of_a_body_that_was_cut_off_is_no_form(body: bytes) -> None:
+    request = a_request(content_length="16")
+    assert request.form(b"scope=read+write") == [("scope", "read write")]
+    with pytest.raises(InvalidRequest) as caught:
+        request.form(request.read(io.BytesIO(body)))
+    assert caught.value.detail == f"expected a body of 16 bytes, got {len(body)}: the client went away{UNNAMED}"
+
+
+def test_a_body_that_is_longer_than_was_announced_may_have_been_inflated() -> None:
+    assert a_request(content_length="2").form(b"a=b") == [("a", "b")]
 
 
 def test_a_body_with_a_length_is_read_no_further() -> None:

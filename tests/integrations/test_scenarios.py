@@ -26,6 +26,7 @@ from integrations.scenarios import (
     TEMPORARILY_UNAVAILABLE,
     MakeRequest,
     issued_to,
+    send_cut_off,
     token_request,
     wire,
 )
@@ -128,6 +129,14 @@ def test_only_a_post_authenticates(served: Served, method: str) -> None:
     form = token_request(tenant.assertion())
     assert served.http.request(method, served.url, data=form).status_code in (400, 405)
     # It was not even used up.
+    assert wire(served.http.post(served.url, data=form)) == issued_to(tenant.client_id)
+
+
+def test_a_body_that_was_cut_off_uses_up_no_assertion(served: Served) -> None:
+    """What is left of it is a form as well, that asks for less."""
+    tenant = served.usual
+    form = token_request(tenant.assertion(), scope="read write")
+    send_cut_off(served.url, form)
     assert wire(served.http.post(served.url, data=form)) == issued_to(tenant.client_id)
 
 

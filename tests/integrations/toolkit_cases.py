@@ -21,12 +21,13 @@ from django.core.wsgi import get_wsgi_application
 from django.db import connection
 from django.http import HttpResponse
 from django.http.multipartparser import MultiPartParserError
-from django.test import RequestFactory, override_settings
+from django.test import Client, RequestFactory, override_settings
 from django.test.client import MULTIPART_CONTENT
 from django.test.utils import CaptureQueriesContext
 from django.urls import include
 from django.urls import path as url_path
 from django.utils import timezone
+from django.utils.deprecation import MiddlewareMixin
 from oauth2_provider.models import get_access_token_model, get_application_model, get_device_grant_model
 from oauth2_provider.oauth2_validators import OAuth2Validator
 from oauth2_provider.settings import oauth2_settings
@@ -301,6 +302,39 @@ def the_header_fields_of_others_stay() -> None:
     assert response.status_code == 401
     assert response["Access-Control-Allow-Origin"] == "https://a.example"
     assert response["Cache-Control"] == "no-store"
+
+
+# Each may have made header fields of what ours replaces, where it stands behind it.
+OTHERS = [f"django.middleware.{each}" for each in ("gzip.GZipMiddleware", "http.ConditionalGetMiddleware")]
+OTHERS += ["django.middleware.common.CommonMiddleware"]
+
+
+def header_fields_are_those_of_the_content_that_is_sent() -> None:
+    for others in ([], *([each] for each in OTHERS), OTHERS, OTHERS[::-1]):
+        with override_settings(MIDDLEWARE=[MIDDLEWARE, *others]):
+            http = Client(headers={"Host": "localhost", "Accept-Encoding": "gzip"})
+            form = urlencode(token_request("a.b.c"))
+            refused = http.post("/o/introspect/", form, content_type=FORM)
+            metadata = http.get("/o/.well-known/oauth-authorization-server")
+        assert (refused.status_code, refused.json()["error"]) == (401, "invalid_client")
+        assert metadata.json()["token_endpoint_auth_signing_alg_values_supported"] == ["RS256"]
+        for response in (refused, metadata):
+            assert response.headers.keys() & {"Content-Encoding", "ETag"} == set()
+            length = str(len(response.content))
+            assert response.headers.get("Content-Length", length) == length
+
+
+class OtherCoding(MiddlewareMixin):  # type: ignore[misc]
+    def process_response(self, _request: Any, response: Any) -> Any:
+        response.content, response.headers["Content-Encoding"] = b"not to be read here", "br"
+        return response
+
+
+def metadata_in_a_coding_that_cannot_be_read_stays() -> None:
+    with override_settings(MIDDLEWARE=[MIDDLEWARE, f"{__name__}.OtherCoding"]):
+        metadata = Client(headers={"Host": "localhost"}).get("/o/.well-known/oauth-authorization-server")
+    assert (metadata.status_code, metadata.content) == (200, b"not to be read here")
+    assert metadata.headers["Content-Encoding"] == "br"
 
 
 def a_body_has_a_cap_that_a_subclass_may_set() -> None:

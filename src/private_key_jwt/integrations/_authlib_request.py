@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from ._invalid import unreadable
-from ._query import bound_query_of_several_parsers, check_parameters
-from ._request import MAX_BODY, MAX_OTHER_BODY, TokenRequest
+from ._parser_bounds import MAX_OTHER_BODY, bound_query_of_several_parsers, check_parameters
+from ._request import MAX_BODY, TokenRequest
 
 __all__ = ["bound", "flask_request"]
 

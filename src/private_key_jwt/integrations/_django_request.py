@@ -8,7 +8,7 @@ from .._extra import needs
 from ..exceptions import AuthenticationError
 from ._invalid import unreadable
 from ._outcome import Parts
-from ._query import check_parameters
+from ._parser_bounds import check_parameters
 from ._request import TokenRequest
 
 with needs(__name__, "django"):

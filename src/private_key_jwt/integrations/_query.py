@@ -2,46 +2,22 @@
 
 from __future__ import annotations
 
-import string
-
 from .._core.token_request import CLIENT_PARAMETERS
 from ._form import decode, split_pairs
 from ._invalid import invalid
 
-__all__ = ["bound_query", "bound_query_of_several_parsers", "check_parameters", "check_query"]
+__all__ = ["bound_query", "check_query", "query_bytes"]
 
 _MAX_QUERY = 8_192  # bytes: what common servers take of a whole request line
 _LONGEST_NAME = 3 * max(map(len, CLIENT_PARAMETERS))  # bytes, with every letter escaped
 
-# Of a query that is parsed several times: gunicorn takes no longer request line, and each escape costs up to 2 µs.
-_MAX_COSTLY_QUERY = 4_094
-_MAX_ESCAPES = 512
-_QUERY_CHARACTERS = (string.ascii_letters + string.digits + "-._~!$&'()*+,;=:@/?").encode()  # RFC 3986 §3.4
 
-
-def _query_bytes(query: str | bytes, limit: int) -> bytes:
+def query_bytes(query: str | bytes, limit: int) -> bytes:
+    """Return a query, still encoded, of at most ``limit`` bytes. Raises InvalidRequest."""
     text = query.encode("utf-8", "backslashreplace") if isinstance(query, str) else query
     if len(text) > limit:
         raise invalid(f"expected at most {limit} bytes after the ? of the URL, got {len(text)}")
     return text
-
-
-def bound_query_of_several_parsers(query: str | bytes) -> int:
-    """Count the parameters of a query. Refuse one for which Flask, Authlib or oauthlib would need milliseconds.
-
-    Raises InvalidRequest: see ``bound_query``; more than 4,094 bytes, or more than 512 escapes and characters that
-    should be escaped.
-    """
-    escapes = len(_query_bytes(query, _MAX_COSTLY_QUERY).translate(None, _QUERY_CHARACTERS))
-    if escapes > _MAX_ESCAPES:
-        raise invalid(f"expected at most {_MAX_ESCAPES} escapes after the ? of the URL, got {escapes}")
-    return len(bound_query(query))
-
-
-def check_parameters(count: int, most: int) -> None:
-    """Refuse a request of so many parameters, each of which is parsed several times. Raises InvalidRequest."""
-    if count > most:
-        raise invalid(f"expected at most {most} parameters, in the URL and in the body, got {count}")
 
 
 def bound_query(query: str | bytes) -> list[tuple[bytes, bytes]]:
@@ -49,7 +25,7 @@ def bound_query(query: str | bytes) -> list[tuple[bytes, bytes]]:
 
     Raises InvalidRequest: more than 8,192 bytes or 256 parameters.
     """
-    text = _query_bytes(query, _MAX_QUERY)
+    text = query_bytes(query, _MAX_QUERY)
     try:
         return split_pairs(text)
     except ValueError as error:

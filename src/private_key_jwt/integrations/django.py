@@ -73,7 +73,7 @@ method that needs it. REST framework is then to authenticate nobody itself, by `
         permission_classes = ()
 
         def post(self, request, client):  # ``authenticate(get_verifier(), request)`` takes its requests as well
-            return Response(issue_tokens(client.client_id))
+            return issue_tokens(client.client_id)
 
 The reason for a refusal goes to ``ON_EVENT``, one event for each request, and can be had until the end of the request:
 ``refusal(request)`` in a middleware gives the error, with ``reason`` and ``detail``.

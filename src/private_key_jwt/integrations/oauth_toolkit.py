@@ -58,6 +58,7 @@ with the same assertion (RFC 9449 §8), overrides ``before_consume``. What it ra
 
 from __future__ import annotations
 
+import gzip
 import json
 import string
 from collections.abc import Callable, Sequence
@@ -78,8 +79,9 @@ from . import _models, _outcome
 from ._applications import Applications
 from ._content_type import FORM, check_content_type, use_utf_8
 from ._outcome import Outcomes, Parts, outcomes_of
-from ._query import bound_query_of_several_parsers, check_parameters, check_query
-from ._request import ASSERTION_PARAMETERS, MAX_BODY, MAX_OTHER_BODY, TokenRequest
+from ._parser_bounds import MAX_ESCAPES, MAX_OTHER_BODY, bound_query_of_several_parsers, check_parameters
+from ._query import check_query
+from ._request import ASSERTION_PARAMETERS, MAX_BODY, TokenRequest
 from ._response import encode_error
 
 with needs(__name__, "django-oauth-toolkit"):
@@ -106,7 +108,6 @@ __all__ = [
 # mypy: disable-error-code="misc"
 
 _UNRESERVED = (string.ascii_letters + string.digits + "-._~").encode()  # RFC 3986 §2.3
-_MAX_ESCAPES = 512
 _MAX_PARAMETERS = 32  # of a query and a body together, which the toolkit and oauthlib parse up to eight times
 _REQUEST = "private_key_jwt.request"  # of META, which the toolkit hands to oauthlib as header fields
 _REFUSED = "_private_key_jwt_refused"  # the attribute of a request that the middleware must answer
@@ -316,7 +317,8 @@ class ClientAssertionMiddleware(MiddlewareMixin):
     parameters in both together, multipart and JSON of more than 4,096 bytes.
     Of a repeated parameter the toolkit hands on the last value, so that nothing behind it could refuse an assertion
     that came twice (RFC 6749 §3.2); its device grant drops the header fields of errors, and its introspection answers
-    403. What it publishes as metadata is completed by the algorithms of the method (RFC 8414 §2).
+    403. What it publishes as metadata is completed by the algorithms of the method (RFC 8414 §2), and sent plain where
+    GZipMiddleware, behind this one, had compressed it; a middleware for other codings must stand in front.
     Raises ConfigurationError, when the server starts, unless ``OAUTH2_VALIDATOR_CLASS`` has a verifier of ours.
     """
 
@@ -367,9 +369,9 @@ def _check_escapes(form: Any) -> None:
     """Refuse a form that oauthlib, which encodes and decodes it once more, would need milliseconds for."""
     texts = (text for name, values in form.lists() for text in (name, *values))
     escapes = sum(len(text.encode().translate(None, _UNRESERVED)) for text in texts)
-    if escapes > _MAX_ESCAPES:
+    if escapes > MAX_ESCAPES:
         raise invalid_request(
-            f"expected a form of at most {_MAX_ESCAPES} bytes beside letters, digits and - . _ ~, got {escapes}"
+            f"expected a form of at most {MAX_ESCAPES} bytes beside letters, digits and - . _ ~, got {escapes}"
         )
 
 
@@ -438,17 +440,30 @@ def _class(view: object) -> type:
 
 def _send(error: AuthenticationError, response: Any) -> Any:
     """Make a response that of a request that was refused; header fields of others, such as CORS, stay."""
-    response.status_code, headers, response.content = encode_error(error)
+    response.status_code, headers, body = encode_error(error)
+    _replace_content(response, body)
     for name, value in headers.items():
         response.headers[name] = value
     return response
 
 
+def _replace_content(response: Any, content: bytes) -> None:
+    """Give a response another content, and none of the header fields that another middleware made of the old one."""
+    for name in ("Content-Encoding", "ETag"):
+        response.headers.pop(name, None)
+    response.content = content
+    if "Content-Length" in response.headers:
+        response.headers["Content-Length"] = str(len(content))
+
+
 def _complete_metadata(response: Any) -> None:
-    metadata = json.loads(response.content)
+    coding = response.headers.get("Content-Encoding")
+    if coding not in (None, "gzip"):  # GZipMiddleware behind this one; what else a project has cannot be read here
+        return
+    metadata = json.loads(gzip.decompress(response.content) if coding else response.content)
     ours = client_authentication_metadata(signing_algs=configured_validator().client_assertion_signing_algs)
     for endpoint in ENDPOINTS:
         if METHOD in metadata.get(f"{endpoint}_endpoint_auth_methods_supported", ()):
             name = f"{endpoint}_endpoint_auth_signing_alg_values_supported"
             metadata[name] = ours[name]
-    response.content = json.dumps(metadata)
+    _replace_content(response, json.dumps(metadata).encode())
