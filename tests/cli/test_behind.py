@@ -13,7 +13,7 @@ import pytest
 
 from loopback import Publisher, http
 from private_key_jwt import AssertionPolicy
-from private_key_jwt.cli._easing import claims_of
+from private_key_jwt.cli._behind import claims_of
 from private_key_jwt.cli._examine import State
 from private_key_jwt.cli._explain import entry_of
 from private_key_jwt.cli._options import KeyOptions

@@ -1,7 +1,7 @@
 """The recipe on one assertion, a check at a time: what `explain` shows.
 
 No rule stands here: ``_run`` calls the stages of ``recipe.py`` in their order, and the check that a refusal names says
-how far an assertion came. What lies behind a check that failed is looked at as ``_easing.py`` says.
+how far an assertion came. What lies behind a check that failed is looked at as ``_behind.py`` says.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from ..exceptions import AuthenticationError, ConfigurationError, InvalidClient,
 from ..policy import AssertionPolicy
 from ..recipe import Verification, registered_key
 from . import _facts as facts
-from . import _trial
-from ._easing import NOT_OF_NOW, TIMES, Attempt, Question, claims_of, ease, first_attempt
+from . import _try_keys
+from ._behind import NOT_OF_NOW, TIMES, Question, Trial, claims_of, first_trial, next_trial
 from ._facts import Facts
 from ._options import KeyOptions
 
@@ -132,50 +132,50 @@ class Report(NamedTuple):
 
 
 _BAD = (State.FAILED, State.UNAVAILABLE)
-_MOST_ATTEMPTS = 2 * len(ROWS)
+_MOST_TRIALS = 2 * len(ROWS)
 
 
 def examine(question: Question) -> Report:
     """Take an assertion through the recipe, and look behind each check that fails."""
     failures: dict[str, AuthenticationError] = {}
     judged: dict[str, str | None] = {}
-    attempt, last = first_attempt(question), None
-    eased: Attempt | None = attempt
-    attempts = 0
-    while eased is not None and attempts < _MOST_ATTEMPTS:
-        attempt, eased, last = eased, None, None
-        attempts += 1
+    trial, last = first_trial(question), None
+    following: Trial | None = trial
+    trials = 0
+    while following is not None and trials < _MOST_TRIALS:
+        trial, following, last = following, None, None
+        trials += 1
         work = _Work()
         try:
-            _run(question, attempt, work)
+            _run(question, trial, work)
         except AuthenticationError as error:
-            failure = _as_asked(question, attempt, work, error)
+            failure = _as_asked(question, trial, work, error)
             if failure is not None:
                 failures.setdefault(str(failure.check), failure)
-            last, eased = error.check, ease(question, attempt, work, error)
+            last, following = error.check, next_trial(question, trial, work, error)
         # Checks are made in the order of the rows, and a refusal names its own: those before it have come to an end.
         for row in ROWS[: len(ROWS) if last is None else _PLACES[last] + 1]:
-            if row.check not in attempt.made_up:
-                judged.setdefault(row.check, _as_if(question, attempt))
-    shown = claims_of(attempt.shown)
+            if row.check not in trial.made_up:
+                judged.setdefault(row.check, _as_if(question, trial))
+    shown = claims_of(trial.shown)
     accepted = None if shown is None else claims.window(shown, question.policy)
-    is_of_then = accepted is not None and attempt.now != question.now and attempt.policy == question.policy
+    is_of_then = accepted is not None and trial.now != question.now and trial.policy == question.policy
     return Report(
-        _findings(attempt, question, work, failures, judged),
+        _findings(trial, question, work, failures, judged),
         min(failures.values(), key=lambda error: _PLACES[error.check], default=None),
-        attempt.now if is_of_then else None,
+        trial.now if is_of_then else None,
         accepted,
         _jti_hash(work, shown),
-        attempt.as_ifs,
+        trial.as_ifs,
         tuple(_tried_keys(question, work, failures.get(str(last)))),
     )
 
 
 def _as_asked(
-    question: Question, attempt: Attempt, work: Verification, error: AuthenticationError
+    question: Question, trial: Trial, work: Verification, error: AuthenticationError
 ) -> AuthenticationError | None:
-    """Return what a check that failed says as of the question; None where it fails only as of an attempt."""
-    if error.check in attempt.made_up:
+    """Return what a check that failed says as of the question; None where it fails only as of a trial."""
+    if error.check in trial.made_up:
         return None
     if error.check not in TIMES or error.reason in NOT_OF_NOW:
         return error
@@ -183,7 +183,7 @@ def _as_asked(
     longest = question.policy.max_lifetime + question.policy.leeway
     if error.check in ("iat", "nbf"):
         return _time_failure({"exp": question.now + longest, str(error.check): value}, question.policy, question.now)
-    if (attempt.now == question.now and error.check == "exp") or exp > MILLISECONDS_FROM:
+    if (trial.now == question.now and error.check == "exp") or exp > MILLISECONDS_FROM:
         return error
     return _time_failure({"exp": exp, "iat": work.claims.get("iat", exp)}, question.policy, exp - longest)
 
@@ -218,26 +218,26 @@ class _Work(Verification):
 
     def try_key(self, key: VerificationKey) -> str | None:
         """Say why a key did not make the signature; None where it did."""
-        return _trial.fault_of(key, self._signature, self._signing_input)
+        return _try_keys.fault_of(key, self._signature, self._signing_input)
 
 
-def _as_if(question: Question, attempt: Attempt) -> str | None:
-    """Say by what an attempt judges times, where that is not what was asked."""
-    policy = attempt.policy
+def _as_if(question: Question, trial: Trial) -> str | None:
+    """Say by what a trial judges times, where that is not what was asked."""
+    policy = trial.policy
     if (policy.leeway, policy.max_lifetime) != (question.policy.leeway, question.policy.max_lifetime):
         return f"as if leeway were {policy.leeway:g} s, max_lifetime {policy.max_lifetime:g} s"
-    return None if attempt.now == question.now else f"as if it were {format_time(attempt.now)}"
+    return None if trial.now == question.now else f"as if it were {format_time(trial.now)}"
 
 
 def _findings(
-    attempt: Attempt,
+    trial: Trial,
     question: Question,
     work: _Work,
     failures: Mapping[str, AuthenticationError],
     judged: Mapping[str, str | None],
 ) -> tuple[Finding, ...]:
     unchecked = _unchecked(question)
-    found = facts.about(question.assertion, attempt.shown, work.found, question.now)
+    found = facts.about(question.assertion, trial.shown, work.found, question.now)
     expected = facts.expectations(
         question.policy, question.source.client("-" if question.client_id is None else question.client_id)
     )
@@ -280,30 +280,30 @@ def _takes_any_alg(source: KeyOptions) -> bool:
     return not source.algs and source.slug is None
 
 
-def _run(question: Question, attempt: Attempt, work: _Work) -> None:
+def _run(question: Question, trial: Trial, work: _Work) -> None:
     """Call the stages of the recipe. Raises what ``ClientAssertionVerifier.begin`` raises."""
-    work.read(attempt.policy, attempt.read, None)
-    work.sign_over(attempt.sent)
-    work.signature_is_made_up = "signature" in attempt.made_up
-    client = _client(question, attempt, work)
+    work.read(trial.policy, trial.read, None)
+    work.sign_over(trial.sent)
+    work.signature_is_made_up = "signature" in trial.made_up
+    client = _client(question, trial, work)
     if client.client_id != work.client_id:
         raise InvalidClient(Reason.UNKNOWN_CLIENT, _describe_client(work.client_id, client.client_id), "client")
-    if attempt.audience is None:
+    if trial.audience is None:
         work.policy = _own_audience(work.claims, work.policy)
-    elif not attempt.audience:  # its fault is found: look for the next
+    elif not trial.audience:  # its fault is found: look for the next
         work.policy = replace(_own_audience(work.claims, work.policy), audience_rule="member")
-    work.check_claims(client, attempt.now)
-    if question.source.is_given and not {"key", "signature"} <= attempt.made_up:
+    work.check_claims(client, trial.now)
+    if question.source.is_given and not {"key", "signature"} <= trial.made_up:
         work.found = _find_key(question.source, client, work.header)
         if not work.signature_is_made_up:
             work.check_signature(work.found)
 
 
-def _client(question: Question, attempt: Attempt, work: Verification) -> RegisteredClient:
+def _client(question: Question, trial: Trial, work: Verification) -> RegisteredClient:
     source, alg = question.source, work.header.alg
-    client_id = work.client_id if attempt.client_id is None else attempt.client_id
+    client_id = work.client_id if trial.client_id is None else trial.client_id
     assumed = (alg,) if _takes_any_alg(source) and alg in ALGORITHMS else None
-    return source.client(client_id, attempt.algs or assumed, needs_kid=attempt.needs_kid)
+    return source.client(client_id, trial.algs or assumed, needs_kid=trial.needs_kid)
 
 
 def _describe_client(sub: str, client_id: str) -> str:
@@ -339,7 +339,7 @@ def _tried_keys(question: Question, work: _Work, error: AuthenticationError | No
         return
     keys = _key_set(question.source, work.client)
     if keys is not None:
-        yield from _trial.try_keys(keys, work.header, work.try_key)
+        yield from _try_keys.try_keys(keys, work.header, work.try_key)
 
 
 def _key_set(source: KeyOptions, client: RegisteredClient) -> KeySet | None:

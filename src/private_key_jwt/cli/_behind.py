@@ -1,4 +1,4 @@
-"""How `explain` looks behind a check that failed: the assertion, or what is asked of it, is changed so that it passes.
+"""Look behind a check that failed, for `explain`: change the assertion, or what is asked of it, so that it passes.
 
 A server stops at the first refusal, and the cause may lie behind it: an assertion that was captured has expired by now.
 Each function here makes one check pass, and says as if what.
@@ -25,7 +25,7 @@ from ..policy import LONGEST_LEEWAY, LONGEST_LIFETIME, AssertionPolicy
 from ..recipe import Verification
 from ._options import KeyOptions
 
-__all__ = ["NOT_OF_NOW", "TIMES", "Attempt", "Question", "claims_of", "ease", "first_attempt"]
+__all__ = ["NOT_OF_NOW", "TIMES", "Question", "Trial", "claims_of", "first_trial", "next_trial"]
 
 TIMES: tuple[Check, ...] = ("exp", "iat", "nbf", "lifetime")
 NOT_OF_NOW = (Reason.MISSING_CLAIM, Reason.INVALID_CLAIM)
@@ -65,7 +65,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Trial:
     """What is looked at in place of the question.
 
     sent: what the signature is checked over.
@@ -90,10 +90,10 @@ class Attempt:
     made_up: frozenset[Check] = frozenset()
 
 
-def first_attempt(question: Question) -> Attempt:
-    """Return the attempt that is the question itself."""
+def first_trial(question: Question) -> Trial:
+    """Return the trial that is the question itself."""
     assertion = question.assertion
-    return Attempt(
+    return Trial(
         sent=assertion.encode("utf-8", "replace") if isinstance(assertion, str) else assertion,
         read=assertion,
         shown=assertion,
@@ -104,11 +104,11 @@ def first_attempt(question: Question) -> Attempt:
     )
 
 
-def ease(question: Question, attempt: Attempt, work: Verification, error: AuthenticationError) -> Attempt | None:
-    """Return an attempt at which the check that failed passes; None when nothing can be seen behind it."""
-    for make in _EASINGS.get((str(error.check), error.reason), ()) or _EASINGS.get((str(error.check), None), ()):
-        made = make(question, attempt, work)
-        if made is not None and made != attempt:
+def next_trial(question: Question, trial: Trial, work: Verification, error: AuthenticationError) -> Trial | None:
+    """Return a trial at which the check that failed passes; None when nothing can be seen behind it."""
+    for make in _TRIALS.get((str(error.check), error.reason), ()) or _TRIALS.get((str(error.check), None), ()):
+        made = make(question, trial, work)
+        if made is not None and made != trial:
             return made
     return None
 
@@ -140,47 +140,49 @@ def _encode(members: Mapping[str, Any]) -> bytes:
     return encode(json.dumps(members).encode()).encode()
 
 
-def _change(
-    attempt: Attempt, place: int, changes: Mapping[str, Any], as_if: str, made_up: tuple[Check, ...] = ()
-) -> Attempt:
+def _change(trial: Trial, place: int, changes: Mapping[str, Any], as_if: str, made_up: tuple[Check, ...] = ()) -> Trial:
     return replace(
-        attempt,
-        read=_with_members(attempt.read, place, changes),
-        as_ifs=(*attempt.as_ifs, as_if),
-        made_up=attempt.made_up | set(made_up),
+        trial,
+        read=_with_members(trial.read, place, changes),
+        as_ifs=(*trial.as_ifs, as_if),
+        made_up=trial.made_up | set(made_up),
     )
 
 
-def _extract(_question: Question, attempt: Attempt, _work: Verification) -> Attempt | None:
+def _extract(_question: Question, trial: Trial, _work: Verification) -> Trial | None:
     """Take the assertion out of what stands around it."""
-    text = re.sub(rb"[\r\n\t=]|%3D", b"", attempt.sent.replace(b"%2E", b".")).translate(bytes.maketrans(b"+/", b"-_"))
+    text = re.sub(rb"[\r\n\t=]|%3D", b"", trial.sent.replace(b"%2E", b".")).translate(bytes.maketrans(b"+/", b"-_"))
     texts = (text, text.replace(b" ", b""))
     found = next((found for form in _ASSERTIONS for each in texts if (found := form.search(each))), None)
     if found is None:
         return None
-    as_ifs = (*attempt.as_ifs, "nothing else stood around or in it")
+    as_ifs = (*trial.as_ifs, "nothing else stood around or in it")
     # Who sends another alphabet or padding may have signed that, or not: nothing tells.
-    is_as_sent = found[0] in re.sub(rb"\s", b"", attempt.sent)
-    made_up: frozenset[Check] = attempt.made_up | (set() if is_as_sent else {"signature"})
-    return replace(attempt, sent=found[0], read=found[0], shown=found[0], as_ifs=as_ifs, made_up=made_up)
+    is_as_sent = found[0] in re.sub(rb"\s", b"", trial.sent)
+    made_up: frozenset[Check] = trial.made_up | (set() if is_as_sent else {"signature"})
+    return replace(trial, sent=found[0], read=found[0], shown=found[0], as_ifs=as_ifs, made_up=made_up)
 
 
-def _with_some_signature(_question: Question, attempt: Attempt, _work: Verification) -> Attempt | None:
+def _with_some_signature(_question: Question, trial: Trial, _work: Verification) -> Trial | None:
     """Put another signature in the place of one that is cut or absent."""
-    segments = _segments(attempt.read)
+    segments = _segments(trial.read)
     if not 2 <= len(segments) <= 3 or not all(segments[:_SIGNATURE]):
         return None
     read = b".".join([*segments[:_SIGNATURE], _SOME_SIGNATURE])
-    made_up: frozenset[Check] = attempt.made_up | {"signature"}
+    made_up: frozenset[Check] = trial.made_up | {"signature"}
     return replace(
-        attempt, read=read, shown=read, as_ifs=(*attempt.as_ifs, "the signature segment were right"), made_up=made_up
+        trial, read=read, shown=read, as_ifs=(*trial.as_ifs, "the signature segment were right"), made_up=made_up
     )
 
 
-def _without_largest(name: str | None) -> _Easing:
-    def make(_question: Question, attempt: Attempt, _work: Verification) -> Attempt | None:
-        """Leave out the largest member of what is too large; None where the recipe needs it, or there is none."""
-        segments = _segments(attempt.read)
+def _without_largest(name: str | None) -> _Make:
+    """Leave out the largest member of what is too large; None where the recipe needs it, or there is none.
+
+    name: of the segment; None for the longer one.
+    """
+
+    def make(_question: Question, trial: Trial, _work: Verification) -> Trial | None:
+        segments = _segments(trial.read)
         if len(segments) != 3:
             return None
         longer = _HEADER if len(segments[_HEADER]) > len(segments[_CLAIMS]) else _CLAIMS
@@ -192,8 +194,8 @@ def _without_largest(name: str | None) -> _Easing:
         if member in _OF_THE_RECIPE:
             return None
         as_if = f"the {_NAMES[place]} had no {quote(member)}, {size} characters of JSON"
-        changed = _change(attempt, place, {member: ...}, as_if)
-        return replace(changed, shown=_with_members(attempt.shown, place, {member: ...}))
+        changed = _change(trial, place, {member: ...}, as_if)
+        return replace(changed, shown=_with_members(trial.shown, place, {member: ...}))
 
     return make
 
@@ -202,21 +204,21 @@ _NAMES = ("header", "claims")
 _PLACES = {name: place for place, name in enumerate(_NAMES)}
 
 
-def _with_some_header(_question: Question, attempt: Attempt, _work: Verification) -> Attempt:
-    segments = _segments(attempt.read)
+def _with_some_header(_question: Question, trial: Trial, _work: Verification) -> Trial:
+    segments = _segments(trial.read)
     read = b".".join([_encode({"alg": "RS256", "kid": "-"}), *segments[_CLAIMS:]])
-    as_ifs, made_up = (*attempt.as_ifs, "the header could be read"), attempt.made_up | set(_OF_THE_HEADER)
-    return replace(attempt, read=read, needs_kid=False, as_ifs=as_ifs, made_up=made_up)
+    as_ifs, made_up = (*trial.as_ifs, "the header could be read"), trial.made_up | set(_OF_THE_HEADER)
+    return replace(trial, read=read, needs_kid=False, as_ifs=as_ifs, made_up=made_up)
 
 
-def _with_some_claims(question: Question, attempt: Attempt, _work: Verification) -> Attempt:
-    segments = _segments(attempt.read)
+def _with_some_claims(question: Question, trial: Trial, _work: Verification) -> Trial:
+    segments = _segments(trial.read)
     client_id = question.client_id or "-"
     aud = _some_audience(question)
     some = {"iss": client_id, "sub": client_id, "aud": aud, "exp": _some_time(question), "jti": "-"}
     read = b".".join([segments[_HEADER], _encode(some), *segments[_SIGNATURE:]])
-    as_ifs, made_up = (*attempt.as_ifs, "the claims could be read"), attempt.made_up | set(_OF_THE_CLAIMS)
-    return replace(attempt, read=read, as_ifs=as_ifs, made_up=made_up)
+    as_ifs, made_up = (*trial.as_ifs, "the claims could be read"), trial.made_up | set(_OF_THE_CLAIMS)
+    return replace(trial, read=read, as_ifs=as_ifs, made_up=made_up)
 
 
 def _some_audience(question: Question) -> str:
@@ -227,93 +229,93 @@ def _some_time(question: Question) -> int:
     return int(question.now + min(_SOME_TIME, question.policy.max_lifetime))
 
 
-def _without(place: int, *names: str, made_up: tuple[Check, ...] = ()) -> _Easing:
-    def make(_question: Question, attempt: Attempt, _work: Verification) -> Attempt:
-        members = strict_json.loads_object(decode(_segments(attempt.read)[place]))
+def _without(place: int, *names: str, made_up: tuple[Check, ...] = ()) -> _Make:
+    def make(_question: Question, trial: Trial, _work: Verification) -> Trial:
+        members = strict_json.loads_object(decode(_segments(trial.read)[place]))
         there = [name for name in names if name in members]
         as_if = f"the {_NAMES[place]} had no {' and no '.join(there)}"
-        return _change(attempt, place, dict.fromkeys(there, ...), as_if, made_up)
+        return _change(trial, place, dict.fromkeys(there, ...), as_if, made_up)
 
     return make
 
 
-def _without_kid(_question: Question, attempt: Attempt, _work: Verification) -> Attempt:
+def _without_kid(_question: Question, trial: Trial, _work: Verification) -> Trial:
     made_up: tuple[Check, ...] = ("require_kid", "key", "signature")
-    made = _change(attempt, _HEADER, {"kid": ...}, "the header had no kid", made_up)
-    return replace(made, policy=replace(attempt.policy, require_kid=False), needs_kid=False)
+    made = _change(trial, _HEADER, {"kid": ...}, "the header had no kid", made_up)
+    return replace(made, policy=replace(trial.policy, require_kid=False), needs_kid=False)
 
 
-def _with_some_alg(_question: Question, attempt: Attempt, _work: Verification) -> Attempt:
-    return _change(attempt, _HEADER, {"alg": "RS256"}, "alg were RS256", ("signing_algs", "key", "signature"))
+def _with_some_alg(_question: Question, trial: Trial, _work: Verification) -> Trial:
+    return _change(trial, _HEADER, {"alg": "RS256"}, "alg were RS256", ("signing_algs", "key", "signature"))
 
 
-def _registered_for_it(_question: Question, attempt: Attempt, work: Verification) -> Attempt | None:
+def _registered_for_it(_question: Question, trial: Trial, work: Verification) -> Trial | None:
     alg = work.header.alg
     if alg not in ALGORITHMS:
         return None
-    return replace(attempt, algs=(alg,), as_ifs=(*attempt.as_ifs, f"the client were registered for {alg}"))
+    return replace(trial, algs=(alg,), as_ifs=(*trial.as_ifs, f"the client were registered for {alg}"))
 
 
-def _of_one_client(question: Question, attempt: Attempt, _work: Verification) -> Attempt:
-    claims = claims_of(attempt.read) or {}
+def _of_one_client(question: Question, trial: Trial, _work: Verification) -> Trial:
+    claims = claims_of(trial.read) or {}
     names = (question.client_id, claims.get("sub"), claims.get("iss"), "-")
     name = next(each for each in names if isinstance(each, str) and each)
     as_if = f"iss and sub were both {quote(name)}"
-    return _change(attempt, _CLAIMS, {"iss": name, "sub": name}, as_if, ("sub",))
+    return _change(trial, _CLAIMS, {"iss": name, "sub": name}, as_if, ("sub",))
 
 
-def _of_its_own_client(_question: Question, attempt: Attempt, _work: Verification) -> Attempt:
-    return replace(attempt, client_id=None)
+def _of_its_own_client(_question: Question, trial: Trial, _work: Verification) -> Trial:
+    return replace(trial, client_id=None)
 
 
-def _no_kid_needed(_question: Question, attempt: Attempt, _work: Verification) -> Attempt:
-    return replace(attempt, policy=replace(attempt.policy, require_kid=False), needs_kid=False)
+def _no_kid_needed(_question: Question, trial: Trial, _work: Verification) -> Trial:
+    return replace(trial, policy=replace(trial.policy, require_kid=False), needs_kid=False)
 
 
-def _no_typ_needed(_question: Question, attempt: Attempt, _work: Verification) -> Attempt:
-    return replace(attempt, policy=replace(attempt.policy, require_typ=False))
+def _no_typ_needed(_question: Question, trial: Trial, _work: Verification) -> Trial:
+    return replace(trial, policy=replace(trial.policy, require_typ=False))
 
 
-def _for_any_audience(_question: Question, attempt: Attempt, _work: Verification) -> Attempt | None:
-    return replace(attempt, audience=()) if attempt.audience else None
+def _for_any_audience(_question: Question, trial: Trial, _work: Verification) -> Trial | None:
+    return replace(trial, audience=()) if trial.audience else None
 
 
-def _with_some_audience(question: Question, attempt: Attempt, _work: Verification) -> Attempt:
+def _with_some_audience(question: Question, trial: Trial, _work: Verification) -> Trial:
     aud = _some_audience(question)
-    return _change(attempt, _CLAIMS, {"aud": aud}, f"aud were {quote(aud)}")
+    return _change(trial, _CLAIMS, {"aud": aud}, f"aud were {quote(aud)}")
 
 
-def _at_its_time(_question: Question, attempt: Attempt, work: Verification) -> Attempt:
+def _at_its_time(_question: Question, trial: Trial, work: Verification) -> Trial:
     exp, iat = work.claims["exp"], work.claims.get("iat")
     sent_at = iat if is_time(iat) and iat <= exp else max(0.0, exp - 1)
-    return replace(attempt, now=float(sent_at))
+    return replace(trial, now=float(sent_at))
 
 
-def _by_the_widest_policy(_question: Question, attempt: Attempt, _work: Verification) -> Attempt:
-    policy = replace(attempt.policy, leeway=LONGEST_LEEWAY, max_lifetime=LONGEST_LIFETIME)
-    return replace(attempt, policy=policy)
+def _by_the_widest_policy(_question: Question, trial: Trial, _work: Verification) -> Trial:
+    policy = replace(trial.policy, leeway=LONGEST_LEEWAY, max_lifetime=LONGEST_LIFETIME)
+    return replace(trial, policy=policy)
 
 
-def _with_some_exp(question: Question, attempt: Attempt, _work: Verification) -> Attempt:
-    made = _change(attempt, _CLAIMS, {"exp": _some_time(question)}, "exp were right", ("lifetime",))
+def _with_some_exp(question: Question, trial: Trial, _work: Verification) -> Trial:
+    made = _change(trial, _CLAIMS, {"exp": _some_time(question)}, "exp were right", ("lifetime",))
     return replace(made, now=question.now)
 
 
-def _without_time(name: str) -> _Easing:
-    def make(question: Question, attempt: Attempt, _work: Verification) -> Attempt:
-        made = _change(attempt, _CLAIMS, {name: ...}, f"the claims had no {name}", ("lifetime",))
-        return replace(made, now=question.now, policy=replace(attempt.policy, require_iat=False))
+def _without_time(name: str) -> _Make:
+    def make(question: Question, trial: Trial, _work: Verification) -> Trial:
+        made = _change(trial, _CLAIMS, {name: ...}, f"the claims had no {name}", ("lifetime",))
+        return replace(made, now=question.now, policy=replace(trial.policy, require_iat=False))
 
     return make
 
 
-def _with_some_jti(_question: Question, attempt: Attempt, _work: Verification) -> Attempt:
-    return _change(attempt, _CLAIMS, {"jti": "-"}, "there were a jti")
+def _with_some_jti(_question: Question, trial: Trial, _work: Verification) -> Trial:
+    return _change(trial, _CLAIMS, {"jti": "-"}, "there were a jti")
 
 
-_Easing = Callable[[Question, Attempt, Verification], Attempt | None]
+_Make = Callable[[Question, Trial, Verification], Trial | None]
 _NOW = (_at_its_time, _by_the_widest_policy)
-_EASINGS: Mapping[tuple[str, Reason | None], tuple[_Easing, ...]] = MappingProxyType(
+_TRIALS: Mapping[tuple[str, Reason | None], tuple[_Make, ...]] = MappingProxyType(
     {
         ("size", Reason.TOO_LARGE): (_without_largest(None),),
         ("characters", None): (_extract,),
