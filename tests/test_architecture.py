@@ -169,6 +169,19 @@ def test_every_public_name_is_documented() -> None:
                     assert value.__doc__, f"{name}.{attribute}"
 
 
+@pytest.mark.parametrize("package", ["cli", "ledgerbee", "testing"])
+def test_docstrings_are_no_subordinate_clauses(package: str) -> None:
+    """They say what a name does, in the imperative."""
+    found = [
+        f"{path.name}:{node.lineno}"
+        for path in (SOURCE / package).glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        if re.match("(What|How|Where|Which|Who|When|Why) ", str(node.value.value))
+    ]
+    assert found == []
+
+
 @pytest.mark.parametrize("name", ["starlette", "fastapi", "flask", "django"])
 def test_every_public_name_of_an_integration_is_documented(name: str) -> None:
     module = import_module(f"{PACKAGE}.integrations.{name}")

@@ -19,7 +19,7 @@ from support import ec_jwk, ec_key, jwk, private_key
 URI = "https://client.example/jwks.json"
 
 
-def test_the_defaults() -> None:
+def test_a_client_signs_with_rs256_by_default() -> None:
     client = RegisteredClient("c", jwks_uri=URI)
     assert (client.signing_algs, client.require_kid, client.policy, client.jwks) == (("RS256",), False, None, None)
     assert client.keys is None

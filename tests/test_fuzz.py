@@ -64,18 +64,18 @@ def test_the_token_that_is_mutated_here_is_valid() -> None:
 
 
 @given(st.binary(max_size=400) | st.text(max_size=400))
-def test_anything_at_all(assertion: str | bytes) -> None:
+def test_any_bytes_and_any_text_are_malformed_or_too_large(assertion: str | bytes) -> None:
     assert outcome(assertion) in (Reason.MALFORMED, Reason.TOO_LARGE)
 
 
 @given(st.none() | st.integers() | st.floats() | st.lists(st.integers()) | st.dictionaries(st.text(), st.text()))
-def test_what_is_no_text(assertion: Any) -> None:
+def test_an_object_that_is_no_text_is_malformed(assertion: Any) -> None:
     assert outcome(assertion) == Reason.MALFORMED
 
 
 @settings(max_examples=300)
 @given(st.data())
-def test_a_mutated_token(data: st.DataObject) -> None:
+def test_a_token_is_accepted_only_as_it_was_signed(data: st.DataObject) -> None:
     alphabet = string.ascii_letters + string.digits + "-_."
     at = data.draw(st.integers(0, len(VALID) - 1))
     end = data.draw(st.integers(at, min(at + 3, len(VALID))))
@@ -137,7 +137,7 @@ def test_signed_tokens_with_mutated_json(data: st.DataObject) -> None:
 @given(
     st.lists(st.tuples(st.sampled_from(["client_assertion", "client_assertion_type", "client_id", "x"]), json_values))
 )
-def test_any_form(pairs: list[tuple[str, Any]]) -> None:
+def test_any_form_is_refused_or_has_no_assertion(pairs: list[tuple[str, Any]]) -> None:
     try:
         answer = verifier().authenticate(pairs)
     except (InvalidRequest, InvalidClient):
@@ -168,7 +168,7 @@ NUMBERS: dict[str, tuple[str, Reason]] = {
 
 @pytest.mark.parametrize("number", NUMBERS, ids=lambda number: number[:12])
 @pytest.mark.parametrize("name", ["exp", "iat", "nbf"])
-def test_numbers(edge: Edge, name: str, number: str) -> None:
+def test_each_spelling_of_a_number_as_a_time_has_its_reason(edge: Edge, name: str, number: str) -> None:
     claims = dumps({**CLAIMS, name: "NUMBER"}).replace(b'"NUMBER"', number.encode())
     expected = NUMBERS[number][1]
     subject = edge.verifier(

@@ -1,4 +1,4 @@
-"""What each signature algorithm costs: a whole accepted assertion in units of RS256's, and the import of one key.
+"""Measure what each signature algorithm costs: a whole accepted assertion in units of RS256's, and one key's import.
 
 A signature that is wrong costs as much as one that is right. So this is also what a flood under a known client and
 ``kid`` costs, whose claims hold: anybody can write those.

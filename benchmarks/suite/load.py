@@ -134,7 +134,7 @@ def _fail(load: Load, now: int) -> list[str]:
 
 
 class Shape(NamedTuple):
-    """What happens over some minutes: ``change`` does it at each burst, and returns what a stranger sends then."""
+    """Say what happens over some minutes: ``change`` does it at each burst, and returns what a stranger sends then."""
 
     name: str
     seconds: int

@@ -1,4 +1,4 @@
-"""How everything here is measured.
+"""Measure everything here in one way.
 
 Paths are timed in short rounds that alternate in one process, with the floor (the bare RSA operation) before and
 after each, so that a noisy machine disturbs both alike. A ratio is the median over the rounds; its spread is the
@@ -233,5 +233,5 @@ def in_own_process(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def cores() -> int:
-    """How many cores this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -39,7 +39,7 @@ class Peer:
 
 
 class Kind(NamedTuple):
-    """How a peer is made for one client (its docstring says what was chosen)."""
+    """Say how a peer is made for one client (its docstring says what was chosen)."""
 
     name: str
     what: str
@@ -241,7 +241,7 @@ def _verdict(check: Callable[[str], object], token: str) -> str | None:
 
 
 def verdicts(kind: Kind, tenant: Tenant, weak: Tenant, sent: Mapping[str, str]) -> dict[str, str | None]:
-    """What it answers to each defect, to a replay, and to a key that is too short."""
+    """Return what it answers to each defect, to a replay, and to a key that is too short."""
     peer = kind.make(tenant)
     good = corpus.new_token(tenant)
     if (refused := _verdict(peer.check, good)) is not None:

@@ -1,4 +1,4 @@
-"""What a section returns, and all of them in JSON and as Markdown tables."""
+"""Hold what a section returns, and write all of them in JSON and as Markdown tables."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PACKAGES = (
 
 
 MARGIN = 1.12
-"""What a target leaves for noise and another processor. A path that becomes 15 % dearer is past it."""
+"""The part that a target leaves for noise and another processor. A path that becomes 15 % dearer is past it."""
 
 
 def at_most(usual: float) -> float:
@@ -73,7 +73,7 @@ class Row:
 
 @dataclass(slots=True)
 class Section:
-    """What was measured in one section: its lines of the table, its raw results, and how it was done."""
+    """Hold what was measured in one section: its lines of the table, its raw results, and how it was done."""
 
     name: str
     title: str

@@ -22,7 +22,7 @@ _CALLS = 200  # so few that in some round nothing else runs meanwhile
 
 
 Seconds = Callable[[str, int], float]
-"""How long a path takes, by the clock on the wall, with so many calls in all by one or by two."""
+"""The seconds that a path takes, by the clock on the wall, with so many calls in all by one or by two."""
 
 
 def _scale(section: Section, step: Step, title: str, seconds: Seconds, rounds: int, usual: float) -> None:
@@ -89,7 +89,7 @@ def _fill(store: MemoryReplayStore, size: int) -> None:
 
 
 def mark_bytes(size: int) -> float:
-    """What a mark in a MemoryReplayStore weighs, with so many of them."""
+    """Weigh a mark in a MemoryReplayStore, with so many of them."""
     store = MemoryReplayStore(2_000_000)
     gc.collect()
     tracemalloc.start()

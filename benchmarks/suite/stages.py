@@ -1,4 +1,4 @@
-"""Where the time of one accepted assertion goes: the stages of ``recipe.py``, and the three that wait between them.
+"""Measure where the time of an accepted assertion goes: the stages of ``recipe.py``, and the three that wait between.
 
 Each is what the verifier calls, one stage over all tokens of a round and then the next; what is left of a whole
 ``verify`` ties them together.

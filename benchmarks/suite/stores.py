@@ -1,4 +1,4 @@
-"""What an add to each replay store costs, beside the engine's bare operation and another version's store.
+"""Measure what an add to each replay store costs, beside the engine's bare operation and another version's store.
 
 ``REDIS_URL`` and ``DATABASE_URL`` name servers to use; without them servers of their own are started, as the tests do.
 """

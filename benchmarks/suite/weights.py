@@ -1,4 +1,4 @@
-"""What live marks and key sets weigh in each store and cache, and what a call costs then."""
+"""Weigh live marks and key sets in each store and cache, and measure what a call costs then."""
 
 from __future__ import annotations
 

@@ -7,9 +7,10 @@
     )
     metadata = client_authentication_metadata(signing_algs=fapi2.SIGNING_ALGS)
 
-What passes which plan of the OpenID Foundation's conformance suite, as far as a client assertion decides it. Each
-module is re-stated in this library's tests, with an assertion that is built as the module builds its own: *re-stated,
-not certified*. ``issuer``, ``token``, ``par`` and ``backchannel`` are the URLs of the server and its endpoints.
+The tables below list the modules of the OpenID Foundation's conformance suite whose outcome a client assertion
+decides, by test plan. Each module is re-stated in this library's tests, with an assertion that is built as the module
+builds its own: *re-stated, not certified*. ``issuer``, ``token``, ``par`` and ``backchannel`` are the URLs of the
+server and its endpoints.
 
 **OIDCC** (``oidcc-test-plan``), client_auth_type private_key_jwt: ``AssertionPolicy(audience=[issuer, token])``, and
 RS256 or any other algorithm for the client.
@@ -80,7 +81,7 @@ from .policy import AssertionPolicy
 __all__ = ["SIGNING_ALGS", "client", "policy"]
 
 SIGNING_ALGS = ("PS256", "ES256", "Ed25519")
-"""What the profile allows (FAPI 2.0 Security Profile §5.4.1); ``Ed25519`` stands for ``EdDSA``, too."""
+"""The algorithms that the profile allows (FAPI 2.0 Security Profile §5.4.1); ``Ed25519`` stands for ``EdDSA``, too."""
 
 # §5.3.2.1: accept `iat` and `nbf` up to 10 seconds ahead, and refuse them from 60 seconds on.
 _LEEWAY = 15
@@ -106,7 +107,8 @@ def client(
 ) -> RegisteredClient:
     """Register a client of the profile: PS256, ES256 and Ed25519 (EdDSA), or fewer of them; never RS256.
 
-    The other arguments are those of RegisteredClient. Raises ConfigurationError.
+    The other arguments are those of RegisteredClient but for ``policy``, which is the verifier's. Raises
+    ConfigurationError.
     """
     algs = check_signing_algs(signing_algs)
     for alg in algs:

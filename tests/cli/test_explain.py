@@ -25,7 +25,7 @@ def line(out: str, check: str) -> str:
     return " ".join(found.split())
 
 
-def test_a_valid_assertion(served: Served) -> None:
+def test_nothing_fails_of_a_valid_assertion(served: Served) -> None:
     answer = run("explain", *served.all, served.tenant.assertion())
     assert (answer.code, answer.err) == (0, "")
     assert answer.out.startswith("Nothing failed of what was checked.\nNot checked: request's client (needs a token")
@@ -237,7 +237,7 @@ def test_no_option_is_needed(served: Served) -> None:
     assert "Keys:" not in answer.out
 
 
-def test_an_outage(served: Served) -> None:
+def test_a_publisher_that_is_down_fails_the_key_and_ends_explain_with_3(served: Served) -> None:
     served.relying_party.outage = 503
     answer = run("explain", *served.all, served.tenant.assertion())
     assert answer.code == 3
@@ -275,7 +275,7 @@ def test_a_pipe_has_one_width_unless_told_and_no_colour(served: Served, monkeypa
     assert max(map(len, without_hash(run("explain", *served.who, assertion).out))) <= 80
 
 
-def test_a_wrong_use(served: Served) -> None:
+def test_options_that_cannot_be_are_a_wrong_use_of_explain(served: Served) -> None:
     for arguments in (("--leeway", "-1"), ("--slug", ".."), ("--client-id", ""), ("--jwks", "/nowhere")):
         answer = run("explain", *arguments, served.tenant.assertion())
         assert (answer.code, answer.out) == (2, "")

@@ -42,7 +42,7 @@ def show(tmp_path: Path, *keys: object) -> Answer:
     return run("jwks", file)
 
 
-def test_a_published_set(served: Served) -> None:
+def test_the_keys_of_a_published_set_are_shown_by_slug_and_by_url(served: Served) -> None:
     served.tenant.rotate()
     answer = run("jwks", *served.place)
     assert (answer.code, answer.err) == (0, "")
@@ -54,7 +54,7 @@ def test_a_published_set(served: Served) -> None:
     assert asked.startswith("Asked at ")
 
 
-def test_a_file(tmp_path: Path) -> None:
+def test_the_key_of_a_file_is_shown_in_one_line(tmp_path: Path) -> None:
     answer = show(tmp_path, jwk())
     assert answer.code == 0
     line, *_ = [each for each in answer.out.splitlines() if "k1" in each]
@@ -118,7 +118,7 @@ def test_a_key_without_a_name_must_be_the_only_one() -> None:
     ]
 
 
-def test_an_outage(served: Served) -> None:
+def test_a_publisher_that_is_down_ends_jwks_with_3(served: Served) -> None:
     served.relying_party.outage = 500
     answer = run("jwks", *served.place)
     assert (answer.code, answer.out) == (3, "")
@@ -137,7 +137,7 @@ def test_a_file_that_is_no_key_set(tmp_path: Path, content: str) -> None:
 @pytest.mark.parametrize(
     "arguments", [(), ("--slug", "a", "f"), ("--base-url", "https://a.example"), ("/nowhere/f",), ("--slug", "/")]
 )
-def test_a_wrong_use(arguments: tuple[str, ...]) -> None:
+def test_no_place_or_two_for_the_keys_is_a_wrong_use_of_jwks(arguments: tuple[str, ...]) -> None:
     answer = run("jwks", *arguments)
     assert (answer.code, answer.out) == (2, "")
 
@@ -313,7 +313,7 @@ def test_keys_that_nobody_can_choose_between_serve_nothing(tmp_path: Path) -> No
     assert ask(tmp_path, "--alg", "RS256", keys=[]).code == 1
 
 
-def test_algorithms_for_programs(tmp_path: Path) -> None:
+def test_json_says_which_keys_serve_each_algorithm(tmp_path: Path) -> None:
     answer = ask(tmp_path, "--alg", "RS256", "--alg", "EdDSA", "--json", keys=[jwk()])
     assert json.loads(answer.out)["algs"] == [
         {"alg": "RS256", "kids": ["'k1'"], "faults": []},

@@ -66,7 +66,9 @@ def test_main_runs_the_app(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     assert capsys.readouterr().out == f"private-key-jwt {version('private-key-jwt')}\n"
 
 
-def test_main_without_typer(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_main_says_how_to_install_typer_where_it_is_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.delitem(sys.modules, "private_key_jwt.cli._app", raising=False)
     monkeypatch.delattr(cli, "_app", raising=False)
     monkeypatch.setitem(sys.modules, "typer", None)

@@ -119,6 +119,6 @@ def test_a_port_that_is_taken_is_a_wrong_use() -> None:
 
 
 @pytest.mark.parametrize("arguments", [("--slug", "a/b"), ("--port", "70000"), ("--for", "-1")])
-def test_a_wrong_use(arguments: tuple[str, ...]) -> None:
+def test_a_slug_a_port_or_a_time_that_cannot_be_is_a_wrong_use_of_simulate(arguments: tuple[str, ...]) -> None:
     answer = run("simulate", *arguments)
     assert (answer.code, answer.out) == (2, "")

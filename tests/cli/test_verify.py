@@ -34,7 +34,7 @@ def usage(*arguments: object) -> str:
     return " ".join(answer.err.replace("│", " ").split())
 
 
-def test_an_accepted_assertion(served: Served) -> None:
+def test_an_accepted_assertion_is_printed_as_one_object(served: Served) -> None:
     code, body = verify(*served.all, served.tenant.assertion(jti="j1"))
     assert code == 0
     assert body == {

@@ -38,16 +38,16 @@ def test_each_target_has_a_small_corpus() -> None:
 
 
 @pytest.mark.parametrize("name", ["strict_json", "jwks", "form"])
-def test_what_has_no_edge(name: str) -> None:
+def test_the_corpora_without_an_edge_keep_their_promises(name: str) -> None:
     replay(name, targets.TARGETS[name])
 
 
-def test_claims(edge: Edge) -> None:
+def test_the_corpus_of_claims_keeps_its_promises(edge: Edge) -> None:
     verifier = edge.verifier(**targets.settings(keys=targets.keys()))
     replay("claims", partial(targets.claims, begin=verifier.begin))
 
 
-def test_tokens(edge: Edge) -> None:
+def test_the_corpus_of_tokens_keeps_its_promises(edge: Edge) -> None:
     verifier = edge.verifier(**targets.settings(keys=targets.keys()))
     replay("token", partial(targets.token, begin=verifier.begin))
     accepted = [data for data in inputs("token") if targets.refused(partial(verifier.begin, data)) is None]
@@ -73,5 +73,5 @@ def refresh(edge: Edge) -> Callable[[bytes], KeySet]:
     return fetch
 
 
-def test_key_sets(refresh: Callable[[bytes], KeySet]) -> None:
+def test_the_corpus_of_key_sets_keeps_its_promises(refresh: Callable[[bytes], KeySet]) -> None:
     replay("jwks", partial(targets.jwks, refresh=refresh))

@@ -17,7 +17,7 @@ from test_architecture import SOURCE, Synchronous, classes
 from .conftest import Browser
 
 
-def test_the_url_of_a_tenant() -> None:
+def test_the_url_of_a_tenant_is_below_the_base_url() -> None:
     assert ledgerbee.jwks_uri("acme") == "https://api.ledgerbee.com/api/.well-known/portal-sso/acme/jwks.json"
     for base_url in ("https://proxy.example/api", "https://proxy.example/api/"):
         uri = ledgerbee.jwks_uri("acme", base_url=base_url)
@@ -25,7 +25,7 @@ def test_the_url_of_a_tenant() -> None:
 
 
 @pytest.mark.parametrize("slug", ["a", "acme-2", "A_b.c~d", "...", "a" * 128])
-def test_a_plain_slug(slug: str) -> None:
+def test_a_plain_slug_stands_in_the_url_as_it_is(slug: str) -> None:
     assert f"/{slug}/" in ledgerbee.jwks_uri(slug)
 
 
@@ -59,7 +59,7 @@ def test_a_base_url_that_may_not_be_fetched_is_named(base_url: Any) -> None:
     assert "jwks_uri" not in str(caught.value)
 
 
-def test_the_profile_of_a_tenant() -> None:
+def test_a_tenant_signs_with_rs256_and_names_its_key() -> None:
     client = ledgerbee.client("portal-acme", slug="acme")
     assert client.client_id == "portal-acme"
     assert client.jwks_uri == ledgerbee.jwks_uri("acme")
@@ -109,7 +109,7 @@ def test_every_public_name_is_there_and_documented() -> None:
                 assert value.__doc__, f"{name}.{attribute}"
 
 
-def test_another_name_is_not_there() -> None:
+def test_a_name_that_the_module_has_not_is_an_attribute_error() -> None:
     name = "Portal"
     with pytest.raises(AttributeError, match="has no attribute 'Portal'"):
         getattr(ledgerbee, name)

@@ -348,7 +348,7 @@ def test_a_plain_and_a_packed_body_are_read(edge: Edge, publisher: Publisher, co
     assert portal_at(edge, publisher).revoke_sessions(sub="u-1") == 1
 
 
-def test_nobody_listens(edge: Edge) -> None:
+def test_a_port_where_nobody_listens_is_tried_twice_and_got_nothing(edge: Edge) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     error = error_of(edge.portal(api_key=KEY, base_url=f"http://127.0.0.1:{port}"), "mint")

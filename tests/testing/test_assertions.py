@@ -22,7 +22,7 @@ def test_the_default_is_accepted(relying_party: RelyingParty, verify: Verify) ->
     assert (verified.client_id, verified.kid, verified.audience) == ("portal-acme", tenant.kid, tenant.audience)
 
 
-def test_the_default_says(relying_party: RelyingParty, clock: Clock) -> None:
+def test_an_assertion_by_default_is_fresh_and_of_the_tenant(relying_party: RelyingParty, clock: Clock) -> None:
     tenant = relying_party.tenant()
     header, claims = read(tenant.assertion())
     assert header == {"alg": "RS256", "kid": tenant.kid}

@@ -58,7 +58,7 @@ def test_it_fails_until_it_is_well_again(driven: Driven) -> None:
     assert driven.kids() == [driven.tenant.kid]
 
 
-def test_it_answers_late(driven: Driven) -> None:
+def test_a_delay_holds_up_each_answer(driven: Driven) -> None:
     driven.post("delay?seconds=0.2")
     began = time.monotonic()
     driven.kids()

@@ -42,7 +42,7 @@ def test_signs_whatever_it_is_given() -> None:
         public.verify(decode(signature), b"another", PKCS1v15(), SHA256())
 
 
-def test_signs_raw_bytes() -> None:
+def test_a_signing_key_signs_bytes_that_are_no_json() -> None:
     header, payload, _ = SigningKey.generate().sign_raw(b"\xff", b"").split(".")
     assert (decode(header), payload) == (b"\xff", "")
 
@@ -61,7 +61,7 @@ def test_a_key_that_nobody_holds_is_used_again() -> None:
     assert private_key in _idle
 
 
-def test_does_not_show_the_private_key() -> None:
+def test_the_repr_of_a_signing_key_does_not_show_the_private_key() -> None:
     assert repr(SigningKey.generate("k1")) == "SigningKey(kid='k1', alg='RS256')"
 
 

@@ -8,7 +8,7 @@ from private_key_jwt import ledgerbee
 from private_key_jwt.testing import RelyingParty
 
 
-def test_the_defaults() -> None:
+def test_a_relying_party_is_ledgerbee_by_default() -> None:
     relying_party = RelyingParty()
     assert relying_party.audience == "https://op.example.com"
     assert relying_party.clock is time.time

@@ -133,7 +133,7 @@ def test_a_client_that_goes_away_is_no_news(
     assert capfd.readouterr() == ("", "")
 
 
-def test_stops(relying_party: RelyingParty) -> None:
+def test_a_server_leaves_neither_a_thread_nor_its_port_behind(relying_party: RelyingParty) -> None:
     with relying_party.serve() as server:
         port = server.server_port
         assert server.base_url == f"http://127.0.0.1:{port}/api"
@@ -144,7 +144,7 @@ def test_stops(relying_party: RelyingParty) -> None:
         assert again.server_port == port
 
 
-def test_serves_below_the_same_path() -> None:
+def test_a_server_answers_below_the_path_of_the_base_url() -> None:
     relying_party = RelyingParty(base_url="https://rp.example")
     with relying_party.serve() as server:
         assert server.base_url == f"http://127.0.0.1:{server.server_port}"

@@ -51,7 +51,7 @@ def test_answers_with_a_raw_async_stream(relying_party: RelyingParty) -> None:
     assert asyncio.run(read()) == b'{"keys":[]}'
 
 
-def test_counts(relying_party: RelyingParty) -> None:
+def test_a_transport_counts_each_request_until_it_is_reset(relying_party: RelyingParty) -> None:
     transport = relying_party.transport
     with httpx.Client(transport=transport) as http:
         http.get(URL, headers={"X-Test": "1"})

@@ -29,7 +29,7 @@ __all__ = ["NOT_OF_NOW", "TIMES", "Question", "Trial", "claims_of", "first_trial
 
 TIMES: tuple[Check, ...] = ("exp", "iat", "nbf", "lifetime")
 NOT_OF_NOW = (Reason.MISSING_CLAIM, Reason.INVALID_CLAIM)
-"""What is wrong with a time whenever it is judged."""
+"""The reasons for which a time is wrong whenever it is judged."""
 
 _HEADER, _CLAIMS, _SIGNATURE = range(3)
 _SEGMENT = rb"[A-Za-z0-9_-]*"
@@ -50,7 +50,7 @@ _OF_THE_CLAIMS: tuple[Check, ...] = ("iss", "sub", "client", "aud", *TIMES, "jti
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What is asked of an assertion.
+    """Hold what is asked of an assertion.
 
     audience: None when the policy's is only in the place of one.
     client_id: None to take the assertion's word.
@@ -66,7 +66,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """What is looked at in place of the question.
+    """Hold what is looked at in place of the question.
 
     sent: what the signature is checked over.
     read: what is read in its place.
@@ -348,4 +348,4 @@ _TRIALS: Mapping[tuple[str, Reason | None], tuple[_Make, ...]] = MappingProxyTyp
         ("jti", None): (_with_some_jti,),
     }
 )
-"""What is tried in turn for a check that failed, by the reason, or for each reason that does not stand here."""
+"""The changes to try in turn for a check that failed, by the reason, or for each reason that does not stand here."""

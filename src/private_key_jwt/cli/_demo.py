@@ -34,7 +34,7 @@ _LATER = f"{_POLICY.ttl:g} s later"
 
 @dataclass(slots=True)
 class Setup:
-    """What the steps work on. ``sent`` is the last assertion; all go by the one clock."""
+    """Hold what the steps work on. ``sent`` is the last assertion; all go by the one clock."""
 
     clock: Clock
     relying_party: RelyingParty
@@ -67,7 +67,7 @@ class Step(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What came back, in how many seconds."""
+    """Hold what came back, and in how many seconds."""
 
     status: int
     error: str | None

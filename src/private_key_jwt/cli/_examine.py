@@ -72,7 +72,7 @@ _PLACES: dict[str | None, int] = {row.check: place for place, row in enumerate(R
 
 
 class State(StrEnum):
-    """How a check came out."""
+    """Name the ways in which a check can come out."""
 
     PASSED = "passed"
     FAILED = "FAILED"
@@ -95,7 +95,7 @@ class Finding(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What ``explain`` shows: a line for each check, and what is to be said beside them.
+    """Hold what ``explain`` shows: a line for each check, and what is to be said beside them.
 
     error: the first refusal, which is the server's; None when nothing failed.
     sent_at: when the assertion was fresh, if all that is wrong with its times is that it is not so now.
@@ -126,7 +126,7 @@ class Report(NamedTuple):
 
     @property
     def sees_behind(self) -> bool:
-        """Whether a check behind the one that failed was made."""
+        """Report whether a check behind the one that failed was made."""
         place = len(ROWS) if self.failed is None else _PLACES[self.failed.row.check]
         return any(each.state is State.PASSED for each in self.findings[place + 1 :])
 
@@ -276,7 +276,7 @@ def _unchecked(question: Question) -> Facts:
 
 
 def _takes_any_alg(source: KeyOptions) -> bool:
-    """Whether nobody says what the client is registered for; LedgerBee's clients sign with RS256."""
+    """Report whether nobody says what the client is registered for; LedgerBee's clients sign with RS256."""
     return not source.algs and source.slug is None
 
 

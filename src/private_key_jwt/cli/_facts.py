@@ -1,4 +1,4 @@
-"""What `explain` says beside each check: what was found, and what was expected.
+"""Say beside each check of `explain` what was found, and what was expected.
 
 Values come from strangers: each is quoted, and the ``jti``, the signature and unknown members are not shown.
 """
@@ -158,7 +158,7 @@ _AUDIENCE_FORMS = MappingProxyType({"string": "only", "sole": "only", "all": "no
 
 
 def expectations(policy: AssertionPolicy, client: RegisteredClient) -> Facts:
-    """What each check wants to see."""
+    """Say of each check what it wants to see."""
     leeway = f"{policy.leeway:g} s"
     return {
         **_FIXED,

@@ -47,7 +47,7 @@ class KeyReport(NamedTuple):
 
 
 class AlgReport(NamedTuple):
-    """Which keys serve one algorithm, by their names, and why each other one does not."""
+    """Say which keys serve one algorithm, by their names, and why each other one does not."""
 
     alg: str
     kids: tuple[str, ...]

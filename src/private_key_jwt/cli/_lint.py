@@ -1,4 +1,4 @@
-"""What of a JWK Set works here and may not work with other servers, or will not work for long.
+"""Say what of a JWK Set works here and may not work with other servers, or will not work for long.
 
 Pure: each function reads what was published and returns sentences.
 """

@@ -179,7 +179,7 @@ def _option(found: re.Match[str]) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyOptions:
-    """Where the keys are: at most one of a slug, a URL and a file. Raises typer.BadParameter."""
+    """Say where the keys are: at most one of a slug, a URL and a file. Raises typer.BadParameter."""
 
     slug: str | None = None
     base_url: str | None = None
@@ -190,7 +190,7 @@ class KeyOptions:
     allow_ports: Sequence[int] | None = None
     algs: Sequence[str] | None = None
     document: Mapping[str, Any] | None = field(init=False, repr=False, compare=False)
-    """What the file holds; it is read once, for a pipe can be read no second time."""
+    """The content of the file; it is read once, for a pipe can be read no second time."""
 
     def __post_init__(self) -> None:
         if sum(source is not None for source in (self.slug, self.jwks_uri, self.file)) > 1:
@@ -204,7 +204,7 @@ class KeyOptions:
 
     @property
     def is_given(self) -> bool:
-        """Whether there are keys at all."""
+        """Report whether there are keys at all."""
         return self.uri is not None or self.file is not None
 
     @property

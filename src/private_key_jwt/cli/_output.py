@@ -1,4 +1,4 @@
-"""What all commands write with: exit codes, the console, and text from strangers made harmless."""
+"""Write what commands say: exit codes, the console, and text from strangers made harmless."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NO_LOG = logging.NullHandler()
 
 
 class ExitCode(IntEnum):
-    """How a command ended, for scripts."""
+    """Tell scripts how a command ended."""
 
     OK = 0
     REFUSED = 1
@@ -28,7 +28,10 @@ class ExitCode(IntEnum):
 
 
 class BrokenOutput(Exception):
-    """What is written is read no more. Not an OSError: for that typer would end with 1, which means a refusal here."""
+    """Tell that what is written is read no more.
+
+    Not an OSError: for that typer would end with 1, which means a refusal here.
+    """
 
 
 class _Console(Console):

@@ -21,7 +21,7 @@ ACCEPTED = "accepted"
 
 
 class LogLine(NamedTuple):
-    """What the operator gets to know of one request, and the client does not."""
+    """Hold what the operator is told of one request, and the client is not."""
 
     verdict: str
     detail: str

@@ -1,4 +1,4 @@
-"""When a call is sent, sent again, and given up. Sans I/O: a generator that PortalSSO and AsyncPortalSSO drive.
+"""Decide when a call is sent, sent again, and given up. Sans I/O: a generator that PortalSSO and AsyncPortalSSO drive.
 
 It asks for a preparation, once, and then for an attempt or a pause; it is sent the outcome of each attempt, and
 returns the result or raises PortalSSOError. The rules:
@@ -121,7 +121,7 @@ def perform(
 
 @dataclass(frozen=True, slots=True)
 class _Fault:
-    """What one attempt came to that brought no result."""
+    """Hold what one attempt came to that brought no result."""
 
     detail: str
     may_have_happened: bool

@@ -32,7 +32,7 @@ _SECRET = re.compile(r"[!-~]+")  # visible ASCII: it becomes a header field (RFC
 
 
 class _Settings:
-    """What PortalSSO and AsyncPortalSSO are given, checked once. Raises ConfigurationError."""
+    """Check once what PortalSSO and AsyncPortalSSO are given, and hold it. Raises ConfigurationError."""
 
     def __init__(self, api_key: object, access_token: object, base_url: str, timeout: float) -> None:
         if (api_key is None) == (access_token is None):

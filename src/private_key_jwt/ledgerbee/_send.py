@@ -76,7 +76,7 @@ class _Pooled(Exception):
 
 
 class _Connection:
-    """What httpx's trace extension says about the connection that one attempt uses."""
+    """Follow what httpx's trace extension says about the connection that one attempt uses."""
 
     def __init__(self, url: httpx.URL) -> None:
         self._is_plain = url.scheme == "http"

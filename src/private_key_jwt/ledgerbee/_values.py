@@ -1,4 +1,4 @@
-"""What goes into a call and what comes out, as frozen values."""
+"""Hold what goes into a call and what comes out, as frozen values, and check it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PORTAL_API_HOST = re.compile(
 
 
 class Role(StrEnum):
-    """What a member may do in the portal organization of a customer.
+    """List the roles of a member in a customer's portal organization.
 
         jane = Membership(customer_id, Role.BILLING_ADMIN)
         done = portal.provision(email="jane@example.com", customer=customer, role=Role.ADMIN)
@@ -69,7 +69,7 @@ def check_host(host: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """A customer of LedgerBee's that a user may act for, and the user's role there.
+    """Name a customer of LedgerBee's that a user may act for, and the user's role there.
 
         jane = Membership(done.customer_id, Role.USER)
         handoff = portal.mint_handoff(sub="u-1", email="jane@example.com", memberships=[jane])
@@ -90,7 +90,7 @@ class Membership:
 
 @dataclass(frozen=True, slots=True)
 class Handoff:
-    """A single-use reference, usable until ``expires_at``: 60 seconds after it was minted.
+    """Hold a single-use reference, usable until ``expires_at``: 60 seconds after it was minted.
 
         handoff = portal.mint_handoff(sub="u-1", email="jane@example.com", memberships=[jane])
         redirect(handoff.redeem_url("acme.portal-api.ledgerbee.com"))
@@ -116,7 +116,7 @@ class Handoff:
 
 @dataclass(frozen=True, slots=True)
 class Provisioned:
-    """What LedgerBee made or found for a provision call.
+    """Hold the result of a provision call: what LedgerBee made or found.
 
         done = portal.provision(email="jane@example.com", customer=customer)
         jane = Membership(done.customer_id, done.role)

@@ -33,7 +33,7 @@ def _changed(members: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str
 
 
 class Signer(ABC):
-    """Who signs assertions: as ``client_id``, for ``audience``, at the time that ``clock`` tells."""
+    """Sign assertions: as ``client_id``, for ``audience``, at the time that ``clock`` tells."""
 
     def __init__(self, client_id: str, audience: str, clock: Callable[[], float]) -> None:
         self.client_id = client_id

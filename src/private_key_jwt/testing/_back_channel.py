@@ -30,7 +30,7 @@ _HANDOFF_DISABLED = Refused(403, "HANDOFF_DISABLED", "handoff is not enabled for
 
 
 class _Failure(NamedTuple):
-    """What becomes of one request: an error in its place, or (None) no response after it was performed."""
+    """Say what becomes of one request: an error in its place, or (None) no response after it was performed."""
 
     status: int | None
     retry_after: int | None = None

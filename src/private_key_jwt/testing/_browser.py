@@ -1,4 +1,4 @@
-"""What a user's browser meets: redeem and the session at the portal-API host, and the portal's own host.
+"""Answer a user's browser: redeem and the session at the portal-API host, and the portal's own host.
 
 *Assumed*, because the page is silent: the label of a tenant's hosts is its slug; redeem sets the session cookie
 ``portal_session`` and redirects (302) to the portal; a reference that is used, late or none is a 400, and uses

@@ -1,4 +1,4 @@
-"""What every replay store and every cache of JWK Sets must do, as test classes for pytest to subclass.
+"""Test what every replay store and every cache of JWK Sets must do, by classes for pytest to subclass.
 
     class TestMyStore(ReplayStoreContract):
         def open_store(self):
@@ -41,15 +41,15 @@ def _expect(condition: object, what: str) -> None:
 
 
 class _Contract:
-    """What both contracts stand on: an event loop for what is async, and the end of what was opened."""
+    """Give both contracts an event loop for what is async, and close what was opened."""
 
     def setup_method(self) -> None:
-        """pytest calls it before each test."""
+        """Get ready for a test: pytest calls it before each."""
         self._runner = asyncio.Runner()
         self._opened: list[Any] = []
 
     def teardown_method(self) -> None:
-        """pytest calls it after each test."""
+        """Close what a test opened: pytest calls it after each."""
         with contextlib.ExitStack() as stack:  # which closes the rest, too, where one cannot be closed
             stack.callback(self._runner.close)
             for opened in self._opened:
@@ -115,7 +115,7 @@ class _Contract:
 
 
 class ReplayStoreContract(_Contract):
-    """The contract of ReplayStore and AsyncReplayStore.
+    """Test the contract of ReplayStore and AsyncReplayStore.
 
         class TestMyStore(ReplayStoreContract):
             def open_store(self):
@@ -131,9 +131,9 @@ class ReplayStoreContract(_Contract):
     can_fill = False
     """Whether ``open_small`` applies: a store with a bound of its own."""
     many = 2_000
-    """How many live marks to put in: less for an engine that takes its time."""
+    """The number of live marks to put in: less for an engine that takes its time."""
     rounds = 10
-    """How often 8 processes with 16 callers each compete for one key."""
+    """The number of times that 8 processes with 16 callers each compete for one key."""
     has_prefix = True
     """Whether ``open_other`` applies: two stores can live side by side in one engine."""
 
@@ -157,7 +157,7 @@ class ReplayStoreContract(_Contract):
         """Let the mark of ``key`` expire, in an engine that expires by its own clock; else ``now`` does it."""
 
     def add(self, store: Any, key: bytes, expires_at: float, now: float) -> Any:
-        """``store.add``, awaited if it is to be."""
+        """Return what ``store.add`` does, awaited if it is to be."""
         return self.finish(store.add(key, expires_at, now))
 
     def test_a_key_is_new_once(self) -> None:
@@ -207,7 +207,7 @@ class ReplayStoreContract(_Contract):
             _expect(self.add(store, key, NOW + 600, NOW + 1) is False, "a live mark must stay")
 
     def test_workers_share_their_marks(self) -> None:
-        """What one worker marked, another knows."""
+        """Another worker knows what one has marked."""
         key = secrets.token_bytes(32)
         first, second = self._keep(self.open_store()), self._keep(self.open_store())
         _expect(self.add(first, key, NOW + 60, NOW) is True, "the first worker wins")
@@ -329,7 +329,7 @@ URI = "https://op.example/{}/jwks.json"
 
 
 class JWKSCacheContract(_Contract):
-    """The contract of JWKSCache and AsyncJWKSCache.
+    """Test the contract of JWKSCache and AsyncJWKSCache.
 
         class TestMyCache(JWKSCacheContract):
             def open_cache(self):
@@ -355,12 +355,12 @@ class JWKSCacheContract(_Contract):
         return URI.format(secrets.token_hex(8))
 
     def get(self, cache: Any, uri: str, now: float) -> JWKSDocument | None:
-        """``cache.get``, awaited if it is to be."""
+        """Return what ``cache.get`` does, awaited if it is to be."""
         document: JWKSDocument | None = self.finish(cache.get(uri, now))
         return document
 
     def put(self, cache: Any, uri: str, document: JWKSDocument, now: float) -> None:
-        """``cache.put``, awaited if it is to be."""
+        """Call ``cache.put``, awaited if it is to be."""
         self.finish(cache.put(uri, document, now))
 
     def test_a_document_comes_back_as_it_was(self) -> None:
@@ -384,7 +384,7 @@ class JWKSCacheContract(_Contract):
         _expect(found is not None and found.body == b"new", "the newest must stay")
 
     def test_workers_share_their_documents(self) -> None:
-        """What one worker fetched, another uses."""
+        """Another worker uses what one has fetched."""
         uri = self._uri()
         first, second = self._keep(self.open_cache()), self._keep(self.open_cache())
         self.put(first, uri, JWKSDocument(b"{}", 100), 100)

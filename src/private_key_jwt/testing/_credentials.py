@@ -1,4 +1,4 @@
-"""What a partner calls the back channel with: API keys and access tokens, and what each may do."""
+"""Hold what a partner calls the back channel with: API keys and access tokens, and what each may do."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class Request:
 
     @property
     def query(self) -> str:
-        """What follows the path, without the question mark."""
+        """The target behind its path, without the question mark."""
         return self.target.partition("?")[2]
 
     @property

@@ -87,7 +87,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class CheckoutBinding:
-    """What an embedded checkout learns from its reference.
+    """Hold the customer and the order that a checkout reference names.
 
         done = portal.provision(email="jane@example.com", customer=customer, mint_checkout_bind_token=True)
         binding = tenant.portal.bind_checkout(done.checkout_bind.ref)
@@ -102,7 +102,7 @@ class CheckoutBinding:
 
 @dataclass(frozen=True, slots=True)
 class Provisioning:
-    """What a provision call made or found."""
+    """Hold what a provision call made or found."""
 
     customer_id: str
     customer_created: bool

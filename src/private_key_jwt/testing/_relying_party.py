@@ -97,7 +97,7 @@ class RelyingParty:
 
     @property
     def outage(self) -> Outage:
-        """What goes wrong with every request: nothing (None), an HTTP status from 400, or an httpx error.
+        """Return what each request meets: nothing (None), an HTTP status from 400, or an httpx error.
 
         The transport raises the error; the server ends the connection without a response.
         """

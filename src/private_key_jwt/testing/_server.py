@@ -84,7 +84,7 @@ class LoopbackServer(ThreadingHTTPServer):
 
     @property
     def count(self) -> int:
-        """How many requests came."""
+        """Return the number of requests so far."""
         return len(self.paths)
 
 

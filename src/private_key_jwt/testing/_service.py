@@ -1,4 +1,4 @@
-"""What the look-alike answers over HTTP: one rule for the transport and for the server."""
+"""Answer over HTTP as the look-alike: one rule for the transport and for the server."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Service:
 
     @property
     def outage(self) -> Outage:
-        """What goes wrong with every request: nothing (None), an HTTP status, or an error to raise."""
+        """Return what each request meets: nothing (None), an HTTP status, or an error to raise."""
         return self._outage
 
     @outage.setter

@@ -24,7 +24,7 @@ class Transport(httpx.BaseTransport, httpx.AsyncBaseTransport):
 
     @property
     def count(self) -> int:
-        """How many requests came."""
+        """Return the number of requests so far, or since the last ``reset``."""
         return len(self.requests)
 
     def reset(self) -> None:
