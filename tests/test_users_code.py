@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,16 +15,18 @@ from openid_provider import OpenIDProvider
 from private_key_jwt import (
     AssertionPolicy,
     AuthenticationError,
+    ClientAssertionVerifier,
     ConfigurationError,
     InvalidClient,
     JWKSPolicy,
+    MemoryReplayStore,
     Reason,
     RegisteredClient,
     TemporarilyUnavailable,
     events,
 )
 from private_key_jwt.exceptions import RETRY_AFTER
-from private_key_jwt.testing import Clock
+from private_key_jwt.testing import Clock, RelyingParty
 from support import OP
 
 
@@ -163,6 +167,38 @@ def test_a_client_whose_client_id_raises_lets_nobody_in(op: OpenIDProvider) -> N
     error = refusal(op, "clients", lambda _client_id: object.__new__(client))
     assert (error.reason, error.check) == PLACES["clients"]
     assert "raised RuntimeError: 'no context'" in error.detail
+
+
+def test_a_client_that_is_known_by_another_name_only_once_lets_nobody_in(op: OpenIDProvider) -> None:
+    def found(_client_id: str) -> Any:
+        names = iter(["another"])
+        client: Any = type("Lazy", (RegisteredClient,), {"client_id": property(lambda _self: next(names))})
+        return object.__new__(client)
+
+    error = refusal(op, "clients", found)
+    assert (error.reason, error.check) == (Reason.UNKNOWN_CLIENT, "client")
+    assert error.detail.startswith(f"no client is registered as '{op.tenant.client_id}'; there is one as None")
+
+
+@pytest.mark.parametrize("clients", [lambda _client_id: None, raiser(OSError("no route"))])
+def test_a_refusal_goes_with_who_catches_it(clock: Clock, clients: Any) -> None:
+    """A frame that keeps the error that leaves it makes a cycle: a flood of them would wait for the collector."""
+    tenant = RelyingParty(audience=OP, clock=clock).tenant()
+    verifier = ClientAssertionVerifier(
+        policy=AssertionPolicy(audience=OP), clients=clients, replay_store=MemoryReplayStore(), clock=clock
+    )
+    before = set(map(id, refusals()))
+    gc.disable()
+    try:
+        with contextlib.suppress(AuthenticationError):
+            verifier.verify(tenant.assertion())
+        assert [each for each in refusals() if id(each) not in before] == []
+    finally:
+        gc.enable()
+
+
+def refusals() -> list[object]:
+    return [each for each in gc.get_objects() if issubclass(type(each), AuthenticationError)]
 
 
 def test_no_function_is_asked_for_a_client_id_that_no_database_takes(op: OpenIDProvider) -> None:

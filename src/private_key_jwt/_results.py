@@ -35,7 +35,8 @@ def not_found(client: object, client_id: str) -> AuthenticationError:
         return _unknown(client.detail)
     if isinstance(client, RegisteredClient):
         # A database that compares without case finds another client than the one that was asked for.
-        return _unknown(f"no client is registered as {quote(client_id)}; there is one as {quote(client.client_id)}")
+        found = quote(_read(client, "client_id"))
+        return _unknown(f"no client is registered as {quote(client_id)}; there is one as {found}")
     return TemporarilyUnavailable(
         Reason.CLIENT_LOOKUP_FAILED,
         f"expected a RegisteredClient or None of clients({quote(client_id)}), got {type(client).__name__}",
@@ -108,10 +109,10 @@ def _undecided(error: Exception, who: str, reasons: Sequence[Reason]) -> Tempora
     return TemporarilyUnavailable(reasons[0], f"{who} raised {describe_error(error)}")
 
 
-def _read(error: Exception, name: str) -> Any:
-    """Read an attribute of an error of the user's own: None without one, and where it raises."""
+def _read(made: object, name: str) -> Any:
+    """Read an attribute of what a user's code made: None without one, and where it raises."""
     try:
-        return getattr(error, name, None)
+        return getattr(made, name, None)
     except Exception:  # the user's code
         return None
 

@@ -149,10 +149,9 @@ def sync_clients(
             client = with_nul(client_id) if has_nul else find(client_id)
             if isinstance(client, RegisteredClient) and client.client_id == client_id:
                 return client
-            refusal = not_found(client, client_id)
         except Exception as error:  # the user's code: whatever it raises, nobody is let in
             raise client_lookup_failed(error, client_id) from error
-        raise refusal
+        raise not_found(client, client_id)
 
     return find_client
 
@@ -220,10 +219,9 @@ def async_clients(
             client = with_nul(client_id) if has_nul else await find(client_id)
             if isinstance(client, RegisteredClient) and client.client_id == client_id:
                 return client
-            refusal = not_found(client, client_id)
         except Exception as error:  # the user's code: whatever it raises, nobody is let in
             raise client_lookup_failed(error, client_id) from error
-        raise refusal
+        raise not_found(client, client_id)
 
     return find_client
 
