@@ -169,15 +169,22 @@ def test_a_clock_set_back_makes_no_document_young() -> None:
         assert found.fetched_at == pytest.approx(0, abs=1)  # the time since boot runs on
 
 
-def test_what_is_no_document_raises() -> None:
+@pytest.mark.parametrize(
+    "value",
+    ["text", 5, b"", b"{}", b"no time\n{}", b"1 no boot\n{}", b"nan 1 boot\n{}", b"inf 1 boot\n{}", b"1 nan boot\n{}"],
+)
+def test_a_corrupt_value_is_an_error_and_the_next_document_replaces_it(value: object) -> None:
     with cache("locmem.LocMemCache"):
         kept = DjangoJWKSCache("replay")
         kept.put(URI, JWKSDocument(b"{}", 0), 0)
         [name] = [name for name in caches["replay"]._cache if "jwks" in name]
-        for value in ("text", b"no time\n{}", b"no time either\n{}"):
-            caches["replay"].set(name.removeprefix(":1:"), value)
-            with pytest.raises(ValueError, match="document|could not convert"):
-                kept.get(URI, 0)
+        caches["replay"].set(name.removeprefix(":1:"), value)
+        with pytest.raises(ValueError, match="document|could not convert"):
+            kept.get(URI, 0)
+        kept.put(URI, JWKSDocument(b"new", 0), 0)
+        found = kept.get(URI, 0)
+    assert found is not None
+    assert found.body == b"new"
 
 
 def test_a_budget_is_that_of_the_policy() -> None:

@@ -15,7 +15,8 @@ from sqlalchemy.exc import OperationalError
 
 from private_key_jwt import TemporarilyUnavailable
 from private_key_jwt.stores import DjangoReplayStore, SQLAlchemyReplayStore
-from private_key_jwt.stores._replay_stores.sql import Add, MySQL, Values, limit_statements
+from private_key_jwt.stores._replay_stores.sql import Add, MySQL, limit_statements
+from private_key_jwt.stores._values import Values
 from private_key_jwt.testing import ReplayStoreContract
 from stores.django_places import alias_of, migrated
 

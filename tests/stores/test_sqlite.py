@@ -561,6 +561,21 @@ def test_a_replay_store_and_a_cache_may_share_a_file(cache: SQLiteJWKSCache, sto
     assert cache.get(URI, 0) is not None
 
 
+@pytest.mark.parametrize("column", ["fetched_at", "since_boot"])
+def test_a_corrupt_value_of_a_cache_is_an_error_and_the_next_document_replaces_it(path: Path, column: str) -> None:
+    cache = SQLiteJWKSCache(path, timeout=5)
+    cache.put(URI, JWKSDocument(b"old", 0), 0)
+    with contextlib.closing(sqlite3.connect(path)) as other, other:
+        other.execute(f"UPDATE jwks_documents SET {column} = 'text'")
+    with pytest.raises(TypeError):
+        cache.get(URI, 0)
+    cache.put(URI, JWKSDocument(b"new", 0), 0)
+    found = cache.get(URI, 0)
+    assert found is not None
+    assert found.body == b"new"
+    cache.close()
+
+
 @pytest.mark.parametrize(
     ("setting", "value"), [("timeout", 0), ("max_documents", 0), ("max_documents", "x"), ("wall_clock", 5)]
 )
@@ -759,16 +774,16 @@ def test_names_are_looked_up_again_only_after_a_change(
     path: Path, store: SQLiteReplayStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked_up: list[str] = []
-    status = _sqlite_file._status
+    log_identity = _sqlite_file._log_identity
 
     def look_up(name: str) -> tuple[int, int]:
         looked_up.append(name.removeprefix(f"{path}"))
-        return status(name)
+        return log_identity(name)
 
     assert store.add(new_key(), NOW + 60, NOW)
     at = time.time_ns() // 10**9 * 10**9 - 10**10 + 1
     os.utime(path.parent, ns=(at, at))
-    monkeypatch.setattr(_sqlite_file, "_status", look_up)
+    monkeypatch.setattr(_sqlite_file, "_log_identity", look_up)
     for _ in range(3):
         assert store.add(new_key(), NOW + 60, NOW)
     assert looked_up == ["-wal", "-shm"]

@@ -1,4 +1,4 @@
-"""What the ``Content-Type`` of a token request may be."""
+"""Check the ``Content-Type`` of a token request."""
 
 from __future__ import annotations
 

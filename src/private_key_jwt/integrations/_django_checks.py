@@ -1,4 +1,4 @@
-"""What ``manage.py check`` finds in the setting PRIVATE_KEY_JWT, in its verifiers, and in the database of a store."""
+"""Check the setting PRIVATE_KEY_JWT, its verifiers, and the database of a store, for ``manage.py check``."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ Parts = tuple[Form, str | None]
 
 
 class _Outcome:
-    """What one verifier found out about one request."""
+    """Keep what one verifier found out about one request."""
 
     __slots__ = (
         "alock",
@@ -58,7 +58,7 @@ class _Outcome:
 
 
 class Outcomes:
-    """What is known of one request: what was read with each limit, an outcome for each verifier, the last refusal.
+    """Keep what is known of one request: what was read with each limit, an outcome for each verifier, the last refusal.
 
     owner: what makes a request this one, for as long as it lives. What a copy of a request holds is not its own: a copy
         may have another body, and be sent by another client.

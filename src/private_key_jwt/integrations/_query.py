@@ -1,4 +1,4 @@
-"""What may follow the ``?`` of a token request's URL."""
+"""Check what follows the ``?`` of a token request's URL."""
 
 from __future__ import annotations
 

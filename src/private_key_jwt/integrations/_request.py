@@ -22,7 +22,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 
 class Readable(Protocol):
-    """What WSGI reads a body from."""
+    """Read the body of a WSGI request."""
 
     def read(self, size: int, /) -> bytes:
         """Read at most so many bytes; fewer only at the end, or where the server reads in parts."""
@@ -114,7 +114,7 @@ class TokenRequest:
 
     @property
     def is_form(self) -> bool:
-        """Whether its body is announced as a form, which a POST only can have."""
+        """Report whether its body is announced as a form, which a POST only can have."""
         return self.method == "POST" and media_type_of(self.content_type) == FORM
 
     @property

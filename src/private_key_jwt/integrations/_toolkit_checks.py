@@ -1,4 +1,4 @@
-"""What ``manage.py check`` finds in the settings of django-oauth-toolkit, before a client does."""
+"""Check the settings of django-oauth-toolkit, for ``manage.py check``: find what is wrong before a client does."""
 
 from __future__ import annotations
 

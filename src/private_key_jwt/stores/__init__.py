@@ -68,6 +68,12 @@ group replication decide at commit, on all nodes at once, and are sound.
 The tests ran on MySQL 9.7, MariaDB 10.11, PostgreSQL 15, SQLite 3.40, Redis 6.2, 7.0, Valkey 9.1 and Memcached 1.6.
 MySQL is run where `MYSQL_URL` names a server or `mysqld` is installed; no CI of this library has one.
 
+A URL of PostgreSQL with several hosts leaves the failover to the driver: it takes the first host that answers, with
+`target_session_attrs=read-write` the first that takes writes. A former primary that nobody has shut off takes them,
+too, and no setting of the driver tells it from the new one. So such a URL is not refused, and promises what any
+failover does: with asynchronous replication a mark may be missing at the new primary. Shut former primaries off before
+a replica is promoted, and replicate synchronously. Hosts that take writes at the same time are several masters.
+
 ## A store of your own
 
 Any object with ``add`` (see ``ReplayStore``) is one; ``private_key_jwt.testing.ReplayStoreContract`` tests it. One that

@@ -9,13 +9,16 @@ __all__ = ["OneFile", "UnfitFileError", "identity", "opened_file"]
 
 
 class UnfitFileError(OSError):
-    """What is written to the file is not where other workers look for it."""
+    """Say that what is written to the file is not where other workers look for it."""
 
 
-def identity(path: str) -> tuple[int, int]:
-    """Return what tells a file from others. Raises UnfitFileError when it has several names, and OSError."""
+def identity(path: str, *, may_have_names: bool = False) -> tuple[int, int]:
+    """Return what tells a file from others.
+
+    Raises OSError, and UnfitFileError when it has several names, unless it may have.
+    """
     status = os.stat(path)  # noqa: PTH116  (pathlib takes thrice as long, for each add)
-    if status.st_nlink > 1:
+    if status.st_nlink > 1 and not may_have_names:
         # SQLite names its log after the file: under two names there are two logs, and neither knows of the other
         # (https://www.sqlite.org/howtocorrupt.html §2.5).
         raise UnfitFileError(f"the file has {status.st_nlink} names (hard links), and may have one only")

@@ -1,4 +1,4 @@
-"""What a replay store and a cache of JWK Sets must do."""
+"""Define what a replay store and a cache of JWK Sets must do."""
 
 from __future__ import annotations
 

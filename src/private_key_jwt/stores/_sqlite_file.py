@@ -12,7 +12,8 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import repeat
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar, get_args
@@ -20,10 +21,10 @@ from typing import Any, Literal, NoReturn, TypeVar, get_args
 from .._lock import RLock, run_locked
 from ..exceptions import ConfigurationError
 from ._one_file import identity
+from ._values import Values
 
 Synchronous = Literal["NORMAL", "FULL"]
 Result = TypeVar("Result")
-Values = Mapping[str, Any]
 
 _OPEN_TIMEOUT = 5.0  # seconds, at start: several workers may create one file at once
 _NO_VALUES: Values = {}
@@ -218,6 +219,9 @@ class SQLiteFile:
         return connection
 
 
+_log_identity = partial(identity, may_have_names=True)  # it is the name of the database that counts
+
+
 class _Logs:
     """The two files that SQLite keeps beside a database, by their names.
 
@@ -229,7 +233,7 @@ class _Logs:
 
     def __init__(self, path: str) -> None:
         self._directories: list[int] = []  # one descriptor; none where directories cannot be opened
-        self._files = [(f"{path}{suffix}", _status(f"{path}{suffix}")) for suffix in ("-wal", "-shm")]
+        self._files = [(f"{path}{suffix}", _log_identity(f"{path}{suffix}")) for suffix in ("-wal", "-shm")]
         self._changed_at = 0  # the directory, in nanoseconds since the epoch; 0: the names must be looked up
         with contextlib.suppress(OSError):
             # One call of C opens it and notes it: no signal handler runs in between.
@@ -239,13 +243,13 @@ class _Logs:
         deque(map(os.close, map(self._directories.pop, repeat(-1, len(self._directories)))), 0)
 
     def are_there(self) -> bool:
-        """Whether each name is that of the file that had it when this object was made."""
+        """Return whether each name is that of the file that had it when this object was made."""
         changed_at = os.fstat(self._directories[0]).st_mtime_ns if self._directories else 0
         if changed_at and changed_at == self._changed_at:
             return True
         now = time.time_ns()
         try:
-            if any(_status(path) != identity for path, identity in self._files):
+            if any(_log_identity(path) != known for path, known in self._files):
                 return False
         except OSError:
             return False
@@ -262,11 +266,6 @@ _TICK = 100_000_000  # nanoseconds: ten times the longest
 
 # Files that this process must not open any more, and why.
 _unusable: dict[tuple[int, int], str] = {}
-
-
-def _status(path: str) -> tuple[int, int]:
-    status = os.stat(path)  # noqa: PTH116  (pathlib takes thrice as long, for each add)
-    return status.st_dev, status.st_ino
 
 
 def _check_path(path: object) -> str:

@@ -36,11 +36,13 @@ class _Kept(NamedTuple):
 
     @classmethod
     def decode(cls, kept: object) -> _Kept:
-        """Raises ValueError for what is no document."""
+        """Read what the cache keeps. Raises ValueError for what is no document."""
         times, _, body = kept.partition(b"\n") if isinstance(kept, bytes) else (b"", b"", b"")
         match times.split(b" "):
             case [fetched_at, at, boot]:
-                return cls(float(fetched_at), float(at), boot, body)
+                found = cls(float(fetched_at), float(at), boot, body)
+                if math.isfinite(found.fetched_at) and math.isfinite(found.since_boot):
+                    return found
         raise ValueError("the shared cache holds something else than a document")
 
 
@@ -84,8 +86,7 @@ class DjangoJWKSCache:
         wall, age = self._wall_clock(), max(0.0, now - document.fetched_at)
         kept = _Kept(wall - age, since_boot() - age, self._boot, document.body)
         cache, name = caches[self._alias], _name("jwks", jwks_uri)
-        found = cache.get(name)
-        known = None if found is None else _Kept.decode(found).fetched_at
+        known = _fetched_at(cache.get(name))
         if known is None or known <= kept.fetched_at or known > wall:
             cache.set(name, kept.encode(), timeout=LONGEST_TTL)
 
@@ -94,6 +95,14 @@ class DjangoJWKSCache:
         cache, window = caches[self._alias], math.ceil(policy.fetch_window)
         names = (_name(f"fetch{number}", jwks_uri) for number in range(policy.fetch_limit))
         return any(cache.add(name, 1, timeout=window) for name in names)
+
+
+def _fetched_at(found: object) -> float | None:
+    """Return when what the cache keeps was fetched; None where it is no document, which any other replaces."""
+    try:
+        return _Kept.decode(found).fetched_at
+    except ValueError:
+        return None
 
 
 def _name(kind: str, jwks_uri: str) -> str:

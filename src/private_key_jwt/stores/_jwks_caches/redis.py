@@ -91,7 +91,7 @@ class _ServerClock:
 
 
 class _Documents:
-    """What both caches share: their commands, and what the replies say."""
+    """Make the commands of both caches, and read their replies."""
 
     def __init__(self, prefix: str, wall_clock: Callable[[], float], *, is_cluster: bool) -> None:
         check_prefix(prefix)

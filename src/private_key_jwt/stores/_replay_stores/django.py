@@ -28,6 +28,7 @@ from ...exceptions import ConfigurationError, TemporarilyUnavailable
 from .._combiner import AsyncCombiner, Combiner
 from .._django_cache import open_cache
 from .._one_file import OneFile, opened_file
+from .._values import Values
 from . import MARGIN, MAX_MARGIN, PREFIX
 from .errors import store_unavailable
 from .sql import (
@@ -36,7 +37,6 @@ from .sql import (
     Add,
     AddResult,
     PurgeTurns,
-    Values,
     is_missing_table,
     limit_statements,
     repeat_after_deadlock,
@@ -192,7 +192,12 @@ class DjangoReplayStore:
             raise self._failed(error) from error
 
     def purge(self, now: float) -> int:
-        """Delete all marks that expired by ``now`` (seconds since the epoch); return how many. Raises DatabaseError."""
+        """Delete expired marks in batches until one finds none to delete; return how many were deleted.
+
+        now: seconds since the epoch. Rows that another host is deleting are left to it.
+
+        Raises DatabaseError, TimeoutError.
+        """
         total = 0
         while number := self._connection.run(lambda session: self._sql.purge(session, now)):
             total += number
@@ -297,7 +302,7 @@ class DjangoCacheReplayStore:
 
 
 class _WrongReplyError(Exception):
-    """What came back was not the reply to what was asked."""
+    """Say that what came back was not the reply to what was asked."""
 
 
 def _add_with_proof(cache: Any, name: str, lifetime: int) -> bool:

@@ -16,8 +16,8 @@ from ...exceptions import Reason, TemporarilyUnavailable
 _FORGET_PER_ADD = 4
 
 # How it can come that other processes have marks of their own.
-_FORKED = "was made before a fork"
-_SPAWNED = "is that of one worker among several"
+_FORKED = "was made before a fork: an assertion can be used once in each process"
+_SPAWNED = "is in a child process, and there may be other workers: each of them would accept an assertion once"
 
 
 class _Second(NamedTuple):
@@ -35,8 +35,9 @@ class MemoryReplayStore:
 
     Thread-safe. Holds at most ``max_entries`` marks; full, it refuses (``replay_store_full``, fails closed)
     and never forgets a live mark. Each add also forgets up to four expired marks, so no call pays for
-    many. After a fork every child has a store of its own, and so has every worker that ``multiprocessing`` started
-    (uvicorn's ``--workers`` are such): each says so once (RuntimeWarning).
+    many. After a fork every child has a store of its own, and says so once (RuntimeWarning). So does one in a process
+    that ``multiprocessing`` started, which may be a worker among others (uvicorn's ``--workers``) or the only one
+    (its ``--reload``).
     """
 
     in_process: ClassVar[bool] = True
@@ -126,8 +127,8 @@ class MemoryReplayStore:
     def _warn(self) -> None:
         reason, self._unshared = self._unshared, ""
         warnings.warn(
-            f"This MemoryReplayStore {reason}: an assertion can be used once in each process. Take a store that workers"
-            " share (SQLiteReplayStore, RedisReplayStore, SQLAlchemyReplayStore, DjangoReplayStore).",
+            f"This MemoryReplayStore {reason}. Take a store that workers share ("
+            "SQLiteReplayStore, RedisReplayStore, SQLAlchemyReplayStore, DjangoReplayStore).",
             RuntimeWarning,
             stacklevel=3,
         )

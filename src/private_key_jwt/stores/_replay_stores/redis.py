@@ -77,7 +77,7 @@ _ADD = "return redis.call('SET', KEYS[1], '1', 'NX', 'PX', ARGV[1])"
 
 
 class _Marks:
-    """What both stores share: the command of an add, and what its reply says."""
+    """Make the command of an add, and read its reply, for both stores."""
 
     def __init__(self, prefix: str, margin: float) -> None:
         check_prefix(prefix)

@@ -11,11 +11,12 @@ import itertools
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 from ...exceptions import ConfigurationError, TemporarilyUnavailable
 from .._combiner import MAX_BATCH
+from .._values import Values
 from .errors import store_unavailable
 
 __all__ = [
@@ -30,7 +31,6 @@ __all__ = [
     "SQLEngine",
     "SQLite",
     "Session",
-    "Values",
     "check_table",
     "is_missing_table",
     "limit_statements",
@@ -82,8 +82,6 @@ class Add(NamedTuple):
 
 AddResult = bool | TemporarilyUnavailable
 """The result of one add: an error only when nobody can tell whether the assertion was used."""
-
-Values = Mapping[str, Any]
 
 
 class Session(Protocol):
@@ -196,13 +194,13 @@ def _written(store: object, add: Add, forgotten_until: float | None) -> AddResul
 
 
 class SQLEngine(ABC):
-    """What all engines have in common.
+    """Send the statements that all engines have in common.
 
     table, forgotten, key: the names of the two tables and of the column of keys, quoted where they need it.
     """
 
     combines: ClassVar[bool] = False
-    """Whether many adds at once cost about as much as one."""
+    """Report whether many adds at once cost about as much as one."""
 
     TEMPLATES: ClassVar[dict[str, str]] = {
         # Named: MariaDB names a column after its text, with the bytes of the key in it, which drivers cannot decode.
@@ -251,7 +249,7 @@ class SQLEngine(ABC):
 
 
 class _OnConflict(SQLEngine):
-    """What the engines with ``ON CONFLICT`` have in common."""
+    """Send the statements that the engines with ``ON CONFLICT`` have in common."""
 
     TEMPLATES: ClassVar = SQLEngine.TEMPLATES | {
         "forget": "INSERT INTO {forgotten} (id, until) VALUES (1, :until) ON CONFLICT (id) DO UPDATE"

@@ -31,6 +31,7 @@ from ..._validation import check_timeout
 from ...exceptions import ConfigurationError, TemporarilyUnavailable
 from .._combiner import AsyncCombiner, Combiner
 from .._one_file import OneFile, opened_file
+from .._values import Values
 from .errors import store_unavailable
 from .sql import (
     ENGINES,
@@ -38,7 +39,6 @@ from .sql import (
     Add,
     AddResult,
     PurgeTurns,
-    Values,
     check_table,
     is_missing_table,
     limit_statements,
@@ -116,7 +116,7 @@ def _tables(table: str) -> MetaData:
 
 
 class _Store:
-    """What the sync and the async store are made of."""
+    """Hold what the sync and the async store have in common."""
 
     def __init__(self, engine: Engine, table: str, timeout: float) -> None:
         check_timeout(timeout)
@@ -205,7 +205,8 @@ class SQLAlchemyReplayStore(_Store):
     Thread-safe; works after a fork (the pool starts anew in the child). Each twentieth add also deletes up to 100
     expired marks; any number of hosts may do so at once. A crash loses marks where the server does not sync them:
     PostgreSQL with ``synchronous_commit = off``, MariaDB and MySQL with ``innodb_flush_log_at_trx_commit`` other than
-    1; so does a failover to a replica that lags behind. With several writable masters (MySQL NDB or circular
+    1; so does a failover to a replica that lags behind, also one that a URL with several hosts makes (the guide of
+    ``private_key_jwt.stores``). With several writable masters (MySQL NDB or circular
     replication) nothing is promised; Galera and MySQL group replication decide at commit, and are sound.
     A SQLite file that has two names (hard links), or was removed or replaced while it was in use, is refused.
     Run with MariaDB 10.11, and with MySQL 9.7, whose logins by ``caching_sha2_password`` need ``cryptography``.
