@@ -65,7 +65,7 @@ class JWKSFetcher(Fetcher[Ending]):
     clock: seconds that only go forward; also while the machine sleeps, where the system has such a clock.
     wall_clock: seconds since the epoch. A set that is past its ttl by it is not used either: a machine that slept, or
         whose clock was set forward, fetches early.
-    max_key_sets: how many parsed key sets are kept; a verifier that knows its clients raises it to their number.
+    max_key_sets: how many parsed key sets are kept; verifiers that know their clients raise it to as many as all have.
     on_event: a function that events are reported to (see ``private_key_jwt.events``); unless given, they are logged.
 
     Thread-safe; works after a fork. Each fetch runs in a thread of its own, so that nobody waits longer than the
