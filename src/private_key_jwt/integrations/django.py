@@ -109,7 +109,7 @@ from . import _outcome
 from ._outcome import Parts, outcomes_of
 from ._request import MAX_BODY
 from ._response import encode_error
-from ._settings import check_decorator
+from ._settings import check_decorator_settings
 
 with needs(__name__, "django"):
     from asgiref.sync import iscoroutinefunction
@@ -285,7 +285,7 @@ def client_authentication(
             return project.verifier(kind) if verifier is None else verifier
 
         # Asked for here too, so that a wrong setting is named when the views are imported, and not to a client.
-        check_decorator(get(), kind, optional=optional, consume=consume, max_body=max_body)
+        check_decorator_settings(get(), kind, optional=optional, consume=consume, max_body=max_body)
         wrap = _async_view if is_async else _view
         wrapper = wrap(view, get, consume=consume, optional=optional, max_body=max_body)
         decorated: View = csrf_exempt(wrapper)

@@ -42,7 +42,7 @@ from ._invalid import unreadable
 from ._outcome import Parts, outcomes_of
 from ._request import MAX_BODY, TokenRequest
 from ._response import encode_error
-from ._settings import check_decorator
+from ._settings import check_decorator_settings
 
 with needs(__name__, "flask"):
     from flask import Request, Response, current_app, request
@@ -149,7 +149,7 @@ def client_authentication(
     Views may be async; the verifier is not. An AuthenticationError that leaves the view is answered in the same way.
     Raises ConfigurationError.
     """
-    check_decorator(verifier, ClientAssertionVerifier, optional=optional, consume=consume, max_body=max_body)
+    check_decorator_settings(verifier, ClientAssertionVerifier, optional=optional, consume=consume, max_body=max_body)
     authenticate_request: Callable[..., Any] = authenticate if consume else begin_authentication
 
     def decorate(view: View) -> View:

@@ -47,7 +47,7 @@ from ._invalid import unreadable
 from ._outcome import Outcomes, Parts
 from ._request import MAX_BODY, TokenRequest
 from ._response import encode_error
-from ._settings import check_decorator
+from ._settings import check_decorator_settings
 
 with needs(__name__, "starlette"):
     from starlette.datastructures import FormData
@@ -263,7 +263,9 @@ class ClientAuthentication(Generic[Client]):
         consume: bool = True,
         max_body: int = MAX_BODY,
     ) -> None:
-        check_decorator(verifier, AsyncClientAssertionVerifier, optional=optional, consume=consume, max_body=max_body)
+        check_decorator_settings(
+            verifier, AsyncClientAssertionVerifier, optional=optional, consume=consume, max_body=max_body
+        )
         self._verifier = verifier
         self._authenticate = authenticate if consume else begin_authentication
         self._optional = optional

@@ -127,10 +127,10 @@ class RedisReplayStore:
         verifier = ClientAssertionVerifier(..., replay_store=store, workers=8)
 
     client: your ``redis.Redis`` (also ``sentinel.master_for(…)``) or ``redis.RedisCluster``, or one of a class
-        derived from them; it is not closed. The store opens connections as this client does, in a pool of its own,
-        for they wait no longer than ``timeout`` and retry nothing, where redis-py may take a minute to give a
-        server up. (A pool of a class of your own is used as it is, and so is a Cluster's client.) Give a Cluster's
-        client short timeouts and no retries, ``retry=Retry(NoBackoff(), 0)``; a sync one that may wait for longer
+        derived from them; it is not closed. The store opens connections as this client does, in a pool of its own
+        that ``close()`` closes: they wait no longer than ``timeout`` and retry nothing, where redis-py may take a
+        minute to give a server up. A pool of a class of your own is used as it is, and so is a Cluster's client.
+        Give that short timeouts and no retries, ``retry=Retry(NoBackoff(), 0)``: a sync one that may wait for longer
         is logged as a WARNING. redis-py also sends a command to a Cluster again when the connection was lost before
         the reply, and an add that was done, sent again, reads as ``replayed``. Nothing is accepted twice, but an
         honest client is refused. (To a single server nothing is sent twice, whatever the client's retries.)
