@@ -140,12 +140,13 @@ def sync_clients(
 ) -> Callable[[str], RegisteredClient]:
     """Return a function that finds a client. Raises ConfigurationError."""
     find = _client_finder(clients, fetcher, on_event)
+    asks = callable(clients) and not isinstance(clients, Mapping)
     if is_coroutine_function(find):
         raise ConfigurationError("clients is a coroutine function: take AsyncClientAssertionVerifier")
 
     def find_client(client_id: str) -> RegisteredClient:
         try:
-            has_nul = type(client_id) is str and "\0" in client_id
+            has_nul = asks and type(client_id) is str and "\0" in client_id
             client = with_nul(client_id) if has_nul else find(client_id)
             if isinstance(client, RegisteredClient) and client.client_id == client_id:
                 return client
@@ -211,11 +212,11 @@ def async_clients(
             return find_at_once(client_id)
 
         return find_known_client
-    find = as_coroutine_function(_look_up(clients), in_process=False)
+    find, asks = as_coroutine_function(_look_up(clients), in_process=False), True
 
     async def find_client(client_id: str) -> RegisteredClient:
         try:
-            has_nul = type(client_id) is str and "\0" in client_id
+            has_nul = asks and type(client_id) is str and "\0" in client_id
             client = with_nul(client_id) if has_nul else await find(client_id)
             if isinstance(client, RegisteredClient) and client.client_id == client_id:
                 return client
