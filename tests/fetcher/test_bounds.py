@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import ssl
+import struct
 import time
+from pathlib import Path
 
+import httpx
 import pytest
 
+from certificates import certificate
 from edges import Edge
 from fetcher.test_event_loop import Watchdog
 from integrations.timing import rsa_verification
 from loopback import Publisher, http
 from private_key_jwt import AsyncJWKSFetcher, JWKSPolicy, TemporarilyUnavailable
-from private_key_jwt.fetcher._bounds import MAX_BYTES_BESIDE, MAX_LINES
+from private_key_jwt.fetcher._bounds import MAX_BLANKS, MAX_BYTES_BESIDE, MAX_LINES
 from support import jwk, registered
 
 BODY = json.dumps({"keys": [jwk()]}).encode()
@@ -22,6 +28,7 @@ LENGTH = b"Content-Length: %d\r\n" % len(BODY)
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
 ONE_CHUNK = b"%x\r\n%b\r\n0\r\n" % (len(BODY), BODY)
 POLICY = JWKSPolicy(allow_http_loopback=True)
+TOO_MANY_BLANKS = f"expected at most {MAX_BLANKS} blanks in a row in a response beside its body, got more"
 TOO_MUCH = f"expected at most {MAX_BYTES_BESIDE:,} bytes and {MAX_LINES} lines of a response beside its body, got more"
 
 DEAR = {
@@ -34,7 +41,36 @@ DEAR = {
     "chunk extensions": OK + CHUNKED + b"\r\n" + b"1;" + b"x" * 60_000 + b"\r\n \r\n" + ONE_CHUNK + b"\r\n",
 }
 
+# In front of what no line may hold.
+BLANKS = {
+    "blanks in a header field": OK + b"x:" + b" " * 16_000 + b"\0\r\n\r\n",
+    "tabs in a header field": OK + b"x:" + b"\t " * 8_000 + b"\0\r\n\r\n",
+    "blanks in a trailer": OK + CHUNKED + b"\r\n" + ONE_CHUNK + b"x:" + b" " * 23_000 + b"\0\r\n\r\n",
+    "blanks in an extension of a chunk": OK + CHUNKED + b"\r\n1;" + b" " * 23_000 + b"\n\r\n",
+}
+
+# What httpx reads of each response, though nothing is done with it.
+UNUSED = {
+    "a redirect to quotes": b"Location: https://a.example/" + b'"' * 16_000,
+    "a redirect to letters": b"Location: /" + "\u00e9".encode() * 8_000,
+    "a redirect to a name": b"Location: https://" + "".join(map(chr, range(0x4E00, 0x4EFA))).encode() + b"/",
+    "a redirect up": b"Location: /" + b"../" * 5_000,
+    "a cookie": b"Set-Cookie: a=b" + b";a" * 8_000,
+    "cookies": b"\r\n".join([b"Set-Cookie: a=b; expires=Sat, 1 Jan 2050 1:1:1"] * 250),
+}
+REDIRECTED = {
+    name: b"HTTP/1.1 302 Found\r\n" + fields + b"\r\nContent-Length: 0\r\n\r\n" for name, fields in UNUSED.items()
+}
+
 HONEST = {
+    "as many blanks as may be": OK + b"X-Field:" + b" " * MAX_BLANKS + b"x\r\n" + LENGTH + b"\r\n" + BODY,
+    "a body in chunks with as many blanks": OK
+    + CHUNKED
+    + b"\r\n"
+    + b"%x\r\n" % (len(BODY) + MAX_BLANKS)
+    + BODY
+    + b" " * MAX_BLANKS
+    + b"\r\n0\r\n\r\n",
     "a hundred header fields": OK + b"X-Field: of an application\r\n" * 100 + LENGTH + b"\r\n" + BODY,
     "a policy of eight thousand characters": OK + b"CSP: " + b"x" * 8_000 + b"\r\n" + LENGTH + b"\r\n" + BODY,
     "early hints": b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + OK + LENGTH + b"\r\n" + BODY,
@@ -56,29 +92,97 @@ def test_a_response_of_more_than_these_bounds_is_no_key_set(edge: Edge, publishe
         edge.fetcher(POLICY).get_key(registered(publisher.uri()), "RS256", "k1")
 
 
+@pytest.mark.parametrize("name", BLANKS)
+def test_blanks_in_a_row_are_bounded_where_there_are_lines(edge: Edge, publisher: Publisher, name: str) -> None:
+    publisher.answer = lambda connection: connection.sendall(BLANKS[name])
+    with pytest.raises(TemporarilyUnavailable, match=TOO_MANY_BLANKS):
+        edge.fetcher(POLICY).get_key(registered(publisher.uri()), "RS256", "k1")
+
+
+def test_blanks_in_a_row_are_bounded_however_they_arrive(edge: Edge, publisher: Publisher) -> None:
+    def answer(connection: socket.socket) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for piece in (OK, b"x:", *[b" " * 100] * 3, b"\0\r\n\r\n"):
+            connection.sendall(piece)
+            time.sleep(0.01)
+
+    publisher.answer = answer
+    with pytest.raises(TemporarilyUnavailable, match=TOO_MANY_BLANKS):
+        edge.fetcher(POLICY).get_key(registered(publisher.uri()), "RS256", "k1")
+
+
 @pytest.mark.parametrize("name", HONEST)
 def test_what_honest_servers_send_is_within_them(edge: Edge, publisher: Publisher, name: str) -> None:
     publisher.answer = lambda connection: connection.sendall(HONEST[name])
     assert edge.fetcher(POLICY).get_key(registered(publisher.uri()), "RS256", "k1")
 
 
+async def longest_turn(fetcher: AsyncJWKSFetcher, publisher: Publisher) -> float:
+    """Return for how long a fetch that fails keeps all others waiting, in seconds of the processor."""
+    watchdog = Watchdog()
+    await asyncio.sleep(0)
+    began = time.thread_time()
+    with pytest.raises(TemporarilyUnavailable):
+        await fetcher.get_key(registered(publisher.uri("/first")), "RS256", "k1")  # imports, too
+    began, watchdog.longest = time.thread_time(), 0.0
+    with pytest.raises(TemporarilyUnavailable):
+        await fetcher.get_key(registered(publisher.uri("/second")), "RS256", "k1")
+    assert time.thread_time() - began < 0.2
+    return await watchdog.stop()
+
+
+LONGEST_TURN = 200  # RSA verifications, 5 ms: a millisecond is usual, and a machine is slow for a while
+
+
 @pytest.mark.usefixtures("untraced")
-@pytest.mark.parametrize("name", DEAR)
+@pytest.mark.parametrize("name", [*DEAR, *BLANKS, *REDIRECTED])
 def test_no_such_response_holds_up_the_event_loop(publisher: Publisher, name: str) -> None:
-    publisher.answer = lambda connection: connection.sendall(DEAR[name])
+    publisher.answer = {**DEAR, **BLANKS, **REDIRECTED}[name]
 
     async def longest() -> float:
         async with AsyncJWKSFetcher(POLICY) as fetcher:
-            watchdog = Watchdog()
-            await asyncio.sleep(0)
-            began = time.thread_time()
-            with pytest.raises(TemporarilyUnavailable):
-                await fetcher.get_key(registered(publisher.uri("/first")), "RS256", "k1")  # imports, too
-            began, watchdog.longest = time.thread_time(), 0.0
-            with pytest.raises(TemporarilyUnavailable):
-                await fetcher.get_key(registered(publisher.uri("/second")), "RS256", "k1")
-            assert time.thread_time() - began < 0.2
-            return await watchdog.stop()
+            return await longest_turn(fetcher, publisher)
 
     unit, found = rsa_verification(), asyncio.run(longest())
-    assert found < 200 * unit  # 5 ms: a millisecond is usual, and a machine is slow for a while
+    assert found < LONGEST_TURN * unit
+
+
+def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
+    """RFC 9113 section 4.1."""
+    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
+
+
+HEADERS = frame(1, 4, 1, b"\x88")  # status 200
+FRAMES = {
+    "settings": frame(4, 0, 0) * 1_700,
+    "windows": frame(8, 0, 0, b"\0\0\0\1") * 1_100,
+    "frames of an unknown type": frame(99, 0, 0) * 1_700,
+    "padding": HEADERS + frame(0, 8, 1, b"\0") * 1_600,
+}
+
+
+@pytest.mark.usefixtures("untraced")
+@pytest.mark.parametrize("name", FRAMES)
+def test_no_frames_of_http_2_hold_up_the_event_loop(tmp_path: Path, name: str) -> None:
+    tls, trusted = certificate(tmp_path, "127.0.0.1")
+    tls.set_alpn_protocols(["h2"])
+    publisher = Publisher(tls=tls)
+
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(frame(4, 0, 0) + frame(4, 1, 0) + FRAMES[name])
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(65_536):
+            pass
+
+    publisher.answer = answer
+
+    async def longest() -> float:
+        verify = ssl.create_default_context(cafile=str(trusted))
+        policy = JWKSPolicy(allow_private_hosts=["127.0.0.1"], allow_ports=[int(publisher.uri("").rpartition(":")[2])])
+        async with httpx.AsyncClient(http2=True, verify=verify, trust_env=False) as client:
+            async with AsyncJWKSFetcher(policy, http_client=client) as fetcher:
+                return await longest_turn(fetcher, publisher)
+
+    unit, found = rsa_verification(), asyncio.run(longest())
+    publisher.close()
+    assert found < LONGEST_TURN * unit

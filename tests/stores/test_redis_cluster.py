@@ -172,19 +172,15 @@ def test_a_node_that_does_not_answer_holds_up_its_own_keys_only(edge: Edge, clus
     assert others == [True] * len(elsewhere)
 
 
-def retries(number: int) -> dict[str, Any]:
-    """redis-py 5 has another setting for it."""
-    if hasattr(Retry, "get_retries"):
-        return {"retry": Retry(NoBackoff(), number)}
-    return {"cluster_error_retry_attempts": number}
+NO_RETRIES: dict[str, Any] = {"socket_timeout": 1, "retry": Retry(NoBackoff(), 0)}
 
 
 @pytest.mark.parametrize(
     ("settings", "logged"),
     [
-        ({"socket_timeout": 5, **retries(3)}, "hold up a call for 20 s, and timeout is 1 s"),
+        ({"socket_timeout": 5, "retry": Retry(NoBackoff(), 3)}, "hold up a call for 20 s, and timeout is 1 s"),
         ({"socket_timeout": None}, "hold up a call for inf s, and timeout is 1 s: give .* socket_timeout=1, .*retry="),
-        ({"socket_timeout": 1, **retries(0)}, ""),
+        (NO_RETRIES, ""),
     ],
 )
 def test_a_sync_client_that_may_wait_for_long_is_a_warning(
@@ -227,7 +223,7 @@ def test_an_answer_to_something_else_is_refused_in_an_event_loop(cluster: Cluste
         node = client.get_node_from_key(prefix.encode() + known)
         connection = node.acquire_connection()
         await connection.send_command("EVAL", "return {'OK', 'OK'}", 0)
-        getattr(node, "release", node._free.append)(connection)  # redis-py 5 has no method for it
+        node.release(connection)
         with pytest.raises(TemporarilyUnavailable, match="WrongReplyError"):
             await store.add(known, NOW + 100, NOW)
         assert [await store.add(known, NOW + 100, NOW) for _ in range(3)] == [False] * 3

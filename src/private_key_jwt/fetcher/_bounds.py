@@ -1,24 +1,32 @@
 """Bound what a response costs beside its body: interim responses, header fields, chunk lines and trailers.
 
-The HTTP parser takes as many as a publisher sends, at up to 50 µs each, and holds up an event loop meanwhile.
+The HTTP parser takes as many as a publisher sends, at up to 50 µs each, and holds up an event loop meanwhile. Blanks in
+a row cost it more than their number: a line of 16,000 of them, which is then broken, a second and a half.
 """
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from .._core.response import FetchError
 from .._http_client import CONNECTED
 
-__all__ = ["MAX_BYTES_BESIDE", "MAX_LINES", "ResponseBounds"]
+__all__ = ["MAX_BLANKS", "MAX_BYTES_BESIDE", "MAX_LINES", "ResponseBounds"]
 
 MAX_BYTES_BESIDE = 16_384
 MAX_LINES = 256
-# Bytes that are read in one go: before the body so few that to parse them takes about a millisecond.
-_PIECE_OF_HEAD, _PIECE_OF_BODY = 1_024, 8_192
+MAX_BLANKS = 256  # spaces and tabs in a row: with as many, half a millisecond
+_TOO_MANY_BLANKS = b" " * (MAX_BLANKS + 1)
+_END_OF_HEAD = re.compile(rb"\n\r?\n")
 
-_HEAD_IS_READ = ".receive_response_headers.complete"
+# Bytes that are read in one go: so few that to parse them takes about a millisecond. A frame of HTTP/2 may have 9.
+_PIECE_OF_HEAD, _PIECE_OF_BODY, _PIECE_OF_FRAMES = 512, 8_192, 256
+
+_HEADERS_ARE_READ = ".receive_response_headers.complete"
+_HEAD_IS_READ = "http11" + _HEADERS_ARE_READ
 
 
 class ResponseBounds:
@@ -26,21 +34,33 @@ class ResponseBounds:
 
     def __init__(self) -> None:
         self._beside = self._lines = 0
-        self._is_head = True
+        self._is_head = self._has_lines = True
+        self._has_frames = False
+        self._end = b""
         self._bound: list[Any] = []
 
     def trace(self, event: str, info: dict[str, Any]) -> bool:
         """Note what httpx reports; return whether a connection was opened, whose ``read`` is to be bounded."""
-        if event.endswith(_HEAD_IS_READ):
+        if event == _HEAD_IS_READ:
             self._is_head = False
-        return event.endswith(CONNECTED)
+            # A body of a known length, or up to the end, has no lines beside it.
+            self._has_lines = any(name.lower() == b"transfer-encoding" for name, _ in info["return_value"][-1])
+        elif event.endswith(_HEADERS_ARE_READ):
+            self._is_head = False
+        elif event.endswith(CONNECTED):  # after the response of a proxy, too
+            self._is_head = self._has_lines = True
+            return True
+        return False
 
     def piece(self, max_bytes: int) -> int:
         """Return how many bytes to read in one go."""
-        return min(max_bytes, _PIECE_OF_HEAD if self._is_head else _PIECE_OF_BODY)
+        piece = _PIECE_OF_HEAD if self._is_head else _PIECE_OF_BODY
+        return min(max_bytes, _PIECE_OF_FRAMES if self._has_frames else piece)
 
     def count(self, data: bytes) -> bytes:
         """Count bytes that were read, and return them. Raises FetchError."""
+        if self._has_lines:
+            self._count_blanks(data)
         # Lines of what was read before: this piece may hold the beginning of the body.
         is_over = self._is_head and self._lines > MAX_LINES
         self._lines += data.count(b"\n")
@@ -52,6 +72,14 @@ class ResponseBounds:
                 " got more"
             )
         return data
+
+    def _count_blanks(self, data: bytes) -> None:
+        read = (self._end + data).replace(b"\t", b" ")
+        # Behind the head may stand the beginning of a body, in which blanks cost nothing.
+        head = _END_OF_HEAD.search(read, max(len(self._end) - 3, 0)) if self._is_head else None
+        if _TOO_MANY_BLANKS in (read[: head.start()] if head else read):
+            raise FetchError(f"expected at most {MAX_BLANKS} blanks in a row in a response beside its body, got more")
+        self._end = read[-MAX_BLANKS:]
 
     def count_off(self, body: bytes) -> None:
         """Take bytes of the body off the count."""
@@ -71,11 +99,15 @@ class ResponseBounds:
         read: Callable[..., Awaitable[bytes]] = stream.read
 
         async def bounded(max_bytes: int, timeout: float | None = None) -> bytes:
+            # What TLS has decrypted is there at once: others take their turn before it is parsed.
+            await asyncio.sleep(0)
             return self.count(await read(self.piece(max_bytes), timeout))
 
         self._set(stream, bounded)
 
     def _set(self, stream: Any, read: object) -> None:
+        tls = stream.get_extra_info("ssl_object")
+        self._has_frames = tls is not None and tls.selected_alpn_protocol() == "h2"
         stream.read = read
         self._bound.append(stream)
 

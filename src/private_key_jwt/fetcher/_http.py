@@ -23,10 +23,11 @@ from .._http_client import (
     USER_AGENT,
     Watchdog,
     body_headers,
+    for_one_request,
     is_tls_verified,
+    restore_location,
     ssl_context,
     ssl_context_async,
-    without_cookies_and_hooks,
 )
 from .._text import one_line, quote
 from ..policy import JWKSPolicy
@@ -224,9 +225,9 @@ def _get(
         stack.callback(bounds.release)
         addresses = destination.resolve() if route is Route.DIRECT else _BY_NAME
         if http is None:
-            client = stack.enter_context(httpx.Client(verify=ssl_context(), trust_env=False))
+            client = for_one_request(stack.enter_context(httpx.Client(verify=ssl_context(), trust_env=False)))
         else:
-            client = without_cookies_and_hooks(http)
+            client = for_one_request(http)
             own = take_own_pool(client, destination.url)
             if own is not None:
                 stack.callback(own.close)
@@ -248,7 +249,7 @@ def _send(
     while True:
         request, is_last = next(attempts)
         try:
-            return client.send(request, stream=True, auth=None, follow_redirects=False)
+            return restore_location(client.send(request, stream=True, auth=None, follow_redirects=False))
         except (httpx.ConnectError, httpx.ConnectTimeout):
             if is_last or destination.is_connected:  # it was TLS that failed, and would at another address
                 raise
@@ -276,9 +277,11 @@ async def get_async(
             addresses = await destination.resolve_async() if route is Route.DIRECT else _BY_NAME
             if http is None:
                 context = await ssl_context_async()
-                client = await stack.enter_async_context(httpx.AsyncClient(verify=context, trust_env=False))
+                client = for_one_request(
+                    await stack.enter_async_context(httpx.AsyncClient(verify=context, trust_env=False))
+                )
             else:
-                client = without_cookies_and_hooks(http)
+                client = for_one_request(http)
                 own = take_own_pool(client, destination.url)
                 if own is not None:
                     stack.push_async_callback(own.aclose)
@@ -305,7 +308,7 @@ async def _send_async(
     while True:
         request, is_last = next(attempts)
         try:
-            return await client.send(request, stream=True, auth=None, follow_redirects=False)
+            return restore_location(await client.send(request, stream=True, auth=None, follow_redirects=False))
         except (httpx.ConnectError, httpx.ConnectTimeout):
             if is_last or destination.is_connected:
                 raise

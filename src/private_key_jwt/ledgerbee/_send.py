@@ -25,7 +25,7 @@ import httpx
 
 from .._core.response import BodyReader, FetchError
 from .._host_names import resolve_async
-from .._http_client import USER_AGENT, Watchdog, body_headers, is_tls_verified, without_cookies_and_hooks
+from .._http_client import USER_AGENT, Watchdog, body_headers, for_one_request, is_tls_verified, restore_location
 from .._text import describe_error
 from ._attempts import Failed, Outcome, Response
 
@@ -212,7 +212,8 @@ def _open(client: httpx.Client, post: Post, trace: Callable[..., None], seconds:
     for _ in range(_TRIES):
         with contextlib.suppress(_Pooled):
             request = post.request(trace, seconds)
-            return without_cookies_and_hooks(client).send(request, stream=True, auth=None, follow_redirects=False)
+            sent = for_one_request(client).send(request, stream=True, auth=None, follow_redirects=False)
+            return restore_location(sent)
     raise _Refused(_ONLY_POOLED)
 
 
@@ -266,7 +267,8 @@ async def _open_async(
     for _ in range(_TRIES):
         with contextlib.suppress(_Pooled):
             request = post.request(trace, seconds)
-            return await without_cookies_and_hooks(client).send(request, stream=True, auth=None, follow_redirects=False)
+            sent = await for_one_request(client).send(request, stream=True, auth=None, follow_redirects=False)
+            return restore_location(sent)
     raise _Refused(_ONLY_POOLED)
 
 

@@ -35,8 +35,7 @@ def sync_client(client: object, timeout: float) -> Any:
         log(
             logging.WARNING,
             "a node of the Cluster that does not answer may hold up a call for %g s, and timeout is %g s: give the"
-            " RedisCluster socket_timeout=%g, socket_connect_timeout=%g and retry=Retry(NoBackoff(), 0) (redis-py 5:"
-            " cluster_error_retry_attempts=0)",
+            " RedisCluster socket_timeout=%g, socket_connect_timeout=%g and retry=Retry(NoBackoff(), 0)",
             *(_longest_wait(checked), timeout, timeout, timeout),
         )
     return checked
