@@ -321,6 +321,24 @@ def test_an_unknown_kid_is_answered_with_the_key_that_may_be_meant() -> None:
     assert why(there, first).faults == ("that is the thumbprint of 'Key-1', which is there",)
     assert why(there, second).faults == ("that is the thumbprint of a key without kid, which is there",)
     assert why(there, "key-2").faults == ()
+    in_lower_case = "that is the thumbprint of 'Key-1' but for case or white space, which is there"
+    assert why(there, first.lower()).faults == (in_lower_case,)
+
+
+def test_each_key_that_an_unknown_kid_may_mean_is_named_once() -> None:
+    there = keys(jwk(kid="aGVs", x5t="68656C"), jwk(private_key(1), kid="68656C"), jwk(kid="k1", x5t="68656C"))
+    assert why(there, "68656c").faults == (
+        "that is the x5t of 'aGVs' but for case or white space, which is there",
+        "'68656C' is there, and differs in case or white space only",
+        "that is the x5t of 'k1' but for case or white space, which is there",
+    )
+
+
+def test_the_faults_of_a_refusal_are_made_once() -> None:
+    no_key = why(keys(jwk(kid=17), GOOD), "GOOD")
+    assert len(no_key.faults) == 2
+    assert no_key.faults is no_key.faults
+    assert no_key.kids is no_key.kids
 
 
 def test_an_unknown_kid_that_is_a_published_one_in_another_spelling_is_answered_with_it() -> None:

@@ -2,10 +2,11 @@
 
 import hashlib
 from base64 import urlsafe_b64encode
+from urllib.parse import unquote
 
 import pytest
 
-from private_key_jwt._core.kid_spelling import folded, spelling
+from private_key_jwt._core.kid_spelling import folded, readings
 
 DIGEST = hashlib.sha1(b"a certificate", usedforsecurity=False).digest()
 PUBLISHED = urlsafe_b64encode(DIGEST).decode().rstrip("=")
@@ -37,7 +38,20 @@ UUID = "0f8fad5b-d9cb-469f-a165-70867728950e"
     ],
 )
 def test_a_kid_in_another_spelling_is_told_by_it(kid: str, published: str, said: str | None) -> None:
-    assert spelling(kid, published) == said
+    assert readings(kid).get(folded(published)) == said
+
+
+def test_a_kid_that_is_in_no_other_spelling_is_read_as_it_is_only() -> None:
+    assert readings(" Key-1") == {"key-1": ""}
+
+
+@pytest.mark.parametrize("kid", ["%41\u0390%c3%a9", "\xe9%%zz%4", "%80\xe9", "a%2"])
+def test_a_kid_is_decoded_as_a_url_is(kid: str) -> None:
+    assert unquote(kid).casefold() in readings(kid)
+
+
+def test_a_kid_that_is_no_text_has_readings_too() -> None:
+    assert readings("%41\ud800")["%41\ud800"] == ""
 
 
 def test_case_and_white_space_are_folded() -> None:

@@ -157,6 +157,36 @@ def test_a_kid_that_was_removed_says_so_whatever_else_there_is_to_say() -> None:
         assert len(text) <= 300
 
 
+LONGEST = "\u0390" * 128
+DISTANT = replace(
+    AGED, asked_at=NOW - 9_999_999, jwks_uri=URI, spent_on=LONGEST, is_shared=True, since=NOW - 3_600, failed_at=NOW - 2
+)
+
+
+@pytest.mark.parametrize("kid", [None, "x", "k" * 60, LONGEST], ids=["no kid", "short", "long", "longest"])
+@pytest.mark.parametrize("reason", [Reason.UNKNOWN_KID, Reason.NO_KEYS, Reason.UNUSABLE_KEY, Reason.AMBIGUOUS_KEY])
+@pytest.mark.parametrize("removed_at", [None, NOW - 600])
+@pytest.mark.parametrize("failure", [None, "g" * 300])
+@pytest.mark.parametrize("spent_on", [None, "b" * 60, LONGEST], ids=["unspent", "long spent", "longest spent"])
+def test_no_name_that_somebody_else_chose_pushes_the_next_try_out_of_a_detail(
+    reason: Reason, kid: str | None, removed_at: float | None, failure: str | None, spent_on: str | None
+) -> None:
+    known = replace(DISTANT, removed_at=removed_at, failure=failure, spent_on=spent_on)
+    for fault in ("it is short", "f" * 300):
+        for is_spent in (False, True):
+            text = describe_no_key(no_key(reason, (fault,)), kid, known, is_spent=is_spent)
+            assert len(text) <= 300, text
+            assert "; next try at 2025-11-29T18:13:18Z at the latest" in text
+            assert (fault[:20] in text) is (reason is not Reason.NO_KEYS and not (removed_at and "not in" in text))
+
+
+def test_the_kids_that_are_there_stay_in_a_detail_beside_a_long_kid_that_a_stranger_spent_the_budget_on() -> None:
+    uri = "https://login.tenant-0123456789.identity.example/realms/production-eu-west-1/openid-connect/certs"
+    known = replace(DISTANT, asked_at=NOW - 100, jwks_uri=uri, spent_on="b" * 60)
+    text = describe_no_key(no_key(Reason.UNKNOWN_KID, kids=("'a'", "'b'")), "c" * 80, known, is_spent=True)
+    assert text.endswith("; its kids: 'a', 'b'")
+
+
 # Over real HTTP
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from ..exceptions import InvalidClient, Reason
 from . import strict_json
 from .algorithms import ALGORITHMS, is_only_choice
 from .jwk import PRIVATE_MEMBERS, READ_MEMBERS, Member, VerificationKey, holds_surrogate, private_members, read_member
-from .kid_spelling import folded, spelling
+from .kid_spelling import folded, readings
 from .shape import describe_shape
 
 __all__ = [
@@ -46,7 +46,7 @@ _STRUCTURE, _STRUCTURE_OF_A_KEY = 1_024, 64
 _NUMBERS_OF_A_KEY = 8  # `iat`, `nbf` and `exp`, say
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class NoKey:
     """Say why a set has no key for a header.
 
@@ -61,12 +61,12 @@ class NoKey:
     describe: Callable[[], Iterable[str]] = tuple
     list_kids: Callable[[], Iterable[str]] = tuple
 
-    @property
+    @cached_property
     def faults(self) -> tuple[str, ...]:
         """Describe what is the matter, key by key, for the log."""
         return tuple(self.describe())
 
-    @property
+    @cached_property
     def kids(self) -> tuple[str, ...]:
         """List the names that the set has, where they help, quoted; and why a key has none."""
         return tuple(self.list_kids())
@@ -79,6 +79,28 @@ class _Choice(NamedTuple):
     pinned: tuple[VerificationKey, ...]
 
 
+class _Name(NamedTuple):
+    """A text that a client may send for a kid: the member's ``kind`` of that. ``title``: the member's, quoted."""
+
+    kind: str
+    text: str
+    place: int
+    title: str
+
+
+class _Words(NamedTuple):
+    """What is said of the members of a set. Made once: strangers ask for it with each kid that they make up.
+
+    titles: one for each member.
+    kids: the names that the set has, each once; and why a member has none.
+    names: by their folded texts.
+    """
+
+    titles: tuple[str, ...]
+    kids: tuple[str, ...]
+    names: Mapping[str, Sequence[_Name]]
+
+
 class KeySet:
     """The keys of one document, ready to be found by kid.
 
@@ -89,12 +111,12 @@ class KeySet:
     Immutable.
     """
 
-    __slots__ = ("_choices", "_kids", "members")
+    __slots__ = ("_choices", "_words", "members")
 
     def __init__(self, members: Iterable[Member]) -> None:
         self.members = tuple(members)
         self._choices = _choices(self.members)
-        self._kids: tuple[str, ...] | None = None
+        self._words: _Words | None = None
 
     def __repr__(self) -> str:
         return f"<KeySet: {len(self.usable)} of {len(self.members)} usable>"
@@ -129,27 +151,26 @@ class KeySet:
 
     def kids(self) -> Iterable[str]:
         """List the names of its members, quoted, each once."""
-        if self._kids is None:  # made once: strangers ask for them with each kid that they make up
-            self._kids = tuple(dict.fromkeys(map(_label, self.members)))
-        return self._kids
+        return self._say().kids
+
+    def _say(self) -> _Words:
+        if self._words is None:
+            self._words = _words(self.members)
+        return self._words
 
     def _faults(self, alg: str, signing_algs: Sequence[str]) -> Iterable[str]:
-        return (f"{_name(member)}: {member.fault_for(alg, signing_algs)}" for member in self.members)
+        titles = zip(self._say().titles, self.members, strict=True)
+        return (f"{title}: {member.fault_for(alg, signing_algs)}" for title, member in titles)
 
     def _meant(self, kid: str) -> Iterable[str]:
         """List which keys may be meant by a kid that none has, and why none has it."""
-        for member in self.members:
-            if member.kid is not None and folded(member.kid) == folded(kid):
-                yield f"{quote(member.kid)} is there, and differs in case or white space only"
-            elif member.kid is not None and (how := spelling(kid, member.kid)):
-                yield f"that is the published kid {quote(member.kid)} {how}"
-            elif member.x5t is not None and kid == member.x5t:
-                yield f"that is the x5t of {_name(member)}, which is there"
-            elif member.x5t is not None and (how := spelling(kid, member.x5t)):
-                yield f"that is the x5t of {_name(member)} {how}, which is there"
-            elif any(key.thumbprint == kid for key in member.keys):
-                yield f"that is the thumbprint of {_name(member)}, which is there"
-        yield from self._faulty_kids()
+        names = self._say().names
+        meant: dict[int, str] = {}  # one for each key, by its place
+        for text, spelling in readings(kid).items():
+            for name in names.get(text, ()):
+                if name.place not in meant:
+                    meant[name.place] = _describe_name(name, kid, spelling)
+        return [*meant.values(), *self._faulty_kids()]
 
     def _faulty_kids(self) -> Iterable[str]:
         """List what is wrong with kids that cannot be read: one of them may be the one that is looked for."""
@@ -171,6 +192,27 @@ class KeySet:
         # A key that would serve it, were it not for the client's other algorithms: no newer document would say more.
         is_final = alg in ALGORITHMS and any(ALGORITHMS[alg].name in member.algs for member in named)
         return NoKey(Reason.UNUSABLE_KEY, is_final=is_final, describe=describe)
+
+
+def _words(members: Sequence[Member]) -> _Words:
+    titles = tuple(map(_title, members))
+    names: dict[str, list[_Name]] = {}
+    for place, (title, member) in enumerate(zip(titles, members, strict=True)):
+        texts = [("kid", member.kid), ("x5t", member.x5t), *(("thumbprint", key.thumbprint) for key in member.keys[:1])]
+        for kind, text in texts:
+            if text is not None:
+                names.setdefault(folded(text), []).append(_Name(kind, text, place, title))
+    return _Words(titles, tuple(dict.fromkeys(map(_label, titles, members))), names)
+
+
+def _describe_name(name: _Name, kid: str, spelling: str) -> str:
+    """Say how a kid names a member. ``spelling``: the one in which it does; "" for the kid as it is."""
+    if name.kind == "kid":
+        if spelling:
+            return f"that is the published kid {name.title} {spelling}"
+        return f"{name.title} is there, and differs in case or white space only"
+    how = spelling or ("" if kid == name.text else "but for case or white space")
+    return f"that is the {name.kind} of {name.title}{' ' * bool(how)}{how}, which is there"
 
 
 def _choices(members: Sequence[Member]) -> dict[tuple[str, str | None], _Choice]:
@@ -202,14 +244,14 @@ def _ambiguous(alg: str, kid: str | None, count: int, list_kids: Callable[[], It
     return NoKey(Reason.AMBIGUOUS_KEY, is_final=True, describe=lambda: (fault,), list_kids=list_kids)
 
 
-def _name(member: Member) -> str:
+def _title(member: Member) -> str:
     return "a key without kid" if member.kid is None else quote(member.kid)
 
 
-def _label(member: Member) -> str:
+def _label(title: str, member: Member) -> str:
     if member.kid is not None:
-        return quote(member.kid)
-    return f"({member.fault or _name(member)})"  # a kid that is no string is a fault: it stands among the kids
+        return title
+    return f"({member.fault or title})"  # a kid that is no string is a fault: it stands among the kids
 
 
 def join(items: Iterable[str], separator: str = "; ") -> str:

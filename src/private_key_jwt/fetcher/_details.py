@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from .._core.jwk_set import NoKey
 from .._text import cut, format_time, one_line, quote, shorten
@@ -16,9 +17,10 @@ from ..exceptions import DETAIL_LENGTH, Reason
 __all__ = ["Known", "describe_no_key", "describe_set", "describe_unavailable"]
 
 _FAILURE_LENGTH = 80
-_FAULT_LENGTH = 100  # of a key whose kid cannot be read
 _LEAST = 30
-_LENGTHS = ((64, 96), (48, 64), (28, 28))  # of a kid and a URL: the longest at which everything fits
+# Of a kid, a URL, the kid that a budget was spent on, and a fault: the longest at which everything fits. At the last
+# the facts around them fit whatever a client or a stranger makes long.
+_LENGTHS = ((64, 96, 30, 100), (48, 64, 30, 100), (28, 28, 28, 100), (16, 28, 12, 48))
 _URL_LENGTH = 64
 _SHORTER_URL = 40  # beside the longest of what is wrong with a signature
 _CURRENT = 5.0  # seconds: no younger set would say anything else
@@ -75,11 +77,6 @@ def _is_current(known: Known) -> bool:
     return known.now - known.asked_at < _CURRENT
 
 
-def _key_set(known: Known, length: int) -> str:
-    """Name a key set by its age and its URL, of which at most ``length`` characters are shown."""
-    return f"the key set of {format_time(known.asked_at)}, {_age(known)}, from {_url(known.jwks_uri, length)}"
-
-
 def _url(jwks_uri: str, length: int) -> str:
     return shorten(one_line(jwks_uri), length)
 
@@ -110,18 +107,17 @@ def describe_no_key(found: NoKey, kid: str | None, known: Known, *, is_spent: bo
 
     is_spent: a newer set could not be asked for, since the fetch budget is spent.
     """
-    undecided = ""
-    if is_spent:
-        undecided = "; " if _is_current(known) or known.removed_at is not None else ", maybe published since: "
-        undecided += "the fetch budget is spent"
-    if known.spent_on is not None and known.spent_on != kid:
-        undecided += f", last on kid {shorten(quote(known.spent_on), _LEAST)}"
-    for lengths in _LENGTHS:  # what the last fetch met is worth more than the middle of a long name
-        text = _describe(found, kid, known, f"{undecided}; {_again(known)}", *lengths)
-        failure = _failure(known, DETAIL_LENGTH - len(text))
-        if failure or known.failure is None:
+    said = _say(kid, known, is_spent=is_spent)
+    kept = ""
+    for lengths in _LENGTHS:
+        text = _describe(found, known, said, lengths)
+        if len(text) > DETAIL_LENGTH:
+            continue
+        kept = kept or text
+        if known.failure is None or _failure(known, DETAIL_LENGTH - len(text)):
+            kept = text  # what the last fetch met is worth more than the middle of a long name
             break
-    text += failure
+    text = kept + _failure(known, DETAIL_LENGTH - len(kept))
     if found.reason is Reason.UNKNOWN_KID:
         seen = _seen(known)
         if len(text) + len(seen) + _KIDS_LENGTH < DETAIL_LENGTH:
@@ -139,18 +135,51 @@ def _seen(known: Known) -> str:
     return f"; in none seen here since {format_time(known.since)}"
 
 
-def _describe(found: NoKey, kid: str | None, known: Known, tail: str, kid_length: int, url_length: int) -> str:
-    name = "an assertion without kid" if kid is None else f"kid {shorten(quote(kid), kid_length)}"
-    key_set = _key_set(known, url_length)
+class _Said(NamedTuple):
+    """The words of a detail, made once whatever lengths are tried.
+
+    kid: quoted; None for an assertion without.
+    key_set: what names it, up to its URL.
+    undecided, spent_on: why no newer set was asked for; the kid that the last fetch was for, quoted.
+    """
+
+    kid: str | None
+    key_set: str
+    undecided: str
+    spent_on: str | None
+    again: str
+
+
+def _say(kid: str | None, known: Known, *, is_spent: bool) -> _Said:
+    undecided = ""
+    if is_spent:
+        undecided = "; " if _is_current(known) or known.removed_at is not None else ", maybe published since: "
+        undecided += "the fetch budget is spent"
+    return _Said(
+        kid=None if kid is None else quote(kid),
+        key_set=f"the key set of {format_time(known.asked_at)}, {_age(known)}, from ",
+        undecided=undecided,
+        spent_on=None if known.spent_on is None or known.spent_on == kid else quote(known.spent_on),
+        again=_again(known),
+    )
+
+
+def _describe(found: NoKey, known: Known, said: _Said, lengths: tuple[int, int, int, int]) -> str:
+    kid_length, url_length, spent_length, fault_length = lengths
+    name = "an assertion without kid" if said.kid is None else f"kid {shorten(said.kid, kid_length)}"
+    key_set = said.key_set + _url(known.jwks_uri, url_length)
+    last = "" if said.spent_on is None else f", last on kid {shorten(said.spent_on, spent_length)}"
+    tail = f"{said.undecided}{last}; {said.again}"
     if found.reason is Reason.NO_KEYS:
         return f"{name}: {key_set}, is empty: is its URL right, has its client a signing key?{tail}"
     if found.reason is Reason.UNKNOWN_KID:
-        fault = f"{cut(found.faults[0], _FAULT_LENGTH)}; it is " if found.faults else ""
+        fault = f"{cut(found.faults[0], fault_length)}; it is " if found.faults else ""
         if known.removed_at is not None:
             fault = f"REMOVED, there before {format_time(known.removed_at)}: "
         return f"{name}: {fault}not in {key_set}{tail}"
     start, tail = f"{name}: ", f" ({key_set}{tail})"
     room = DETAIL_LENGTH - len(start) - len(tail) - (0 if known.failure is None else _FAILURE_LENGTH)
+    room = max(room, _LEAST)
     return start + (_list(found.faults, room, "; ") or cut(found.faults[0], room)) + tail
 
 
