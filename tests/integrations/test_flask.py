@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from typing import Any, ClassVar
+from urllib.parse import urlencode
 
 import httpx
 import pytest
@@ -53,6 +54,18 @@ def test_where_an_assertion_is_optional_the_others_have_their_turn(
     # What is there must be right.
     assert wire(post(app, data=token_request("a.b.c"))) == INVALID_CLIENT
     assert wire(post(app, data=token_request(tenant.assertion(), client_secret="s"))) == INVALID_REQUEST
+
+
+def test_a_body_that_was_cut_off_is_refused_behind_a_server_that_ends_it(
+    verifier: ClientAssertionVerifier, provider: Provider, tenant: Tenant
+) -> None:
+    """Such as gunicorn: Werkzeug then takes what comes."""
+    form = urlencode(token_request(tenant.assertion(), scope="read write")).encode()
+    http = an_app(verifier).test_client()
+    for sent, status in ((form[:-6], 400), (form, 200)):
+        ends = {"wsgi.input": io.BytesIO(sent), "wsgi.input_terminated": True, "CONTENT_LENGTH": str(len(form))}
+        assert http.post("/token", content_type=FORM, environ_overrides=ends).status_code == status
+    assert provider.refusals() == [Reason.INVALID_REQUEST]
 
 
 def test_a_form_that_was_read_before_is_read(

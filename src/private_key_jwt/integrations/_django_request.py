@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import Any
 
 from .._extra import needs
@@ -39,7 +40,10 @@ def read(request: HttpRequest, max_body: int) -> Parts:
 def read_form(request: HttpRequest, token_request: TokenRequest) -> list[tuple[str, str]]:
     """See ``read``: the form alone."""
     try:
-        form = token_request.form(request.body)
+        body = request.body
+        if _is_all_that_came(request, body):
+            token_request.check_end(len(body))
+        form = token_request.form(body)
         # What a view reads is what was authenticated, and Django's slower parser is not run for a stranger.
         request.POST = _query_dict(form)
         request._files = MultiValueDict()  # noqa: SLF001  # who asks for `FILES` would have Django parse it all again
@@ -48,6 +52,12 @@ def read_form(request: HttpRequest, token_request: TokenRequest) -> list[tuple[s
     except Exception as error:  # SuspiciousOperation, UnreadablePostError, RawPostDataException
         raise unreadable(error) from error
     return form
+
+
+def _is_all_that_came(request: HttpRequest, body: bytes) -> bool:
+    """Report whether a body is what came with this request. A copy of a request may have another of its own."""
+    stream = getattr(request, "_stream", None)  # where Django keeps what it has read
+    return isinstance(stream, BytesIO) and stream.getbuffer().nbytes == len(body)
 
 
 def _query_dict(form: list[tuple[str, str]]) -> QueryDict:

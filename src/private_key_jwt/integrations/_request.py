@@ -127,6 +127,15 @@ class TokenRequest:
         if size > self.max_body:
             raise invalid(f"expected a body of at most {self.max_body} bytes, got more")
 
+    def check_end(self, size: int) -> None:
+        """Refuse a body of which so many bytes came, when it was cut off. Raises InvalidRequest.
+
+        What is left of a form is one, too: of ``scope=read+write`` one that asks for less. More may have come: of a
+        body that was inflated on its way.
+        """
+        if size < self.length:
+            raise invalid(f"expected a body of {self.length} bytes, got {size}: the client went away")
+
     def read(self, stream: Readable) -> bytes:
         """Read the body out of ``environ["wsgi.input"]``.
 
@@ -141,6 +150,7 @@ class TokenRequest:
         except Exception as error:  # a client that went away
             raise unreadable(error) from error
         self.check_size(len(body))
+        self.check_end(len(body))
         return bytes(body)
 
     async def receive(self, receive: Receive) -> bytes:
@@ -158,13 +168,10 @@ class TokenRequest:
     def form(self, body: bytes) -> list[tuple[str, str]]:
         """Read the parameters in a body, repeats included; none in an empty one.
 
-        Raises InvalidRequest: a body that is too large, or shorter than its ``Content-Length``; not sent by POST, no
-        form, not in UTF-8, of more than 256 parameters, or in chunks that the server did not hand on.
+        Raises InvalidRequest: a body that is too large, not sent by POST, no form, not in UTF-8, of more than 256
+        parameters, or in chunks that the server did not hand on.
         """
         self.check_size(len(body))
-        # What is left of a form is one, too: `scope=read+write` cut off asks for less. Longer it may be: inflated.
-        if len(body) < self.length:
-            raise invalid(f"expected a body of {self.length} bytes, got {len(body)}: the client went away")
         if not body:
             self._check_empty()
             return []

@@ -113,6 +113,7 @@ def read_form(request: Request, token_request: TokenRequest) -> Form:
         raise
     except Exception as error:  # a client that went away, a limit of the framework's own
         raise unreadable(error) from error
+    token_request.check_end(len(body))  # Werkzeug does so, but behind a server that ends the stream itself
     form = token_request.form(body)
     # What a view reads is what was authenticated, and Werkzeug's slower parser is not run for a stranger.
     storage = request.parameter_storage_class
