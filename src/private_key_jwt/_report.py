@@ -27,8 +27,6 @@ from .exceptions import (
     AuthenticationError,
     ConfigurationError,
     Reason,
-    name_sender,
-    take_report,
 )
 from .recipe import Verification, VerifiedAssertion
 
@@ -77,18 +75,23 @@ class Reporter:
         started: when it began (``time.perf_counter``).
         assertion, client_id: what came, for the detail to name who says to have sent it.
         """
-        if not take_report(error):
+        # The two slots of the error are set here, not by functions of theirs: a call costs 1 % of a refusal.
+        if error._is_reported:  # noqa: SLF001
             return
+        error._is_reported = True  # noqa: SLF001
         if error.check in _BEFORE_CLIENT and assertion is not None:
-            name_sender(error, partial(_describe_sender, error.reason, error.check, work, assertion, client_id))
+            error._sender = partial(  # noqa: SLF001
+                _describe_sender, error.reason, error.check, work, assertion, client_id
+            )
         # Asked before the event is made: under a flood a refusal that is not logged costs next to nothing.
         registered = None if work is None else work.registered_client_id
         if not self.reports_accepted and not admits_line(*line_of(error.reason, registered)):
             return
         duration = perf_counter() - started
+        # A store and a key source may raise a ConfigurationError, too: there is nothing to correct in the client then.
         if error.reason in STORE_REASONS:
             emit(self._on_event, StoreFailed(store="replay_store", error=_cause(error)))
-        if work is not None and (fault := _registration_fault(error)) is not None:
+        elif error.reason is Reason.CLIENT_LOOKUP_FAILED and work is not None and (fault := _registration_fault(error)):
             emit(self._on_event, RegistrationRefused(client_id=escape_name(work.client_id), detail=fault))
         event = AssertionRefused(
             reason=error.reason,
@@ -116,12 +119,9 @@ def _describe_sender(
 
 
 def _registration_fault(error: AuthenticationError) -> str | None:
-    """Say why the client that was found must not be registered; None where nobody was refused for that.
-
-    A store and a key source may raise a ConfigurationError, too: then there is nothing to correct in the client.
-    """
+    """Say why the client that was found must not be registered; None where finding it failed in another way."""
     cause = error.__cause__
-    if error.reason is not Reason.CLIENT_LOOKUP_FAILED or not issubclass(type(cause), ConfigurationError):
+    if not issubclass(type(cause), ConfigurationError):
         return None
     try:
         return cut(one_line(str(cause)), DETAIL_LENGTH)

@@ -184,12 +184,6 @@ def name_sender(error: AuthenticationError, sender: Callable[[], str]) -> None:
     error._sender = sender  # noqa: SLF001  (its own module)
 
 
-def take_report(error: AuthenticationError) -> bool:
-    """Return True to the first who asks whether to report an error, and False to everybody after: it is one event."""
-    was_reported, error._is_reported = error._is_reported, True  # noqa: SLF001  (its own module)
-    return not was_reported
-
-
 class InvalidClient(AuthenticationError):
     """The assertion does not authenticate a client (RFC 7523 §3.2: ``invalid_client``; HTTP 401).
 
