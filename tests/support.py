@@ -164,3 +164,24 @@ def raising(kind: type) -> Any:
 
     own = [name for name in vars(kind) if name not in ("__new__", "__init__", "__doc__", "__getattribute__")]
     return type(f"Raising{kind.__name__.title()}", (kind,), dict.fromkeys(own, fail))
+
+
+def linked_to(error: BaseException) -> list[BaseException]:
+    """An error and all that hang on it, as a cause or as the context, suppressed or not: a tracker shows them all."""
+    found: list[BaseException] = []
+    left: list[BaseException | None] = [error]
+    while left:
+        each = left.pop()
+        if each is not None and not any(each is other for other in found):
+            found.append(each)
+            left += [each.__cause__, each.__context__]
+    return found
+
+
+def held_by(error: BaseException) -> str:
+    """What an error and all that hang on it hold: texts, arguments, and what an error of a decoder could not decode."""
+    texts: list[str] = []
+    for each in linked_to(error):
+        texts += [str(each), repr(each), repr(each.args), repr(getattr(each, "__dict__", None))]
+        texts += [repr(getattr(each, name, None)) for name in ("doc", "object")]
+    return "\n".join(texts)

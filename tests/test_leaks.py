@@ -27,7 +27,7 @@ from private_key_jwt import (
 )
 from private_key_jwt.events import Event, log_events
 from private_key_jwt.testing import DEFECTS, Clock, RelyingParty, Tenant
-from support import claims_of, jwk, private_key, sign_json
+from support import claims_of, held_by, jwk, private_key, sign_json
 
 AUDIENCE = "https://op.example.com"
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -72,16 +72,7 @@ class Recorder:
 
     def raised(self) -> str:
         """All that the errors hold: texts, arguments and tracebacks, of each error that hangs on another."""
-        texts = []
-        for error in self.errors:
-            texts += traceback.format_exception(error)
-            link: BaseException | None = error
-            seen: list[BaseException] = []
-            while link is not None and link not in seen:
-                seen.append(link)
-                texts += [str(link), repr(link), repr(link.args), repr(vars(link)), repr(getattr(link, "doc", None))]
-                link = link.__cause__ or link.__context__
-        return "\n".join(texts)
+        return "\n".join(text for error in self.errors for text in [*traceback.format_exception(error), held_by(error)])
 
     def check_lines(self) -> None:
         """Each message of ours, and each error, is one line of printable ASCII."""
@@ -294,7 +285,15 @@ def test_a_store_or_a_look_up_that_fails_writes_no_line(
     recorder.check_lines()
 
 
+class Undecodable:
+    """A form whose parser raises what holds the body."""
+
+    def __iter__(self) -> Any:
+        yield (f"client_assertion={CANARY}".encode() + b"\xff").decode()
+
+
 FORMS: dict[str, Any] = {
+    "undecodable": Undecodable(),
     "not_utf8": {"client_assertion": b"\xff" + CANARY.encode(), "client_assertion_type": ASSERTION_TYPE},
     "name_not_utf8": [(b"\xff" + CANARY.encode(), "x")],
     "twice": [("client_assertion", f"{CANARY}.{CANARY}.{CANARY}"), ("client_assertion", CANARY)],

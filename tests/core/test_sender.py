@@ -127,6 +127,8 @@ def basic(text: str | bytes) -> str:
         (basic("acme:" + "x" * (13_056 - 5)), "acme"),
         (basic("acme:" + "x" * (13_057 - 5)), None),
         (basic(b"\xff:x"), "\ufffd"),
+        (basic("a" * 1_024 + ":x"), "a" * 1_024),
+        (basic("a" * 1_025 + ":x"), None),
         (basic("s3cret"), None),
         ("Basic !", None),
         ("Basic", None),

@@ -10,6 +10,7 @@ import pytest
 from private_key_jwt import AuthenticationError, InvalidClient, InvalidRequest, Reason
 from private_key_jwt._core.sender import UNNAMED
 from private_key_jwt._core.token_request import ASSERTION_TYPE, attempted_scheme, missing_assertion, read
+from support import linked_to
 
 FORM = {"grant_type": "authorization_code", "client_assertion_type": ASSERTION_TYPE, "client_assertion": "a.b.c"}
 
@@ -179,6 +180,19 @@ def test_bytes_that_are_no_utf_8_are_described_without_the_error_that_holds_them
     with pytest.raises(InvalidRequest, match="UTF-8") as caught:
         read(FORM | {"client_assertion": b"secret\xff"}, None)
     assert caught.value.__context__ is None
+
+
+def test_what_a_form_could_not_decode_does_not_hang_on_the_refusal() -> None:
+    pairs = (("client_assertion", text.decode()) for text in (b"secret\xff",))
+    with pytest.raises(InvalidRequest, match="reading it raised UnicodeDecodeError") as caught:
+        read(pairs, None)
+    assert linked_to(caught.value) == [caught.value]
+
+
+def test_what_else_a_form_raises_is_the_cause_of_the_refusal() -> None:
+    with pytest.raises(InvalidRequest, match="reading it raised ZeroDivisionError") as caught:
+        read((("a", str(1 // number)) for number in (0,)), None)
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
 
 @pytest.mark.parametrize("authorization", ["Basic Y2xpZW50OnNlY3JldA==", "Bearer x", " ", ""])

@@ -50,6 +50,7 @@ from private_key_jwt.integrations import flask as in_flask
 from private_key_jwt.integrations._authlib_request import bound
 from private_key_jwt.integrations.authlib import refusal, register_private_key_jwt, registered_clients
 from private_key_jwt.testing import RelyingParty, Tenant
+from support import held_by
 
 
 class Client(ClientMixin):  # type: ignore[misc]
@@ -339,6 +340,13 @@ def test_a_query_that_cannot_be_read_cheaply_is_refused(query: bytes) -> None:
         bound(Request({**environ, "QUERY_STRING": query.decode("latin-1")}))
 
 
+def test_a_query_that_cannot_be_decoded_does_not_hang_on_its_refusal() -> None:
+    environ = EnvironBuilder(method="POST", data={"a": "b"}).get_environ()
+    with pytest.raises(InvalidRequest, match="parameters in UTF-8") as caught:
+        bound(Request({**environ, "QUERY_STRING": "client_assertion=secret&a=\xff"}))
+    assert "secret" not in held_by(caught.value)
+
+
 @pytest.mark.parametrize("endpoint", ["token", "revocation"])
 @pytest.mark.parametrize("name", COSTLY)
 def test_what_would_cost_too_much_to_parse_is_refused_before(op: OpenIDProvider, name: str, endpoint: str) -> None:
@@ -430,10 +438,28 @@ def test_a_header_field_that_is_no_text_is_no_error_of_ours(op: OpenIDProvider) 
 
 
 @pytest.mark.parametrize("endpoint", ["token", "revocation"])
-def test_credentials_that_authlib_cannot_decode_are_refused(op: OpenIDProvider, endpoint: str) -> None:
-    sent = "Basic " + base64.b64encode(b"\xff:\xff").decode()
+def test_credentials_that_authlib_cannot_decode_are_refused_and_do_not_hang_on_the_refusal(
+    op: OpenIDProvider, endpoint: str
+) -> None:
+    seen: list[Any] = []
+
+    @op.app.after_request
+    def keep(response: Any) -> Any:
+        seen.append(refusal(flask_request))
+        return response
+
+    sent = "Basic " + base64.b64encode(b"client:s3cret\xff").decode()
     assert wire(op.post({"grant_type": "client_credentials"}, endpoint, Authorization=sent)) == INVALID_REQUEST
     assert op.refusals() == [Reason.INVALID_REQUEST]
+    assert "s3cret" not in held_by(seen[0])
+
+
+def test_what_stands_behind_a_hash_in_a_url_is_checked() -> None:
+    request = SimpleNamespace(
+        uri="https://op.example.com/token?x=1#&client_id=victim", method="POST", headers={}, form=MultiDict()
+    )
+    with pytest.raises(InvalidRequest, match="client_id in the body, got it in the URL"):
+        authlib_integration._read(request)
 
 
 def test_a_client_may_be_registered_for_some_endpoints_only(op: OpenIDProvider) -> None:

@@ -124,6 +124,12 @@ def _with(**changes: Any) -> Send:
     return send
 
 
+def _behind_a_hash(op: OpenIDProvider, tenant: Tenant, endpoint: str) -> httpx.Response:
+    """``client_id`` behind a raw ``#`` in the query, which httpx would escape: what some frameworks read on."""
+    path = httpx.URL(getattr(op.server, f"{endpoint}_endpoint")).raw_path
+    return op.post(_form(op, tenant), endpoint, extensions={"target": path + b"?x=1#&client_id=victim"})
+
+
 def _replayed(op: OpenIDProvider, tenant: Tenant, endpoint: str) -> httpx.Response:
     form = _form(op, tenant)
     assert op.post(form, endpoint).status_code == 200
@@ -238,6 +244,18 @@ NOT_OURS = {"odd parameters", "a body of 60 KB", "another query", "parameters wi
 def test_they_take_what_all_frameworks_take(op: OpenIDProvider, name: str) -> None:
     response = op.http.post(op.server.token_endpoint, **ACCEPTED[name](op.tenant))
     assert response.status_code == 200, response.text
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+def test_credentials_behind_a_hash_in_the_url_are_refused_where_the_server_hands_them_on(
+    op: OpenIDProvider, endpoint: str
+) -> None:
+    op.server.refusals()
+    answer = _behind_a_hash(op, op.tenant, endpoint)
+    if op.example == "authlib_flask":  # Werkzeug's server drops what stands behind it
+        assert answer.status_code == 200
+    else:
+        assert (wire(answer), op.server.refusals()) == (INVALID_REQUEST, [Reason.INVALID_REQUEST])
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)

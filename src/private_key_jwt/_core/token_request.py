@@ -181,6 +181,8 @@ def _pairs(form: Any) -> Iterable[tuple[Any, Any]]:
     """Give names with a value or a list of values, repeats included, whichever of the known kinds of form it is."""
     if type(form) is dict:
         return form.items()
+    if issubclass(type(form), (str, bytes)):
+        raise _invalid("expected parsed parameters, got the text of a body: urllib.parse.parse_qsl makes pairs of it")
     if hasattr(form, "multi_items"):  # Starlette, httpx
         return form.multi_items()  # type: ignore[no-any-return]
     if hasattr(form, "lists"):  # Django, Werkzeug
@@ -221,10 +223,8 @@ def _add(found: dict[str, str], key: str, value: Any) -> bool:
 
 
 def _client_parameters(form: Any) -> dict[str, str]:
-    if issubclass(type(form), (str, bytes)):
-        raise _invalid("expected parsed parameters, got the text of a body: urllib.parse.parse_qsl makes pairs of it")
     found: dict[str, str] = {}
-    repeated = None
+    repeated = undecoded = None
     try:
         for name, value in _pairs(form):
             key = name if type(name) is str else _text(name)
@@ -236,11 +236,19 @@ def _client_parameters(form: Any) -> dict[str, str]:
                 repeated = repeated or key
     except InvalidRequest:
         raise
+    except UnicodeError as error:
+        undecoded = type(error)
     except Exception as error:  # whatever a form raises that is none, or that cannot be read
-        raise _invalid(f"expected a mapping or pairs of text, and reading it raised {type(error).__name__}") from error
+        raise _unread(type(error)) from error
+    if undecoded is not None:
+        raise _unread(undecoded)  # not within the except: what hangs on that error, suppressed or not, holds a text
     if repeated is not None and ("client_assertion" in found or "client_assertion_type" in found):
         raise _invalid(f"expected {repeated} once, got it several times (RFC 6749 section 3.2)", found)
     return found
+
+
+def _unread(kind: type[Exception]) -> InvalidRequest:
+    return _invalid(f"expected a mapping or pairs of text, and reading it raised {kind.__name__}")
 
 
 def _half(fault: str, form: Form, found: Mapping[str, str]) -> InvalidRequest:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from ._invalid import unreadable
+from ._invalid import invalid, unreadable
 from ._parser_bounds import MAX_OTHER_BODY, bound_query_of_several_parsers, check_parameters
 from ._request import MAX_BODY, TokenRequest
 
@@ -42,10 +42,15 @@ def bound(request: Any) -> None:
         return
     count = bound_query_of_several_parsers(environ.get("QUERY_STRING", ""))
     check_parameters(count, _MAX_PARAMETERS)
+    is_decoded = True
     try:
         getattr(request, args)
-    except Exception as error:  # a framework's own limit, or text that it cannot decode
+    except UnicodeDecodeError:
+        is_decoded = False
+    except Exception as error:  # a framework's own limit
         raise unreadable(error) from error
+    if not is_decoded:  # not within the except: what hangs on the decoder's error, suppressed or not, holds the query
+        raise invalid("expected parameters in UTF-8 after the ? of the URL")
     # Whether credentials may stand in the URL is for the endpoint to say: at the authorization endpoint some must.
     own = getattr(request, "max_content_length", None) or MAX_BODY  # Flask's
     token_request = TokenRequest.from_wsgi({**environ, "QUERY_STRING": ""}, min(own, MAX_BODY))

@@ -15,6 +15,8 @@ __all__ = ["FORM", "check_content_type", "media_type_of", "use_utf_8"]
 FORM = "application/x-www-form-urlencoded"
 """The media type of a token request."""
 
+_MAX_LENGTH = 512  # characters: each may be a `;`, and 64 kB of them cost hundreds of RSA verifications
+
 # In each of these ASCII text is spelled as in UTF-8. `codecs` keeps each unknown name that it is asked for, for ever.
 _ASCII_CHARSETS = re.compile(
     r"utf-?8|(us-)?ascii|latin-?1|iso[-_]?8859[-_]\d{1,2}|(windows-|cp)125\d|koi8-[ru]"
@@ -31,10 +33,13 @@ def check_content_type(content_type: str | None) -> None:
 
     What such a form holds is read as UTF-8 whatever charset it names. Raises InvalidRequest.
     """
-    media_type, *parameters = (part.strip().lower() for part in (content_type or "").split(";"))
+    content_type = content_type or ""
+    if len(content_type) > _MAX_LENGTH:
+        raise invalid(f"expected a Content-Type of at most {_MAX_LENGTH} characters, got {len(content_type)}")
+    media_type, *parameters = (part.strip().lower() for part in content_type.split(";"))
     charsets = [value for name, _, value in (each.partition("=") for each in parameters) if name.strip() == "charset"]
     if media_type != FORM or not all(_ASCII_CHARSETS.fullmatch(each.strip(' "')) for each in charsets):
-        raise invalid(f"expected a body of {FORM} in UTF-8, got content type {quote(content_type)}")
+        raise invalid(f"expected a body of {FORM} in UTF-8, got content type {quote(content_type or None)}")
 
 
 def use_utf_8(request: Any) -> None:

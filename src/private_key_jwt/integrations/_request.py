@@ -77,7 +77,7 @@ class TokenRequest:
     def __post_init__(self) -> None:
         check_query(self.query)
         length = self.content_length or "0"
-        if not (length.isascii() and length.isdecimal() and len(length) <= _MAX_DIGITS):
+        if not (len(length) <= _MAX_DIGITS and length.isascii() and length.isdecimal()):
             raise invalid(f"expected a Content-Length of at most {_MAX_DIGITS} digits, got {quote(length)}")
         self.check_size(int(length))
 
@@ -176,12 +176,15 @@ class TokenRequest:
             self._check_empty()
             return []
         self._check_form()
+        fault = None
         try:
             return read_pairs(body)
-        except UnicodeDecodeError:  # its text would hold what was sent
-            raise self._unreadable(body) from None
+        except UnicodeDecodeError:
+            pass
         except ValueError as error:
-            raise self._unreadable(body, f"in the body: {error}") from None
+            fault = f"in the body: {error}"
+        # Not within the except: what hangs on the decoder's error, suppressed or not, holds the body.
+        raise self._unreadable(body, fault)
 
     def _unreadable(self, body: bytes, fault: str | None = None) -> InvalidRequest:
         """Refuse a form that cannot be read. ``fault``: what is wrong; None where it holds what is no UTF-8."""

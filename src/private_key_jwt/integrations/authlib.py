@@ -26,7 +26,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from .._core.token_request import invalid_request, missing_assertion
 from .._extra import needs
@@ -234,19 +233,22 @@ class _Authentication:
         return client
 
     def _by_other_method(self, request: Any, methods: Sequence[str], endpoint: str) -> Any:
+        is_decoded = True
         try:
             client = self._authenticate_client(request, methods, endpoint)
         except UnicodeDecodeError:
-            detail = "expected Basic credentials in UTF-8, and Authlib cannot decode what came"
-            raise invalid_request(detail) from None  # its text holds what was sent
+            client, is_decoded = None, False
         except InvalidClientError:
             # Authlib knows no client by the methods of this endpoint: say so of one that must send an assertion.
             named = _named(request)
             client = None if named is None else self._server.query_client(named)
             if client is None or self._may_use(client, methods):
                 raise
-            raise missing_assertion(request.headers.get("Authorization"), request.form) from None
-        if not self._may_use(client, [request.auth_method]):
+            client = None
+        # Not within the except: what hangs on the decoder's error, suppressed or not, holds a secret.
+        if not is_decoded:
+            raise invalid_request("expected Basic credentials in UTF-8, and Authlib cannot decode what came")
+        if client is None or not self._may_use(client, [request.auth_method]):
             raise missing_assertion(request.headers.get("Authorization"), request.form)
         return client
 
@@ -280,7 +282,8 @@ def _may_use_assertion(client: Any, endpoint: str) -> bool:
 
 
 def _read(request: Any) -> Parts:
-    query, headers = urlsplit(request.uri).query, request.headers
+    # All of it: Django reads what stands behind a raw `#`, too.
+    query, headers = request.uri.partition("?")[2], request.headers
     if not any(any(_values(request.form, name)) for name in ASSERTION_PARAMETERS):
         check_query(query)
         return request.form, headers.get("Authorization")
