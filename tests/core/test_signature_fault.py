@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,9 +11,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.padding import MGF1, PSS, PKCS1v15
 
+from integrations.timing import cost_at_most
 from private_key_jwt._core.algorithms import ALGORITHMS
 from private_key_jwt._core.signature_fault import CHANGED, EITHER, OTHER_KEY, signature_fault
-from support import ec_key, okp_key, private_key
+from support import ec_key, okp_key, private_key, without_small_factors
 
 SENT, SIGNED = b"header.claims", b"header.other"
 HASHES: dict[str, Any] = {"1": hashes.SHA1(), "256": hashes.SHA256(), "384": hashes.SHA384(), "512": hashes.SHA512()}
@@ -154,3 +156,30 @@ def test_der_in_place_of_the_two_numbers_is_described(alg: str) -> None:
     assert "it is DER, and must be R and S side by side" in text
     # What of another kind begins as DER does is none.
     assert "DER" not in fault("RS256", der)
+
+
+def public_key(bits: int, e: int) -> rsa.RSAPublicKey:
+    return rsa.RSAPublicNumbers(e, without_small_factors((1 << bits) - 1)).public_key()
+
+
+@pytest.mark.parametrize(
+    ("bits", "e", "told"),
+    [
+        (2_048, 2**32 - 1, OTHER_KEY),
+        (4_096, 65_537, OTHER_KEY),
+        (4_096, 2**17 + 1, EITHER),
+        (4_097, 65_537, EITHER),
+        (8_192, 65_537, EITHER),
+    ],
+)
+def test_a_key_that_is_dear_to_use_is_used_again_only_where_somebody_asks(bits: int, e: int, told: str) -> None:
+    key, signature = public_key(bits, e), bytes((bits + 7) // 8)
+    assert signature_fault("RS256", key, signature, SENT) == told
+    assert signature_fault("RS256", key, signature, SENT, is_thorough=True) == OTHER_KEY
+
+
+@pytest.mark.usefixtures("untraced")
+def test_what_is_said_of_a_wrong_signature_costs_a_few_verifications_whatever_key_its_client_chose() -> None:
+    for bits, e in ((4_096, 65_537), (2_048, 2**32 - 1), (2_816, 2**32 - 1), (8_192, 2**32 - 1)):
+        key, signature = public_key(bits, e), bytes([0, *[255] * (bits // 8 - 1)])
+        assert cost_at_most(6.0, partial(signature_fault, "RS256", key, signature, SENT)) <= 6.0, bits
