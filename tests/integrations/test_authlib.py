@@ -347,6 +347,20 @@ def test_a_query_that_cannot_be_decoded_does_not_hang_on_its_refusal() -> None:
     assert "secret" not in held_by(caught.value)
 
 
+class Limited(Request):
+    """A request class with a limit of its own."""
+
+    @property
+    def args(self) -> Any:
+        raise RequestEntityTooLarge
+
+
+def test_a_query_over_a_limit_of_the_framework_is_refused_with_its_error() -> None:
+    with pytest.raises(InvalidRequest, match="reading it raised RequestEntityTooLarge") as caught:
+        bound(Limited(EnvironBuilder(method="POST", data={"a": "b"}).get_environ()))
+    assert isinstance(caught.value.__cause__, RequestEntityTooLarge)
+
+
 @pytest.mark.parametrize("endpoint", ["token", "revocation"])
 @pytest.mark.parametrize("name", COSTLY)
 def test_what_would_cost_too_much_to_parse_is_refused_before(op: OpenIDProvider, name: str, endpoint: str) -> None:
