@@ -44,6 +44,11 @@ _BY_REASON: Mapping[str, tuple[tuple[str, str, tuple[str, ...]], ...]] = {
     "Any other white space is itself what is wrong, at an earlier place.": (
         ("strict_json.py", r"^if text\[place:place \+ 1\] in ", ("None",)),
     ),
+    "There is a title for each member, whoever counts.": (
+        ("jwk_set.py", r"^titles = zip\(", ("None", "False", "zip(self._say().titles, self.members)")),
+        ("jwk_set.py", r"^for place, \(title, member\) in ", ("None", "False", "zip(titles, members)")),
+    ),
+    "All keys of a member have one thumbprint.": (("jwk_set.py", r"^texts = \[", ("2",)),),
     "The second row has no address of version 4.": (("addresses.py", r"^_METADATA_RANGES = ", ("2",)),),
     "It is no scheme that is known, and nothing follows it.": (
         ("token_request.py", r"^scheme, _, credentials = ", ("'XXXX'",)),
