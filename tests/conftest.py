@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 import coverage
+import hypothesis
 import pytest
 
 from edges import AsyncEdge, Edge, SyncEdge
@@ -18,6 +19,10 @@ START = 1_700_000_000
 
 # The width of whoever's terminal this is (and pytest-xdist's) changes no line that a test reads.
 os.environ.pop("COLUMNS", None)
+
+# An example takes as long as the machine lets it: what may be slow is measured in processor time, by tests of its own.
+hypothesis.settings.register_profile("tests", deadline=None)
+hypothesis.settings.load_profile("tests")
 
 NOT_SLOW = "not slow"
 

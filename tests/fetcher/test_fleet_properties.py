@@ -235,7 +235,6 @@ TestFleet = Fleet.TestCase
 TestFleet.settings = settings(
     derandomize=True,
     database=None,
-    deadline=None,
     phases=(Phase.explicit, Phase.generate, Phase.shrink),
     max_examples=60,
     stateful_step_count=20,

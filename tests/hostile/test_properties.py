@@ -40,7 +40,7 @@ from private_key_jwt.testing import Clock
 from support import OP, jwk, private_key, registered, sign
 
 PHASES = (Phase.explicit, Phase.generate, Phase.shrink)
-FIXED = settings(derandomize=True, database=None, deadline=None, phases=PHASES)
+FIXED = settings(derandomize=True, database=None, phases=PHASES)
 NOW = 1_700_000_000
 
 

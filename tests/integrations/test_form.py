@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlencode
 import flask
 import pytest
 from django.test import RequestFactory
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from starlette.requests import Request
 from werkzeug.test import EnvironBuilder
@@ -31,7 +31,6 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(PIECES | st.binary(max_size=3), max_size=40).map(b"".join))
 @example(b"a=%\\x41&%5Cx41=\\N{DIGIT ONE}")
 @example(b"%%41=%%%41")
@@ -49,7 +48,6 @@ def test_a_form_is_read_as_the_standard_library_reads_it(text: bytes) -> None:
         assert read_pairs(text) == expected
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.text(), st.text()), max_size=20))
 def test_what_was_encoded_is_read(pairs: list[tuple[str, str]]) -> None:
     pairs = [(name, value) for name, value in pairs if not set(name + value) & set(map(chr, range(0xD800, 0xE000)))]

@@ -352,7 +352,7 @@ BODIES = JSON.map(lambda value: json.dumps(value).encode()) | st.binary(max_size
 DATES = st.sampled_from([formatdate(1_700_000_000, usegmt=True), FAR_ZONE]) | st.text(max_size=40)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     call=st.sampled_from(EACH),
     status=st.integers(100, 599),

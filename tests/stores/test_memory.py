@@ -90,10 +90,10 @@ def test_an_add_costs_the_same_however_many_marks_there_are() -> None:
         best = float("inf")
         for round_number in range(5):
             fresh = [random.randbytes(32) for _ in range(2_000)]
-            started = time.perf_counter()
+            started = time.thread_time()
             for key in fresh:
                 store.add(key, 500, 50 + round_number)
-            best = min(best, time.perf_counter() - started)
+            best = min(best, time.thread_time() - started)
         return best
 
     assert per_add(200_000) < 5 * per_add(1_000)
