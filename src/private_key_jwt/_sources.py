@@ -106,7 +106,7 @@ def _look_up(clients: Callable[[str], Any]) -> Callable[[str], Any]:
 def _check_known(known: Collection[tuple[str, Any]], fetcher: object, on_event: OnEvent | None) -> None:
     """Check the clients that are known at the start, and have the fetcher keep a key set for each.
 
-    on_event: is told of their keys by value that cannot be used, which have been logged.
+    on_event: gets an event for each of their keys by value that cannot be used; these have been logged.
     """
     for client_id, client in known:
         if not isinstance(client, RegisteredClient):

@@ -21,7 +21,7 @@ ACCEPTED = "accepted"
 
 
 class LogLine(NamedTuple):
-    """Hold what the operator is told of one request, and the client is not."""
+    """Hold the outcome of one request for the operator, with the reason that the client does not get."""
 
     verdict: str
     detail: str

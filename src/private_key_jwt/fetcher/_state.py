@@ -41,7 +41,8 @@ class FetcherState(Generic[Handle]):
 
     clock, wall_clock: seconds that only go forward, and seconds since the epoch.
     max_key_sets: how many key sets are kept, or as many as were reserved, where these are more.
-    shares_cache: whether others may share the cache: failures are told to them, and they may have room in the budget.
+    shares_cache: whether others may share the cache: failures are written there for them, and
+        they may have room in the budget.
     """
 
     def __init__(
