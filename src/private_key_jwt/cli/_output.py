@@ -19,7 +19,7 @@ _NO_LOG = logging.NullHandler()
 
 
 class ExitCode(IntEnum):
-    """Tell scripts how a command ended."""
+    """Name the exit codes of a command."""
 
     OK = 0
     REFUSED = 1
@@ -28,7 +28,7 @@ class ExitCode(IntEnum):
 
 
 class BrokenOutput(Exception):
-    """Tell that what is written is read no more.
+    """Report that nobody reads any more what is written.
 
     Not an OSError: for that typer would end with 1, which means a refusal here.
     """

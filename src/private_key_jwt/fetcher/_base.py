@@ -214,6 +214,7 @@ class Fetcher(ABC, Generic[Handle]):
 
 
 async def wait_for(fetch: Fetch[Any], ended: asyncio.Future[None], deadline: float) -> Outcome | None:
+    """Wait for the end of a fetch, to its deadline or ``deadline`` (monotonic); return None when it did not come."""
     # asyncio.wait cancels nothing: neither a deadline nor a cancelled waiter ends the fetch.
     await asyncio.wait({ended}, timeout=min(deadline, fetch.deadline) - time.monotonic())
     return fetch.outcome

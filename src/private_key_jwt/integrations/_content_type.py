@@ -25,6 +25,7 @@ _ASCII_CHARSETS = re.compile(
 
 
 def media_type_of(content_type: str | None) -> str:
+    """Return the media type of a ``Content-Type``, in lower case and without parameters; empty without one."""
     return (content_type or "").partition(";")[0].strip().lower()
 
 

@@ -1,4 +1,4 @@
-"""Tell of a call to LedgerBee that failed."""
+"""Report a call to LedgerBee that failed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["PortalSSOError"]
 
 
 class PortalSSOError(PrivateKeyJWTError):
-    """Tell that a call over the back channel brought no usable response.
+    """Report that a call over the back channel brought no usable response.
 
         try: portal.revoke_sessions(sub="u-1")
         except PortalSSOError as error:
