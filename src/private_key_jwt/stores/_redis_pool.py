@@ -130,9 +130,11 @@ def _open(kind: Any, url: str, timeout: float) -> Any:
         pool = kind.from_url(url, **settings)
         pool.connection_class(**pool.connection_kwargs)  # an unknown option in the URL shows only here
     except Exception:
-        # Not "from error", and not its text: either may quote the URL, and with it a password.
+        pool = None
+    if pool is None:
+        # Not within the except: the text of that error may quote the URL, and with it a password.
         raise ConfigurationError(
             "url must be redis://, rediss:// or unix://, with options that redis-py knows (it is not shown here:"
             " it may hold a password)"
-        ) from None
+        )
     return _client_of(pool)
