@@ -139,6 +139,22 @@ def test_each_segment_has_a_bound_that_is_named(place: int, name: str, longest: 
     assert (caught.value.reason, caught.value.check) == (Reason.TOO_LARGE, "size")
 
 
+@pytest.mark.parametrize(("place", "longest"), [(0, 11_264), (1, 5_120), (2, 1_368)])
+def test_what_is_too_long_is_refused_before_each_character_is_looked_at(place: int, longest: int) -> None:
+    segments = ["AAAA"] * 3
+    segments[place] = "!" * (longest + 4)
+    with pytest.raises(InvalidClient, match=f"at most {longest} characters") as caught:
+        compact.split(".".join(segments).encode(), 16_384)
+    assert (caught.value.reason, caught.value.check) == (Reason.TOO_LARGE, "size")
+
+
+@pytest.mark.parametrize("text", ["{0}", "{0}.", ".{0}", "{0}.AAAA", "AAAA.{0}.AAAA.AAAA", ".{0}.AAAA", "." * 12_000])
+def test_a_long_text_that_has_no_three_segments_is_refused_for_that(text: str) -> None:
+    with pytest.raises(InvalidClient, match="expected three non-empty segments") as caught:
+        compact.split(text.format("A" * 12_000), 16_384)
+    assert (caught.value.reason, caught.value.check) == (Reason.MALFORMED, "segments")
+
+
 def test_the_segment_that_is_too_long_is_named_beside_one_that_is_just_short_enough() -> None:
     with pytest.raises(InvalidClient, match="a claims segment of at most 5120 characters"):
         compact.split(f"{'A' * 11_264}.{'A' * 5_124}.AAAA", 20_000)
