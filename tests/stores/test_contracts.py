@@ -259,7 +259,7 @@ def test_stores_that_share_nothing_are_caught() -> None:
     contract.teardown_method()
 
 
-def test_a_child_that_fails_is_an_error_and_no_loss() -> None:
+def test_a_child_that_fails_is_an_error_and_no_loss_and_says_why(capfd: pytest.CaptureFixture[str]) -> None:
     class Failing(ReplayStoreContract):
         opened = 0
 
@@ -274,6 +274,7 @@ def test_a_child_that_fails_is_an_error_and_no_loss() -> None:
     with pytest.raises(AssertionError, match="2, 2"):
         contract.test_one_of_8_processes_wins()
     contract.teardown_method()
+    assert "OSError: cannot open" in capfd.readouterr().err
 
 
 class Closing(Stores):
@@ -321,16 +322,24 @@ def test_prefixes_that_collide_are_caught() -> None:
         run(store, "test_two_prefixes_know_nothing_of_each_other", other=store)
 
 
-@pytest.mark.parametrize("hook", ["open_store", "open_other", "open_small"])
-def test_a_hook_that_is_not_given_is_an_error(hook: str) -> None:
-    with pytest.raises(NotImplementedError):
-        getattr(ReplayStoreContract(), hook)()
-    with pytest.raises(NotImplementedError):
-        ReplayStoreContract().break_store(None)
-    with pytest.raises(NotImplementedError):
-        JWKSCacheContract().open_cache()
-    with pytest.raises(NotImplementedError):
-        JWKSCacheContract().break_cache(None)
+@pytest.mark.parametrize(
+    ("contract", "hook", "arguments", "switch"),
+    [
+        (ReplayStoreContract, "open_store", (), None),
+        (ReplayStoreContract, "open_other", (), "has_prefix"),
+        (ReplayStoreContract, "open_small", (), "can_fill"),
+        (ReplayStoreContract, "break_store", (None,), "can_break"),
+        (JWKSCacheContract, "open_cache", (), None),
+        (JWKSCacheContract, "break_cache", (None,), "can_break"),
+    ],
+)
+def test_a_hook_that_is_not_given_is_an_error_that_says_what_switches_it_off(
+    contract: type, hook: str, arguments: tuple[Any, ...], switch: str | None
+) -> None:
+    way_out = "" if switch is None else f", or set {switch} = False"
+    with pytest.raises(NotImplementedError, match=f"^define {hook}{way_out}$"):
+        getattr(contract(), hook)(*arguments)
+    assert switch is None or (hasattr(contract, switch) and f"``{switch}`` is False" in getattr(contract, hook).__doc__)
 
 
 class Cache:

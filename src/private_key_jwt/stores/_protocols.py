@@ -26,6 +26,9 @@ class ReplayStore(Protocol):
     share the store, exactly one gets True for a key until ``expires_at``. It never forgets a live key to
     make room, and never makes a result up: when it cannot tell, it raises (any Exception), and the
     assertion is refused. Times are seconds since the epoch; ``key`` is 32 bytes.
+
+    A mark is live while ``now < expires_at``. Clocks of hosts differ: a store that deletes marks by ``now`` keeps the
+    latest ``now`` by which it deleted any, and raises for a key that expires no later, since its mark may be gone.
     """
 
     def add(self, key: bytes, expires_at: float, now: float) -> bool:

@@ -4,7 +4,7 @@
         def open_store(self):
             return MyStore(...)
 
-Each hook says what it is for; those that do not apply are switched off by the attribute named beside them.
+Each hook says what it is for, and the attribute that switches it off where it does not apply.
 Stores and caches may be sync or async. Times are handed in, so nothing sleeps.
 """
 
@@ -16,8 +16,10 @@ import inspect
 import multiprocessing
 import os
 import secrets
+import sys
 import threading
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -33,11 +35,19 @@ PROCESSES = 8
 CALLERS = 16
 NOW = 1_700_000_000.0
 WINDOW_PATIENCE = 10.0
+_REVIVED = (
+    "a mark that another host's clock had deleted must not be new: keep the latest now by which marks were deleted, "
+    "and raise for a key that expires no later (see ReplayStore)"
+)
 
 
 def _expect(condition: object, what: str) -> None:
     if not condition:
         raise AssertionError(what)
+
+
+def _not_given(hook: str, switch: str | None = None) -> NotImplementedError:
+    return NotImplementedError(f"define {hook}" + f", or set {switch} = False" * (switch is not None))
 
 
 class _Contract:
@@ -111,6 +121,8 @@ class _Contract:
             self._runner = asyncio.Runner()
             return int(call())
         except BaseException:
+            traceback.print_exc()
+            sys.stderr.flush()  # os._exit flushes nothing
             return 2
 
 
@@ -121,7 +133,9 @@ class ReplayStoreContract(_Contract):
             def open_store(self):
                 return MyStore("marks.db")
 
-    pytest runs all of its tests for your store. The other hooks say what they are for, and what switches them off.
+    pytest runs all of its tests for your store. Also give it ``break_store``, or ``can_break = False``, and
+    ``open_other``, or ``has_prefix = False``. ``shared = False``: it lives in one process. ``can_fill = True``, with
+    ``open_small``: it has a bound of its own.
     """
 
     shared = True
@@ -139,19 +153,19 @@ class ReplayStoreContract(_Contract):
 
     def open_store(self) -> Any:
         """Open a store, as one more worker opens it: all that this opens share their marks."""
-        raise NotImplementedError
+        raise _not_given("open_store")
 
     def open_other(self) -> Any:
-        """Open a store in the same engine under another prefix or in another table."""
-        raise NotImplementedError
+        """Open a store in the same engine under another prefix or in another table; not if ``has_prefix`` is False."""
+        raise _not_given("open_other", "has_prefix")
 
     def open_small(self) -> Any:
-        """Open a store that holds at most a thousand marks."""
-        raise NotImplementedError
+        """Open a store that holds at most a thousand marks; not if ``can_fill`` is False."""
+        raise _not_given("open_small", "can_fill")
 
     def break_store(self, store: Any) -> None:
-        """Make the engine fail for this store, from now on."""
-        raise NotImplementedError
+        """Make the engine fail for this store, from now on; not if ``can_break`` is False."""
+        raise _not_given("break_store", "can_break")
 
     def let_pass(self, store: Any, key: bytes) -> None:
         """Let the mark of ``key`` expire, in an engine that expires by its own clock; else ``now`` does it."""
@@ -175,7 +189,7 @@ class ReplayStoreContract(_Contract):
         _expect(self.add(store, key, NOW + 0.5, NOW) is True, "the first add must be True")
         _expect(self.add(store, key, NOW + 60, NOW + 0.4) is False, "it is live until it expires")
         self.let_pass(store, key)
-        _expect(self.add(store, key, NOW + 60, NOW + 0.5) is True, "it is gone when it has expired")
+        _expect(self.add(store, key, NOW + 60, NOW + 0.5) is True, "it ends at expires_at: live is now < expires_at")
         _expect(self.add(store, key, NOW + 60, NOW + 1) is False, "and live again")
 
     def test_every_byte_of_a_key_counts(self) -> None:
@@ -196,7 +210,7 @@ class ReplayStoreContract(_Contract):
             again = self.add(behind, key, NOW + 5, NOW + 4.9)
         except Exception:  # it cannot tell, and the assertion is refused
             return
-        _expect(again is False, "a mark that is live by one clock must not be new")
+        _expect(again is False, _REVIVED)
 
     def test_thousands_of_live_marks_stay(self) -> None:
         """A live mark is never dropped to make room."""
@@ -335,7 +349,8 @@ class JWKSCacheContract(_Contract):
             def open_cache(self):
                 return MyCache("documents.db")
 
-    pytest runs all of its tests for your cache. ``break_cache`` says what it is for, and what switches it off.
+    pytest runs all of its tests for your cache. Also give it ``break_cache``, or ``can_break = False``.
+    ``shared = False``: it lives in one process.
     """
 
     shared = True
@@ -345,11 +360,11 @@ class JWKSCacheContract(_Contract):
 
     def open_cache(self) -> Any:
         """Open a cache, as one more worker opens it: all that this opens share what they hold."""
-        raise NotImplementedError
+        raise _not_given("open_cache")
 
     def break_cache(self, cache: Any) -> None:
-        """Make the engine fail for this cache, from now on."""
-        raise NotImplementedError
+        """Make the engine fail for this cache, from now on; not if ``can_break`` is False."""
+        raise _not_given("break_cache", "can_break")
 
     def _uri(self) -> str:
         return URI.format(secrets.token_hex(8))
@@ -399,7 +414,10 @@ class JWKSCacheContract(_Contract):
         self.put(first, uri, JWKSDocument(b"{}", 90), 100)
         for now in (5_100.0, 20.0):
             found = self.get(second, uri, now)
-            _expect(found is not None and now - 15 <= found.fetched_at <= now - 10 + 0.01, "the age must be the same")
+            _expect(
+                found is not None and now - 15 <= found.fetched_at <= now - 10 + 0.01,
+                "the age must be the same: keep ages",
+            )
 
     def test_a_budget_comes_back_with_its_window(self) -> None:
         """By the engine's own clock, so this waits for a second."""
