@@ -98,8 +98,8 @@ another one mean that a single instance is wrong; an address that is not the cli
     - "REMOVED, there before" an instant, or a ``KeyRemoved`` line (INFO) with it: the key was rotated out, and the
       client must sign with the new one. ``KeyAdded`` and ``KeyRemoved`` of it in turn, or ``jwks`` that differs when it
       is asked five times: the publisher's nodes disagree, and its operator must act.
-    - "that is the thumbprint of" a key, or its ``x5t``, "differs in case", "that is the published kid" in hex, in
-      braces, percent-encoded or with padding: the client must send the ``kid`` as it is published.
+    - "that is the thumbprint of" a key, or its ``x5t`` or ``x5t#S256``, "differs in case", "that is the published kid"
+      in hex or another spelling, or "which is in" one: the client must send the ``kid`` as it is published.
     - "in none seen here since" an instant that is long ago: it was never published at this URL. If it looks unlike the
       kids there, too: the client is of another environment, or registered with another ``jwks_uri``.
     - "the first set seen here": this process cannot tell. Look for ``KeyRemoved`` in the logs of the others.

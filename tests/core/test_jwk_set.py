@@ -348,6 +348,28 @@ def test_an_unknown_kid_that_is_a_published_one_in_another_spelling_is_answered_
     assert why(there, "68656d").faults == ()
 
 
+@pytest.mark.parametrize(
+    ("published", "sent", "said"),
+    [
+        ("68656C", "aGVs", "that is the published kid '68656C', which is in hex"),
+        ("68656C", "aGVs=", "that is the published kid '68656C' with padding, which is in hex"),
+        ("+/+/", "-_-_", "that is the published kid '+/+/', which is in standard base64"),
+        ("-_-_", "+/+/", "that is the published kid '-_-_' in standard base64"),
+        ("6865-6c", "68656c", "that is the published kid '6865-6c' but for what separates its parts"),
+        ("key-1", "did:web:c.example#key-1", "that is the published kid 'key-1' behind a prefix"),
+    ],
+)
+def test_whichever_of_two_kids_is_in_another_spelling_is_named(published: str, sent: str, said: str) -> None:
+    assert why(keys(jwk(kid=published)), sent).faults == (said,)
+
+
+def test_an_unknown_kid_that_is_the_sha_256_of_a_certificate_is_answered_with_its_key() -> None:
+    there = keys(jwk(kid="k1", **{"x5t#S256": "aGVs="}), jwk(kid="k2", **{"x5t#S256": 1}))
+    assert why(there, "aGVs=").faults == ("that is the x5t#S256 of 'k1', which is there",)
+    assert why(there, "aGVs").faults == ("that is the x5t#S256 of 'k1', which is there with padding",)
+    assert why(there, "1").faults == ()
+
+
 @pytest.mark.parametrize("x5t", ["aGVs", "aGVs" * 16])
 def test_an_unknown_kid_that_is_the_x5t_of_a_key_is_answered_with_it(x5t: str) -> None:
     there = keys(jwk(kid="k1", x5t=x5t), jwk(private_key(1), kid=..., x5t="aGVt"), jwk(kid="k2", x5t=1))

@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from private_key_jwt._core.kid_spelling import folded, readings
+from private_key_jwt._core.kid_spelling import folded, forms, readings
 
 DIGEST = hashlib.sha1(b"a certificate", usedforsecurity=False).digest()
 PUBLISHED = urlsafe_b64encode(DIGEST).decode().rstrip("=")
@@ -32,6 +32,16 @@ UUID = "0f8fad5b-d9cb-469f-a165-70867728950e"
         ("key%252F1", "key/1", None),
         (f"{PUBLISHED}=", PUBLISHED, "with padding"),
         ("key==", "key", "with padding"),
+        (DIGEST.hex("-"), PUBLISHED, "in hex"),
+        (f"0x{DIGEST.hex()}", PUBLISHED, "in hex"),
+        ("+/+/", "-_-_", "in standard base64"),
+        ("+/+=", "-_-", "in standard base64"),
+        (f"urn:ietf:params:oauth:jwk-thumbprint:sha-256:{PUBLISHED}", PUBLISHED, "behind a prefix"),
+        ("did:web:c.example#key-1", "key-1", "behind a prefix"),
+        ("https://c.example/keys/key-1", "key-1", "behind a prefix"),
+        ("https://c.example/keys/", "", None),
+        ('"key"', "key", "in quotes"),
+        ("'key'", "key", "in quotes"),
         ("key", "key==", None),
         ("other", "key", None),
         ("", "key", None),
@@ -56,3 +66,18 @@ def test_a_kid_that_is_no_text_has_readings_too() -> None:
 
 def test_case_and_white_space_are_folded() -> None:
     assert folded("\tKey-STRASSE ") == folded("key-stra\xdfe") == "key-strasse"
+
+
+@pytest.mark.parametrize(
+    ("published", "sent", "form"),
+    [
+        (" Key", "key", ""),
+        (DIGEST.hex(), PUBLISHED, "in hex"),
+        ("+/+=", "-_-", "in standard base64"),
+        ("key=", "key", "with padding"),
+        ("did:web:c.example#key-1", "key-1", "behind a prefix"),
+        ("{key}", "key", None),
+    ],
+)
+def test_a_published_kid_may_be_the_one_in_the_other_spelling(published: str, sent: str, form: str | None) -> None:
+    assert forms(published).get(folded(sent)) == form

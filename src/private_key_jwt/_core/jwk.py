@@ -42,9 +42,9 @@ PRIVATE_MEMBERS = ("d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv")
 READ_MEMBERS = ("kid", "use", "key_ops", "kty", "alg", "crv", "n", "e", "x", "y", "x5c", *PRIVATE_MEMBERS)
 """The members of a JWK that decide (of ``x5c`` only whether it is there); and all of its text must be Unicode.
 
-A published key's ``x5t`` is read, too, and named in details only."""
+A published key's ``x5t`` and ``x5t#S256`` are read, too, and named in details only."""
 
-_LONGEST_X5T = 64  # characters: SHA-1 has 20 octets, which some publish in hex
+_LONGEST_X5T = 64  # characters: SHA-256 has 32 octets, which some publish in hex
 
 # Each checks the numbers that it read, and has joserfc import these very numbers: no second parser reads the text.
 _IMPORTERS: Mapping[str, Callable[[Mapping[str, Any]], tuple[PublicKey, str]]] = MappingProxyType(
@@ -83,7 +83,8 @@ class Member:
     alg: the algorithm that it names, by its fully-specified name; None where it names none.
     keys: one VerificationKey for each algorithm that it fits; several only for RSA without ``alg``.
     fault: why it has no keys.
-    x5t: the thumbprint of its certificate, as published, where it has keys: clients send it for the kid.
+    x5t, x5t_s256: the thumbprints of its certificate (``x5t#S256``: RFC 7517 §4.9), as published, where it has keys:
+        clients send them for the kid.
     """
 
     kid: str | None
@@ -92,6 +93,7 @@ class Member:
     keys: tuple[VerificationKey, ...] = ()
     fault: str | None = None
     x5t: str | None = field(default=None, repr=False, compare=False)
+    x5t_s256: str | None = field(default=None, repr=False, compare=False)
 
     @property
     def algs(self) -> tuple[str, ...]:
@@ -144,7 +146,8 @@ def read_member(jwk: object) -> Member:
         return Member(kid, _stated_kind(jwk), fault=str(error))
     fits = _fitting(members["kty"], members.get("crv"), alg)
     keys = (VerificationKey(kid, name, thumbprint, public_key, ALGORITHMS[name].bind(public_key)) for name in fits)
-    return Member(kid, kind_of(public_key), alg, tuple(keys), x5t=_x5t(members))
+    x5t, x5t_s256 = (_x5t(members, name) for name in ("x5t", "x5t#S256"))
+    return Member(kid, kind_of(public_key), alg, tuple(keys), x5t=x5t, x5t_s256=x5t_s256)
 
 
 def holds_surrogate(value: object) -> bool:
@@ -202,8 +205,8 @@ def _kid(jwk: Mapping[str, Any]) -> str | None:
     return kid
 
 
-def _x5t(members: Mapping[str, Any]) -> str | None:
-    x5t = members.get("x5t")
+def _x5t(members: Mapping[str, Any], name: str) -> str | None:
+    x5t = members.get(name)
     return x5t if isinstance(x5t, str) and len(x5t) <= _LONGEST_X5T else None
 
 

@@ -17,7 +17,7 @@ from ..exceptions import InvalidClient, Reason
 from . import strict_json
 from .algorithms import ALGORITHMS, is_only_choice
 from .jwk import PRIVATE_MEMBERS, READ_MEMBERS, Member, VerificationKey, holds_surrogate, private_members, read_member
-from .kid_spelling import folded, readings
+from .kid_spelling import forms, readings
 from .shape import describe_shape
 
 __all__ = [
@@ -80,12 +80,16 @@ class _Choice(NamedTuple):
 
 
 class _Name(NamedTuple):
-    """A text that a client may send for a kid: the member's ``kind`` of that. ``title``: the member's, quoted."""
+    """A text that a client may send for a kid: the member's ``kind`` of that. ``title``: the member's, quoted.
+
+    form: what it is in where it is read as another text; "" as it is.
+    """
 
     kind: str
     text: str
     place: int
     title: str
+    form: str
 
 
 class _Words(NamedTuple):
@@ -198,21 +202,28 @@ def _words(members: Sequence[Member]) -> _Words:
     titles = tuple(map(_title, members))
     names: dict[str, list[_Name]] = {}
     for place, (title, member) in enumerate(zip(titles, members, strict=True)):
-        texts = [("kid", member.kid), ("x5t", member.x5t), *(("thumbprint", key.thumbprint) for key in member.keys[:1])]
+        thumbprints = (("thumbprint", key.thumbprint) for key in member.keys[:1])
+        texts = [("kid", member.kid), ("x5t", member.x5t), ("x5t#S256", member.x5t_s256), *thumbprints]
         for kind, text in texts:
             if text is not None:
-                names.setdefault(folded(text), []).append(_Name(kind, text, place, title))
+                for reading, form in forms(text).items():
+                    names.setdefault(reading, []).append(_Name(kind, text, place, title, form))
     return _Words(titles, tuple(dict.fromkeys(map(_label, titles, members))), names)
 
 
 def _describe_name(name: _Name, kid: str, spelling: str) -> str:
     """Say how a kid names a member. ``spelling``: the one in which it does; "" for the kid as it is."""
-    if name.kind == "kid":
-        if spelling:
-            return f"that is the published kid {name.title} {spelling}"
+    if name.kind == "kid" and not spelling and not name.form:
         return f"{name.title} is there, and differs in case or white space only"
-    how = spelling or ("" if kid == name.text else "but for case or white space")
-    return f"that is the {name.kind} of {name.title}{' ' * bool(how)}{how}, which is there"
+    is_alike = not spelling and not name.form and kid != name.text
+    how = " but for case or white space" if is_alike else f" {spelling}" if spelling else ""
+    if spelling and spelling == name.form:
+        how, form = " but for what separates its parts", ""
+    else:
+        form = f" {name.form}" if name.form else ""
+    if name.kind == "kid":
+        return f"that is the published kid {name.title}{how}" + (f", which is{form}" if form else "")
+    return f"that is the {name.kind} of {name.title}{how}, which is there{form}"
 
 
 def _choices(members: Sequence[Member]) -> dict[tuple[str, str | None], _Choice]:
