@@ -35,8 +35,8 @@ def test_a_client_id_is_a_string(client_id: Any) -> None:
 
 def test_there_is_exactly_one_source_of_keys() -> None:
     both: dict[str, Any] = {"jwks_uri": URI, "jwks": {"keys": []}}
-    for sources in ({}, both):
-        with pytest.raises(ConfigurationError, match="exactly one of jwks_uri and jwks"):
+    for sources, has in (({}, "neither"), (both, "both")):
+        with pytest.raises(ConfigurationError, match=f"exactly one of jwks_uri and jwks, and has {has}$"):
             RegisteredClient("c", **sources)
 
 

@@ -855,6 +855,7 @@ def test_an_async_verifier_takes_sync_and_async_parts(store: Any, clients: str, 
     [
         ({"a": RegisteredClient("b", jwks={"keys": [jwk()]})}, "the key 'a' is not the client_id of its client, 'b'"),
         ({"a": "b"}, "clients must hold RegisteredClients, not str"),
+        (RegisteredClient("c", jwks={"keys": [jwk()]}), "clients must be a list of .*, not RegisteredClient$"),
         ([RegisteredClient("c", jwks_uri="https://client.example:8443/jwks")], "client 'c'.*allow_ports"),
         ({"c": RegisteredClient("c", jwks_uri="https://client.example:8443/jwks")}, "client 'c'.*allow_ports"),
     ],

@@ -87,7 +87,8 @@ def _client_finder(clients: object, fetcher: object, on_event: OnEvent | None) -
     if callable(clients):
         return _look_up(clients)
     if not isinstance(clients, Iterable):
-        raise ConfigurationError("clients must be RegisteredClients, a mapping of them, or a function")
+        kinds = "a list of RegisteredClients, a mapping of them by client_id, or a function of a client_id"
+        raise ConfigurationError(f"clients must be {kinds}, not {type(clients).__name__}")
     known: dict[str, RegisteredClient] = {}
     for client in read_items("clients", lambda: clients):
         if not isinstance(client, RegisteredClient):

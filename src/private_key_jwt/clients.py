@@ -89,7 +89,10 @@ class RegisteredClient:
         if not isinstance(self.client_id, str) or not self.client_id:
             raise ConfigurationError(f"client_id must be a non-empty string, not {quote(self.client_id)}")
         if (self.jwks_uri is None) == (self.jwks is None):
-            raise ConfigurationError(f"client {quote(self.client_id)} must have exactly one of jwks_uri and jwks")
+            has = "neither" if self.jwks is None else "both"
+            raise ConfigurationError(
+                f"client {quote(self.client_id)} must have exactly one of jwks_uri and jwks, and has {has}"
+            )
         if self.jwks_uri is not None:
             check_jwks_uri(self.jwks_uri)
         check_flag("require_kid", self.require_kid)

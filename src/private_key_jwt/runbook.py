@@ -2,30 +2,34 @@
 
 Each refusal is one ``AssertionRefused`` event, or log line, with ``reason``, ``check`` and ``detail``; the detail says
 what came, what was expected, and often the cause. A ``StoreFailed`` or a ``RegistrationRefused`` stands before it where
-that is the cause. ``FetchFailed`` is one fetch of one client's keys that brought none, with what it met, whether or not
-a request waited for it. ``FetchBudgetSpent`` says that no more is fetched from this ``jwks_uri`` for ``retry_after``
-seconds: by default two fetches in 30 s, spent by anything: the start, a refresh, unknown kids, fetches that failed.
-Workers that share a cache share that budget: "at the latest" says that it may have room sooner, and a worker that finds
-it spent by others waits for some 3 s, twice in 30 s at most, for the set that they may be fetching. Where a fetch takes
-as long as it may, whoever waits for it is refused at that deadline, and its ``FetchFailed`` can come behind the
-refusal. With the assertion at hand (from the client: no log has it), ask::
+that is the cause. With the assertion at hand (from the client: no log has it), ask::
 
     private-key-jwt explain --audience ISSUER --client-id CLIENT --jwks-uri URL --alg ALG ASSERTION
 
 ALG is what the client is registered for; without it that is not checked. Other options say the rest of your policy.
-What comes on standard input loses one line break at its end: to look for that fault, give the assertion as an argument.
-Its verdict comes first, and what to do about it. It stops at no check that fails: it shows those behind it, and as if
+The verdict comes first, and what to do about it. Where a check fails, the later ones are made, too, and it says as if
 what. Where no key fits it tries all keys of the set. ``--now`` takes the instant of the log line. A time that passed
 only as of another instant is marked. The ``jti_hash`` that it prints is that of the log line, which has one where the
-client is known. Ask for the keys of a client, and their thumbprints (RFC 7638, SHA-256)::
+client is known. What comes on standard input loses one line break at its end: to look for that fault, give the
+assertion as an argument. Ask for the keys of a client, and their thumbprints (RFC 7638, SHA-256)::
 
     private-key-jwt jwks --jwks-uri URL --alg ALG
+
+What both say of ages and of the next try is as of now, and not of the line.
 
 Where a detail ends with ``client 'x' (unverified)`` that is what the sender says, and nobody checked it. Where no
 client can be named, the access log of your server or proxy has the request, at the time of the line: its address, and
 often its ``User-Agent``, lead to the client. Compare addresses in any case: other requests of a client that pass from
-another one mean that a single instance is wrong; an address that is not the client's means somebody else. What
-``explain`` and ``jwks`` say of ages and of the next try is as of now, and not of the line.
+another one mean that a single instance is wrong; an address that is not the client's means somebody else.
+
+``FetchFailed`` is one fetch of one client's keys that brought none, with what it met, whether or not a request waited
+for it. Where a fetch takes as long as it may, whoever waits for it is refused at that deadline, and its ``FetchFailed``
+can come after the refusal.
+
+``FetchBudgetSpent`` says that no more is fetched from this ``jwks_uri`` for ``retry_after`` seconds: by default two
+fetches in 30 s, spent by anything: the start, a refresh, unknown kids, fetches that failed. Workers that share a cache
+share that budget: "at the latest" says that it may have room sooner, and a worker that finds it spent by others waits
+for some 3 s, twice in 30 s at most, for the set that they may be fetching.
 
 ## The client must act, mostly (401 ``invalid_client``)
 
@@ -48,8 +52,8 @@ another one mean that a single instance is wrong; an address that is not the cli
     The header demands an extension (``crit``, ``b64``). The client must send none.
 ``unsupported_typ``
     The label ``typ`` names another kind of token (an access token, a DPoP proof), or ``require_typ`` is set and it
-    names none. Run ``explain``. "Behind it nothing failed": it is a client assertion under a wrong label, which the
-    client must correct or drop. Claims that failed behind it: it is that other token, sent in the wrong place.
+    names none. Run ``explain``. "No later check failed": it is a client assertion under a wrong label, which the
+    client must correct or drop. Claims that failed, too: it is that other token, sent in the wrong place.
 ``missing_kid``
     The header has no ``kid``, and the policy or the client's registration requires one (``require_kid``; that of each
     LedgerBee tenant does). The client must name its key as its set does: ``jwks`` shows the kids.

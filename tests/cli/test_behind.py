@@ -102,13 +102,13 @@ def test_all_that_is_wrong_is_told_the_first_of_it_first(
     alone = run("explain", *served.all, make(served))
     assert alone.code == 1
     assert f", {check}: " in alone.out.splitlines()[0]
-    assert f"What comes behind was looked at as if {as_if}." in words(alone.out)
-    assert "Behind it nothing failed of what was checked." in alone.out
+    assert f"The later checks were made as if {as_if}." in words(alone.out)
+    assert "No later check failed." in alone.out
     several = words(run("explain", *served.all, make(served, nbf=int(served.clock()) + 900, jti=REMOVED)).out)
     assert f", {check}: " in several.split(".")[0]
-    assert "Behind it, step 3, nbf: nbf is 900 s ahead" in several
-    assert "Behind it, step 3, jti: expected the claim jti, and it is absent" in several
-    assert "Behind it nothing failed of" not in several
+    assert "Failed too: step 3, nbf: nbf is 900 s ahead" in several
+    assert "Failed too: step 3, jti: expected the claim jti, and it is absent" in several
+    assert "No later check failed." not in several
 
 
 def test_a_check_that_fails_as_of_a_time_that_was_made_up_only_is_no_failure(served: Served) -> None:
@@ -224,7 +224,7 @@ def test_an_algorithm_that_nobody_registered_is_not_called_right(served: Served)
     assert "client's alg (needs --alg: what is the client registered for?)" in words(answer.out)
     refused = run("explain", *served.who, "--alg", "RS256", tenant.assertion(jti=REMOVED))
     assert "Step 3, client's alg: unsupported_alg." in refused.out
-    assert "Behind it, step 3, jti" in refused.out
+    assert "Failed too: step 3, jti" in refused.out
     assert "as if the client were registered for PS256" in words(refused.out)
 
 

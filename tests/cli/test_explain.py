@@ -47,7 +47,7 @@ def test_an_expired_one_says_what_to_look_at(served: Served) -> None:
     assert "Captured earlier? Judge it as of then: --now 2030-03-17T17:45:40Z" in answer.out
     assert line(answer.out, "iat").startswith("iat passed* 60 s ago")
     assert line(answer.out, "nbf").startswith("nbf passed absent")
-    assert "passed*: as if it were 2030-03-17T17:45:40Z, which was needed to look at what comes behind." in answer.out
+    assert "passed*: as if it were 2030-03-17T17:45:40Z, so that the later checks could be made." in answer.out
 
 
 def test_one_that_was_not_sent_yet_says_when_it_was(served: Served) -> None:
@@ -59,7 +59,7 @@ def test_one_that_was_not_sent_yet_says_when_it_was(served: Served) -> None:
         assert "Captured" not in answer.out
         then = format_time(now + ahead)
         assert f"Judged before it was sent? Judge it as of then: --now {then}" in answer.out
-        assert f"passed*: as if it were {then}, which" in answer.out
+        assert f"passed*: as if it were {then}, so" in answer.out
 
 
 def test_what_passes_under_a_wider_policy_only_says_so(served: Served) -> None:
@@ -67,9 +67,8 @@ def test_what_passes_under_a_wider_policy_only_says_so(served: Served) -> None:
     answer = run("explain", *served.all, served.tenant.assertion(iat=now, exp=now + 3_600, nbf=now))
     assert "FAILED" in line(answer.out, "exp")
     assert line(answer.out, "lifetime").startswith("lifetime passed* 3600 s")
-    assert (
-        f"passed*: as if leeway were {LONGEST_LEEWAY} s, max_lifetime {LONGEST_LIFETIME} s, which was needed"
-        in " ".join(answer.out.split())
+    assert f"passed*: as if leeway were {LONGEST_LEEWAY} s, max_lifetime {LONGEST_LIFETIME} s, so that" in " ".join(
+        answer.out.split()
     )
     assert "Judge it as of then" not in answer.out
 
@@ -82,7 +81,7 @@ def test_what_lies_behind_a_time_that_has_passed_is_shown(served: Served) -> Non
     answer = run("explain", *served.place, *served.who[:-1], later, captured)
     assert answer.code == 1
     assert "Step 3, exp: expired." in answer.out
-    assert "Behind it, step 4, key: kid" in answer.out
+    assert "Failed too: step 4, key: kid" in answer.out
     assert "FAILED" in line(answer.out, "key")
     assert "not reached" in line(answer.out, "signature")
 
@@ -110,10 +109,8 @@ def test_it_goes_on_behind_another_typ(served: Served) -> None:
     answer = run("explain", *served.all, served.tenant.assertion(header={"typ": "at+jwt"}))
     assert answer.code == 1
     assert "Step 2, typ: unsupported_typ." in answer.out
-    assert "What comes behind was looked at as if the header had no typ." in words(answer.out)
-    assert "Behind it nothing failed of what was checked: they are the claims of a client assertion" in words(
-        answer.out
-    )
+    assert "The later checks were made as if the header had no typ." in words(answer.out)
+    assert "No later check failed: these are the claims of a client assertion" in words(answer.out)
     for check in ("iss", "aud", "exp", "jti", "key", "signature"):
         assert "passed" in line(answer.out, check)
     answer = run("explain", *served.all, "--require-typ", served.tenant.assertion(header={"typ": "JWT"}))
@@ -125,8 +122,8 @@ def test_the_signature_behind_another_typ_is_that_over_what_was_sent(served: Ser
     assertion = served.tenant.assertion(header={"typ": "at+jwt"})
     plain = served.tenant.assertion()
     answer = run("explain", *served.all, f"{assertion.rpartition('.')[0]}.{plain.rpartition('.')[2]}")
-    assert "Behind it, step 5, signature: not signed" in words(answer.out)
-    assert "Behind it nothing failed of" not in answer.out
+    assert "Failed too: step 5, signature: not signed" in words(answer.out)
+    assert "No later check failed:" not in words(answer.out)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +140,7 @@ def test_it_names_what_is_too_large_and_goes_on_behind_it(
     answer = run("explain", *served.all, served.tenant.assertion(**changes))
     assert answer.code == 1
     assert f", {check}: too_large." in answer.out
-    assert f"What comes behind was looked at as if {left_out}." in words(answer.out)
+    assert f"The later checks were made as if {left_out}." in words(answer.out)
     assert "passed" in line(answer.out, "aud")
     assert "passed" in line(answer.out, "signature")
 
@@ -152,7 +149,7 @@ def test_it_names_what_is_too_large_and_goes_on_behind_it(
 def test_it_ends_where_nothing_can_be_left_out(served: Served, assertion: str | None) -> None:
     answer = run("explain", *served.all, assertion or served.tenant.assertion(iss="x" * 6_000))
     assert "Step 1, size: too_large." in answer.out
-    assert "What comes behind" not in answer.out
+    assert "The later checks" not in answer.out
 
 
 def test_a_client_id_that_is_not_that_of_the_assertion_is_no_word_on_a_registration(served: Served) -> None:

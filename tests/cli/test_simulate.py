@@ -39,16 +39,19 @@ def test_it_prints_what_is_needed_and_ends_by_itself() -> None:
     assert re.fullmatch(r"curl -sS 'http://127\.0\.0\.1:[0-9]+/_control'", listing)
 
 
-def test_it_prints_a_token_request_for_each_tenant() -> None:
+def test_it_prints_a_token_request_for_each_tenant_with_a_new_assertion_each_time() -> None:
     out = run("simulate", "--for", 0.01, "--slug", "acme", "--slug", "globex").out
-    requests = [shlex.split(each) for each in out.splitlines() if "client_assertion_type" in each]
+    requests = [each for each in out.splitlines() if "client_assertion_type" in each]
     assert len(requests) == 2
-    for words in requests:
+    for slug, line in zip(("acme", "globex"), requests, strict=True):
+        words = shlex.split(line)
         assert words[:3] == ["curl", "-sS", "http://127.0.0.1:8000/token"]
         form = dict(word.split("=", 1) for word in words[3:] if word != "-d")
         assert form["grant_type"] == "client_credentials"
         assert form["client_assertion_type"].endswith(":jwt-bearer")
-        assert run("explain", form["client_assertion"]).code == 0
+        (mint,) = re.findall(r' client_assertion="\$\((.*)\)"$', line)
+        assert f"{mint}    # a new assertion" in out.splitlines()
+        assert mint.endswith(f"/_control/{slug}/assertion'")
 
 
 @pytest.mark.parametrize("audience", ["\x1b[31mred\n", "two words", ""])

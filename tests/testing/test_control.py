@@ -113,6 +113,12 @@ def test_what_is_not_there_is_said(driven: Driven, path: str, status: int) -> No
     assert (answer.status_code, bool(answer.json()["error"])) == (status, True)
 
 
+@pytest.mark.parametrize("query", ["fail?status=x", "delay?seconds=x", "lose-responses?number=x"])
+def test_what_is_no_number_is_named(driven: Driven, query: str) -> None:
+    name = query.split("?")[1].removesuffix("=x")
+    assert driven.post(query).json() == {"error": f"{name} must be a number, not 'x'"}
+
+
 def test_only_a_post_drives(driven: Driven) -> None:
     assert httpx.get(f"{driven.root}/_control/acme/rotate", trust_env=False).status_code == 405
 

@@ -9,24 +9,21 @@ from typing import Any
 
 from .._core.token_request import ASSERTION_TYPE
 from ..ledgerbee import _paths
-from ..policy import AssertionPolicy
 from ..testing import LoopbackServer, Tenant
 
 _SERVER = "http://127.0.0.1:8000"
-_LIFETIME = AssertionPolicy(audience="-").max_lifetime
 _EMAIL, _SUB = "jane@example.com", "u-1"
 _CUSTOMER = {"customerNumber": "C001", "vatZone": "DOMESTIC", "countryCode": "DK"}
 
 
-def token_request(tenant: Tenant) -> str:
-    """Return a token request with a new assertion (RFC 7523 §2.2), to the server that is tried."""
-    form = {
-        "grant_type": "client_credentials",
-        "client_assertion_type": ASSERTION_TYPE,
-        "client_assertion": tenant.assertion(exp=int(tenant.clock() + _LIFETIME)),
-    }
+def token_request(mint: str) -> str:
+    """Return a token request (RFC 7523 §2.2) to the server that is tried.
+
+    mint: a command that prints an assertion. The shell runs it for each request: one assertion gets one token.
+    """
+    form = {"grant_type": "client_credentials", "client_assertion_type": ASSERTION_TYPE}
     fields = [word for name, value in form.items() for word in ("-d", f"{name}={value}")]
-    return shlex.join(("curl", "-sS", f"{_SERVER}/token", *fields))
+    return shlex.join(("curl", "-sS", f"{_SERVER}/token", *fields)) + f' -d client_assertion="$({mint})"'
 
 
 def back_channel(tenant: Tenant, server: LoopbackServer) -> Iterator[tuple[str, str]]:

@@ -62,8 +62,8 @@ def explain(
     """Show every check of an assertion: passed, failed, or not reached.
 
     No option is needed; a check that needs one says so. The assertion's jti and signature are not printed. A check
-    that fails ends nothing here: what lies behind it is shown, too, and as if what. Where the key does not fit, the
-    signature is tried against every key of the set.
+    that fails does not end it: the later ones are made, too, and it says as if what. Where the key does not fit,
+    the signature is tried against every key of the set.
 
     Exit code 0: nothing failed. 1: a check failed. 2: wrong use. 3: the keys cannot be had now.
     """
@@ -134,13 +134,13 @@ def _print_verdict(out: Console, report: Report) -> None:
     out.print(Text(f"Step {failed.row.step}, {failed.row.title}: {error.reason}.", "bold red"))
     out.print(Text(printable(error.detail)))
     for each in report.others:
-        out.print(Text(f"Behind it, step {each.row.step}, {each.row.title}: {printable(each.found)}", "bold red"))
+        out.print(Text(f"Failed too: step {each.row.step}, {each.row.title}: {printable(each.found)}", "bold red"))
     if report.as_ifs:
         as_ifs = ", and as if ".join(report.as_ifs)
-        out.print(Text(f"What comes behind was looked at as if {printable(as_ifs)}.", "yellow"))
+        out.print(Text(f"The later checks were made as if {printable(as_ifs)}.", "yellow"))
     if not report.others and report.sees_behind:
-        only = ": they are the claims of a client assertion, and only the label typ is wrong"
-        out.print(Text(f"Behind it nothing failed of what was checked{only * (failed.row.check == 'typ')}.", "bold"))
+        only = ": these are the claims of a client assertion, and only the label typ is wrong"
+        out.print(Text(f"No later check failed{only * (failed.row.check == 'typ')}.", "bold"))
     for text in report.keys:
         out.print(Text(printable(text), "bold"))
     out.print(Text(f"\nWhat to do about {error.reason}:", "bold"))
@@ -158,7 +158,7 @@ def entry_of(reason: Reason) -> str:
 
 def _print_notes(out: Console, report: Report, question: Question) -> None:
     for as_if in dict.fromkeys(each.as_if for each in report.findings if each.as_if):
-        out.print(Text(f"passed*: {as_if}, which was needed to look at what comes behind.", "yellow"))
+        out.print(Text(f"passed*: {as_if}, so that the later checks could be made.", "yellow"))
     if report.sent_at is not None:
         when = "Captured earlier" if report.sent_at < question.now else "Judged before it was sent"
         out.print(Text(f"{when}? Judge it as of then: --now {format_time(report.sent_at)}", "yellow"))

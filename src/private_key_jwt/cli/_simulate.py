@@ -64,11 +64,14 @@ def simulate(
         _print_line(out, "The key set of any slug that is not listed here is empty.")
         for tenant in tenants:
             _print_tenant(out, tenant, server.base_url, lifetime)
-            _print_entry(out, "A token request, with your server's endpoint in the first place", token_request(tenant))
+            drives = control_lines(_origin(server.base_url), tenant.slug)
+            mint = next(iter(drives.values()))
+            title = "A token request with a new assertion each time: put your server's endpoint in the first place"
+            _print_entry(out, title, token_request(mint))
             for title, line in back_channel(tenant, server):
                 _print_entry(out, title, line)
             _print_line(out, f"\nTo drive tenant {tenant.slug} while this runs:", "green")
-            for title, line in control_lines(_origin(server.base_url), tenant.slug).items():
+            for title, line in drives.items():
                 _print_line(out, f"{line}    # {title}")
         _print_line(out, f"\nEvery defect by name: curl -sS '{_origin(server.base_url)}{CONTROL_PATH}'", "green")
         _print_line(out, "\nServing. Ctrl-C ends it." if seconds is None else f"\nServing for {seconds:g} s.", "bold")

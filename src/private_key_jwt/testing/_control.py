@@ -13,6 +13,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
+from typing import TypeVar
 from urllib.parse import parse_qsl
 
 from ._back_channel import BackChannel
@@ -29,6 +30,7 @@ _LONGEST_DELAY = 60.0
 _HOST = re.compile(r"(127\.0\.0\.1|localhost)(:\d+)?")
 
 Query = Mapping[str, str]
+_Number = TypeVar("_Number", int, float)
 
 
 class Control:
@@ -66,7 +68,7 @@ class Control:
     def _drive(self, path: list[str], query: Query) -> Response:
         match path:
             case ["fail"]:
-                status = int(query.get("status", "503"))
+                status = _number(int, query, "status", "503")
                 if not is_error_status(status):
                     raise ValueError("status must be from 400 to 599")
                 self._service.outage = status
@@ -75,17 +77,27 @@ class Control:
                 self._service.outage, self._delay = None, 0.0
                 return json_response(HTTPStatus.OK, {"failing": None, "delay": 0})
             case ["delay"]:
-                seconds = float(query.get("seconds", "2"))
+                seconds = _number(float, query, "seconds", "2")
                 if not 0 <= seconds <= _LONGEST_DELAY:  # false for nan, too
                     raise ValueError(f"seconds must be from 0 to {_LONGEST_DELAY:g}")
                 self._delay = seconds
                 return json_response(HTTPStatus.OK, {"delay": self._delay})
             case ["lose-responses"]:
-                self._back_channel.lose_responses(int(query.get("number", "1")))
-                return json_response(HTTPStatus.OK, {"losing": int(query.get("number", "1"))})
+                number = _number(int, query, "number", "1")
+                self._back_channel.lose_responses(number)
+                return json_response(HTTPStatus.OK, {"losing": number})
             case [slug, action] if slug in self._tenants and action in _ACTIONS:
                 return _ACTIONS[action](self._tenants[slug], query)
         raise LookupError(f"there is no {'/'.join(path)}: GET {PATH} lists what there is")
+
+
+def _number(kind: Callable[[str], _Number], query: Query, name: str, default: str) -> _Number:
+    """Return a parameter as a number. Raises ValueError, which names it."""
+    text = query.get(name, default)
+    try:
+        return kind(text)
+    except ValueError:
+        raise ValueError(f"{name} must be a number, not {text!r}") from None
 
 
 def _rotate(tenant: Tenant, _query: Query) -> Response:
