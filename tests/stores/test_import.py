@@ -1,5 +1,6 @@
 """Stores that need an extra are there when it is, and say which one when it is not."""
 
+import subprocess
 import sys
 
 import pytest
@@ -27,6 +28,22 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, name: str, mo
     with pytest.raises(ConfigurationError, match=need) as raised:
         getattr(stores, name)
     assert isinstance(raised.value, ImportError)  # `help()` shows no traceback of one
+
+
+def test_only_what_is_kept_in_sqlite_needs_it() -> None:
+    """Some builds of Python have no sqlite3."""
+    code = f"""
+import sys
+sys.modules["sqlite3"] = None  # what the import system takes for absent
+from private_key_jwt import stores
+for name in {stores.__all__}:
+    try:
+        getattr(stores, name)
+    except ImportError:
+        print(name)
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout.split() == ["SQLiteJWKSCache", "SQLiteReplayStore"]
 
 
 def test_what_is_no_store_is_no_attribute() -> None:

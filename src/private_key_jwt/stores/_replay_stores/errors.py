@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-
 from ...exceptions import Reason, TemporarilyUnavailable
 from .._one_file import UnfitFileError
 
@@ -17,7 +15,7 @@ _LOCKED = (
 
 def store_unavailable(store: object, why: BaseException | str) -> TemporarilyUnavailable:
     """Return the error for an add of which nobody knows whether it was done: the assertion is refused."""
-    if isinstance(why, sqlite3.Error):
+    if type(why).__module__ == "sqlite3":  # not imported: some builds of Python have none, and most stores need none
         reason = f"{type(why).__name__}: {why}{_LOCKED if 'is locked' in str(why) else ''}"
     elif isinstance(why, str | UnfitFileError):
         reason = str(why)
