@@ -21,6 +21,7 @@ import redis
 from edges import Edge
 from interrupts import interrupt_everywhere
 from private_key_jwt import Reason, TemporarilyUnavailable
+from private_key_jwt.events import Event, StoreUnfit
 from private_key_jwt.stores import AsyncRedisReplayStore, RedisReplayStore
 from stores.redis_server import Proxy, RedisServer, connect
 from stores.redis_support import (
@@ -346,6 +347,23 @@ def test_a_pool_of_a_users_class_is_given_up_in_time(silent: int) -> None:
             assert time.monotonic() - began < 2
 
     asyncio.run(check())
+
+
+def test_a_look_over_a_pool_of_a_users_class_is_given_up_in_time(proxy: Proxy) -> None:
+    """Async only, for the same reason."""
+    events: list[Event] = []
+
+    async def check() -> None:
+        pool: Any = type("Pool", (redis.asyncio.ConnectionPool,), {})
+        async with redis.asyncio.Redis.from_pool(pool.from_url(proxy.url)) as own:
+            await own.ping()
+            proxy.on_command = lambda number: number and proxy.free.clear()  # only the add gets a reply
+            began = time.monotonic()
+            assert await AsyncRedisReplayStore(own, timeout=0.2, on_event=events.append).add(fresh_key(), NOW + 9, NOW)
+            assert time.monotonic() - began < 2
+
+    asyncio.run(check())
+    assert [type(event) for event in events] == [StoreUnfit]
 
 
 def test_a_late_answer_is_nobody_elses(edge: Edge, proxy: Proxy) -> None:

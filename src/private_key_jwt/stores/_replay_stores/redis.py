@@ -51,6 +51,7 @@ To a Cluster each add has a round trip of its own.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 from typing import Any, Self
@@ -253,7 +254,8 @@ class AsyncRedisReplayStore:
         print(await store.check())
         verifier = AsyncClientAssertionVerifier(..., replay_store=store, workers=8)
 
-    timeout: seconds (0.01 to 60) of each wait; with a Cluster, or a pool of a class of your own, of a whole add.
+    timeout: seconds (0.01 to 60) of each wait; with a Cluster, or a pool of a class of your own, of a whole add,
+        and of a whole check.
 
     Its connections belong to the event loop that first used them.
     """
@@ -273,6 +275,7 @@ class AsyncRedisReplayStore:
         self._client = async_client(client, timeout)
         self._marks = _Marks(prefix, margin)
         self._sender = open_async_sender(self._client, timeout)
+        self._limit = None if is_own(self._client) else timeout  # connections of the store's own end in time
         self._looked = False
 
     @classmethod
@@ -302,8 +305,9 @@ class AsyncRedisReplayStore:
         """See RedisReplayStore.check."""
         self._looked = True
         try:
-            info = await self._client.info(**_targets(self._client))
-            return _seen(describe_servers(info, await self._ask_config(), is_cluster=is_cluster(self._client)))
+            async with asyncio.timeout(self._limit):
+                info = await self._client.info(**_targets(self._client))
+                return _seen(describe_servers(info, await self._ask_config(), is_cluster=is_cluster(self._client)))
         except ConfigurationError:
             raise
         except Exception as error:
