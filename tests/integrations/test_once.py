@@ -395,6 +395,29 @@ def test_a_check_is_made_once_though_the_request_was_authenticated_before(
     assert len(checked) == 1
 
 
+def test_a_request_without_an_assertion_is_refused_once_whoever_asks(provider: Provider) -> None:
+    def read() -> tuple[dict[str, str], None]:
+        return {"grant_type": "client_credentials"}, None
+
+    async def read_async() -> tuple[dict[str, str], None]:
+        return read()
+
+    async def ask_twice() -> None:
+        verifier, outcomes = provider.async_verifier(), _outcome.Outcomes(provider.clock)
+        for _ in range(2):
+            assert await _outcome.begin_async(verifier, outcomes, read_async, optional=True) is None
+            with pytest.raises(InvalidClient):
+                await _outcome.begin_async(verifier, outcomes, read_async, optional=False)
+
+    verifier, outcomes = provider.verifier(), _outcome.Outcomes(provider.clock)
+    for _ in range(2):
+        assert _outcome.begin(verifier, outcomes, read, optional=True) is None
+        with pytest.raises(InvalidClient):
+            _outcome.begin(verifier, outcomes, read, optional=False)
+    asyncio.run(ask_twice())
+    assert provider.refusals() == [Reason.MISSING_ASSERTION] * 2
+
+
 def _body(tenant: Tenant) -> bytes:
     return urlencode(token_request(tenant.assertion())).encode()
 

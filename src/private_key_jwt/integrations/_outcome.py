@@ -41,6 +41,7 @@ class _Outcome:
         "is_begun",
         "is_checked",
         "lock",
+        "missing",
         "pending",
         "verified",
     )
@@ -53,6 +54,7 @@ class _Outcome:
         self.pending: Any = None
         self.verified: VerifiedAssertion | None = None
         self.error: AuthenticationError | None = None
+        self.missing: AuthenticationError | None = None  # no error to those for whom an assertion is optional
         self.lock = RLock()  # a check of the user's may consume, too
         self.alock = asyncio.Lock()
 
@@ -103,7 +105,9 @@ class Outcomes:
         if outcome.error is not None:
             raise outcome.error
         if outcome.pending is None and not optional:
-            raise self.refuse(verifier, missing_assertion(outcome.authorization, outcome.form))
+            if outcome.missing is None:
+                outcome.missing = self.refuse(verifier, missing_assertion(outcome.authorization, outcome.form))
+            raise outcome.missing
         return outcome.pending
 
 
