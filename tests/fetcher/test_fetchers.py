@@ -27,6 +27,7 @@ from private_key_jwt import (
 from private_key_jwt.fetcher._fetches import DONE, Fetch, RefreshRequest
 from private_key_jwt.fetcher._slots import FetchSlots, fetch_slots
 from private_key_jwt.stores import JWKSDocument
+from private_key_jwt.testing import Clock
 from support import jwk, registered
 
 
@@ -366,6 +367,26 @@ def test_fetches_in_flight_are_capped_over_the_process(
     assert [answer() for answer in answers] == [["k1"], ["k1"]]
     # The refusal cost none of the budget.
     assert other.get_key(registered(publisher.uri()), "RS256", "k1").kid == "k1"
+
+
+def test_a_publisher_that_answered_before_has_slots_apart_from_those_of_others(
+    edge: Edge, publisher: Publisher, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FetchSlots, "LIMIT", 2)
+    fetcher = edge.fetcher(clock=clock)
+    known = registered(publisher.uri())
+    assert fetcher.get_key(known, "RS256", "k1").kid == "k1"
+    with contextlib.closing(Publisher([jwk()])) as hostile:
+        hostile.hold()
+        others = [registered(hostile.uri(f"/{number}")) for number in range(3)]
+        asked = edge.begin([lambda each=each: fetcher.get_key(each, "RS256", "k1").kid for each in others[:2]])  # type: ignore[misc]
+        hostile.await_requests(2)
+        assert detail(lambda: fetcher.get_key(others[2], "RS256", "k1")) == "2 fetches are under way"
+        clock.advance(LOOPBACK.ttl)
+        assert fetcher.get_key(known, "RS256", "k1").kid == "k1"
+        hostile.release()
+        assert asked() == ["k1", "k1"]
+    assert publisher.count == 2
 
 
 # Forks

@@ -18,7 +18,7 @@ from private_key_jwt import (
     TemporarilyUnavailable,
 )
 from private_key_jwt.events import Event, KeySkipped, StaleKeysServed
-from private_key_jwt.fetcher._fetches import DONE, Fetch, RefreshRequest
+from private_key_jwt.fetcher._fetches import DONE, Fetch, Outcome, RefreshRequest
 from private_key_jwt.testing import Clock
 from support import jwk, private_key, registered
 
@@ -382,19 +382,30 @@ def test_budgets_outlive_evicted_documents(edge: Edge, publisher: Publisher, clo
     assert publisher.count == 3 * 2
 
 
+def _take(state: Any, number: int) -> Outcome | None:
+    """Take a fetch of one of many, and end it; return why not."""
+    request = RefreshRequest(f"https://{number}", None, forced=False, known=None)
+    fetch = Fetch(request, 0, None)
+    refused: Outcome | None = state.take(fetch)
+    if refused is None:
+        state.finish(fetch, DONE)
+    return refused
+
+
 def test_idle_budgets_are_forgotten(case: Case) -> None:
     state = getattr(case.fetcher, "subject", case.fetcher)._state
-
-    def fetch(number: int) -> None:
-        request = RefreshRequest(f"https://{number}", None, forced=False, known=None)
-        started = state.join_or_start(Fetch(request, 0, None), lambda _: True)
-        assert state.take(started) is None
-        state.finish(started, DONE)
-
     for number in range(3_000):
         case.clock.advance(0.1)
-        fetch(number)
+        assert _take(state, number) is None
     assert len(state._budgets) < 1_400
+
+
+def test_a_spent_budget_outlives_thousands_of_others(case: Case) -> None:
+    state = getattr(case.fetcher, "subject", case.fetcher)._state
+    for number in range(3_000):
+        assert [_take(state, number) for _ in range(2)] == [None, None]
+    for number in range(3_000):
+        assert _take(state, number) is not None
 
 
 # Sharing
