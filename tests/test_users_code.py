@@ -6,6 +6,7 @@ import contextlib
 import gc
 import math
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,10 +15,12 @@ from edges import Edge
 from openid_provider import OpenIDProvider
 from private_key_jwt import (
     AssertionPolicy,
+    AsyncJWKSFetcher,
     AuthenticationError,
     ClientAssertionVerifier,
     ConfigurationError,
     InvalidClient,
+    JWKSFetcher,
     JWKSPolicy,
     MemoryReplayStore,
     Reason,
@@ -26,6 +29,7 @@ from private_key_jwt import (
     events,
 )
 from private_key_jwt.exceptions import RETRY_AFTER
+from private_key_jwt.stores import SQLiteReplayStore
 from private_key_jwt.testing import Clock, RelyingParty
 from support import OP
 
@@ -101,6 +105,56 @@ def test_a_registration_that_is_refused_without_a_readable_text_is_an_event(op: 
     seen: list[events.Event] = []
     refusal(op, "clients", raiser(ShardMissing()), on_event=seen.append)
     assert seen[0] == events.RegistrationRefused(client_id=op.tenant.client_id, detail="ShardMissing")
+
+
+def in_place_of(kind: type[Any], name: str, code: Callable[..., Any]) -> Any:
+    """Make a class of the user's that has a method of its own in place of one of ours."""
+    return type(kind.__name__, (kind,), {name: code})
+
+
+def test_a_fetcher_whose_get_key_a_user_overrode_lets_nobody_in_by_what_that_raises(op: OpenIDProvider) -> None:
+    error = RuntimeError("no vault")
+    kinds = [in_place_of(JWKSFetcher, "get_key", raiser(error))]
+    if op.edge.name == "async":
+        kinds.append(in_place_of(AsyncJWKSFetcher, "get_key", in_coroutine(raiser(error))))
+    for kind in kinds:
+        fetcher = kind(JWKSPolicy(allow_http_loopback=True))
+        with pytest.raises(TemporarilyUnavailable, match="raised RuntimeError: 'no vault'") as raised:
+            op.make(fetcher=fetcher).verify(op.tenant.assertion())
+        assert raised.value.reason is Reason.JWKS_UNAVAILABLE
+
+
+def test_a_fetcher_of_a_class_derived_from_ours_finds_keys(op: OpenIDProvider) -> None:
+    kinds = [JWKSFetcher, AsyncJWKSFetcher][: 1 + (op.edge.name == "async")]
+    for kind in kinds:
+        fetcher = in_place_of(kind, "other", raiser(KeyError()))(JWKSPolicy(allow_http_loopback=True))
+        assert op.make(fetcher=fetcher).verify(op.tenant.assertion()).client_id == op.tenant.client_id
+
+
+@pytest.mark.parametrize("form", ["class", "wrapper", "instance"])
+def test_the_add_that_a_user_put_in_place_of_ours_is_called(op: OpenIDProvider, tmp_path: Path, form: str) -> None:
+    """A store of ours has another one for event loops, which knows nothing of it."""
+    keys: list[bytes] = []
+
+    def mark(key: bytes, _expires_at: float, _now: float) -> bool:
+        keys.append(key)
+        return True
+
+    def mark_of(_self: object, *args: Any) -> bool:
+        return mark(*args)
+
+    with contextlib.closing(SQLiteReplayStore(tmp_path / "marks.db")) as ours:
+        store: Any = ours
+        if form == "class":
+            store = object.__new__(in_place_of(SQLiteReplayStore, "add", mark_of))
+            vars(store).update(vars(ours))
+        elif form == "wrapper":
+            hand_on = {"add": mark_of, "__getattr__": lambda _self, name: getattr(ours, name)}
+            store = type("Wrapper", (), hand_on)()
+        else:
+            store.add = mark
+        op.make(replay_store=store).verify(op.tenant.assertion())
+    assert len(keys) == 1
 
 
 def no_context(_self: object) -> Any:

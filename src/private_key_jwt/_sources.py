@@ -133,6 +133,25 @@ def describe_keys(fetcher: object, client: RegisteredClient) -> str:
     return described or describe_source(client)
 
 
+_OURS = (JWKSFetcher.get_key, JWKSFetcher.get_key_async, AsyncJWKSFetcher.get_key)
+
+
+def _raises_ours_only(get_key: object) -> bool:
+    """Report whether a method is ours, and raises AuthenticationErrors only: a derived class may have another."""
+    return getattr(get_key, "__func__", None) in _OURS
+
+
+def _for_event_loop(subject: object, name: str) -> Callable[..., Any]:
+    """Return the method for event loops, ``add_async`` beside ``add``, where one class has both; else ``add`` itself.
+
+    One that is inherited, or that a wrapper hands on, knows nothing of what a user put in the place of ``add``.
+    """
+    method: Callable[..., Any] = getattr(subject, name)
+    owner: Mapping[str, Any] = next((vars(kind) for kind in type(subject).__mro__ if name in vars(kind)), {})
+    has_both = f"{name}_async" in owner and getattr(method, "__func__", None) is owner[name]
+    return getattr(subject, f"{name}_async") if has_both else method
+
+
 # Sync
 
 
@@ -163,9 +182,9 @@ def sync_keys(fetcher: KeySource) -> Callable[[RegisteredClient, str, str | None
     check_has_method("fetcher", fetcher, "get_key", "a JWKSFetcher, or an object")
     if is_coroutine_function(fetcher.get_key):
         raise ConfigurationError("fetcher is asynchronous: take JWKSFetcher, or AsyncClientAssertionVerifier")
-    if isinstance(fetcher, JWKSFetcher):
-        return fetcher.get_key
     ask = fetcher.get_key
+    if _raises_ours_only(ask):
+        return ask
 
     def get_key(client: RegisteredClient, alg: str, kid: str | None) -> VerificationKey:
         try:
@@ -233,11 +252,10 @@ def async_keys(
 ) -> Callable[[RegisteredClient, str, str | None], Awaitable[VerificationKey]]:
     """Return a coroutine function that gets the published key of a client. A sync source is called in a thread."""
     check_has_method("fetcher", fetcher, "get_key", "a JWKSFetcher, or an object")
-    if isinstance(fetcher, JWKSFetcher):
-        return fetcher.get_key_async
-    if isinstance(fetcher, AsyncJWKSFetcher):
-        return fetcher.get_key
-    ask = as_coroutine_function(fetcher.get_key, in_process=is_in_process(fetcher))
+    ask = _for_event_loop(fetcher, "get_key")
+    if _raises_ours_only(ask):
+        return ask
+    ask = as_coroutine_function(ask, in_process=is_in_process(fetcher))
 
     async def get_key(client: RegisteredClient, alg: str, kid: str | None) -> VerificationKey:
         try:
@@ -254,7 +272,7 @@ def async_keys(
 def async_store(store: AsyncReplayStore | ReplayStore) -> Callable[[bytes, float, float], Awaitable[None]]:
     """Return a coroutine function that marks an assertion as used.
 
-    A store that may block is called in a thread, unless it has an ``add_async``, which is awaited.
+    A store that may block is called in a thread, unless its class has an ``add_async``, too, which is awaited.
     """
     check_has_method("replay_store", store, "add", "an object")
     if type(store) is MemoryReplayStore:
@@ -264,7 +282,7 @@ def async_store(store: AsyncReplayStore | ReplayStore) -> Callable[[bytes, float
             mark_at_once(key, retain_until, now)
 
         return mark_in_memory
-    add = as_coroutine_function(getattr(store, "add_async", store.add), in_process=is_in_process(store))
+    add = as_coroutine_function(_for_event_loop(store, "add"), in_process=is_in_process(store))
 
     async def mark(key: bytes, retain_until: float, now: float) -> None:
         try:
