@@ -308,8 +308,10 @@ def test_a_whole_verifier_may_be_given() -> None:
     ],
 )
 def test_a_wrong_setting_is_named_when_the_views_are_imported(given: Any, named: str) -> None:
-    with using(given), pytest.raises(ConfigurationError, match=named):
+    with using(given), pytest.raises(ConfigurationError, match=named) as caught:
         client_authentication()(lambda request, client: None)
+    assert type(caught.value) is ConfigurationError  # a traceback says the name that the guides say
+    assert str(caught.value).count("settings.PRIVATE_KEY_JWT: ") == 1
 
 
 def test_several_workers_are_pointed_to_the_database_of_the_project() -> None:

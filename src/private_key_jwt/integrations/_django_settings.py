@@ -43,17 +43,10 @@ _REQUIRED = ("AUDIENCE", "CLIENTS", "REPLAY_STORE")
 _PARTS = (*_POLICY, "CLIENTS", "REPLAY_STORE", "FETCHER", "JWKS_CACHE", "CLOCK", "WORKERS", "ON_EVENT")
 
 
-class _SettingError(ConfigurationError):
-    """A ConfigurationError whose text begins with the setting."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(f"settings.{NAME}: {text}")
-
-
 def _check_keys(given: Mapping[str, Any], known: Iterable[str], where: str = "") -> None:
     for name in given:
         if name not in known:
-            raise _SettingError(f"{quote(name)} is no setting{where}; there are {', '.join(known)}")
+            raise ConfigurationError(f"{quote(name)} is no setting{where}; there are {', '.join(known)}")
 
 
 def _imported(name: str, value: Any) -> Any:
@@ -63,7 +56,7 @@ def _imported(name: str, value: Any) -> Any:
     try:
         return import_string(value)
     except Exception as error:  # the user's module: whatever it raises while it is imported
-        raise _SettingError(f"{name}: {_shown(value)} {_why_not(value, error)}") from error
+        raise ConfigurationError(f"{name}: {_shown(value)} {_why_not(value, error)}") from error
 
 
 def _why_not(path: str, error: Exception) -> str:
@@ -89,7 +82,9 @@ def _made(name: str, value: Any, is_ready: Callable[[Any], bool]) -> Any:
     try:
         return found()
     except Exception as error:  # the user's code
-        raise _SettingError(f"{name}: {_shown(value)} raised {type(error).__name__}: {quote(str(error))}") from error
+        raise ConfigurationError(
+            f"{name}: {_shown(value)} raised {type(error).__name__}: {quote(str(error))}"
+        ) from error
 
 
 class Project:
@@ -100,7 +95,9 @@ class Project:
 
     def __init__(self, given: object) -> None:
         if not isinstance(given, Mapping):
-            raise _SettingError(f"expected a dictionary of {', '.join(_REQUIRED)} and more, or of a whole VERIFIER")
+            raise ConfigurationError(
+                f"expected a dictionary of {', '.join(_REQUIRED)} and more, or of a whole VERIFIER"
+            )
         self._given = given
         self._is_whole = any(name in given for name in _WHOLE.values())
         if self._is_whole:
@@ -109,7 +106,7 @@ class Project:
             _check_keys(given, [*_WHOLE.values(), *_PARTS])
             for name in _REQUIRED:
                 if name not in given:
-                    raise _SettingError(f"{name} is missing")
+                    raise ConfigurationError(f"{name} is missing")
         self._lock = RLock()
         self._ready: dict[object, Any] = {}
         renew_after_fork(self)
@@ -133,17 +130,17 @@ class Project:
     def _whole(self, kind: type[Verifier]) -> Verifier:
         name = _WHOLE[kind]
         if name not in self._given:
-            raise _SettingError(f"{name} is missing, and this view needs it")
+            raise ConfigurationError(f"{name} is missing, and this view needs it")
         made = _made(name, self._given[name], lambda found: isinstance(found, kind))
         if not isinstance(made, kind):
-            raise _SettingError(f"{name} must give a {kind.__name__}, not {quote(made)}")
+            raise ConfigurationError(f"{name} must give a {kind.__name__}, not {quote(made)}")
         self._check_shared(made._replay_store)  # noqa: SLF001
         return made
 
     def _check_shared(self, store: object) -> None:
         first = self._once("REPLAY_STORE", lambda: store)
         if first is not store and (is_in_process(first) or is_in_process(store)):
-            raise _SettingError(
+            raise ConfigurationError(
                 f"{' and '.join(_WHOLE.values())} must share a replay store: each would accept an assertion once"
             )
 
@@ -153,15 +150,10 @@ class Project:
             for name in ("CLIENTS", "CLOCK", "WORKERS", "ON_EVENT")
             if name in self._given
         }
-        try:
-            parts["replay_store"] = self._once("REPLAY_STORE", self._replay_store)
-            parts["fetcher"] = self._once("FETCHER", lambda: self._fetcher(parts.get("on_event")))
-            policy = AssertionPolicy(**{_POLICY[name]: self._given[name] for name in self._given if name in _POLICY})
-            return kind(policy=policy, **parts)
-        except _SettingError:
-            raise
-        except ConfigurationError as error:
-            raise _SettingError(str(error)) from error
+        parts["replay_store"] = self._once("REPLAY_STORE", self._replay_store)
+        parts["fetcher"] = self._once("FETCHER", lambda: self._fetcher(parts.get("on_event")))
+        policy = AssertionPolicy(**{_POLICY[name]: self._given[name] for name in self._given if name in _POLICY})
+        return kind(policy=policy, **parts)
 
     def _replay_store(self) -> Any:
         return _made("REPLAY_STORE", self._given["REPLAY_STORE"], lambda found: hasattr(found, "add"))
@@ -171,7 +163,7 @@ class Project:
         given = self._given.get("FETCHER", {})
         if not isinstance(given, Mapping):
             if "JWKS_CACHE" in self._given:
-                raise _SettingError(
+                raise ConfigurationError(
                     "JWKS_CACHE goes with a FETCHER that is a dictionary: give the cache to your fetcher"
                 )
             return _made("FETCHER", given, lambda found: hasattr(found, "get_key"))
@@ -210,7 +202,10 @@ _current = _Current()
 
 def verifier(kind: type[Verifier]) -> Verifier:
     """Return the verifier of this kind that the settings describe. Raises ConfigurationError, which names them."""
-    return _current.project().verifier(kind)
+    try:
+        return _current.project().verifier(kind)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"settings.{NAME}: {error}") from error.__cause__
 
 
 def whole_kinds() -> list[type[Any]]:
