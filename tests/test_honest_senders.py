@@ -204,6 +204,26 @@ REFUSED: dict[str, Row] = {
         Reason.INVALID_CLAIM,
         ["expected exp to be a number of seconds since the epoch, got '2026-11-29T18:13:00Z'"],
     ),
+    "exp as a number in quotes": (
+        lambda tenant, now: tenant.assertion(exp=str(now + 60)),
+        {},
+        Reason.INVALID_CLAIM,
+        ["a text: write the number without quotes"],
+    ),
+    "exp as the digits of a date": (
+        sent(exp=20261129181300),
+        {},
+        Reason.LIFETIME_TOO_LONG,
+        ["its digits look like a date (2026-11-29)"],
+    ),
+    "exp from Apple's reference date": (
+        timed(iat=-978_307_200, exp=60 - 978_307_200),
+        {},
+        Reason.EXPIRED,
+        ["since 2001"],
+    ),
+    "exp of a time that was never set": (sent(exp=-62_135_596_800), {}, Reason.INVALID_CLAIM, ["was it never set?"]),
+    "a week": (timed(iat=0, exp=604_800), {}, Reason.LIFETIME_TOO_LONG, ["max_lifetime can be 86400 at most"]),
     "times off by whole hours": (
         timed(iat=7_200, exp=7_260),
         {},
@@ -237,6 +257,20 @@ REFUSED: dict[str, Row] = {
         {},
         Reason.UNSUPPORTED_TYP,
         ["'at+jwt': by its label it is another kind of token"],
+    ),
+    "the typ of any JWS": (sent(header={"typ": "JOSE"}), {}, Reason.UNSUPPORTED_TYP, ["got 'JOSE': is JWT meant?"]),
+    "two audiences in one text": (sent(aud=f"{OP},{TOKEN}"), {}, Reason.AUDIENCE_MISMATCH, ["several values stand in"]),
+    "a client_id that was never set": (
+        sent(iss="undefined", sub="undefined"),
+        {},
+        Reason.UNKNOWN_CLIENT,
+        ["no client is registered as 'undefined'; it is what JavaScript writes for a missing value"],
+    ),
+    "a client_id with a line break": (
+        sent(iss="portal-acme\n", sub="portal-acme\n"),
+        {},
+        Reason.UNKNOWN_CLIENT,
+        [r"no client is registered as 'portal-acme\n'; white space stands around it"],
     ),
     "another algorithm than registered": (
         sent(header={"alg": "PS256"}),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ._core.stand_in import in_place_of_text
 from ._text import describe_error, one_line, plain_text, quote
 from .clients import RegisteredClient, Unregistered
 from .exceptions import (
@@ -30,7 +31,7 @@ _LONGEST_WAIT = 86_400  # seconds
 def not_found(client: object, client_id: str) -> AuthenticationError:
     """Say why the client was not found: unknown_client (its fault) or client_lookup_failed (ours)."""
     if client is None:
-        return _unknown(lambda: f"no client is registered as {quote(client_id)}")
+        return _unknown(lambda: f"no client is registered as {quote(client_id)}{_describe_odd(client_id)}")
     if isinstance(client, Unregistered):
         return _unknown(client.detail)
     if isinstance(client, RegisteredClient):
@@ -41,6 +42,14 @@ def not_found(client: object, client_id: str) -> AuthenticationError:
         Reason.CLIENT_LOOKUP_FAILED,
         f"expected a RegisteredClient or None of clients({quote(client_id)}), got {type(client).__name__}",
     )
+
+
+def _describe_odd(client_id: str) -> str:
+    """Say what a name is that is nobody's by its look; "" where that is not known."""
+    if client_id != client_id.strip():
+        return "; white space stands around it"
+    stand_in = in_place_of_text(client_id)
+    return f"; it is {stand_in}" if stand_in else ""
 
 
 def with_nul(client_id: str) -> Unregistered:

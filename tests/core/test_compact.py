@@ -204,14 +204,14 @@ VALID = "eyJh.eyJi.c2ln"
         (VALID.replace("J", "+", 1), "'+' at character 3 of 14: standard base64 in place of base64url"),
         (VALID.replace(".", "%2E"), "'%' at character 5 of 18: it was percent-encoded once too often"),
         (VALID.replace("J", " ", 1), "' ' at character 3 of 14: white space"),
-        (f"\ufeff{VALID}", "'\\ufeff' at character 1 of 15: white space or an invisible character"),
+        (f"\ufeff{VALID}", "'\\ufeff' at character 1 of 15: a byte order mark stands in front"),
         (f'{{"payload": "{VALID}"}}', "'{' at character 1 of 29: it is JSON"),
         (VALID.replace("J", "\uff21", 1), "'\\uff21' (fullwidth latin capital letter a) at character 3 of 14"),
         (f"{VALID[:9]}\ud800{VALID[9:]}!", "'\\ud800' at character 10 of 16"),
         (f"{VALID}~", "an SD-JWT"),
         *((f"{each}{VALID}", "white space or an invisible character") for each in "\u00a0\u200b\u2028\u2029"),
         (VALID.replace("J", "\U00017000", 1), "'\\U00017000' at character 3 of 14: only A-Z"),  # it has no name
-        (VALID.replace("J", "\0", 1), "'\\x00' at character 3 of 14: only A-Z a-z 0-9 - _ . may stand there"),
+        (VALID.replace("J", "\0", 1), "'\\x00' at character 3 of 14: a NUL character: is it UTF-16?"),
     ],
 )
 def test_a_foreign_character_is_named_with_its_place_and_what_it_looks_like(assertion: str, words: str) -> None:

@@ -132,6 +132,7 @@ TICKS = 621_355_968_000_000_000  # of the epoch
         (TICKS - 1, ""),
         (2**53 + 1, ""),
         (-1, ""),
+        (-62_135_596_800, "; it is the zero time of Go and .NET: was it never set?"),
     ],
 )
 def test_a_number_that_is_no_time_is_taken_for_nanoseconds_or_ticks(value: int, hint: str) -> None:
@@ -190,8 +191,73 @@ def test_of_two_values_that_differ_behind_256_characters_nothing_is_said() -> No
         ("a b", "white space"),
         ("a\tb", "white space"),
         ("a~b", "an SD-JWT, and no client assertion"),
+        ("a\\nb", "a backslash: is it an escape, such as \\n, that was not resolved?"),
+        ("a\0b", "a NUL character: is it UTF-16?"),
+        ("\xff\xfea", "it is UTF-16, as PowerShell writes files, and must be ASCII"),
+        ("\xef\xbb\xbfa", "a byte order mark stands in front"),
+        ("\ufeffa", "a byte order mark stands in front"),
     ],
 )
 def test_what_stands_in_front_or_between_is_told_by_its_look(text: str, hint: str) -> None:
-    place = next(place for place, each in enumerate(text) if not each.isalnum() and each != "_")
+    place = next(place for place, each in enumerate(text) if not (each.isalnum() and each.isascii()) and each != "_")
     assert describe.foreign_character(text, place).endswith(f"of {len(text)}: {hint}")
+
+
+def test_a_numeral_in_a_text_is_said_to_be_one() -> None:
+    expected = "expected exp to be a number of seconds since the epoch, got "
+    for text in ("1796000060", " 1796000060", "1796000060.5", "0"):
+        assert describe.no_time("exp", text) == f"{expected}{text!r}, a text: write the number without quotes"
+    milliseconds = describe.no_time("exp", "1796000060000")
+    assert milliseconds == f"{expected}'1796000060000', a text: write the number without quotes, and in seconds"
+    for text in ("", "5m", "+300", "2026-11-29", "1e9", "9" * 21, "NaN"):
+        assert describe.no_time("exp", text) == f"{expected}{text!r}"
+
+
+@pytest.mark.parametrize(
+    ("value", "date"),
+    [
+        (20261129, "2026-11-29"),
+        (202611291813, "2026-11-29"),
+        (20261129181300, "2026-11-29"),
+        (20261329181300, None),
+        (25261129181300, None),
+        (2026112918, None),
+    ],
+)
+def test_a_number_whose_digits_are_a_date_is_said_to_be_one(value: int, date: str | None) -> None:
+    said = f"its digits look like a date ({date}), and it must be seconds since the epoch"
+    assert (describe.time_hint(value, NOW, 300) == said) is (date is not None)
+
+
+@pytest.mark.parametrize(
+    ("start", "name"),
+    [(978_307_200, "2001, as Apple's do"), (-2_208_988_800, "1900, as NTP's do"), (-62_135_596_800, "the year 1")],
+)
+def test_a_time_that_counts_from_another_epoch_is_said_to(start: int, name: str) -> None:
+    said = f"it looks like seconds since {name}, and must be since 1970"
+    for offset in (-86_400, 60, 86_400):
+        assert describe.time_hint(NOW + offset - start, NOW, 300) == said
+    for offset in (-86_401, 86_401):
+        assert describe.time_hint(NOW + offset - start, NOW, 300) != said
+
+
+def test_a_time_of_0_was_never_set() -> None:
+    assert describe.time_hint(0, NOW, 300) == "it is 0: was it never set?"
+
+
+def test_a_lifetime_that_no_setting_allows_must_be_shorter() -> None:
+    assert describe.too_far(NOW + 86_400, None, 300, 15, NOW).endswith("; make it shorter, or raise max_lifetime")
+    shorter = "; make it shorter: max_lifetime can be 86400 at most"
+    assert describe.too_far(NOW + 86_401, None, 300, 15, NOW).endswith(shorter)
+
+
+@pytest.mark.parametrize(
+    ("got", "hint"),
+    [
+        ("https%3A%2F%2Fop.example", "it was percent-encoded once too often"),
+        ("https://op.example,https://op.example/token", "several values stand in one text"),
+        ("https://other.example https://op.example", "several values stand in one text"),
+    ],
+)
+def test_an_audience_in_another_form_is_said_to_be(got: str, hint: str) -> None:
+    assert describe.difference([got], ["https://op.example"]) == hint

@@ -106,7 +106,7 @@ def test_a_member_of_the_wrong_type_is_malformed(name: str, values: list[Any], c
         ({"cty": "at+jwt"}, "expected no cty, or JWT, got 'at+jwt'"),
         ({"alg": 7}, "expected alg to be a string, got 7"),
         ({"alg": None}, "expected alg to be a string, got null"),
-        ({"alg": UNSET}, "expected alg to be a string, got none"),
+        ({"alg": UNSET}, "expected alg to be a string, and it is absent"),
         ({"kid": None}, "expected kid to be a non-empty string, got null"),
         ({"kid": [True, {"a": False}]}, "expected kid to be a non-empty string, got [true, {'a': false}]"),
         ({"kid": 7}, "expected kid to be a non-empty string, got 7"),
@@ -116,6 +116,13 @@ def test_a_member_of_the_wrong_type_is_malformed(name: str, values: list[Any], c
             {"typ": "at+jwt"},
             "expected typ to be absent, JWT or client-authentication+jwt, got 'at+jwt': by its label it is"
             " another kind of token",
+        ),
+        *(
+            (
+                {"typ": typ},
+                f"expected typ to be absent, JWT or client-authentication+jwt, got {typ!r}: is JWT meant?",
+            )
+            for typ in ("", "JOSE", "JWS", "JWT ", "jwt; charset=utf-8", "client_assertion+jwt", "Client-Assertion+JWT")
         ),
     ],
 )

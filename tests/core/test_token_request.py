@@ -317,7 +317,8 @@ def test_a_registered_scheme_is_one_also_where_nothing_follows(scheme: str) -> N
     [
         ("DPoP abc", "an Authorization header (DPoP)"),
         (b"DPoP \xe9", "an Authorization header (DPoP)"),
-        ("", "an Authorization header"),
+        ("", "an Authorization header (empty)"),
+        (" ", "an Authorization header (empty)"),
         (b"\xe9", "an Authorization header"),
     ],
 )
@@ -379,6 +380,17 @@ def test_a_request_without_an_assertion_says_which_parameters_came(form: Any, en
         ("\nclient_assertion", "it has '\\nclient_assertion': white space stands around the name"),
         ("client_assertion_type\t", "it has 'client_assertion_type\\t': white space stands around the name"),
         ("clientAssertion", "client_assertion is written 'clientAssertion'"),
+        ("client_assertion[]", "client_assertion is written 'client_assertion[]'"),
+        ('"client_assertion"', "client_assertion is written '\"client_assertion\"'"),
+        ("\ufeffclient_assertion", "it has '\\ufeffclient_assertion': a byte order mark stands in front of the body"),
+        (
+            "\0c\0l\0i\0e\0n\0t\0_\0a\0s\0s\0e\0r\0t\0i\0o\0n",
+            "client_assertion is written with NUL characters: is the body UTF-16?",
+        ),
+        (
+            "grant_type=x&client_assertion_type=y&client_assertion=a.b.c",
+            "the whole body is the name of a parameter: it was percent-encoded once too often",
+        ),
         ("Client_Assertion", "client_assertion is written 'Client_Assertion'"),
         (" client - assertion_Type", "client_assertion_type is written ' client - assertion_Type'"),
         (
@@ -408,6 +420,28 @@ def test_a_parameter_that_is_another_is_not_called_misspelt(name: str) -> None:
     detail = missing_assertion(None, {name: ""}).detail
     assert "; its parameters: " in detail
     assert "written" not in detail
+
+
+def test_half_an_assertion_is_refused_with_the_names_that_came() -> None:
+    form = {"grant_type": "x", "client_assertion_type": ASSERTION_TYPE, "client_asertion": "a.b.c"}
+    detail = raised(lambda: read(form, None)).detail
+    assert "; its parameters: grant_type, client_assertion_type, client_asertion; no client" in detail
+    detail = raised(lambda: read({"client_assertion": "a.b.c", "assertion_type": ASSERTION_TYPE}, None)).detail
+    assert detail.endswith(f"got none; its parameters: client_assertion, assertion_type{UNNAMED}")
+
+
+@pytest.mark.parametrize(
+    ("kind", "hint"),
+    [
+        (f'"{ASSERTION_TYPE}"', "it is a text in quotes"),
+        ("undefined", "it is what JavaScript writes for a missing value"),
+        ("${TYPE}", "it is a placeholder that was not filled in"),
+        (ASSERTION_TYPE.replace(":", "%3A"), "it was percent-encoded once too often"),
+    ],
+)
+def test_a_type_that_is_another_is_said_what_it_is(kind: str, hint: str) -> None:
+    detail = raised(lambda: read(FORM | {"client_assertion_type": kind}, None)).detail
+    assert detail.endswith(f"; {hint}{UNNAMED}")
 
 
 @pytest.mark.parametrize("make", [iter, Raising])

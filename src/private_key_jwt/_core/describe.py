@@ -5,12 +5,15 @@ Pure functions of what was expected and what came. They are called for refusals 
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable, Collection, Mapping, Sequence
 from math import floor, inf, isfinite
 from typing import NamedTuple, TypeGuard
+from urllib.parse import unquote_to_bytes
 
 from .._text import MILLISECONDS_FROM, format_time, quote, quote_json
+from ..policy import LONGEST_LIFETIME
 from .stand_in import in_place_of_text
 
 __all__ = [
@@ -38,6 +41,13 @@ _NANOSECONDS_FROM, _NANOSECONDS_UP_TO = 10**18, 10**20
 # .NET counts ticks of 100 ns from the year 1: so many until the epoch. What counts as nanoseconds would be after 3169.
 _TICKS_AT_EPOCH, _TICKS_PER_SECOND = 621_355_968_000_000_000, 10**7
 _DURATION_UP_TO = 10**8
+_ZERO_TIME = -62_135_596_800  # what Go and .NET have for a time that was never set: the year 1
+# Epochs of others, in seconds since ours: a value that counts from one of them is right but for that.
+_EPOCHS = ((978_307_200, "2001, as Apple's do"), (-2_208_988_800, "1900, as NTP's do"), (_ZERO_TIME, "the year 1"))
+_ABOUT_NOW = 86_400
+# A number whose digits are a date, and maybe a time of day: it is no time of now in any unit.
+_DATE = re.compile(r"(20[0-9]{2})(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])(([01][0-9]|2[0-3])[0-5][0-9]([0-5][0-9])?)?")
+_NUMBER = re.compile(r"\s*[0-9]{1,20}(\.[0-9]{1,9})?\s*")
 _HALF_HOUR = 1_800
 _LARGEST_ZONE = 14 * 3_600
 _ZONE_TOLERANCE = 600
@@ -48,6 +58,8 @@ _MANY_YEARS = 3
 _LATE = 600  # seconds: an expiry that was meant to be no further ahead, and a lifetime that may be too long by no more
 _FAST = "is the sender's clock fast, or ours slow?"
 _LIFETIME_HINT = "make it shorter, or raise max_lifetime"
+_SHORTER = f"make it shorter: max_lifetime can be {LONGEST_LIFETIME} at most"
+_NEVER_SET = "was it never set?"
 _OLD = "iat is old: was it computed once, or is it in another time zone?"
 _UNSET = "iat is 0: unset?"
 _MOST_COMPARED = 4
@@ -77,6 +89,9 @@ _IN_FRONT = (
     ("assertion=", "the name of a parameter stands in front"),
     ("bearer ", "an authorization scheme stands in front"),
     *_AROUND,
+    ("\xff\xfe", "it is UTF-16, as PowerShell writes files, and must be ASCII"),
+    ("\xef\xbb\xbf", "a byte order mark stands in front"),
+    ("\ufeff", "a byte order mark stands in front"),
     ("{", "it is JSON; only the compact serialization is taken (RFC 7519 section 1)"),
 )
 _ANYWHERE = {
@@ -87,6 +102,8 @@ _ANYWHERE = {
     "\r": "a line break",
     " ": "white space",
     "\t": "white space",
+    "\\": "a backslash: is it an escape, such as \\n, that was not resolved?",
+    "\0": "a NUL character: is it UTF-16?",
 }
 
 ASSERTION = Spelling(
@@ -148,9 +165,18 @@ def is_number(value: object) -> TypeGuard[int | float]:
 def no_time(name: str, value: object) -> str:
     """Describe a time claim that is none, by ``is_time``."""
     if not is_number(value):
-        return f"expected {name} to be a number of seconds since the epoch, got {quote_json(value)}"
-    hint = _fine_unit(value)
+        fault = f"expected {name} to be a number of seconds since the epoch, got {quote_json(value)}"
+        return f"{fault}, a text: write the number without quotes{_coarse_unit(value)}" if _is_numeral(value) else fault
+    hint = f"it is the zero time of Go and .NET: {_NEVER_SET}" if value == _ZERO_TIME else _fine_unit(value)
     return f"expected {name} from 0 to 2^53, got {quote(value)}{'; ' * bool(hint)}{hint}"
+
+
+def _is_numeral(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and _NUMBER.fullmatch(value) is not None
+
+
+def _coarse_unit(numeral: str) -> str:
+    return ", and in seconds" if float(numeral) > MILLISECONDS_FROM else ""
 
 
 def _fine_unit(value: float) -> str:
@@ -171,6 +197,10 @@ def time_hint(value: float, now: float, longest: float) -> str:
 
     value, now: seconds since the epoch. longest: seconds by which a right value may be ahead of ``now``.
     """
+    if value == 0:
+        return f"it is 0: {_NEVER_SET}"
+    if date := _DATE.fullmatch(str(int(value))):
+        return f"its digits look like a date ({'-'.join(date.groups()[:3])}), and it must be seconds since the epoch"
     if value > MILLISECONDS_FROM:
         number, unit = (10**6, "microseconds") if value > 1_000 * MILLISECONDS_FROM else (10**3, "milliseconds")
         return _looks_like(unit, value / number)
@@ -178,6 +208,9 @@ def time_hint(value: float, now: float, longest: float) -> str:
         return "it looks like a duration, not a point in time"
     if not isfinite(now):
         return ""
+    epoch = next((name for start, name in _EPOCHS if abs(value + start - now) <= _ABOUT_NOW), None)
+    if epoch is not None:
+        return f"it looks like seconds since {epoch}, and must be since 1970"
     shift = round((value - now) / _HALF_HOUR) * _HALF_HOUR
     rest = value - now - shift
     if shift and abs(shift) <= _LARGEST_ZONE and -_ZONE_TOLERANCE / 10 <= rest <= min(longest, _ZONE_TOLERANCE):
@@ -201,7 +234,7 @@ def too_far(exp: float, iat: object, max_lifetime: float, leeway: float, now: fl
     if not hint and issued_at is not None and issued_at > now + leeway and exp - issued_at <= max_lifetime + leeway:
         hint = f"it lives {exp - issued_at:.0f} s from iat, which is {_between(now, issued_at)} ahead: {_FAST}"
     elif not hint or ("time zone" in hint and issued_at is not None and abs(issued_at - now) <= _LATE):
-        hint = _LIFETIME_HINT
+        hint = _LIFETIME_HINT if exp - now <= LONGEST_LIFETIME else _SHORTER
     elif "time zone" in hint and iat is None:
         hint = f"{hint} Or {_LIFETIME_HINT}"
     expected = f"expected exp at most {max_lifetime:g} s ahead (leeway {leeway:g} s)"
@@ -288,16 +321,25 @@ def _is_below(value: str, other: str) -> bool:
     return value.startswith(f"{other.rstrip('/')}/")
 
 
+def _was_percent_encoded(value: str, other: str) -> bool:
+    # Not `unquote`, which is ten times as slow on what a stranger may choose.
+    return "%" in value and unquote_to_bytes(value.encode("utf-8", "replace")) == other.encode("utf-8", "replace")
+
+
 def _differs_in_scheme(value: str, other: str) -> bool:
     (scheme, _, rest), (other_scheme, _, other_rest) = value.partition("://"), other.partition("://")
     return {scheme, other_scheme} == {"http", "https"} and rest == other_rest
 
+
+_SEPARATORS = re.compile(r"[\s,;]+")
 
 _LIKE_AN_AUDIENCE: tuple[tuple[Callable[[str, str], bool], str], ...] = (
     (lambda value, each: value.rstrip("/") == each.rstrip("/"), "only the slash at the end differs"),
     (lambda value, each: value.strip() == each, "white space stands around it"),
     (lambda value, each: value.lower() == each.lower(), "only the case differs"),
     (_differs_in_scheme, "only the scheme differs, http or https"),
+    (_was_percent_encoded, "it was percent-encoded once too often"),
+    (lambda value, each: each in _SEPARATORS.split(value), "several values stand in one text"),
     # A server has an issuer and, often below it, a token endpoint: clients send either.
     (
         lambda value, each: _is_below(value, each) or _is_below(each, value),

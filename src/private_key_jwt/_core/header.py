@@ -21,6 +21,8 @@ _MEMBERS = frozenset(("alg", "kid", "typ", "cty"))
 
 CLIENT_AUTHENTICATION_TYP = "client-authentication+jwt"
 _TYPS = ("jwt", CLIENT_AUTHENTICATION_TYP)
+_NO_KIND = frozenset(("", "jose", "jws", "client-assertion+jwt", *_TYPS))
+"""Labels of no other kind of token: JOSE is any object of RFC 7515 §4.1.9; the others are misspelt."""
 
 
 class Header(NamedTuple):
@@ -74,7 +76,8 @@ def _check_extensions(members: dict[str, Any]) -> None:
 def _alg(members: dict[str, Any]) -> str:
     alg = members.get("alg")
     if type(alg) is not str:
-        raise _malformed("alg", f"expected alg to be a string, got {quote_json(alg) if 'alg' in members else 'none'}")
+        found = f"got {quote_json(alg)}" if "alg" in members else "and it is absent"  # "none" is an alg
+        raise _malformed("alg", f"expected alg to be a string, {found}")
     return alg
 
 
@@ -106,10 +109,11 @@ def _typ(members: dict[str, Any]) -> str | None:
         raise _malformed("typ", f"expected typ to be a string, got {quote_json(typ)}")
     name = _media_type(typ)
     if name not in _TYPS:
+        is_misspelt = name.partition(";")[0].strip().replace("_", "-") in _NO_KIND
         raise InvalidClient(
             Reason.UNSUPPORTED_TYP,
-            f"expected typ to be absent, JWT or {CLIENT_AUTHENTICATION_TYP}, got {quote_json(typ)}: by its label it is"
-            " another kind of token",
+            f"expected typ to be absent, JWT or {CLIENT_AUTHENTICATION_TYP}, got {quote_json(typ)}:"
+            f" {'is JWT meant?' if is_misspelt else 'by its label it is another kind of token'}",
             "typ",
         )
     return name

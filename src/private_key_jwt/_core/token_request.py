@@ -14,6 +14,7 @@ from .._text import TCHAR, plain_text, quote
 from ..exceptions import Detail, InvalidClient, InvalidRequest, Reason, name_sender
 from .describe import difference
 from .sender import basic_client, is_basic_without_password, sender_of_assertion
+from .stand_in import in_place_of_text
 
 __all__ = [
     "ASSERTION_TYPE",
@@ -39,7 +40,9 @@ PARAMETER_NAME = re.compile(r"[a-z][a-z0-9_.-]{0,31}")
 
 _NAMES_SHOWN = 4
 _AMPERSAND = "amp;"  # of &amp;
-_NO_LETTER = re.compile(r"[\s_-]+")
+_NO_LETTER = re.compile(r"[\s_\-\[\]\"'\0\u200b\ufeff]+")  # with what stands in names of PHP, in UTF-16, and in front
+_BYTE_ORDER_MARK = "\ufeff"
+_WHOLE_BODY = "client_assertion="
 _LONGEST_MISSPELT = 64
 _JSON = re.compile(r'\s*\{\s*"')
 _SCHEME = re.compile(TCHAR + "{1,32}")
@@ -51,7 +54,8 @@ ClientAssertion = tuple[str, str | None]
 
 
 def _describe_type(kind: str) -> str:
-    hint = difference([kind], [ASSERTION_TYPE])
+    stand_in = in_place_of_text(kind)
+    hint = f"it is {stand_in}" if stand_in else difference([kind], [ASSERTION_TYPE])
     return f"expected client_assertion_type {ASSERTION_TYPE}, got {quote(kind)}{'; ' * bool(hint)}{hint}"
 
 
@@ -126,6 +130,8 @@ def _describe_misspelt(names: Sequence[str] | None) -> str:
         return ""
     if _JSON.match(names[0]):
         return "; the body is JSON, and must be a form"
+    if any(_WHOLE_BODY in name for name in names):
+        return "; the whole body is the name of a parameter: it was percent-encoded once too often"
     for name in names:
         meant = _MEANT.get(_fold(name)) if len(name) <= _LONGEST_MISSPELT else None
         if meant not in (None, name):
@@ -136,6 +142,10 @@ def _describe_misspelt(names: Sequence[str] | None) -> str:
 def _describe_spelling(name: str, meant: str | None) -> str:
     if _AMPERSAND in name.lower():
         return f"it has {quote(name)}: & was escaped as HTML"
+    if "\0" in name:
+        return f"{meant} is written with NUL characters: is the body UTF-16?"
+    if name.startswith(_BYTE_ORDER_MARK):
+        return f"it has {quote(name)}: a byte order mark stands in front of the body"
     if name.strip() == meant:
         return f"it has {quote(name)}: white space stands around the name"
     return f"{meant} is written {quote(name)}"
@@ -152,7 +162,7 @@ def _describe_header(authorization: str) -> str:
     """Name an ``Authorization`` header field by its scheme, and nothing of its credentials but that one is empty."""
     scheme = attempted_scheme(authorization)
     if scheme is None:
-        return "an Authorization header"
+        return f"an Authorization header{'' if authorization.strip() else ' (empty)'}"
     password = " of an empty password" if is_basic_without_password(authorization) else ""
     return f"an Authorization header ({scheme}{password})"
 
@@ -252,7 +262,11 @@ def _unread(kind: type[Exception]) -> InvalidRequest:
 
 
 def _half(fault: str, form: Form, found: Mapping[str, str]) -> InvalidRequest:
-    return _invalid(lambda: fault + _describe_misspelt(_names_of(form)), found)
+    def detail() -> str:
+        names = _names_of(form)
+        return fault + (_describe_misspelt(names) or _describe_names(names))
+
+    return _invalid(detail, found)
 
 
 def _header_beside(authorization: str, found: Mapping[str, str]) -> InvalidRequest:

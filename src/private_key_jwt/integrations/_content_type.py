@@ -40,7 +40,11 @@ def check_content_type(content_type: str | None) -> None:
     media_type, *parameters = (part.strip().lower() for part in content_type.split(";"))
     charsets = [value for name, _, value in (each.partition("=") for each in parameters) if name.strip() == "charset"]
     if media_type != FORM or not all(_ASCII_CHARSETS.fullmatch(each.strip(' "')) for each in charsets):
-        raise invalid(f"expected a body of {FORM} in UTF-8, got content type {quote(content_type or None)}")
+        raise invalid(f"expected a body of {FORM} in UTF-8, got {_describe(content_type)}")
+
+
+def _describe(content_type: str) -> str:
+    return f"content type {quote(content_type)}" if content_type else "no content type"
 
 
 def use_utf_8(request: Any) -> None:

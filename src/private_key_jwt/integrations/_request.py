@@ -125,7 +125,7 @@ class TokenRequest:
     def check_size(self, size: int) -> None:
         """Refuse a body of so many bytes, when that is too many. Raises InvalidRequest."""
         if size > self.max_body:
-            raise invalid(f"expected a body of at most {self.max_body} bytes, got more")
+            raise invalid(f"expected a body of at most {self.max_body} bytes (max_body), got more")
 
     def check_end(self, size: int) -> None:
         """Refuse a body of which so many bytes came, when it was cut off. Raises InvalidRequest.
