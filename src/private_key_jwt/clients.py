@@ -129,7 +129,8 @@ class RegisteredClient:
         require_kid, policy: see the class.
 
         Raises ConfigurationError for what must not be registered, with the fault of each key by value; to the client
-        that is RFC 7591 §3.2.2's ``invalid_client_metadata``.
+        that is RFC 7591 §3.2.2's ``invalid_client_metadata``. A ``jwks_uri`` that your fetcher may not fetch is refused
+        by ``fetcher.check_client(client)``; ask it, too.
         """
         return cls(**_registration.read(metadata, signing_algs), require_kid=require_kid, policy=policy)
 
