@@ -81,6 +81,8 @@ def ssl_context() -> ssl.SSLContext:
     # for a second. No browser offers it any more.
     ciphers = [each["name"] for each in context.get_ciphers() if each["protocol"] != "TLSv1.3"]
     context.set_ciphers(":".join(name for name in ciphers if not name.startswith("DHE-")))
+    # There it may ask for another handshake, too, as often as it likes.
+    context.options |= ssl.OP_NO_RENEGOTIATION
     return context
 
 

@@ -8,10 +8,17 @@ import socket
 import ssl
 import struct
 import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import httpcore
 import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from certificates import certificate
 from edges import Edge
@@ -19,7 +26,8 @@ from fetcher.test_event_loop import Watchdog
 from integrations.timing import rsa_verification
 from loopback import Publisher, http
 from private_key_jwt import AsyncJWKSFetcher, JWKSPolicy, TemporarilyUnavailable
-from private_key_jwt.fetcher._bounds import MAX_BLANKS, MAX_BYTES_BESIDE, MAX_LINES
+from private_key_jwt._core.jwk_set import KeySet
+from private_key_jwt.fetcher._bounds import MAX_BLANKS, MAX_BYTES_BESIDE, MAX_BYTES_OF_TLS, MAX_LINES
 from support import jwk, registered
 
 BODY = json.dumps({"keys": [jwk()]}).encode()
@@ -29,6 +37,7 @@ CHUNKED = b"Transfer-Encoding: chunked\r\n"
 ONE_CHUNK = b"%x\r\n%b\r\n0\r\n" % (len(BODY), BODY)
 POLICY = JWKSPolicy(allow_http_loopback=True)
 TOO_MANY_BLANKS = f"expected at most {MAX_BLANKS} blanks in a row in a response beside its body, got more"
+TOO_MUCH_TLS = f"expected at most {MAX_BYTES_OF_TLS:,} bytes of TLS beside twice what it carries, got more"
 TOO_MUCH = f"expected at most {MAX_BYTES_BESIDE:,} bytes and {MAX_LINES} lines of a response beside its body, got more"
 
 DEAR = {
@@ -173,13 +182,108 @@ def test_no_frames_of_http_2_hold_up_the_event_loop(tmp_path: Path, name: str) -
 
     publisher.answer = answer
 
-    async def longest() -> float:
-        verify = ssl.create_default_context(cafile=str(trusted))
-        policy = JWKSPolicy(allow_private_hosts=["127.0.0.1"], allow_ports=[int(publisher.uri("").rpartition(":")[2])])
-        async with httpx.AsyncClient(http2=True, verify=verify, trust_env=False) as client:
-            async with AsyncJWKSFetcher(policy, http_client=client) as fetcher:
-                return await longest_turn(fetcher, publisher)
-
-    unit, found = rsa_verification(), asyncio.run(longest())
+    unit, found = rsa_verification(), asyncio.run(longest_turn_over_tls(publisher, trusted, http2=True))
     publisher.close()
     assert found < LONGEST_TURN * unit
+
+
+async def longest_turn_over_tls(publisher: Publisher, trusted: Path, *, http2: bool = False) -> float:
+    verify = ssl.create_default_context(cafile=str(trusted))
+    async with httpx.AsyncClient(http2=http2, verify=verify, trust_env=False) as client:
+        async with AsyncJWKSFetcher(policy_for(publisher), http_client=client) as fetcher:
+            return await longest_turn(fetcher, publisher)
+
+
+def policy_for(publisher: Publisher) -> JWKSPolicy:
+    return JWKSPolicy(allow_private_hosts=["127.0.0.1"], allow_ports=[int(publisher.uri("").rpartition(":")[2])])
+
+
+def send_long_chain(server: ssl.SSLContext, trusted: Path) -> None:
+    """Send 95 kB of certificates behind the one that is verified: OpenSSL takes 100 kB, and decodes each."""
+    key, now = Ed25519PrivateKey.generate(), datetime.now(UTC)
+    builder = x509.CertificateBuilder().subject_name(x509.Name([])).issuer_name(x509.Name([]))
+    builder = builder.public_key(key.public_key()).serial_number(1)
+    small = builder.not_valid_before(now).not_valid_after(now + timedelta(days=1)).sign(key, None)
+    chain = trusted.with_name("chain.pem")
+    chain.write_bytes(trusted.read_bytes() + small.public_bytes(Encoding.PEM) * 520)
+    server.load_cert_chain(chain, trusted.with_name("key.pem"))
+
+
+def send_many_tickets(server: ssl.SSLContext, _trusted: Path) -> None:
+    """Send megabytes of session tickets (RFC 8446 section 4.6.1), for each of which the client makes a key."""
+    server.num_tickets = 30_000
+
+
+def send_single_bytes(connection: socket.socket) -> None:
+    for number in range(4_000):
+        connection.sendall(OK[number : number + 1] or b"x")  # each in a TLS record of its own
+
+
+@pytest.fixture
+def dear(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Publisher, Path]]:
+    server, trusted = certificate(tmp_path, "127.0.0.1")
+    if request.param is not None:
+        request.param(server, trusted)
+    publisher = Publisher(tls=server)
+    publisher.answer = send_single_bytes
+    yield publisher, trusted
+    publisher.close()
+
+
+@pytest.mark.parametrize("dear", [send_long_chain, send_many_tickets, None], indirect=True)
+def test_what_tls_has_beside_data_is_bounded_on_an_event_loop(dear: tuple[Publisher, Path]) -> None:
+    publisher, trusted = dear
+
+    async def fetch() -> None:
+        verify = ssl.create_default_context(cafile=str(trusted))
+        async with httpx.AsyncClient(verify=verify, trust_env=False) as client:
+            await AsyncJWKSFetcher(policy_for(publisher), http_client=client).refresh(publisher.uri())
+
+    with pytest.raises(TemporarilyUnavailable, match=TOO_MUCH_TLS):
+        asyncio.run(fetch())
+
+
+@pytest.mark.usefixtures("untraced")
+@pytest.mark.parametrize("dear", [send_long_chain, send_many_tickets], indirect=True)
+def test_nothing_of_tls_holds_up_the_event_loop(dear: tuple[Publisher, Path]) -> None:
+    unit, found = rsa_verification(), asyncio.run(longest_turn_over_tls(*dear))
+    assert found < LONGEST_TURN * unit
+
+
+def test_connections_of_another_library_are_read_all_the_same(publisher: Publisher) -> None:
+    class Stream(httpcore.AsyncNetworkStream):
+        def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
+            self.read, self.write, self.aclose = stream.read, stream.write, stream.aclose  # type: ignore[method-assign]
+            self.get_extra_info = stream.get_extra_info  # type: ignore[method-assign]
+
+    class Backend(httpcore.AnyIOBackend):
+        async def connect_tcp(self, *arguments: Any, **settings: Any) -> httpcore.AsyncNetworkStream:
+            return Stream(await super().connect_tcp(*arguments, **settings))
+
+    async def fetch() -> KeySet:
+        transport: Any = httpx.AsyncHTTPTransport()
+        transport._pool._network_backend = Backend()
+        async with httpx.AsyncClient(transport=transport, trust_env=False) as client:
+            return await AsyncJWKSFetcher(POLICY, http_client=client).refresh(publisher.uri())
+
+    publisher.keys = [jwk()]
+    assert asyncio.run(fetch()).usable
+
+
+@pytest.mark.parametrize("size", [64, 65_536])
+def test_what_honest_servers_send_over_tls_is_within_them(edge: Edge, tmp_path: Path, size: int) -> None:
+    server, trusted = certificate(tmp_path, "127.0.0.1")
+    chain = tmp_path / "chain.pem"
+    chain.write_bytes(trusted.read_bytes() * 12)  # some 10 kB
+    server.load_cert_chain(chain, tmp_path / "key.pem")
+    publisher = Publisher(tls=server)
+    response = HONEST["64 KiB of body"]
+
+    def answer(connection: socket.socket) -> None:
+        for place in range(0, len(response), size):
+            connection.sendall(response[place : place + size])
+
+    publisher.answer = answer
+    client = edge.http_client(verify=ssl.create_default_context(cafile=str(trusted)))
+    assert edge.fetcher(policy_for(publisher), http_client=client).get_key(registered(publisher.uri()), "RS256", "k1")
+    publisher.close()

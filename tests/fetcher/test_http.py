@@ -499,6 +499,10 @@ def test_no_server_chooses_the_group_of_a_key_exchange_in_tls_1_2() -> None:
     assert {name.partition("-")[0].partition("_")[0] for name in names} == {"TLS", "ECDHE"}
 
 
+def test_no_server_asks_for_another_handshake_in_tls_1_2() -> None:
+    assert _http_client.ssl_context().options & ssl.OP_NO_RENEGOTIATION
+
+
 def test_the_certificate_is_verified(edge: Edge, tls: tuple[Publisher, str, Path]) -> None:
     publisher, host, trusted = tls
     context = ssl.create_default_context(cafile=str(trusted))

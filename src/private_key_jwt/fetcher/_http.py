@@ -156,6 +156,7 @@ def _trace_async(
             bounds.bound_async(info["return_value"])
         if event.endswith((".connect_tcp.complete", ".connect_unix_socket.complete")):
             opened = info["return_value"]
+            bounds.bound_arriving_async(opened)
         elif event.endswith(".start_tls.failed"):
             await opened.aclose()  # httpcore leaves the socket open where a handshake is cancelled
         refusal = destination.refusal(event, info)
