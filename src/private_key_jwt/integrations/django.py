@@ -93,11 +93,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from inspect import isfunction
 from typing import Any, Literal, overload
 
 from .._extra import needs
 from .._validation import is_coroutine_function
-from ..exceptions import AuthenticationError
+from ..exceptions import AuthenticationError, ConfigurationError
 from ..verifier import (
     AsyncClientAssertionVerifier,
     AsyncPendingAssertion,
@@ -275,6 +276,8 @@ def client_authentication(
     leave the assertion out. An AuthenticationError that leaves the view is answered in the same way.
     Raises ConfigurationError, also for the settings.
     """
+    if isfunction(verifier):
+        raise ConfigurationError("verifier is a view: write @client_authentication(), with the parentheses")
 
     def decorate(view: View) -> View:
         # Django marks an async class-based view in a way of asgiref's own, where `inspect` of CPython 3.11 has none.
