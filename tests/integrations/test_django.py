@@ -358,11 +358,9 @@ def test_another_setting_changes_nothing() -> None:
 
 
 def test_the_decorator_without_its_parentheses_is_told_when_the_views_are_imported() -> None:
-    bare: Any = client_authentication
+    decorate: Any = client_authentication
     with using(parts()), pytest.raises(ConfigurationError, match=r"a view: write @client_authentication\(\)"):
-
-        @bare
-        def token(request: object, client: object) -> None: ...
+        decorate(lambda request, client: None)
 
 
 def test_a_verifier_may_be_given_to_a_view(provider: Provider) -> None:
