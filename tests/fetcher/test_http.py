@@ -499,6 +499,25 @@ def test_no_server_chooses_the_group_of_a_key_exchange_in_tls_1_2() -> None:
     assert {name.partition("-")[0].partition("_")[0] for name in names} == {"TLS", "ECDHE"}
 
 
+def test_a_connection_that_ends_in_the_tls_handshake_is_said_to(edge: Edge) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def end() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65_536)
+
+        thread = threading.Thread(target=end)
+        thread.start()
+        port = listener.getsockname()[1]
+        policy = JWKSPolicy(allow_private_hosts=["127.0.0.1"], allow_ports=[port])
+        detail = outcome(edge.fetcher(policy), f"https://127.0.0.1:{port}/")
+        thread.join()
+    assert detail.startswith(
+        f"the other side, or what is on the way, ended the connection in the TLS handshake (127.0.0.1:{port}): Connect"
+    )
+
+
 def test_no_server_asks_for_another_handshake_in_tls_1_2() -> None:
     assert _http_client.ssl_context().options & ssl.OP_NO_RENEGOTIATION
 

@@ -59,6 +59,9 @@ _CERTIFICATE_HINTS = (
     ("local issuer", _CHAIN),
 )
 
+# Of an end where more was to come OpenSSL says so, and what httpx takes for asyncio says nothing.
+_END_IN_HANDSHAKE = re.compile(r"|.*EOF occurred in violation of protocol.*")
+
 # What a transport in memory does is not traced.
 _FIRST_PHASES = {
     Route.DIRECT: Phase.NAME,
@@ -322,6 +325,8 @@ def _failed(error: Exception, policy: JWKSPolicy, progress: Progress) -> FetchEr
     if isinstance(error, TimeoutError | httpx.TimeoutException):
         return FetchError(progress.describe_delay(policy.timeout))
     plain = explain_os_error(error)
+    if plain is None and isinstance(error, httpx.ConnectError) and _END_IN_HANDSHAKE.fullmatch(str(error)):
+        plain = "the other side, or what is on the way, ended the connection in the TLS handshake"
     where = f" ({progress.peer})" if plain and progress.peer else ""
     return FetchError(f"{plain}{where}: {_describe(error)}" if plain else _describe(error))
 
@@ -334,5 +339,5 @@ def _describe(error: Exception) -> str:
             why = refused[1]
             hint = next((hint for part, hint in _CERTIFICATE_HINTS if part in why), "")
             return f"TLS CERTIFICATE_VERIFY_FAILED: {why}"[:_DESCRIBED_LENGTH] + hint
-        return f"{type(error).__name__}: {text[:_DESCRIBED_LENGTH]}"
+        return f"{type(error).__name__}: {text[:_DESCRIBED_LENGTH]}" if text else type(error).__name__
     return type(error).__name__
