@@ -324,3 +324,45 @@ def test_what_is_not_looked_at_of_a_key_costs_nothing() -> None:
 def test_one_key_in_the_place_of_a_set_is_named() -> None:
     with pytest.raises(ConfigurationError, match=r"did you mean \{'keys': \[jwk\]\}\?"):
         RegisteredClient("c", jwks=jwk())
+
+
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        ("client.example/jwks.json", "be https, and begin with https://: 'client.example/jwks.json'"),
+        ('"https://client.example/"', "be https, and begin with https://: '\"https://client.example/\"'"),
+        ("${JWKS_URI}", "be https, and begin with https://: '${JWKS_URI}'"),
+        ("https:/client.example/", "be https, and begin with https://: 'https:/client.example/'"),
+        ("http://client.example/", "be https: 'http://client.example/'"),
+        ("https:///jwks.json", "name a host: 'https:///jwks.json'"),
+        ("https://client.example:0/", "name a port from 1 to 65535, or none: 'https://client.example:0/'"),
+        ("https://user:hunter2@client.example/", "hold no user name and no password (it is not shown here)"),
+        ("//user:hunter2@client.example/ ", "hold no user name and no password (it is not shown here)"),
+        ("https://client.example/" + "a" * 2_026, "be a URL of at most 2048 characters, not of 2049"),
+        (["https://client.example/"], "be a URL in a text, not ['https://client.example/']"),
+        (
+            "https://client.example/\n",
+            "hold printable ASCII without spaces (a host in its xn-- form, RFC 5890), and character 24 is '\\n':"
+            " 'https://client.example/\\n'",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_url_is_named_alone(uri: Any, said: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        RegisteredClient("c", jwks_uri=uri)
+    assert str(caught.value) == f"jwks_uri must {said}"
+
+
+@pytest.mark.parametrize(
+    ("jwks", "said"),
+    [
+        ('{"keys": []}', "str: json.loads makes one of it"),
+        (b'{"keys": []}', "bytes: json.loads makes one of it"),
+        ([{"kty": "RSA"}], "list: did you mean {'keys': [...]}?"),
+        (7, "int"),
+    ],
+)
+def test_keys_by_value_that_are_no_mapping_are_refused_with_what_makes_one(jwks: Any, said: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        RegisteredClient("c", jwks=jwks)
+    assert str(caught.value) == f"jwks must be a JWK Set as a mapping, not {said}"

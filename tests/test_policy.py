@@ -226,3 +226,56 @@ SEQUENCE, MAPPING = UnreadableSequence(), UnreadableMapping()
 def test_a_collection_that_cannot_be_read_is_named(name: str, configure: Callable[[], object]) -> None:
     with pytest.raises(ConfigurationError, match=f"{name} cannot be read: OSError"):
         configure()
+
+
+@pytest.mark.parametrize(
+    "audience",
+    [
+        '"https://op.example.com"',
+        "'https://op.example.com'",
+        '["https://op.example.com"]',
+        "${ISSUER}",
+        "{{ issuer }}".replace(" ", ""),
+        "<issuer>",
+        "https://op.example.com/`id`",
+    ],
+)
+def test_an_audience_is_no_text_of_an_environment_file_or_a_template(audience: str) -> None:
+    for given in (audience, [OP, audience]):
+        with pytest.raises(ConfigurationError, match="^audience must be as clients send it, without quotes, brackets"):
+            AssertionPolicy(audience=given)
+
+
+def test_what_a_uri_may_hold_an_audience_may() -> None:
+    for audience in (
+        "https://[2001:db8::1]/~op/it's?a=(b)&c=%20*!$+,;",
+        "urn:example:op",
+        "op",
+        "https://m\xfcnchen.example",
+    ):
+        assert AssertionPolicy(audience=audience).audiences == {audience}
+
+
+def test_a_bound_is_written_with_all_its_digits() -> None:
+    with pytest.raises(ConfigurationError, match="^max_assertion_bytes must be from 256 to 1048576, not 16$"):
+        AssertionPolicy(audience=OP, max_assertion_bytes=16)
+    with pytest.raises(ConfigurationError, match="^refresh_ahead must be from 0.01 to 1, not 80$"):
+        JWKSPolicy(refresh_ahead=80)
+
+
+def test_of_a_list_the_item_that_is_wrong_is_named() -> None:
+    for ports, said in (
+        (8443, "be a list of integers, not 8443"),
+        (["8443"], "hold integers from 1 to 65535, not '8443'"),
+        ([443, 65536], "hold integers from 1 to 65535, not 65536"),
+        ([True], "hold integers from 1 to 65535, not True"),
+    ):
+        with pytest.raises(ConfigurationError) as caught:
+            JWKSPolicy(allow_ports=ports)  # type: ignore[arg-type]
+        assert str(caught.value) == f"allow_ports must {said}"
+
+
+def test_a_private_host_is_no_suffix() -> None:
+    """It would match no host, and nobody would see why."""
+    with pytest.raises(ConfigurationError, match=r"^allow_private_hosts must hold names .*, not '\.internal'$"):
+        JWKSPolicy(allow_private_hosts=[".internal"])

@@ -159,3 +159,14 @@ def test_a_key_by_value_that_names_no_alg_is_refused_where_it_could_serve_severa
     assert RegisteredClient.from_metadata(asks, signing_algs=["PS256", "ES256"]).keys
     with pytest.raises(ConfigurationError, match='add "alg": "RS256" to the JWK'):
         RegisteredClient.from_metadata(asks, signing_algs=["RS256", "PS256"])
+
+
+def test_a_method_that_is_absent_is_said_to_stand_for_another() -> None:
+    for changes in ({"token_endpoint_auth_method": ...}, {"token_endpoint_auth_method": None}):
+        with pytest.raises(ConfigurationError, match="and it is absent, which means client_secret_basic"):
+            RegisteredClient.from_metadata(metadata(**changes))
+
+
+def test_metadata_in_a_text_must_be_parsed_first() -> None:
+    with pytest.raises(ConfigurationError, match="^client metadata must be a mapping, not str: json.loads makes one"):
+        RegisteredClient.from_metadata("{}")  # type: ignore[arg-type]

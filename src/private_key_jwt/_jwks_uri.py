@@ -15,8 +15,9 @@ __all__ = ["check_jwks_uri", "is_loopback"]
 
 _MAX_URL_LENGTH = 2_048
 _PORTS = range(1, 65_536)
-_SEPARATORS = re.compile(r"[/?]")  # of an authority and what stands around it (RFC 3986 §3.2)
-_URL_CHARACTERS = re.compile(r"[!-~]+")  # printable ASCII without space: a host in its A-label form (RFC 5890)
+_SEPARATORS = re.compile(r"[/?#\\]")  # of an authority and what stands behind it (RFC 3986 §3.2)
+_NO_URL_CHARACTER = re.compile(r"[^!-~]")  # not printable ASCII, or a space
+_SCHEMES = ("https://", "http://")
 
 
 def is_loopback(host: str) -> bool:
@@ -27,6 +28,25 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def _check_text(value: object, name: str) -> str:
+    """Return a text that begins as a URL may, of characters that one may hold. Raises ConfigurationError."""
+    if not isinstance(value, str):
+        raise ConfigurationError(f"{name} must be a URL in a text, not {quote(value)}")
+    # Before anything of it is quoted. Not `url.userinfo`: it is empty in `https://@host`, too.
+    if "@" in _SEPARATORS.split(value.partition("//")[2], maxsplit=1)[0]:
+        raise ConfigurationError(f"{name} must hold no user name and no password (it is not shown here)")
+    if len(value) > _MAX_URL_LENGTH:
+        raise ConfigurationError(f"{name} must be a URL of at most {_MAX_URL_LENGTH} characters, not of {len(value)}")
+    if odd := _NO_URL_CHARACTER.search(value):
+        raise ConfigurationError(
+            f"{name} must hold printable ASCII without spaces (a host in its xn-- form, RFC 5890), and character"
+            f" {odd.start() + 1} is {odd[0]!a}: {quote(value)}"
+        )
+    if not value.lower().startswith(_SCHEMES):
+        raise ConfigurationError(f"{name} must be https, and begin with https://: {quote(value)}")
+    return value
+
+
 def check_jwks_uri(value: object, name: str = "jwks_uri") -> str:
     """Return a URL that may be fetched: absolute, https (http for loopback only), no userinfo, no fragment.
 
@@ -35,10 +55,7 @@ def check_jwks_uri(value: object, name: str = "jwks_uri") -> str:
 
     Raises ConfigurationError, which says by ``name`` what is wrong.
     """
-    if not isinstance(value, str) or len(value) > _MAX_URL_LENGTH or not _URL_CHARACTERS.fullmatch(value):
-        raise ConfigurationError(
-            f"{name} must be a URL in printable ASCII of at most {_MAX_URL_LENGTH} characters, not {quote(value)}"
-        )
+    value = _check_text(value, name)
     if "\\" in value or "#" in value:
         raise ConfigurationError(f"{name} must hold no fragment and no backslash: {quote(value)}")
     try:
@@ -46,13 +63,14 @@ def check_jwks_uri(value: object, name: str = "jwks_uri") -> str:
         host = url.host and url.raw_host.decode("ascii")
     except (httpx.InvalidURL, ValueError) as error:  # ValueError: an A-label that decodes to nothing
         raise ConfigurationError(f"{name} is no URL: {quote(str(error))}") from None
-    # Not `url.userinfo`: it is empty in `https://@host`, too. A query may hold an "@".
-    if not host or "@" in _SEPARATORS.split(value)[2] or (url.port is not None and url.port not in _PORTS):
-        raise ConfigurationError(f"{name} must name a host and no userinfo, and a port that exists: {quote(value)}")
+    if not host:
+        raise ConfigurationError(f"{name} must name a host: {quote(value)}")
+    if url.port is not None and url.port not in _PORTS:
+        raise ConfigurationError(f"{name} must name a port from 1 to 65535, or none: {quote(value)}")
     try:
         check_host(host)
     except ValueError as error:
         raise ConfigurationError(f"{name}: {error} in {quote(value)}") from None
-    if url.scheme != "https" and not (url.scheme == "http" and is_loopback(host)):
+    if url.scheme != "https" and not is_loopback(host):
         raise ConfigurationError(f"{name} must be https: {quote(value)}")
     return value

@@ -10,6 +10,7 @@ from typing import Any
 from ._core import jwk_set
 from ._kept import Kept
 from ._text import escape_name, one_line
+from ._validation import kind_of
 from .events import KeySkipped, log_events
 from .exceptions import ConfigurationError
 from .policy import JWKSPolicy
@@ -29,7 +30,8 @@ _key_sets = Kept[jwk_set.KeySet](_MAX_KEPT_KEYS)
 def read_jwks(jwks: object) -> jwk_set.KeySet:
     """Import the keys of a JWK Set. Raises ConfigurationError: what is no set of public keys."""
     if not isinstance(jwks, Mapping):
-        raise ConfigurationError(f"jwks must be a JWK Set as a mapping, not {type(jwks).__name__}")
+        meant = ": did you mean {'keys': [...]}?" if isinstance(jwks, list | tuple) else ""
+        raise ConfigurationError(f"jwks must be a JWK Set as a mapping, not {kind_of(jwks)}{meant}")
     try:
         if "keys" not in jwks and "kty" in jwks:
             raise ValueError("expected a JWK Set, and this is one JWK: did you mean {'keys': [jwk]}?")

@@ -7,7 +7,7 @@ from typing import Any
 
 from ._core.algorithms import ALGORITHMS, is_allowed
 from ._text import quote
-from ._validation import read_items, read_sequence
+from ._validation import kind_of, read_items, read_sequence
 from .exceptions import ConfigurationError
 
 __all__ = ["METHOD", "check_signing_algs", "read", "registered_algs"]
@@ -24,11 +24,15 @@ def read(metadata: object, enabled: Sequence[str]) -> dict[str, Any]:
     A member that is null counts as omitted (RFC 7592 §2.2). Raises ConfigurationError, which names the member.
     """
     if not isinstance(metadata, Mapping):
-        raise ConfigurationError(f"client metadata must be a mapping, not {type(metadata).__name__}")
+        raise ConfigurationError(f"client metadata must be a mapping, not {kind_of(metadata)}")
     members = dict(read_items("client metadata", metadata.items))
     method = members.get("token_endpoint_auth_method")
+    if method is None:
+        raise ConfigurationError(
+            f"token_endpoint_auth_method must be {METHOD!r}, and it is absent, which means client_secret_basic"
+            " (RFC 7591 section 2)"
+        )
     if method != METHOD:
-        # Omitted, it is client_secret_basic (RFC 7591 §2): a client must have asked for this method.
         raise ConfigurationError(f"token_endpoint_auth_method must be {METHOD!r}, not {quote(method)}")
     return {
         "client_id": members.get("client_id"),

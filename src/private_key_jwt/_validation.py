@@ -19,6 +19,7 @@ __all__ = [
     "check_number",
     "check_timeout",
     "is_coroutine_function",
+    "kind_of",
     "read_items",
     "read_sequence",
 ]
@@ -44,12 +45,17 @@ def read_sequence(name: str, value: object, expected: str = "a sequence") -> tup
     return read_items(name, lambda: value)
 
 
+def kind_of(value: object) -> str:
+    """Name the type of what is no mapping; of a text say what makes a mapping of it."""
+    return f"{type(value).__name__}{': json.loads makes one of it' * isinstance(value, str | bytes)}"
+
+
 def check_number(name: str, value: object, low: float, high: float) -> None:
     """Refuse anything but a finite number within [low, high]."""
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
         raise ConfigurationError(f"{name} must be a number, not {quote(value)}")
     if not low <= value <= high:
-        raise ConfigurationError(f"{name} must be from {low:g} to {high:g}, not {quote(value)}")
+        raise ConfigurationError(f"{name} must be from {low:.15g} to {high:.15g}, not {quote(value)}")
 
 
 def check_integer(name: str, value: object, low: int, high: int) -> None:

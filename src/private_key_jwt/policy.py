@@ -24,6 +24,7 @@ AudienceRule = Literal["string", "sole", "all", "member"]
 Network = IPv4Network | IPv6Network
 
 _DAY = 86_400
+_LAST_PORT = 65_535
 
 LONGEST_LIFETIME = _DAY
 """The most seconds that ``AssertionPolicy.max_lifetime`` may be."""
@@ -38,7 +39,10 @@ LONGEST_LEEWAY = 300
 """The most seconds that ``AssertionPolicy.leeway`` may be."""
 
 # A network, and no name, is what is all digits. No URL that may be fetched names a host with a dot at its end.
-_HOST_NAME = re.compile(r"(?=.*[a-z])[a-z0-9._-]{0,252}[a-z0-9_-]")
+_HOST_NAME = re.compile(r"(?=.*[a-z])(?!\.)[a-z0-9._-]{0,252}[a-z0-9_-]")
+
+# No URI holds these (RFC 3986 §2): quotes of an environment file, a placeholder that was not filled in, a JSON text.
+_NO_URI = re.compile(r"""["<>\\^`{|}]|^['\[]""")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +55,7 @@ class AssertionPolicy:
 
     audience: the values of ``aud`` that name this server: its issuer, and only for clients that cannot
         send that, the URL of its token endpoint. Compared code point for code point (RFC 3986 §6.2.1).
-        It has no default and is never taken from a request.
+        It has no default and is never taken from a request. What no URI holds is refused: white space, quotes, braces.
     audience_rule: ``"string"`` takes a bare string only (FAPI 2.0 Security Profile §5.3.2.1), ``"sole"``
         also a list of one (RFC 10070 §4), ``"all"`` a list of which every value is one of ``audience`` (what older
         clients send: issuer and token endpoint), ``"member"`` one accepted value anywhere in a list (RFC 7519
@@ -101,6 +105,10 @@ def _audience(value: object) -> tuple[str, ...]:
         if not each.isprintable() or any(map(str.isspace, each)):
             # Out of a file or an environment variable: no client could ever send it.
             raise ConfigurationError(f"audience must hold no white space and no control character: {quote(each)}")
+        if _NO_URI.search(each):
+            raise ConfigurationError(
+                f"audience must be as clients send it, without quotes, brackets or a placeholder: {quote(each)}"
+            )
     return values
 
 
@@ -162,10 +170,11 @@ class JWKSPolicy:
         check_integer("max_keys", self.max_keys, 1, 1_024)
         check_flag("allow_http_loopback", self.allow_http_loopback)
         # What the caller passed may be a list: it must not be able to change under a running fetcher.
-        ports = read_sequence("allow_ports", self.allow_ports)
-        hosts = read_sequence("allow_private_hosts", self.allow_private_hosts)
+        ports = read_sequence("allow_ports", self.allow_ports, "a list of integers")
+        hosts = read_sequence("allow_private_hosts", self.allow_private_hosts, "a list of texts")
         for port in ports:
-            check_integer("allow_ports", port, 1, 65_535)
+            if not isinstance(port, int) or isinstance(port, bool) or not 1 <= port <= _LAST_PORT:
+                raise ConfigurationError(f"allow_ports must hold integers from 1 to {_LAST_PORT}, not {quote(port)}")
         if not ports:
             raise ConfigurationError("allow_ports must not be empty")
         for host in hosts:

@@ -299,6 +299,17 @@ def test_a_whole_verifier_may_be_given() -> None:
         (parts(FETCHER={"TTL": 0}), "ttl must be"),
         (parts(FETCHER={"ttl": 60}), "'ttl' is no setting of FETCHER; there are TTL,"),
         (parts(WORKERS=4), "workers is 4, and MemoryReplayStore lives in one process"),
+        (parts(WORKERS="4"), "settings.PRIVATE_KEY_JWT: workers must be an integer, not '4'$"),
+        (parts(TTL=60), "'TTL' is no setting, and one of FETCHER; there are VERIFIER,"),
+        (parts(FETCHER={"TTL": "60"}), "settings.PRIVATE_KEY_JWT: FETCHER: ttl must be a number, not '60'$"),
+        (
+            parts(REPLAY_STORE="private_key_jwt.stores.RedisReplayStore"),
+            r"RedisReplayStore' raised TypeError: .*__init__\(\) missing 1 required positional argument: 'client'",
+        ),
+        (
+            parts(REPLAY_STORE="private_key_jwt.stores.DjangoCacheReplayStore"),
+            r"KEY_JWT: REPLAY_STORE: CACHES\['default'\] must be .*, not .*LocMemCache: .*; take DjangoReplayStore$",
+        ),
         (parts(audience="x"), "'audience' is no setting; there are VERIFIER,"),
         (parts(VERIFIER=f"{OBJECTS}.verifier"), "'AUDIENCE' is no setting beside a whole verifier"),
         ({"ASYNC_VERIFIER": f"{OBJECTS}.make_async_verifier"}, "VERIFIER is missing, and this view needs it"),

@@ -97,6 +97,23 @@ def test_a_bad_url_is_refused_and_not_shown(kind: Any, _right: Any, url: Any) ->
 
 
 @pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        (" ", "it is empty"),
+        ('"redis://:hush@localhost"', "quotes or white space stand around it"),
+        ("'rediss://:hush@localhost'", "quotes or white space stand around it"),
+        ("valkey://:hush@localhost", "it begins with something else"),
+        ("redis://:hu#sh@localhost", "is / ? # or % in a password escaped?"),
+    ],
+)
+def test_of_a_bad_url_the_cause_is_named(url: str, said: str) -> None:
+    for kind, _ in KINDS:
+        with pytest.raises(ConfigurationError) as caught:
+            kind.from_url(url)
+        assert str(caught.value).endswith(said)
+
+
+@pytest.mark.parametrize(
     ("setting", "value", "kinds"),
     [
         ("timeout", 0, KINDS),

@@ -376,6 +376,22 @@ def test_a_path_that_cannot_be_used_is_named_at_start(tmp_path: Path, name: str)
         SQLiteReplayStore(tmp_path / name)
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (".", "unable to open database file: it is a directory"),
+        ("missing/replay.db", "there is no directory '{}/missing'; is it a URL, or a name with ~ or quotes?"),
+        ("sqlite:///replay.db", "there is no directory '{}/sqlite:'; is it a URL, or a name with ~ or quotes?"),
+        ("text", "file is not a database"),
+    ],
+)
+def test_a_path_that_cannot_be_used_is_refused_with_the_cause(tmp_path: Path, name: str, said: str) -> None:
+    (tmp_path / "text").write_text("this is no database " * 1_000)
+    with pytest.raises(ConfigurationError) as caught:
+        SQLiteReplayStore(f"{tmp_path}/{name}")
+    assert str(caught.value).endswith(said.format(tmp_path))
+
+
 @pytest.mark.parametrize("path", ["a\0b", "a\ud800b"])
 def test_a_path_that_is_no_path_is_refused_at_start(tmp_path: Path, path: str) -> None:
     with pytest.raises(ConfigurationError):

@@ -46,7 +46,8 @@ _PARTS = (*_POLICY, "CLIENTS", "REPLAY_STORE", "FETCHER", "JWKS_CACHE", "CLOCK",
 def _check_keys(given: Mapping[str, Any], known: Iterable[str], where: str = "") -> None:
     for name in given:
         if name not in known:
-            raise ConfigurationError(f"{quote(name)} is no setting{where}; there are {', '.join(known)}")
+            meant = ", and one of FETCHER" if not where and name in _JWKS_POLICY else ""
+            raise ConfigurationError(f"{quote(name)} is no setting{where}{meant}; there are {', '.join(known)}")
 
 
 def _imported(name: str, value: Any) -> Any:
@@ -81,10 +82,11 @@ def _made(name: str, value: Any, is_ready: Callable[[Any], bool]) -> Any:
         return found
     try:
         return found()
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{name}: {error}") from error
     except Exception as error:  # the user's code
-        raise ConfigurationError(
-            f"{name}: {_shown(value)} raised {type(error).__name__}: {quote(str(error))}"
-        ) from error
+        text = shorten(ascii(str(error)), 2 * _LONGEST_PATH)
+        raise ConfigurationError(f"{name}: {_shown(value)} raised {type(error).__name__}: {text}") from error
 
 
 class Project:
@@ -147,9 +149,11 @@ class Project:
     def _of_parts(self, kind: type[Verifier]) -> Verifier:
         parts: dict[str, Any] = {
             name.lower(): _imported(name, self._given[name])
-            for name in ("CLIENTS", "CLOCK", "WORKERS", "ON_EVENT")
+            for name in ("CLIENTS", "CLOCK", "ON_EVENT")
             if name in self._given
         }
+        if "WORKERS" in self._given:
+            parts["workers"] = self._given["WORKERS"]
         parts["replay_store"] = self._once("REPLAY_STORE", self._replay_store)
         parts["fetcher"] = self._once("FETCHER", lambda: self._fetcher(parts.get("on_event")))
         policy = AssertionPolicy(**{_POLICY[name]: self._given[name] for name in self._given if name in _POLICY})
@@ -168,7 +172,10 @@ class Project:
                 )
             return _made("FETCHER", given, lambda found: hasattr(found, "get_key"))
         _check_keys(given, _JWKS_POLICY, " of FETCHER")
-        policy = JWKSPolicy(**{_JWKS_POLICY[name]: value for name, value in given.items()})
+        try:
+            policy = JWKSPolicy(**{_JWKS_POLICY[name]: value for name, value in given.items()})
+        except ConfigurationError as error:
+            raise ConfigurationError(f"FETCHER: {error}") from error
         cache = _made("JWKS_CACHE", self._given.get("JWKS_CACHE"), lambda found: hasattr(found, "claim"))
         return JWKSFetcher(policy, cache=cache, on_event=on_event)
 

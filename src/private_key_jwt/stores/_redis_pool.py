@@ -92,6 +92,9 @@ def own_client(client: Any, timeout: float) -> Any:
     return _client_of(kind(max_connections=pool.max_connections, **settings))
 
 
+_SCHEMES = ("redis://", "rediss://", "unix://")
+
+
 def _client_of(pool: Any) -> Any:
     return (redis.asyncio.Redis if isinstance(pool, _AsyncOwn) else redis.Redis).from_pool(pool)
 
@@ -119,6 +122,17 @@ def open_async(url: str, timeout: float) -> redis.asyncio.Redis:
     return client
 
 
+def _why_unread(url: str) -> str:
+    """Say of a URL why it may be that redis-py does not read it, and nothing of what it holds."""
+    if not url.strip():
+        return "it is empty"
+    if url.startswith(_SCHEMES):
+        return "what stands in it for a port, a database or an option is none; is / ? # or % in a password escaped?"
+    if url.strip("\"' \n").startswith(_SCHEMES):
+        return "quotes or white space stand around it"
+    return "it begins with something else"
+
+
 def _open(kind: Any, url: str, timeout: float) -> Any:
     check_timeout(timeout)
     if not isinstance(url, str):
@@ -135,6 +149,6 @@ def _open(kind: Any, url: str, timeout: float) -> Any:
         # Not within the except: the text of that error may quote the URL, and with it a password.
         raise ConfigurationError(
             "url must be redis://, rediss:// or unix://, with options that redis-py knows (it is not shown here:"
-            " it may hold a password)"
+            f" it may hold a password): {_why_unread(url)}"
         )
     return _client_of(pool)

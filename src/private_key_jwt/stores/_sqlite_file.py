@@ -97,7 +97,9 @@ class SQLiteFile:
             self._disconnect()
         except (sqlite3.Error, OSError, ValueError) as error:  # ValueError: no path at all, such as one with a NUL
             self.close()
-            raise ConfigurationError(f"cannot use {self._path!r} as a SQLite database: {error}") from error
+            raise ConfigurationError(
+                f"cannot use {self._path!r} as a SQLite database: {error}{_why_not(self._path)}"
+            ) from error
         _forks.register(self)
 
     def run(self, work: Callable[[SQLiteSession], Result], timeout: float) -> Result:
@@ -277,6 +279,16 @@ def _check_path(path: object) -> str:
             " MemoryReplayStore (or MemoryJWKSCache)"
         )
     return str(Path(path).absolute())
+
+
+def _why_not(path: str) -> str:
+    """Say what is wrong with a path that cannot be opened; "" where that is not seen."""
+    parent = Path(path).parent
+    if Path(path).is_dir():
+        return ": it is a directory"
+    if parent.is_dir():
+        return ""
+    return f": there is no directory {str(parent)!r}; is it a URL, or a name with ~ or quotes?"
 
 
 def _prepare(session: SQLiteSession, schema: Sequence[str]) -> None:
