@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections.abc import Callable
@@ -11,11 +12,13 @@ from dataclasses import replace
 import pytest
 
 import children
+from integrations.timing import rsa_verification
 from private_key_jwt import JWKSPolicy, MemoryJWKSCache
 from private_key_jwt._core.freshness import Entry, Instant, KeyQuery, new_entry
 from private_key_jwt._core.jwk_set import KeySet, key_set
 from private_key_jwt.events import log_events
 from private_key_jwt.fetcher import _flow
+from private_key_jwt.fetcher._budgets import Budgets
 from private_key_jwt.fetcher._ending import Ending
 from private_key_jwt.fetcher._fetches import DONE, Fetch, Outcome, RefreshRequest, Status
 from private_key_jwt.fetcher._slots import fetch_slots
@@ -238,3 +241,20 @@ def test_the_end_of_a_fetch_calls_each_who_waits_once() -> None:
     ending.add_callback("c", lambda: called.append("c"))
     ending.wait(-1)
     assert called == ["a", "c"]
+
+
+@pytest.mark.usefixtures("untraced")
+def test_no_fetch_pays_for_forgetting_many_budgets() -> None:
+    """100,000 clients, each of which is fetched once in four minutes."""
+    budgets, policy = Budgets(JWKSPolicy()), JWKSPolicy()
+    longest = 0.0
+    gc.disable()
+    for number in range(150_000):
+        now = number * 240 / 100_000
+        began = time.thread_time()
+        spending = budgets.of(f"https://{number % 100_000}.example", now)
+        longest = max(longest, time.thread_time() - began)
+        assert spending.fetches.take(now, policy)
+    gc.enable()
+    assert len(budgets) < 30_000
+    assert longest < 100 * rsa_verification()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ CACHE_INTERVAL = 1.0
 SHORT_CACHE_INTERVAL = 0.1
 """The same when a fetch may be allowed at any moment."""
 
-_MIN_SWEPT = 1_024
+_FORGET_PER_URI = 2
 _FAILURE_LENGTH = 200
 
 
@@ -90,8 +91,7 @@ class Budgets:
 
     def __init__(self, policy: JWKSPolicy) -> None:
         self._policy = policy
-        self._spending: dict[str, Spending] = {}
-        self._sweep_at = _MIN_SWEPT
+        self._spending: OrderedDict[str, Spending] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._spending)
@@ -101,8 +101,20 @@ class Budgets:
         return self._spending.get(jwks_uri)
 
     def of(self, jwks_uri: str, now: float) -> Spending:
-        """Return what is remembered, or begin to; what is idle is forgotten when there is much."""
-        if len(self._spending) >= self._sweep_at:
-            kept = {uri: each for uri, each in self._spending.items() if not each.is_idle(now, self._policy)}
-            self._spending, self._sweep_at = kept, max(_MIN_SWEPT, 2 * len(kept))
-        return self._spending.setdefault(jwks_uri, Spending())
+        """Return what is remembered, or begin to.
+
+        Each new one looks at two others, and forgets those that are idle: no call pays for many.
+        """
+        spending = self._spending.get(jwks_uri)
+        if spending is None:
+            for _ in range(min(_FORGET_PER_URI, len(self._spending))):
+                self._forget_first_if_idle(now)
+            spending = self._spending[jwks_uri] = Spending()
+        return spending
+
+    def _forget_first_if_idle(self, now: float) -> None:
+        jwks_uri, spending = next(iter(self._spending.items()))
+        if spending.is_idle(now, self._policy):
+            del self._spending[jwks_uri]
+        else:
+            self._spending.move_to_end(jwks_uri)
