@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import threading
 import time
 from collections.abc import Callable
@@ -12,7 +11,6 @@ from dataclasses import replace
 import pytest
 
 import children
-from integrations.timing import rsa_verification
 from private_key_jwt import JWKSPolicy, MemoryJWKSCache
 from private_key_jwt._core.freshness import Entry, Instant, KeyQuery, new_entry
 from private_key_jwt._core.jwk_set import KeySet, key_set
@@ -246,15 +244,10 @@ def test_the_end_of_a_fetch_calls_each_who_waits_once() -> None:
 @pytest.mark.usefixtures("untraced")
 def test_no_fetch_pays_for_forgetting_many_budgets() -> None:
     """100,000 clients, each of which is fetched once in four minutes."""
-    budgets, policy = Budgets(JWKSPolicy()), JWKSPolicy()
-    longest = 0.0
-    gc.disable()
+    budgets, policy, known = Budgets(JWKSPolicy()), JWKSPolicy(), 0
     for number in range(150_000):
         now = number * 240 / 100_000
-        began = time.thread_time()
-        spending = budgets.of(f"https://{number % 100_000}.example", now)
-        longest = max(longest, time.thread_time() - began)
-        assert spending.fetches.take(now, policy)
-    gc.enable()
-    assert len(budgets) < 30_000
-    assert longest < 100 * rsa_verification()
+        assert budgets.of(f"https://{number % 100_000}.example", now).fetches.take(now, policy)
+        known, before = len(budgets), known
+        assert known >= before - 2
+    assert known < 30_000
