@@ -71,7 +71,7 @@ def test_stdin_is_read_without_the_line_break_at_its_end(served: Served, argumen
 def test_no_assertion_at_all_is_a_wrong_use(served: Served, stdin: bytes) -> None:
     answer = run("verify", *served.all, stdin=stdin)
     assert (answer.code, answer.out) == (2, "")
-    assert "there is none" in answer.err
+    assert "no assertion: give it" in answer.err
 
 
 @pytest.mark.parametrize("command", ["verify", "explain"])
@@ -83,7 +83,7 @@ def test_an_empty_argument_is_no_assertion(served: Served, command: str) -> None
 
 def test_a_closed_stdin_is_no_assertion(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", None)
-    with pytest.raises(typer.BadParameter, match="there is none"):
+    with pytest.raises(typer.BadParameter, match="no assertion: give it"):
         _options.read_assertion(None)
 
 

@@ -329,7 +329,7 @@ def read_assertion(argument: str | None) -> str | bytes:
     """
     if argument is not None and argument != "-":
         if not argument.strip():
-            raise typer.BadParameter("it is empty: is the variable set that it stands in?")
+            raise typer.BadParameter("the assertion is empty: is the variable set that it stands in?")
         return argument
     if sys.stdin is not None and sys.stdin.isatty():
         echo("Paste the assertion, then press Enter and Ctrl-D.", err=True)
@@ -337,5 +337,5 @@ def read_assertion(argument: str | None) -> str | bytes:
     assertion = assertion.removesuffix(b"\n").removesuffix(b"\r")
     if not assertion.strip():
         # A pipe that broke must not look like an assertion that was refused.
-        raise typer.BadParameter("there is none: give it as an argument or on standard input")
+        raise typer.BadParameter("no assertion: give it as an argument or on standard input")
     return assertion
