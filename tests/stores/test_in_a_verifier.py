@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -106,6 +107,31 @@ def test_several_workers_need_more_than_a_wrapped_store_of_one_process(kind: Any
     with pytest.raises(ConfigurationError, match="workers is 4, and .* lives in one process"):
         verifier(kind, wrap(MemoryReplayStore()), workers=4)
     verifier(kind, wrap(MemoryReplayStore()), workers=1)
+
+
+@pytest.mark.parametrize("kind", [ClientAssertionVerifier, AsyncClientAssertionVerifier])
+def test_a_store_of_your_own_that_says_so_is_one_of_one_process(kind: Any) -> None:
+    class Mine:
+        in_process = True
+
+        def __init__(self) -> None:
+            self.threads: set[int] = set()
+
+        def add(self, key: bytes, expires_at: float, now: float) -> bool:
+            self.threads.add(threading.get_ident())
+            return True
+
+    with pytest.raises(ConfigurationError, match="workers is 2, and Mine lives in one process"):
+        verifier(kind, Mine(), workers=2)
+    made, tenant = verifier(kind, store := Mine())
+
+    async def verify() -> None:
+        verified = made.verify(tenant.assertion())
+        if kind is AsyncClientAssertionVerifier:
+            await verified
+
+    asyncio.run(verify())
+    assert store.threads == {threading.get_ident()}
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,8 @@ class ReplayStore(Protocol):
 
     A mark is live while ``now < expires_at``. Clocks of hosts differ: a store that deletes marks by ``now`` keeps the
     latest ``now`` by which it deleted any, and raises for a key that expires no later, since its mark may be gone.
+    A store that lives in one process says ``in_process = True``: a verifier with ``workers=2`` then refuses it, and an
+    async one calls ``add`` in its event loop, not in a thread.
     """
 
     def add(self, key: bytes, expires_at: float, now: float) -> bool:
