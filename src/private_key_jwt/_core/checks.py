@@ -2,9 +2,9 @@
 
 To add one: its name here; its rule in ``header.py`` or ``claims.py``, called by ``recipe.py``; what configures it in
 ``policy.py``; for ``explain`` its row in ``cli/_examine.py`` and what is expected in ``cli/_facts.py``; and an
-assertion that it refuses in ``testing/_defects.py``. A rule on times also stands in ``claims.window``, and in
-``_TIMES`` and ``_NOT_OF_NOW`` of ``cli/_examine.py``. A new reason: in ``exceptions.Reason``, and what to do about it
-in ``runbook.py``.
+assertion that it refuses in ``testing/_defects.py``; and in ``_TRIALS`` of ``cli/_behind.py`` what makes it pass, so
+that ``explain`` sees behind it. A rule on times also stands in ``claims.window``, and in ``TIMES`` and ``NOT_OF_NOW``
+of ``cli/_behind.py``. A new reason: in ``exceptions.Reason``, and what to do about it in ``runbook.py``.
 """
 
 from __future__ import annotations

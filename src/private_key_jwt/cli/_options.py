@@ -24,7 +24,6 @@ from ..clients import RegisteredClient, unchecked_client
 from ..exceptions import ConfigurationError
 from ..fetcher import JWKSFetcher
 from ..policy import AssertionPolicy, AudienceRule, JWKSPolicy
-from ..stores import JWKSCache
 from ._output import echo, printable
 
 # More than any policy takes as an assertion: reading on would change nothing.
@@ -236,9 +235,9 @@ class KeyOptions:
             document = {"keys": []} if self.document is None else self.document
             return unchecked_client(client_id, jwks=document, signing_algs=algs)
 
-    def fetcher(self, cache: JWKSCache | None = None) -> JWKSFetcher:
+    def fetcher(self) -> JWKSFetcher:
         """Make a fetcher that may fetch them. Raises typer.BadParameter."""
-        return JWKSFetcher(self.policy(), cache=cache)
+        return JWKSFetcher(self.policy())
 
     def policy(self) -> JWKSPolicy:
         """Say where and how they may be fetched. Raises typer.BadParameter."""
