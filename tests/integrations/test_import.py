@@ -17,6 +17,8 @@ from private_key_jwt import ConfigurationError, integrations
         ("flask", "flask", "flask"),
         ("django", "django.http", "django"),
         ("_django_settings", "django.conf", "django"),
+        ("authlib", "authlib.oauth2", "authlib"),
+        ("oauth_toolkit", "oauth2_provider", "django-oauth-toolkit"),
     ],
 )
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, module: str, framework: str, extra: str) -> None:

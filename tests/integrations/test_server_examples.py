@@ -3,12 +3,9 @@
 import os
 import subprocess
 import sys
-from importlib import import_module
 from pathlib import Path
 
 import pytest
-
-from private_key_jwt import ConfigurationError
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 PLUG = (EXAMPLES / "authlib_flask" / "client_authentication.py").read_text()
@@ -46,15 +43,3 @@ def test_a_test_case_of_django_has_a_verifier_of_its_own(example: str, tmp_path:
 
 def test_keys_beside_the_applications_of_the_toolkit_can_be_migrated(tmp_path: Path) -> None:
     assert "Create model ClientKeys" in django_admin("oauth_toolkit_keys", tmp_path, "makemigrations", "--dry-run")
-
-
-@pytest.mark.parametrize(
-    ("module", "framework", "extra"),
-    [("authlib", "authlib.oauth2", "authlib"), ("oauth_toolkit", "oauth2_provider", "django-oauth-toolkit")],
-)
-def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, module: str, framework: str, extra: str) -> None:
-    name = f"private_key_jwt.integrations.{module}"
-    monkeypatch.delitem(sys.modules, name, raising=False)
-    monkeypatch.setitem(sys.modules, framework, None)  # what the import system takes for absent
-    with pytest.raises(ConfigurationError, match=rf"pip install 'private-key-jwt\[{extra}\]'"):
-        import_module(name)
