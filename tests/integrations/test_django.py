@@ -41,6 +41,7 @@ from private_key_jwt.events import log_events
 from private_key_jwt.integrations import _django_settings as project
 from private_key_jwt.integrations.django import client_authentication
 from private_key_jwt.testing import Tenant
+from support import until
 
 OBJECTS = "integrations.django_objects"
 CACHE = MemoryJWKSCache()
@@ -197,6 +198,53 @@ def test_a_lock_held_at_the_fork_is_free_in_the_child() -> None:
         for lock in (project._current._lock, current._lock):
             with held_by_another_thread(lock):
                 assert children.holds(check)
+
+
+# A module of views that is being imported until another thread waits for that.
+LATE_VIEWS = """
+import late_views_begun
+late_views_begun()
+
+from private_key_jwt.integrations.django import client_authentication
+
+def find_client(client_id):
+    return None
+
+@client_authentication()
+def token(request, client):
+    return None
+"""
+
+
+def test_views_may_be_imported_while_another_thread_makes_their_verifier(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "late_views.py").write_text(LATE_VIEWS)
+    monkeypatch.syspath_prepend(tmp_path)
+    begun = threading.Event()
+
+    def begin() -> None:
+        begun.set()
+        until(lambda: waits_for_an_import(other), "the other thread does not wait for the import")
+
+    monkeypatch.setitem(sys.modules, "late_views_begun", begin)  # type: ignore[arg-type]  # anything can be imported
+    importing = threading.Thread(target=import_module, args=("late_views",), daemon=True)
+    with using(parts(CLIENTS="late_views.find_client")):
+        verifier = project._current.project().verifier
+        other = threading.Thread(target=verifier, args=(ClientAssertionVerifier,), daemon=True)
+        importing.start()
+        assert begun.wait(10)
+        other.start()
+        for thread in (importing, other):
+            thread.join(10)
+            assert not thread.is_alive()
+
+
+def waits_for_an_import(thread: threading.Thread) -> bool:
+    frame = sys._current_frames().get(thread.ident or 0)
+    while frame is not None and frame.f_code.co_name != "acquire":
+        frame = frame.f_back
+    return frame is not None and "importlib" in frame.f_code.co_filename
 
 
 @contextlib.contextmanager

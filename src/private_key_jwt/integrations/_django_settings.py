@@ -40,7 +40,9 @@ KINDS: tuple[type[Any], ...] = tuple(_WHOLE)
 _POLICY = _fields(AssertionPolicy)
 _JWKS_POLICY = _fields(JWKSPolicy)
 _REQUIRED = ("AUDIENCE", "CLIENTS", "REPLAY_STORE")
-_PARTS = (*_POLICY, "CLIENTS", "REPLAY_STORE", "FETCHER", "JWKS_CACHE", "CLOCK", "WORKERS", "ON_EVENT")
+_PASSED_ON = ("CLIENTS", "CLOCK", "ON_EVENT")
+_IMPORTED = ("REPLAY_STORE", "FETCHER", "JWKS_CACHE", *_PASSED_ON)
+_PARTS = (*_POLICY, *_IMPORTED, "WORKERS")
 
 
 def _check_keys(given: Mapping[str, Any], known: Iterable[str], where: str = "") -> None:
@@ -119,6 +121,10 @@ class Project:
 
     def verifier(self, kind: type[Verifier]) -> Verifier:
         """Return the verifier of this kind. Raises ConfigurationError."""
+        if kind not in self._ready:
+            # Before the lock is taken: a module that another thread is importing may hold a view, which waits for it.
+            for name in [_WHOLE[kind]] if self._is_whole else _IMPORTED:
+                _imported(name, self._given.get(name))
         return self._once(kind, lambda: self._whole(kind) if self._is_whole else self._of_parts(kind))  # type: ignore[no-any-return]
 
     def _once(self, what: object, make: Callable[[], Any]) -> Any:
@@ -148,9 +154,7 @@ class Project:
 
     def _of_parts(self, kind: type[Verifier]) -> Verifier:
         parts: dict[str, Any] = {
-            name.lower(): _imported(name, self._given[name])
-            for name in ("CLIENTS", "CLOCK", "ON_EVENT")
-            if name in self._given
+            name.lower(): _imported(name, self._given[name]) for name in _PASSED_ON if name in self._given
         }
         if "WORKERS" in self._given:
             parts["workers"] = self._given["WORKERS"]
