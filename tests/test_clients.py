@@ -1,6 +1,7 @@
 """What may be registered."""
 
 import json
+import signal
 from collections import OrderedDict, UserDict, UserList
 from collections.abc import Callable
 from decimal import Decimal
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import children
 from integrations.timing import least, rsa_verification
 from private_key_jwt import AssertionPolicy, ConfigurationError, JWKSPolicy, RegisteredClient, _registered_keys
 from private_key_jwt._core.jwk_set import PRIVATE_MEMBERS, KeySet
@@ -366,3 +368,14 @@ def test_keys_by_value_that_are_no_mapping_are_refused_with_what_makes_one(jwks:
     with pytest.raises(ConfigurationError) as caught:
         RegisteredClient("c", jwks=jwks)
     assert str(caught.value) == f"jwks must be a JWK Set as a mapping, not {said}"
+
+
+def test_a_lock_held_at_the_fork_is_free_in_the_child() -> None:
+    kept = Kept[str](10)
+
+    def check() -> bool:
+        signal.alarm(10)  # it ends a child that waits for good
+        return kept.get("key", 1, lambda: "value") == "value"
+
+    with kept._lock:
+        assert children.holds(check)
