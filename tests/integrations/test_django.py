@@ -227,7 +227,7 @@ def test_views_may_be_imported_while_another_thread_makes_their_verifier(
         begun.set()
         until(lambda: waits_for_an_import(other), "the other thread does not wait for the import")
 
-    monkeypatch.setitem(sys.modules, "late_views_begun", begin)  # type: ignore[arg-type]  # anything can be imported
+    monkeypatch.setitem(sys.modules, "late_views_begun", begin)  # anything can be imported
     importing = threading.Thread(target=import_module, args=("late_views",), daemon=True)
     with using(parts(CLIENTS="late_views.find_client")):
         verifier = project._current.project().verifier

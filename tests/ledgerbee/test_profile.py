@@ -78,7 +78,7 @@ private_key_jwt.ledgerbee.client("portal-acme", slug="acme")
 before = sorted(name for name in sys.modules if name.startswith("private_key_jwt.ledgerbee"))
 from private_key_jwt.ledgerbee import PortalSSO
 print(*before)
-print("private_key_jwt.ledgerbee._edges" in sys.modules)
+print("private_key_jwt.ledgerbee._portal_sso" in sys.modules)
 """
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.splitlines() == [
@@ -116,7 +116,7 @@ def test_a_name_that_the_module_has_not_is_an_attribute_error() -> None:
 
 
 def test_the_two_portals_differ_only_in_await() -> None:
-    found = classes(SOURCE / "ledgerbee" / "_edges.py")
+    found = classes(SOURCE / "ledgerbee" / "_portal_sso.py")
     sync, twin = (Synchronous().visit(found[name]) for name in ("PortalSSO", "AsyncPortalSSO"))
     sync, twin = (
         ast.unparse(each).replace("asyncio.", "time.").replace("send_async(", "send(") for each in (sync, twin)

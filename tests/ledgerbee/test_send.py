@@ -28,7 +28,7 @@ from edges import Edge
 from loopback import Publisher, http, trickle
 from private_key_jwt import ConfigurationError, __version__
 from private_key_jwt._http_client import Watchdog, ssl_context
-from private_key_jwt.ledgerbee import AsyncPortalSSO, Membership, PortalSSO, PortalSSOError, Role, _edges, _send
+from private_key_jwt.ledgerbee import AsyncPortalSSO, Membership, PortalSSO, PortalSSOError, Role, _portal_sso, _send
 from private_key_jwt.ledgerbee._attempts import Failed
 from private_key_jwt.testing import Clock, RelyingParty
 
@@ -764,7 +764,7 @@ def test_a_function_that_gives_no_token_is_an_error_of_ours(
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """What the calls take for the time of the process."""
     clock = Clock(1_000)
-    monkeypatch.setattr(_edges, "time", SimpleNamespace(monotonic=clock, sleep=clock.advance))
+    monkeypatch.setattr(_portal_sso, "time", SimpleNamespace(monotonic=clock, sleep=clock.advance))
     return clock
 
 

@@ -62,7 +62,7 @@ class AsyncJWKSFetcher(Fetcher["asyncio.Future[None]"]):
 
     async def get_key(self, client: RegisteredClient, alg: str, kid: str | None) -> VerificationKey:
         """Return the key for an assertion header. Raises InvalidClient (no such key) or TemporarilyUnavailable."""
-        key = self.peek(client, alg, kid)
+        key = self._peek(client, alg, kid)
         return await self._drive_async(self._find(client, alg, kid)) if key is None else key
 
     async def refresh(self, jwks_uri: str) -> KeySet:

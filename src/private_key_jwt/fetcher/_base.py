@@ -134,7 +134,7 @@ class Fetcher(ABC, Generic[Handle]):
         """
         return _refusals.describe_set(self._state, client.jwks_uri or "")
 
-    def peek(self, client: RegisteredClient, alg: str, kid: str | None) -> VerificationKey | None:
+    def _peek(self, client: RegisteredClient, alg: str, kid: str | None) -> VerificationKey | None:
         """Return the key when it is known and nothing is to be done for it; it takes no lock and never waits."""
         entry = self._state.entry(client.jwks_uri or "")
         if entry is None or self._clock() >= entry.fresh_until or self._wall_clock() >= entry.wall_expires_at:

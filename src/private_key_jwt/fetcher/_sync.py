@@ -92,7 +92,7 @@ class JWKSFetcher(Fetcher[Ending]):
 
     def get_key(self, client: RegisteredClient, alg: str, kid: str | None) -> VerificationKey:
         """Return the key for an assertion header. Raises InvalidClient (no such key) or TemporarilyUnavailable."""
-        key = self.peek(client, alg, kid)
+        key = self._peek(client, alg, kid)
         return self._drive(self._find(client, alg, kid)) if key is None else key
 
     def refresh(self, jwks_uri: str) -> KeySet:
@@ -104,7 +104,7 @@ class JWKSFetcher(Fetcher[Ending]):
 
     async def get_key_async(self, client: RegisteredClient, alg: str, kid: str | None) -> VerificationKey:
         """``get_key`` from a coroutine: it holds up neither the event loop nor a thread of its pool."""
-        key = self.peek(client, alg, kid)
+        key = self._peek(client, alg, kid)
         return await self._drive_async(self._find(client, alg, kid)) if key is None else key
 
     async def _wait_async(self, fetch: Fetch[Ending] | Outcome, deadline: float) -> Outcome:

@@ -41,17 +41,17 @@ from typing import TYPE_CHECKING, Any
 from ._profile import BASE_URL, client, jwks_uri
 
 if TYPE_CHECKING:
-    from ._edges import AsyncPortalSSO, PortalSSO
     from ._errors import PortalSSOError
+    from ._portal_sso import AsyncPortalSSO, PortalSSO
     from ._values import Handoff, Membership, Provisioned, Role
 else:
 
     def __getattr__(name: str) -> Any:  # PEP 562; a type checker would take it for every name
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from . import _edges, _errors, _values
+        from . import _errors, _portal_sso, _values
 
-        for module in (_values, _errors, _edges):
+        for module in (_values, _errors, _portal_sso):
             globals().update({public: getattr(module, public) for public in module.__all__})
         return globals()[name]
 
