@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,24 @@ def test_memcached_lets_one_in_until_the_mark_expires(memcached: str) -> None:
         assert [store.add(b"k" * 32, NOW + 1, NOW) for _ in range(3)] == [True, False, False]
         assert store.add(b"l" * 32, NOW + 1, NOW) is True
         until(lambda: store.add(b"k" * 32, NOW + 1, NOW), "the mark stays")
+
+
+def test_memcached_grants_no_fetch_before_the_window_is_over(memcached: str) -> None:
+    """It counts in whole seconds, and lets a name go up to one too early."""
+    policy, granted = JWKSPolicy(fetch_limit=1, fetch_window=1), list[tuple[float, float]]()
+    with cache("memcached.PyMemcacheCache", LOCATION=memcached):
+        kept = DjangoJWKSCache("replay")
+
+        def claim() -> bool:
+            before = time.monotonic()
+            is_granted = kept.claim(URI, policy, 0)
+            granted.extend([(before, time.monotonic())] * is_granted)
+            return is_granted
+
+        for _ in range(3):
+            until(claim, "no fetch is granted")
+        caches["replay"].close()
+    assert all(after - before >= policy.fetch_window for (before, _), (_, after) in pairwise(granted))
 
 
 def test_a_memcached_that_is_not_there_refuses() -> None:

@@ -9,6 +9,7 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from django.core.cache import caches
+from django.core.cache.backends.memcached import BaseMemcachedCache
 
 from ..._clocks import boot_id, since_boot
 from ..._validation import check_clock
@@ -93,6 +94,8 @@ class DjangoJWKSCache:
     def claim(self, jwks_uri: str, policy: JWKSPolicy, now: float) -> bool:
         """Take one fetch out of the budget of all who share this cache: one of as many names as there are fetches."""
         cache, window = caches[self._alias], math.ceil(policy.fetch_window)
+        if isinstance(cache, BaseMemcachedCache):
+            window += 1  # it counts in whole seconds, and lets a name go up to one too early
         names = (_name(f"fetch{number}", jwks_uri) for number in range(policy.fetch_limit))
         return any(cache.add(name, 1, timeout=window) for name in names)
 
