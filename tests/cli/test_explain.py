@@ -185,6 +185,12 @@ def test_now_takes_an_instant_of_a_log_line(served: Served, now: str) -> None:
     assert "Judged at 2030-03-17T17:46:40Z (1900000000)." in answer.out
 
 
+def test_now_in_milliseconds_is_said_to_be(served: Served) -> None:
+    answer = run("explain", "--now", "1900000000000", served.tenant.assertion())
+    assert answer.code == 1
+    assert "the time that it is judged at looks like milliseconds" in " ".join(answer.out.split())
+
+
 def test_a_fault_at_the_end_of_an_argument_is_not_trimmed_away(served: Served) -> None:
     answer = run("explain", *served.all, served.tenant.assertion() + "\n")
     assert answer.code == 1

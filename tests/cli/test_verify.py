@@ -205,6 +205,7 @@ WHO = ("--audience", "a", "--client-id", "c")
         ((*WHO, "--slug", "a", "--allow-private-host", "Client_id"), "--allow-private-host must hold"),
         ((*WHO, "--slug", "a", "--audience-rule", "the client_id and 'slug'"), "not \"the client_id and 'slug'\""),
         ((*WHO, "--jwks", "/nowhere/jwks.json"), "cannot read '/nowhere/jwks.json': No such file or directory"),
+        ((*WHO, "--jwks", "https://a.example/jwks.json"), "No such file or directory; give a URL with --jwks-uri"),
     ],
 )
 def test_a_wrong_use_is_named(arguments: tuple[str, ...], text: str) -> None:

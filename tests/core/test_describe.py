@@ -241,6 +241,13 @@ def test_a_time_that_counts_from_another_epoch_is_said_to(start: int, name: str)
         assert describe.time_hint(NOW + offset - start, NOW, 300) != said
 
 
+def test_a_time_is_not_judged_by_a_clock_of_milliseconds() -> None:
+    said = "the time that it is judged at looks like milliseconds, and must be seconds"
+    assert describe.expired(NOW + 60, 15, NOW * 1_000).endswith(f"; {said}")
+    assert describe.time_hint(NOW + 60, 10**11, 300) != said
+    assert describe.time_hint(NOW, math.inf, 300) == ""
+
+
 def test_a_time_of_0_was_never_set() -> None:
     assert describe.time_hint(0, NOW, 300) == "it is 0: was it never set?"
 

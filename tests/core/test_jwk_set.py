@@ -1,6 +1,7 @@
 """Step 4: from a document to one key."""
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -602,3 +603,19 @@ def test_a_number_of_more_characters_than_any_refuses_the_document(number: str) 
     body = json.dumps({"keys": [GOOD | {"sn": 0}]}).replace('"sn": 0', f'"sn": {number}').encode()
     with pytest.raises(ValueError, match="a number "):
         jwk_set.loads_key_set(body, 64)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"404 page not found\n", "not a JSON object: it begins with '404 page not found\\n'"),
+        (b"\xef\xbb\xbfnull", "not a JSON object: it begins with 'null'"),
+        (b"0\x82\x01\xff" + b"A" * 99, f"not a JSON object: it begins with '0\\ufffd\\x01\\ufffd{'A' * 28}'"),
+        (b"", "not a JSON object: it is empty"),
+        (b"<html>", "not a JSON object: it looks like HTML or XML"),
+        (b"-----BEGIN PRIVATE KEY-----", "not a JSON object: it looks like PEM"),
+    ],
+)
+def test_what_is_no_document_is_said_to_look_like_something_or_to_begin_so(body: bytes, said: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
+        jwk_set.loads_document(body, 64)

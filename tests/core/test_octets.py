@@ -30,7 +30,14 @@ def test_what_is_longer_than_asked_for_is_not_decoded() -> None:
         ({}, "n is absent"),
         ({"n": None}, "n is absent"),
         ({"x5c": ["MII"]}, "n is absent, only a certificate (x5c), which is not looked at"),
-        ({"n": 7}, "n is 7, not a string"),
+        ({"n": 7}, "n is the number 7, not a string"),
+        ({"n": 1.5}, "n is the number 1.5, not a string"),
+        ({"n": 65_537}, "n is the number 65537, not a string (65537 is AQAB)"),
+        ({"n": True}, "n is true, not a string"),
+        *[
+            ({"n": text}, "n is not base64url of octets: it looks like hex (65537 is AQAB)")
+            for text in ("0x10001", "0X1")
+        ],
         ({"n": b"AA"}, "n is b'AA', not a string"),
         ({"n": "AQ=="}, "n is padded with '=', and base64url in a JWK has no padding (RFC 7518 section 2)"),
         ({"n": "AQ===="}, "n is padded with '=', and base64url in a JWK has no padding (RFC 7518 section 2)"),

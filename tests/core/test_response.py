@@ -103,8 +103,12 @@ def test_what_was_sent_without_a_type_is_described_so() -> None:
     [
         (301, {"location": "https://op.example/new.json"}, ["301", "'https://op.example/new.json'", "not followed"]),
         (308, {"location": "\u00e9\r\nX: y"}, ["308", r"'\xe9\r\nX: y'"]),
-        (304, {}, ["got 304"]),
-        (302, {}, ["got 302"]),
+        (304, {}, ["got 304: nothing was asked for by a condition: is a cache on the way at fault?"]),
+        (302, {}, ["got 302: a redirect that names no target: ask the publisher for the URL of the set itself"]),
+        *[(status, {}, [f"got {status}: no document comes with that"]) for status in (204, 206)],
+        *[(status, {}, [f"got {status}: the publisher refuses the request"]) for status in (400, 405, 418, 499)],
+        (407, {}, ["a proxy on the way asks for a login"]),
+        (421, {}, ["what answers there is for other hosts: is the jwks_uri right?"]),
         (401, {}, ["401", "must be public"]),
         (403, {"content-type": "text/html"}, ["403 with a page of HTML", "firewall", "headers="]),
         (404, {"content-type": "Text/HTML; charset=utf-8"}, ["404 with a page of HTML", "is the jwks_uri right"]),
@@ -155,7 +159,8 @@ TEMPORARY = ", this one is temporary: ask the publisher for the URL of the set i
 @pytest.mark.parametrize(
     ("status", "described"),
     [
-        *[(status, "") for status in (299, 400)],
+        (299, ": no document comes with that: is the jwks_uri right?"),
+        (400, ": the publisher refuses the request: is the jwks_uri right?"),
         *[(status, f"{REDIRECT}, register that URL") for status in (301, 308)],
         *[(status, f"{REDIRECT}{TEMPORARY}") for status in (300, 302, 303, 307, 399)],
     ],
@@ -300,7 +305,16 @@ def test_what_is_announced_as_gzip_and_is_none_is_told_from_what_is_broken(
 
 @pytest.mark.parametrize(
     "encoding",
+    ["null", "us-ascii", "ISO-8859-1", "7bit", "8bit", " binary ", "application/json", "text/plain; charset=x"],
+)
+def test_what_names_no_encoding_counts_as_none(encoding: str) -> None:
+    assert read(BODY, content_encoding=encoding) == BODY
+
+
+@pytest.mark.parametrize(
+    "encoding",
     [
+        "base64",
         "br",
         "deflate",
         "zstd",

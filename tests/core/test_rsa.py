@@ -93,7 +93,7 @@ def test_an_endless_modulus_is_not_even_decoded() -> None:
         ("+/" * 170, "n is not base64url: '.' at character 1 of 340: standard base64"),
         (None, "n is absent"),
         ("g" * 3_000, "n is too long: 3000 characters, and at most 2730 are decoded"),
-        (7, "n is 7, not a string"),
+        (7, "n is the number 7, not a string"),
     ],
 )
 def test_a_fault_says_how_a_number_is_misspelled(spelled: Any, why: str) -> None:

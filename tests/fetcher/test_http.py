@@ -183,6 +183,24 @@ def test_a_broken_answer_is_an_error_of_ours(edge: Edge, publisher: Publisher, n
     assert publisher.count == 1
 
 
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (b"", "the connection was closed without an HTTP response: Server disconnected"),
+        (b"\x15\x03\x01\x00\x02\x02\x0a\r\n\r\n", "the response is no HTTP/1.1: "),
+        (b"ICY 200 OK\r\n\r\n", "the response is no HTTP/1.1: illegal status line: b'ICY 200 OK'"),
+        (http(KEYS, length=len(KEYS) + 1), "the response was cut off: peer closed connection without sending complete"),
+    ],
+)
+def test_what_is_no_http_response_is_said_in_plain_words(
+    edge: Edge, publisher: Publisher, answer: bytes, said: str
+) -> None:
+    publisher.answer = lambda connection: connection.sendall(answer)
+    detail = outcome(edge.fetcher(), publisher.uri())
+    assert detail.startswith(said)
+    assert "bytearray" not in detail
+
+
 def test_an_answer_brings_its_age_and_its_media_type(publisher: Publisher) -> None:
     publisher.answer = http(KEYS, content_type="text/plain; charset=x", headers="Age: 299\r\nAge: 7\r\n")
     expected = JWKSResponse(KEYS, 299, "text/plain; charset=x")

@@ -197,6 +197,8 @@ def time_hint(value: float, now: float, longest: float) -> str:
 
     value, now: seconds since the epoch. longest: seconds by which a right value may be ahead of ``now``.
     """
+    if MILLISECONDS_FROM < now < inf:
+        return "the time that it is judged at looks like milliseconds, and must be seconds"
     if value == 0:
         return f"it is 0: {_NEVER_SET}"
     if date := _DATE.fullmatch(str(int(value))):

@@ -20,6 +20,7 @@ from .ec import CURVES, import_ec
 from .header import MAX_KID_BYTES
 from .okp import import_okp
 from .rsa import import_rsa
+from .shape import json_kind
 from .strict_json import Repeated
 
 __all__ = [
@@ -130,7 +131,7 @@ def private_members(jwk: object) -> list[str]:
 def read_member(jwk: object) -> Member:
     """Read one member of ``keys``. Never raise for what it holds: whatever is wrong is its fault alone."""
     if not isinstance(jwk, Mapping):
-        return Member(None, type(jwk).__name__, fault="it is no JSON object")
+        return Member(None, json_kind(jwk), fault=_no_object(jwk))
     kid = None
     try:
         kid = _kid(jwk)
@@ -148,6 +149,13 @@ def read_member(jwk: object) -> Member:
     keys = (VerificationKey(kid, name, thumbprint, public_key, ALGORITHMS[name].bind(public_key)) for name in fits)
     x5t, x5t_s256 = (_x5t(members, name) for name in ("x5t", "x5t#S256"))
     return Member(kid, kind_of(public_key), alg, tuple(keys), x5t=x5t, x5t_s256=x5t_s256)
+
+
+def _no_object(member: object) -> str:
+    text = member.lstrip() if isinstance(member, str) else ""
+    if text.startswith("-----BEGIN"):
+        return "it is PEM, and must be a JWK"
+    return "it is JSON within a text, and must be an object" if text.startswith("{") else "it is no JSON object"
 
 
 def holds_surrogate(value: object) -> bool:
@@ -227,6 +235,10 @@ def _check_purpose(members: Mapping[str, Any]) -> str | None:
     if not isinstance(key_ops, list | tuple) or "verify" not in key_ops:
         raise ValueError(f"its key_ops is {quote_json(key_ops)}, and must hold verify")
     kty, alg = members.get("kty"), members.get("alg")
+    if kty is None and (
+        other := next((name for name in members if isinstance(name, str) and name.lower() == "kty"), None)
+    ):
+        raise ValueError(f"it has {quote(other)}: the names of members are written in lower case")
     if not isinstance(kty, str) or kty not in _IMPORTERS:
         raise ValueError(f"its kty is {quote_member(kty)}, not one of {', '.join(_IMPORTERS)}")
     if alg is None:

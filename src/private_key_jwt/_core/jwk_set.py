@@ -38,6 +38,8 @@ __all__ = [
     "refusal",
 ]
 
+_BEGINNING = 32  # bytes of what is no JWK Set that are shown
+
 # The characters of a detail that the kids of a set, or the faults of its keys, may take.
 _LISTED = 140
 
@@ -308,13 +310,26 @@ def loads_document(body: bytes, max_keys: int) -> dict[str, Any]:
     key that holds a surrogate or a member twice is never used, and no number is read.
     """
     text = body.removeprefix(BOM_UTF8)
-    strict_json.check_beginning(text)  # which says more of HTML
+    _check_beginning(text)
     strict_json.check_structure(text, _STRUCTURE + _STRUCTURE_OF_A_KEY * max_keys)
     numbers = _NUMBERS_OF_A_KEY * max_keys
     document = strict_json.loads_object(text, is_key_set=True, max_fractions=numbers, max_integers=numbers)
     if holds_surrogate([value for member in document.items() if member[0] != "keys" for value in member]):
         raise ValueError("a lone surrogate beside the keys")
     return document
+
+
+def _check_beginning(text: bytes) -> None:
+    """Refuse what cannot be an object: say what it looks like, or else how it begins. Raise ValueError."""
+    try:
+        strict_json.check_beginning(text)
+    except ValueError as error:
+        said = str(error)
+    else:
+        return
+    if ": " not in said:
+        said += f": it begins with {quote(text[:_BEGINNING].decode('utf-8', 'replace'))}"
+    raise ValueError(said)
 
 
 def loads_key_set(body: bytes, max_keys: int) -> KeySet:

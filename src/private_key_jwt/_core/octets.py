@@ -15,6 +15,7 @@ from .encoding import recognize
 __all__ = ["decode_member", "encode"]
 
 _ALPHABET = f"{ascii_letters}{digits}-_"
+_AQAB = " (65537 is AQAB)"
 _LOOKED_AT = 4_096  # characters: an RSA key of 8192 bits in PEM, in base64 once more, has less
 
 
@@ -25,7 +26,8 @@ def decode_member(members: Mapping[str, Any], name: str, max_characters: int) ->
         hint = ", only a certificate (x5c), which is not looked at" if "x5c" in members else ""
         raise ValueError(f"{name} is absent{hint}")
     if not isinstance(value, str):
-        raise ValueError(f"{name} is {quote_json(value)}, not a string")
+        number = "the number " * (type(value) is int or type(value) is float)
+        raise ValueError(f"{name} is {number}{quote_json(value)}, not a string{_AQAB * (value == 65_537)}")
     if len(value) <= _LOOKED_AT and (encoding := recognize(value)):
         meant = "modulus" if name == "n" else "number"
         raise ValueError(f"{name} looks like {encoding}: it must be the {meant} alone, in base64url")
@@ -49,7 +51,9 @@ def _misspelled(value: str) -> str:
             return "padded with '=', and base64url in a JWK has no padding (RFC 7518 section 2)"
         return f"not base64url: {foreign_character(value, len(value) - len(foreign), MEMBER)}"
     if not value.strip(digits):
-        return "not base64url of octets: it looks decimal (65537 is AQAB)"
+        return f"not base64url of octets: it looks decimal{_AQAB}"
+    if value[:2].lower() == "0x":
+        return f"not base64url of octets: it looks like hex{_AQAB}"
     if len(value) % 4 == 1:
         return f"not canonical base64url: no octets have {len(value)} characters, was it cut?"
     return f"not canonical base64url: its last character, {value[-1]!r}, has spare bits that are not zero"

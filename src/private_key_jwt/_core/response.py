@@ -19,12 +19,11 @@ from .._text import quote
 __all__ = ["BodyReader", "FetchError", "JWKSResponse", "ResponseReader"]
 
 _GZIP = 16 + zlib.MAX_WBITS
-# RFC 9110 §8.4.1. The rest names no coding: a charset in the wrong field, and what object stores repeat of an upload.
-_CODINGS: Mapping[str, int | None] = {
-    "gzip": _GZIP,
-    "x-gzip": _GZIP,
-    **dict.fromkeys(("", "identity", "none", "utf-8", "utf8", "binary", "aws-chunked")),
-}
+_GZIPS = ("gzip", "x-gzip")  # RFC 9110 §8.4.1.3
+# What names no coding: a charset in the wrong field, and what object stores repeat of an upload. So does a media type.
+_NO_CODINGS = frozenset(
+    ("", "identity", "none", "null", "utf-8", "utf8", "us-ascii", "iso-8859-1", "7bit", "8bit", "binary", "aws-chunked")
+)
 _STEP = 262_144  # bytes: a millisecond
 _PAGE = "HTML or XML"
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -36,11 +35,17 @@ _MAX_AGE = 2**31  # RFC 9111 §1.2.2
 
 # What an operator should look at, by the status or by its class.
 _ADVICE: Mapping[int, str] = {
+    2: "no document comes with that: is the jwks_uri right?",
+    304: "nothing was asked for by a condition: is a cache on the way at fault?",
+    3: "a redirect that names no target: ask the publisher for the URL of the set itself",
     401: "the publisher asks for a login: a JWK Set must be public",
     403: "the publisher, or a firewall of its, refuses this server: headers= can send what it asks for",
     404: "nothing is published there: is the jwks_uri right?",
     410: "nothing is published there any more: is the jwks_uri right?",
+    407: "a proxy on the way asks for a login",
+    421: "what answers there is for other hosts: is the jwks_uri right?",
     429: "the publisher limits how often it may be asked",
+    4: "the publisher refuses the request: is the jwks_uri right?",
     5: "the publisher fails",
 }
 
@@ -103,6 +108,16 @@ def _describe_status(status: int, headers: Mapping[str, str], url: str) -> str:
     return f"{text}: {advice}" if advice else text
 
 
+def _is_gzip(content_encoding: str) -> bool:
+    """Report whether a body is in gzip, or in no coding. Raises FetchError: in another, or in several."""
+    coding = content_encoding.strip(" \t").lower()
+    if coding in _GZIPS:
+        return True
+    if coding in _NO_CODINGS or "/" in coding:
+        return False
+    raise FetchError(f"expected Content-Encoding identity or gzip, got {quote(coding)}")
+
+
 class BodyReader:
     """Collect the body of one response, never more than ``max_bytes`` of it, before and after decompression.
 
@@ -114,11 +129,7 @@ class BodyReader:
     """
 
     def __init__(self, headers: Mapping[str, str], max_bytes: int, setting: str | None = None) -> None:
-        coding = headers.get("content-encoding", "").strip(" \t").lower()
-        if coding not in _CODINGS:
-            raise FetchError(f"expected Content-Encoding identity or gzip, got {quote(coding)}")
-        window = _CODINGS[coding]
-        self._gzip = None if window is None else zlib.decompressobj(window)
+        self._gzip = zlib.decompressobj(_GZIP) if _is_gzip(headers.get("content-encoding", "")) else None
         self._max_bytes = max_bytes
         self._setting = f" ({setting})" if setting else ""
         self._received = 0

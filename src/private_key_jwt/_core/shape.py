@@ -7,10 +7,11 @@ from typing import Any
 
 from .._text import quote
 
-__all__ = ["describe_shape"]
+__all__ = ["describe_shape", "json_kind"]
 
-_KINDS: tuple[tuple[type[Any], str], ...] = (
+_KINDS: tuple[tuple[Any, str], ...] = (
     (Mapping, "an object"),
+    (list | tuple, "an array"),
     (str, "a text"),
     (bool, "a boolean"),
     (int, "a number"),
@@ -39,12 +40,15 @@ _LOOKS: tuple[tuple[Callable[[Mapping[str, Any]], bool], Callable[[Mapping[str, 
 )
 
 
+def json_kind(value: object) -> str:
+    """Name the kind of a JSON value."""
+    return next((name for kind, name in _KINDS if isinstance(value, kind)), type(value).__name__)
+
+
 def describe_shape(document: Mapping[str, Any]) -> str:
     """Say why ``keys`` of a document is no list, and what the document looks like."""
     if "keys" in document:
-        keys = document["keys"]
-        kind = next((name for kind, name in _KINDS if isinstance(keys, kind)), type(keys).__name__)
-        return f"keys is {kind}, and must be a list"
+        return f"keys is {json_kind(document['keys'])}, and must be a list"
     for name in document:
         if isinstance(name, str) and name.lower() == "keys":
             return f"it has {quote(name)}: keys is written in lower case"

@@ -263,7 +263,10 @@ def _read_document(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             body = file.read(at_most + 1)
     except OSError as error:
-        raise ConfigurationError(f"cannot read {quote(str(path))}: {error.strerror}") from None
+        text = str(path)
+        # A path has one slash where a URL has two.
+        hint = "; give a URL with --jwks-uri" if text.startswith(("https:/", "http:/")) else ""
+        raise ConfigurationError(f"cannot read {quote(text)}: {error.strerror}{hint}") from None
     if len(body) > at_most:
         raise ConfigurationError(f"{quote(str(path))} holds more than {at_most} bytes")
     try:

@@ -62,6 +62,14 @@ _CERTIFICATE_HINTS = (
 # Of an end where more was to come OpenSSL says so, and what httpx takes for asyncio says nothing.
 _END_IN_HANDSHAKE = re.compile(r"|.*EOF occurred in violation of protocol.*")
 
+# What h11 says of a response that is none, by its beginning.
+_NO_RESPONSE = (
+    ("Server disconnected", "the connection was closed without an HTTP response"),
+    ("peer closed connection", "the response was cut off"),
+    ("", "the response is no HTTP/1.1"),
+)
+_BYTEARRAY = re.compile(r"bytearray\((b.*)\)")
+
 # What a transport in memory does is not traced.
 _FIRST_PHASES = {
     Route.DIRECT: Phase.NAME,
@@ -339,5 +347,9 @@ def _describe(error: Exception) -> str:
             why = refused[1]
             hint = next((hint for part, hint in _CERTIFICATE_HINTS if part in why), "")
             return f"TLS CERTIFICATE_VERIFY_FAILED: {why}"[:_DESCRIBED_LENGTH] + hint
+        if isinstance(error, httpx.RemoteProtocolError):
+            said = next(said for start, said in _NO_RESPONSE if text.startswith(start))
+            quoted = _BYTEARRAY.sub(r"\1", text)[:_DESCRIBED_LENGTH]
+            return f"{said}: {quoted}"
         return f"{type(error).__name__}: {text[:_DESCRIBED_LENGTH]}" if text else type(error).__name__
     return type(error).__name__
