@@ -7,8 +7,8 @@ that is the cause. With the assertion at hand (from the client: no log has it), 
     private-key-jwt explain --audience ISSUER --client-id CLIENT --jwks-uri URL --alg ALG ASSERTION
 
 ALG is what the client is registered for; without it that is not checked. Other options say the rest of your policy.
-The verdict comes first, and what to do about it. Where a check fails, the later ones are made, too, and it says as if
-what. Where no key fits it tries all keys of the set. ``--now`` takes the instant of the log line. A time that passed
+The verdict comes first, and what to do about it. Where a check fails, the later ones are made, too, as if it had
+passed. Where no key fits it tries all keys of the set. ``--now`` takes the instant of the log line. A time that passed
 only as of another instant is marked. The ``jti_hash`` that it prints is that of the log line, which has one where the
 client is known. What comes on standard input loses one line break at its end: to look for that fault, give the
 assertion as an argument. Ask for the keys of a client, and their thumbprints (RFC 7638, SHA-256)::

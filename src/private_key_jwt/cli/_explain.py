@@ -62,8 +62,8 @@ def explain(
     """Show every check of an assertion: passed, failed, or not reached.
 
     No option is needed; a check that needs one says so. The assertion's jti and signature are not printed. A check
-    that fails does not end it: the later ones are made, too, and it says as if what. Where the key does not fit,
-    the signature is tried against every key of the set.
+    that fails does not end it: the later ones are made, too, as if it had passed. Where the key does not fit, the
+    signature is tried against every key of the set.
 
     Exit code 0: nothing failed. 1: a check failed. 2: wrong use. 3: the keys cannot be had now.
     """
