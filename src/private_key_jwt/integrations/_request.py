@@ -35,6 +35,7 @@ ASSERTION_PARAMETERS = CLIENT_PARAMETERS[:2]
 MAX_BODY = 65_536
 """Bytes of a token request's body: an assertion of 16 KiB, and ample room for the rest."""
 
+_FIELDS = (b"content-type", b"content-length", b"authorization", b"content-encoding")
 _MAX_DIGITS = 20  # of a Content-Length
 _GZIP = b"\x1f\x8b"  # RFC 1952 §2.3.1
 
@@ -99,16 +100,18 @@ class TokenRequest:
     @classmethod
     def from_asgi(cls, scope: Mapping[str, Any], max_body: int = MAX_BODY) -> Self:
         """Take the request out of an ASGI connection scope of type ``http``. Raises InvalidRequest."""
-        fields: dict[bytes, list[str]] = {}
-        for name, value in scope["headers"]:
-            fields.setdefault(name.lower(), []).append(value.decode("latin-1"))
+        fields: dict[bytes, list[str]] = {name: [] for name in _FIELDS}
+        for name, value in scope["headers"]:  # some servers take thousands
+            values = fields.get(name.lower())
+            if values is not None:
+                values.append(value.decode("latin-1"))
         return cls(
             method=scope["method"],
             query=scope.get("query_string", b""),
-            content_type=", ".join(fields.get(b"content-type", [])),
-            content_length=", ".join(fields.get(b"content-length", [])),
-            authorization=authorization(fields.get(b"authorization", [])),
-            content_encoding=", ".join(fields.get(b"content-encoding", [])) or None,
+            content_type=", ".join(fields[b"content-type"]),
+            content_length=", ".join(fields[b"content-length"]),
+            authorization=authorization(fields[b"authorization"]),
+            content_encoding=", ".join(fields[b"content-encoding"]) or None,
             max_body=max_body,
         )
 
