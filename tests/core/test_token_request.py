@@ -354,6 +354,7 @@ class Raising(dict[str, str]):
         ({}, "absent or empty; it has no parameter at all: was the body empty, or read before?"),
         ({"grant_type": "x", "scope": "y"}, "absent or empty; its parameters: grant_type, scope"),
         ([("resource", "a"), ("resource", "b")], "; its parameters: resource"),
+        ({"assertion": "x"}, "; its parameters: assertion; assertion is that of a grant (RFC 7521 section 4.1)"),
         ([(f"p{number}", "x") for number in range(6)], "; its parameters: p0, p1, p2, p3, 2 more"),
         ([('"client_secret": "s3cret"', "")], "; its parameters: 1 that are no names"),
         ([('{"client_secret": "s3cret"}', "")], "absent or empty; the body is JSON, and must be a form"),

@@ -121,7 +121,8 @@ def _describe_names(names: Sequence[str] | None) -> str:
     shown = [name for name in names if PARAMETER_NAME.fullmatch(name)][:_NAMES_SHOWN]
     left = len(names) - len(shown)
     more = [f"{left} {'more' if shown else 'that are no names'}"] * bool(left)
-    return f"; its parameters: {', '.join(shown + more)}"
+    grant = "; assertion is that of a grant (RFC 7521 section 4.1)" if "assertion" in names else ""
+    return f"; its parameters: {', '.join(shown + more)}{grant}"
 
 
 def _describe_misspelt(names: Sequence[str] | None) -> str:
