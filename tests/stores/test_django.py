@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import logging
 import os
 import secrets
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -227,6 +229,18 @@ def test_the_connection_is_of_no_request(alias: str, store: DjangoReplayStore) -
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(lambda _: store.add(new_key(), NOW + 60, NOW), range(40)))
     assert store._connection._connection is own
+
+
+def test_a_child_of_a_child_keeps_the_connection_of_its_grandparent(store: DjangoReplayStore) -> None:
+    """Unused: where it is let go of, its driver may end the session that the grandparent has over it."""
+    assert store.add(new_key(), NOW + 60, NOW)
+    opened = weakref.ref(store._connection._connection)
+
+    def is_kept() -> bool:
+        gc.collect()
+        return opened() is not None
+
+    assert children.holds(lambda: children.holds(is_kept))
 
 
 def test_a_child_of_a_fork_has_a_connection_of_its_own(store: DjangoReplayStore) -> None:

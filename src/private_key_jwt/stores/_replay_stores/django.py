@@ -88,15 +88,16 @@ class _Connection:
         self._timeout = timeout
         self._connection: Any = None
         self._file: OneFile | None = None  # of SQLite, as the first connection found it
-        self._inherited: Any = None
+        self._inherited: list[Any] = []
         self._used_at = 0.0
         self.after_fork_in_child()
         renew_after_fork(self)
 
     def after_fork_in_child(self) -> None:
-        """Start with no connection. That of the parent is kept, unused: to close it would end the parent's."""
+        """Start with no connection. Those of all parents are kept, unused: to close one would end the parent's."""
         self._lock = threading.RLock()
-        self._inherited, self._connection = self._connection, None
+        self._inherited.append(self._connection)
+        self._connection = None
 
     def run(self, work: Callable[[_Session], Result]) -> Result:
         """Return ``work(session)``; each statement is a transaction. Raises TimeoutError, and what ``work`` raises."""
