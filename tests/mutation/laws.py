@@ -230,6 +230,14 @@ LAWS = [
     ),
     Breach(
         2,
+        "a spent budget is forgotten for others",
+        "fetcher/_budgets.py",
+        r"^if spending\.is_idle\(",
+        replace(r"spending\.is_idle\(.*\):", "True:"),
+        "test_a_spent_budget_outlives_thousands_of_others",
+    ),
+    Breach(
+        2,
         "a failed fetch is given back",
         "fetcher",
         r"^failed = Outcome\(Status\.FAILED, one_line\(str\(error\)\)\)",
