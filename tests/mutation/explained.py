@@ -66,7 +66,7 @@ _BY_REASON: Mapping[str, tuple[tuple[str, str, tuple[str, ...]], ...]] = {
         ("compact.py", r"^if type\(assertion\) is not str", ("None",)),
         ("compact.py", r"^if len\(segment\) > _BEGINNING", ("len(segment) >= _BEGINNING",)),
         ("compact.py", r"^if len\(raw\) > ", ("len(raw) >= strict_json.MAX_STRUCTURE",)),
-        ("compact.py", r"^if len\(standard\) > _SHORT", ("len(standard) >= _SHORT",)),
+        ("compact.py", r"^if len\(assertion\) > _SHORT", ("len(assertion) >= _SHORT",)),
         ("strict_json.py", r"^if len\(text\) <= _SHORT", ("len(text) < _SHORT",)),
         (
             "strict_json.py",
@@ -104,7 +104,7 @@ _BY_REASON: Mapping[str, tuple[tuple[str, str, tuple[str, ...]], ...]] = {
             r"^for _ours, _theirs in zip\(",
             ("False", "zip(_OURS + b'.', _STANDARD + b'.')"),
         ),
-        ("compact.py", r"^lengths = zip\(", ("None", "False", "zip(_NAMES, segments, _LONGEST)")),
+        ("compact.py", r"^for name, length, longest in ", ("None", "False", "zip(_NAMES, lengths, _LONGEST)")),
         ("compact.py", r"^name, segment = next\(|^return f.: \{', '\.join", ("None", "False", "zip(_NAMES, segments)")),
     ),
     "Nothing but its truth is asked.": (
