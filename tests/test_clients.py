@@ -337,6 +337,8 @@ def test_one_key_in_the_place_of_a_set_is_named() -> None:
         ("https:/client.example/", "be https, and begin with https://: 'https:/client.example/'"),
         ("http://client.example/", "be https: 'http://client.example/'"),
         ("https:///jwks.json", "name a host: 'https:///jwks.json'"),
+        ("https://https://client.example/", "name a host: 'https://https://client.example/'"),
+        ("https://HTTP://client.example/", "name a host: 'https://HTTP://client.example/'"),
         ("https://client.example:0/", "name a port from 1 to 65535, or none: 'https://client.example:0/'"),
         ("https://user:hunter2@client.example/", "hold no user name and no password (it is not shown here)"),
         ("//user:hunter2@client.example/ ", "hold no user name and no password (it is not shown here)"),
@@ -379,3 +381,10 @@ def test_a_lock_held_at_the_fork_is_free_in_the_child() -> None:
 
     with kept._lock:
         assert children.holds(check)
+
+
+def test_an_address_without_brackets_is_said_to_want_them() -> None:
+    with pytest.raises(ConfigurationError, match="^jwks_uri is no URL: .*; an IPv6 address stands in brackets$"):
+        RegisteredClient("c", jwks_uri="https://2001:db8::1/jwks.json")
+    with pytest.raises(ConfigurationError, match="^jwks_uri is no URL: \"Invalid port: 'x'\"$"):
+        RegisteredClient("c", jwks_uri="https://client.example:x/")

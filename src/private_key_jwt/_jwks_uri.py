@@ -17,6 +17,7 @@ _MAX_URL_LENGTH = 2_048
 _PORTS = range(1, 65_536)
 _SEPARATORS = re.compile(r"[/?#\\]")  # of an authority and what stands behind it (RFC 3986 §3.2)
 _NO_URL_CHARACTER = re.compile(r"[^!-~]")  # not printable ASCII, or a space
+_MOST_COLONS = 2  # behind the scheme, and in front of a port
 _SCHEMES = ("https://", "http://")
 
 
@@ -62,8 +63,9 @@ def check_jwks_uri(value: object, name: str = "jwks_uri") -> str:
         url = httpx.URL(value)
         host = url.host and url.raw_host.decode("ascii")
     except (httpx.InvalidURL, ValueError) as error:  # ValueError: an A-label that decodes to nothing
-        raise ConfigurationError(f"{name} is no URL: {quote(str(error))}") from None
-    if not host:
+        hint = "; an IPv6 address stands in brackets" * (value.count(":") > _MOST_COLONS)
+        raise ConfigurationError(f"{name} is no URL: {quote(str(error))}{hint}") from None
+    if not host or f"{host}://" in _SCHEMES:
         raise ConfigurationError(f"{name} must name a host: {quote(value)}")
     if url.port is not None and url.port not in _PORTS:
         raise ConfigurationError(f"{name} must name a port from 1 to 65535, or none: {quote(value)}")

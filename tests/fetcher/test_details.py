@@ -391,3 +391,14 @@ def test_a_client_whose_jwks_uri_the_policy_forbids_is_refused_at_the_start(edge
     assert "client-1" in str(caught.value)
     fetcher.check_client(registered("https://publisher.example/"))
     fetcher.check_client(RegisteredClient("c", jwks={"keys": [jwk()]}))
+
+
+@pytest.mark.parametrize("spent_on", ["s" * 43, "s"])
+def test_a_key_that_is_meant_is_named_whole_where_what_a_stranger_chose_can_be_cut_for_it(spent_on: str) -> None:
+    meant = f"that is the published kid '{'k' * 43}'"
+    known = replace(FLOODED, spent_on=spent_on)
+    found = no_key(Reason.UNKNOWN_KID, (f"{meant} in standard base64",))
+    text = describe_no_key(found, "x" * 43, known, is_spent=True)
+    assert meant in text
+    assert "next try at 2025-11-29T18:13:18Z" in text
+    assert len(text) <= 300

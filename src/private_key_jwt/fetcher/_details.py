@@ -20,7 +20,7 @@ _FAILURE_LENGTH = 80
 _LEAST = 30
 # Of a kid, a URL, the kid that a budget was spent on, and a fault: the longest at which everything fits. At the last
 # the facts around them fit whatever a client or a stranger makes long.
-_LENGTHS = ((64, 96, 30, 100), (48, 64, 30, 100), (28, 28, 28, 100), (16, 28, 12, 48))
+_LENGTHS = ((64, 96, 30, 100), (48, 64, 30, 100), (28, 28, 28, 100), *((16, 28, 12, fault) for fault in (100, 72, 48)))
 _URL_LENGTH = 64
 _SHORTER_URL = 40  # beside the longest of what is wrong with a signature
 _CURRENT = 5.0  # seconds: no younger set would say anything else
@@ -107,7 +107,9 @@ def describe_no_key(found: NoKey, kid: str | None, known: Known, *, is_spent: bo
 
     is_spent: a newer set could not be asked for, since the fetch budget is spent.
     """
-    said = _say(kid, known, is_spent=is_spent)
+    # Where one of its keys is meant, that leads to the cause, and a newer set hardly would.
+    is_meant = found.reason is Reason.UNKNOWN_KID and bool(found.faults)
+    said = _say(kid, known, is_spent=is_spent, is_meant=is_meant)
     kept = ""
     for lengths in _LENGTHS:
         text = _describe(found, known, said, lengths)
@@ -150,11 +152,11 @@ class _Said(NamedTuple):
     again: str
 
 
-def _say(kid: str | None, known: Known, *, is_spent: bool) -> _Said:
+def _say(kid: str | None, known: Known, *, is_spent: bool, is_meant: bool) -> _Said:
     undecided = ""
     if is_spent:
-        undecided = "; " if _is_current(known) or known.removed_at is not None else ", maybe published since: "
-        undecided += "the fetch budget is spent"
+        is_known = _is_current(known) or known.removed_at is not None or is_meant
+        undecided = f"{'; ' if is_known else ', maybe published since: '}the fetch budget is spent"
     return _Said(
         kid=None if kid is None else quote(kid),
         key_set=f"the key set of {format_time(known.asked_at)}, {_age(known)}, from ",
