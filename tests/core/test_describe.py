@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from integrations.timing import cost_at_most
 from private_key_jwt._core import describe
 
 NOW = 1_700_000_000.0
@@ -268,3 +269,11 @@ def test_a_lifetime_that_no_setting_allows_must_be_shorter() -> None:
 )
 def test_an_audience_in_another_form_is_said_to_be(got: str, hint: str) -> None:
     assert describe.difference([got], ["https://op.example"]) == hint
+
+
+def test_an_audience_is_compared_with_a_few_however_many_are_accepted() -> None:
+    accepted = frozenset(f"https://op.example.com/tenants/{number}" for number in range(10_000))
+    assert cost_at_most(8, lambda: describe.audience_mismatch("https://x", ["https://x"], accepted)) <= 8
+    text = describe.audience_mismatch("https://x", ["https://x"], accepted)
+    assert text.count("https://op.example.com/tenants/") == 2
+    assert " or 9998 more; " in text

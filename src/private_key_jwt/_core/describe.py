@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import islice
 from math import floor, inf, isfinite
 from typing import NamedTuple, TypeGuard
 from urllib.parse import unquote_to_bytes
@@ -63,6 +64,7 @@ _NEVER_SET = "was it never set?"
 _OLD = "iat is old: was it computed once, or is it in another time zone?"
 _UNSET = "iat is 0: unset?"
 _MOST_COMPARED = 4
+_MOST_SORTED = 64  # a server for many tenants may accept thousands, and a stranger have each refusal sort them
 _LONGEST_COMPARED = 256
 
 
@@ -282,16 +284,21 @@ def _times(name: str, value: float, now: float) -> str:
 
 def audience_mismatch(aud: object, values: Sequence[str], accepted: Collection[str]) -> str:
     """Describe an ``aud`` of which no value is accepted."""
-    names = [quote(each) for each in sorted(accepted)]
-    more = [f"{len(names) - _AUDIENCES_SHOWN} more"] * (len(names) > _AUDIENCES_SHOWN)
+    names = [quote(each) for each in _first(accepted, _AUDIENCES_SHOWN)]
+    more = [f"{len(accepted) - _AUDIENCES_SHOWN} more"] * (len(accepted) > _AUDIENCES_SHOWN)
     stand_in = next(filter(None, map(in_place_of_text, values[:_MOST_COMPARED])), None)
     hint = (
         f"it is {stand_in}"
         if stand_in
         else difference(values, accepted) or "it names another server: the client must name this one"
     )
-    expected = " or ".join(names[:_AUDIENCES_SHOWN] + more)
+    expected = " or ".join(names + more)
     return f"got aud {quote(aud)}, expected {expected}; {hint}"
+
+
+def _first(accepted: Collection[str], count: int) -> list[str]:
+    """Return so many accepted values, the first in order where there are few."""
+    return sorted(islice(accepted, _MOST_SORTED))[:count]
 
 
 def several_audiences(count: int, accepted: Sequence[str]) -> str:
@@ -305,7 +312,8 @@ def several_audiences(count: int, accepted: Sequence[str]) -> str:
 def difference(got: Sequence[str], accepted: Collection[str]) -> str:
     """Say how the nearest accepted value differs from one that came; "" when none is near."""
     # A stranger chooses what came: look at a few of its values, and not far into each.
-    values, others = ([each[:_LONGEST_COMPARED] for each in some[:_MOST_COMPARED]] for some in (got, sorted(accepted)))
+    some = (got[:_MOST_COMPARED], _first(accepted, _MOST_COMPARED))
+    values, others = ([each[:_LONGEST_COMPARED] for each in those] for those in some)
     pairs = [(value, each) for value in values for each in others if value != each]
     if not pairs:  # they differ behind what is looked at
         return ""
