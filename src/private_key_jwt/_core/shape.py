@@ -25,6 +25,16 @@ def _is_pem(document: Mapping[str, Any]) -> bool:
     return all(isinstance(value, str) and value.startswith(_PEM) for value in document.values())
 
 
+def _is_by_name(document: Mapping[str, Any]) -> bool:
+    return all(isinstance(value, Mapping) and "kty" in value for value in document.values())
+
+
+def _saying(document: Mapping[str, Any]) -> str | None:
+    """Return what a gateway writes in place of a document that it does not give."""
+    said = (document.get(name) for name in ("message", "Message", "title", "detail"))
+    return next((each for each in said if isinstance(each, str) and each), None)
+
+
 # The first that fits counts.
 _LOOKS: tuple[tuple[Callable[[Mapping[str, Any]], bool], Callable[[Mapping[str, Any]], str]], ...] = (
     (lambda it: not it, lambda _: "it has no members"),
@@ -35,7 +45,9 @@ _LOOKS: tuple[tuple[Callable[[Mapping[str, Any]], bool], Callable[[Mapping[str, 
     ),
     (lambda it: "jwks" in it, lambda _: "it has jwks: the value of that must be published alone"),
     (lambda it: "error" in it, lambda it: f"it has an error: {quote(it['error'])}"),
+    (lambda it: _saying(it) is not None, lambda it: f"it says {quote(_saying(it))}"),
     (_is_pem, lambda _: "it has PEM in place of JWKs"),
+    (_is_by_name, lambda _: "it has JWKs by their names, and they belong into a list, the member keys"),
     (lambda _: True, lambda it: f"its members are {quote(list(it))}"),
 )
 
