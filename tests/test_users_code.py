@@ -6,6 +6,7 @@ import contextlib
 import gc
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from private_key_jwt import (
     TemporarilyUnavailable,
     events,
 )
+from private_key_jwt._core.jwk_set import key_set
 from private_key_jwt.exceptions import RETRY_AFTER
 from private_key_jwt.stores import SQLiteReplayStore
 from private_key_jwt.testing import Clock, RelyingParty
@@ -105,6 +107,46 @@ def test_a_registration_that_is_refused_without_a_readable_text_is_an_event(op: 
     seen: list[events.Event] = []
     refusal(op, "clients", raiser(ShardMissing()), on_event=seen.append)
     assert seen[0] == events.RegistrationRefused(client_id=op.tenant.client_id, detail="ShardMissing")
+
+
+async def verify_in_a_coroutine(_signature: bytes, _signing_input: bytes) -> bool:
+    return False
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"verify": verify_in_a_coroutine}, "got one of alg 'RS256', .* whose verify is asynchronous"),
+        ({"verify": lambda *_: 1}, "expected True or False of verify of the key, got int"),
+        ({"verify": lambda *_: None}, "expected True or False of verify of the key, got NoneType"),
+        ({"verify": raiser(ZeroDivisionError("KMS"))}, "verify of the key raised ZeroDivisionError: 'KMS'"),
+        (
+            {"alg": "PS256"},
+            "expected a VerificationKey for RS256 of the key source, got one of alg 'PS256'",
+        ),
+        ({"alg": "none"}, "got one of alg 'none'"),
+        ({"public_key": b"PEM"}, "public_key bytes"),
+    ],
+)
+def test_a_key_of_the_users_own_lets_nobody_in_but_by_true(
+    op: OpenIDProvider, changes: dict[str, Any], said: str
+) -> None:
+    [key] = key_set(op.tenant.document(), 64).members[0].keys[:1]
+    source = type("Keys", (), {"get_key": lambda *_: replace(key, **changes)})()
+    with pytest.raises(TemporarilyUnavailable, match=said) as raised:
+        op.make(fetcher=source).verify(op.tenant.assertion())
+    assert raised.value.reason is Reason.JWKS_UNAVAILABLE
+
+
+def test_a_key_of_the_users_own_is_asked_about_the_signature(op: OpenIDProvider) -> None:
+    [key] = key_set(op.tenant.document(), 64).members[0].keys[:1]
+    answers = [True, False]
+    source = type("Keys", (), {"get_key": lambda *_: replace(key, verify=lambda *_: answers.pop(0))})()
+    verifier = op.make(fetcher=source)
+    assert verifier.verify(op.tenant.assertion()).client_id == op.tenant.client_id
+    with pytest.raises(InvalidClient) as raised:
+        verifier.verify(op.tenant.assertion())
+    assert raised.value.reason is Reason.BAD_SIGNATURE
 
 
 def in_place_of(kind: type[Any], name: str, code: Callable[..., Any]) -> Any:

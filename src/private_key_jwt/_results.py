@@ -7,10 +7,15 @@ error or of a client may be a property that raises, so each is read where that i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+from ._core.algorithms import ALGORITHMS
+from ._core.jwk import PublicKey
+from ._core.jwk_set import VerificationKey
 from ._core.stand_in import in_place_of_text
 from ._text import describe_error, one_line, plain_text, quote
+from ._validation import is_coroutine_function
 from .clients import RegisteredClient, Unregistered
 from .exceptions import (
     RETRY_AFTER,
@@ -23,7 +28,17 @@ from .exceptions import (
     TemporarilyUnavailable,
 )
 
-__all__ = ["client_lookup_failed", "key_failed", "no_key", "not_added", "not_found", "store_failed", "with_nul"]
+__all__ = [
+    "client_lookup_failed",
+    "guarded",
+    "is_key_for",
+    "key_failed",
+    "no_key",
+    "not_added",
+    "not_found",
+    "store_failed",
+    "with_nul",
+]
 
 _LONGEST_WAIT = 86_400  # seconds
 
@@ -79,11 +94,46 @@ def key_failed(error: Exception) -> AuthenticationError:
     return _undecided(error, "the key source", (Reason.JWKS_UNAVAILABLE,))
 
 
-def no_key(key: object) -> TemporarilyUnavailable:
-    """Say that what a key source gave is no key: jwks_unavailable (ours)."""
-    return TemporarilyUnavailable(
-        Reason.JWKS_UNAVAILABLE, f"expected a VerificationKey of the key source, got {type(key).__name__}"
+def is_key_for(alg: str, key: object) -> bool:
+    """Report whether what a key source gave is a key for an algorithm."""
+    return (
+        isinstance(key, VerificationKey)
+        and ALGORITHMS.get(key.alg) is ALGORITHMS[alg]
+        and isinstance(key.public_key, PublicKey)
+        and not is_coroutine_function(key.verify)  # what that returns is true, whatever the signature is
     )
+
+
+def no_key(alg: str, key: object) -> TemporarilyUnavailable:
+    """Say that what a key source gave is no key for an algorithm: jwks_unavailable (ours)."""
+    if isinstance(key, VerificationKey):
+        expected = f"a VerificationKey for {alg}"
+        got = f"one of alg {quote(key.alg)}, public_key {type(key.public_key).__name__}"
+        got += ", whose verify is asynchronous" * is_coroutine_function(key.verify)
+    else:
+        expected, got = "a VerificationKey", type(key).__name__
+    return TemporarilyUnavailable(Reason.JWKS_UNAVAILABLE, f"expected {expected} of the key source, got {got}")
+
+
+def guarded(key: VerificationKey) -> VerificationKey:
+    """Return the key of a key source with a ``verify`` that lets nobody in but by True: it may be the user's own.
+
+    It raises TemporarilyUnavailable: jwks_unavailable (ours).
+    """
+    verify = key.verify
+
+    def verify_or_raise(signature: bytes, signing_input: bytes) -> bool:
+        try:
+            answer: object = verify(signature, signing_input)
+        except Exception as error:  # the user's code
+            raise _undecided(error, "verify of the key", (Reason.JWKS_UNAVAILABLE,)) from error
+        if type(answer) is not bool:
+            raise TemporarilyUnavailable(
+                Reason.JWKS_UNAVAILABLE, f"expected True or False of verify of the key, got {type(answer).__name__}"
+            )
+        return answer
+
+    return replace(key, verify=verify_or_raise)
 
 
 def not_added(added: object) -> AuthenticationError:

@@ -12,7 +12,17 @@ from typing import Any, Protocol
 from ._core.jwk_set import VerificationKey
 from ._coroutines import as_coroutine_function, is_in_process
 from ._registered_keys import skipped_keys
-from ._results import client_lookup_failed, key_failed, no_key, not_added, not_found, store_failed, with_nul
+from ._results import (
+    client_lookup_failed,
+    guarded,
+    is_key_for,
+    key_failed,
+    no_key,
+    not_added,
+    not_found,
+    store_failed,
+    with_nul,
+)
 from ._settings import check_has_method
 from ._text import quote
 from ._validation import is_coroutine_function, read_items
@@ -52,7 +62,7 @@ class KeySource(Protocol):
     """
 
     def get_key(self, client: RegisteredClient, alg: str, kid: str | None) -> VerificationKey:
-        """Return the one key of ``client`` for an assertion header.
+        """Return the one key of ``client`` for an assertion header. Its ``verify`` must return True or False, at once.
 
         Raises InvalidClient (there is no such key) or TemporarilyUnavailable (it cannot be known now). Anything else
         that it raises is ``jwks_unavailable``.
@@ -189,11 +199,11 @@ def sync_keys(fetcher: KeySource) -> Callable[[RegisteredClient, str, str | None
     def get_key(client: RegisteredClient, alg: str, kid: str | None) -> VerificationKey:
         try:
             key = ask(client, alg, kid)
-            if isinstance(key, VerificationKey):
-                return key
+            if is_key_for(alg, key):
+                return guarded(key)
         except Exception as error:  # the user's code: whatever it raises, nobody is let in
             raise key_failed(error) from error
-        raise no_key(key)
+        raise no_key(alg, key)
 
     return get_key
 
@@ -260,11 +270,11 @@ def async_keys(
     async def get_key(client: RegisteredClient, alg: str, kid: str | None) -> VerificationKey:
         try:
             key = await ask(client, alg, kid)
-            if isinstance(key, VerificationKey):
-                return key
+            if is_key_for(alg, key):
+                return guarded(key)
         except Exception as error:  # the user's code: whatever it raises, nobody is let in
             raise key_failed(error) from error
-        raise no_key(key)
+        raise no_key(alg, key)
 
     return get_key
 
