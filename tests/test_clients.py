@@ -346,7 +346,7 @@ def test_one_key_in_the_place_of_a_set_is_named() -> None:
         (["https://client.example/"], "be a URL in a text, not ['https://client.example/']"),
         (
             "https://client.example/\n",
-            "hold printable ASCII without spaces (a host in its xn-- form, RFC 5890), and character 24 is '\\n':"
+            "be a URL in printable ASCII without spaces (a host in its xn-- form, RFC 5890), and character 24 is '\\n':"
             " 'https://client.example/\\n'",
         ),
     ],

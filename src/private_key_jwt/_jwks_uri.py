@@ -40,7 +40,7 @@ def _check_text(value: object, name: str) -> str:
         raise ConfigurationError(f"{name} must be a URL of at most {_MAX_URL_LENGTH} characters, not of {len(value)}")
     if odd := _NO_URL_CHARACTER.search(value):
         raise ConfigurationError(
-            f"{name} must hold printable ASCII without spaces (a host in its xn-- form, RFC 5890), and character"
+            f"{name} must be a URL in printable ASCII without spaces (a host in its xn-- form, RFC 5890), and character"
             f" {odd.start() + 1} is {odd[0]!a}: {quote(value)}"
         )
     if not value.lower().startswith(_SCHEMES):
