@@ -176,6 +176,13 @@ def test_what_cannot_be_registered_is_named() -> None:
     with pytest.raises(ConfigurationError, match="verifier must be of ClientAssertionVerifier, not Async"):
         register_private_key_jwt(AuthorizationServer(), asynchronous)
 
+    async def check(_pending: object, _request: object) -> None: ...
+
+    unfit: Any
+    for unfit, kind in ((check, "a coroutine function"), ("check", "str")):
+        with pytest.raises(ConfigurationError, match=f"^before_consume must be a plain function, not {kind}$"):
+            register_private_key_jwt(AuthorizationServer(), ClientAssertionVerifier(**verifier), before_consume=unfit)
+
 
 def test_the_server_learns_the_method(op: OpenIDProvider) -> None:
     op.add()

@@ -495,12 +495,20 @@ class WithUnknownAlgorithm(ClientAssertionMixin, OAuth2Validator):  # type: igno
     client_assertion_verifier = WithMemoryStore.client_assertion_verifier
 
 
+class WithAsyncCheck(ClientAssertionMixin, OAuth2Validator):  # type: ignore[misc]
+    client_assertion_verifier = WithMemoryStore.client_assertion_verifier
+
+    async def before_consume(self, pending: Any, request: Any) -> None:  # type: ignore[override]
+        """Would never be run."""
+
+
 # What a project may name by mistake, and what it is told.
 UNFIT_VALIDATORS = {
     "oauth2_provider.oauth2_validators.OAuth2Validator": "names oauth2_provider.oauth2_validators.OAuth2Validator",
     f"{__name__}.ClientAssertionMixin": "must name a class Validator(ClientAssertionMixin, OAuth2Validator)",
     f"{__name__}.WithoutVerifier": "WithoutVerifier.client_assertion_verifier must be a ClientAssertionVerifier",
     f"{__name__}.WithAnythingAsVerifier": "must be a ClientAssertionVerifier, not str",
+    f"{__name__}.WithAsyncCheck": "WithAsyncCheck.before_consume must be a plain function, not a coroutine function",
     f"{__name__}.WithUnknownAlgorithm": "WithUnknownAlgorithm.client_assertion_signing_algs must be of RS256, ",
 }
 

@@ -43,6 +43,7 @@ from ._outcome import Outcomes, Parts, outcomes_of
 from ._query import check_query
 from ._request import ASSERTION_PARAMETERS, TokenRequest
 from ._response import encode_error
+from ._settings import check_before_consume
 
 with needs(__name__, "authlib"):
     from authlib.oauth2 import AuthorizationServer, OAuth2Error
@@ -105,6 +106,8 @@ def register_private_key_jwt(
     for name, value, kind in (("server", server, AuthorizationServer), ("verifier", verifier, ClientAssertionVerifier)):
         if not isinstance(value, kind):
             raise ConfigurationError(f"{name} must be of {kind.__name__}, not {type(value).__name__}")
+    if before_consume is not None:
+        check_before_consume("before_consume", before_consume)
     authentication = _Authentication(server, verifier, before_consume)
     server.register_client_auth_method(METHOD, _without_assertion)
     server.authenticate_client = authentication.authenticate_client

@@ -83,6 +83,7 @@ from ._parser_bounds import MAX_ESCAPES, MAX_OTHER_BODY, bound_query_of_several_
 from ._query import check_query
 from ._request import ASSERTION_PARAMETERS, MAX_BODY, TokenRequest
 from ._response import encode_error
+from ._settings import check_before_consume
 
 with needs(__name__, "django-oauth-toolkit"):
     from django import conf  # not its `settings`: help() looks into all names, and must need no project
@@ -404,6 +405,7 @@ def _check_validator(found: type) -> None:
             f"{found.__qualname__}.client_assertion_verifier must be a ClientAssertionVerifier, not"
             f" {type(verifier).__name__}"
         )
+    check_before_consume(f"{found.__qualname__}.before_consume", found.before_consume)
     try:
         check_signing_algs(found.client_assertion_signing_algs)
     except ConfigurationError as error:
