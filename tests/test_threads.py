@@ -6,6 +6,7 @@ With an interpreter that switches threads after a microsecond, and with one that
 import random
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -23,6 +24,7 @@ from private_key_jwt import (
 )
 from private_key_jwt import _fork as fork
 from private_key_jwt.events import KeyRemoved
+from private_key_jwt.exceptions import name_sender
 from private_key_jwt.stores import JWKSDocument
 from private_key_jwt.testing import Clock, RelyingParty
 from support import OP, jwk, private_key, switching_threads
@@ -60,6 +62,26 @@ def test_each_assertion_is_accepted_once_by_all_threads_together() -> None:
         outcomes = sum((each for each in at_once(verify_all) if isinstance(each, Counter)), Counter())
     assert outcomes.pop(Reason.REPLAYED) == (THREADS - 1) * len(assertions)
     assert list(outcomes.values()) == [25] * len(tenants)
+
+
+def test_a_thread_that_reads_a_detail_while_another_makes_it_reads_the_whole() -> None:
+    seen: list[str] = []
+
+    class Sender(str):
+        """A text of which, while it is being joined, another thread reads the whole."""
+
+        __slots__ = ()
+
+        def __len__(self) -> int:
+            if not seen:
+                seen.append("")
+                seen[:] = pool.submit(lambda: error.detail).result(5), error.detail
+            return super().__len__()
+
+    error = InvalidClient(Reason.MALFORMED, lambda: "cut")
+    name_sender(error, lambda: Sender("; client 'acme' (unverified)"))
+    with ThreadPoolExecutor(1) as pool:
+        assert {error.detail, *seen} == {"cut; client 'acme' (unverified)"}
 
 
 def test_threads_that_see_one_rotation_report_each_key_once() -> None:

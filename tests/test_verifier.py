@@ -963,8 +963,8 @@ OWN_ERRORS: list[tuple[Exception, Reason, str]] = [
     (OwnInvalidClient(), Reason.NO_KEYS, "none in the vault"),
     (OwnUnavailable("vault", reason=Reason.JWKS_UNAVAILABLE), Reason.JWKS_UNAVAILABLE, "vault is away"),
     (Unfinished(), Reason.JWKS_UNAVAILABLE, "the key source raised Unfinished"),
-    (UnfinishedToo(Reason.JWKS_UNAVAILABLE), Reason.JWKS_UNAVAILABLE, "UnfinishedToo, and its detail raised"),
-    (InvalidClient(Reason.NO_KEYS, lambda: 1 / 0), Reason.NO_KEYS, "and its detail raised ZeroDivisionError"),  # type: ignore[arg-type, return-value]
+    (UnfinishedToo(Reason.JWKS_UNAVAILABLE), Reason.JWKS_UNAVAILABLE, "its description raised"),
+    (InvalidClient(Reason.NO_KEYS, lambda: 1 / 0), Reason.NO_KEYS, "its description raised ZeroDivisionError"),  # type: ignore[arg-type, return-value]
 ]
 
 

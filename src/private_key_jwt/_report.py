@@ -81,7 +81,7 @@ class Reporter:
         check, registered = error.check, None
         if check in _BEFORE_CLIENT:
             if assertion is not None:
-                error._sender = _describe_sender, error.reason, check, work, assertion, client_id  # noqa: SLF001
+                error._detail = error._detail, _describe_sender, error.reason, check, work, assertion, client_id  # noqa: SLF001
         elif check != "client" and work is not None:  # to hear that there is none takes 0.3 µs
             registered = work.registered_client_id
         # Asked before the event is made: under a flood a refusal that is not logged costs next to nothing.

@@ -189,11 +189,4 @@ def _wait_of(error: Exception) -> float:
 
 def _detail_of(error: Any) -> Detail:
     """Return a function that reads the detail of an error of the user's own, whose class or detail may be at fault."""
-
-    def detail() -> str:
-        try:
-            return one_line(plain_text(str(error.detail)))
-        except Exception as fault:  # the user's code: a detail must not decide
-            return f"{type(error).__name__}, and its detail raised {describe_error(fault)}"
-
-    return detail
+    return lambda: one_line(plain_text(str(error.detail)))

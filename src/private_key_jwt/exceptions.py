@@ -18,7 +18,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Any, ClassVar, NamedTuple
 
-from ._text import cut
+from ._text import cut, describe_error
 
 __all__ = [
     "AuthenticationError",
@@ -134,7 +134,7 @@ class AuthenticationError(PrivateKeyJWTError):
     """
 
     # A refusal that is not logged needs no dictionary of its own then, which would cost half of making the error.
-    __slots__ = ("_detail", "_is_reported", "_sender", "check", "reason")
+    __slots__ = ("_detail", "_is_reported", "check", "reason")
 
     _status: ClassVar[int]
     _headers: ClassVar[dict[str, str]] = _NO_STORE
@@ -144,22 +144,20 @@ class AuthenticationError(PrivateKeyJWTError):
         self.reason = reason
         self.check = check
         self._is_reported = False
-        # A function and its arguments: a partial takes four times as long to make.
-        self._sender: tuple[Any, ...] | None = None
-        self._detail = detail
+        # Or both, the detail and who sent it: a function and its arguments, for a partial takes four times as long to
+        # make. In one place, so that threads which read the detail at once see either both or the whole text.
+        self._detail: Detail | tuple[Any, ...] = detail
 
     @property
     def detail(self) -> str:
         """Say what was expected, what came, and what to do: for the operator's log."""
         # Made when it is asked for: a flood of refusals that nobody logs must not cost the words of each.
-        detail = self._detail
-        if not isinstance(detail, str):
-            detail = detail()
-        sender = ""
-        if self._sender is not None:
-            describe, *arguments = self._sender
-            sender, self._sender = describe(*arguments), None
-        self._detail = cut(detail, DETAIL_LENGTH - len(sender)) + sender
+        detail, sender = self._detail, ""
+        if isinstance(detail, tuple):
+            detail, describe, *arguments = detail
+            sender = _made(describe, *arguments)
+        text = detail if isinstance(detail, str) else _made(detail)
+        self._detail = cut(text, DETAIL_LENGTH - len(sender)) + sender
         return self._detail
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -176,12 +174,20 @@ class AuthenticationError(PrivateKeyJWTError):
         return ErrorResponse(self._status, dict(self._headers), dict(self._body))
 
 
+def _made(describe: Callable[..., str], *arguments: object) -> str:
+    try:
+        return describe(*arguments)
+    except Exception as error:  # of what a user made, such as a key that is none: words must not decide
+        return f"its description raised {describe_error(error)}"
+
+
 def name_sender(error: AuthenticationError, sender: Callable[[], str]) -> None:
-    """Have the detail end with which client the sender says it is, unverified.
+    """Have the detail end with which client the sender says it is, unverified, in place of another that was named.
 
     sender: called when the detail is read, since most are never read. Its text is not cut.
     """
-    error._sender = (sender,)  # noqa: SLF001  (its own module)
+    detail = error._detail  # noqa: SLF001  (its own module)
+    error._detail = (detail[0] if isinstance(detail, tuple) else detail, sender)  # noqa: SLF001
 
 
 class InvalidClient(AuthenticationError):
