@@ -89,6 +89,12 @@ REFUSED: dict[str, Row] = {
         Reason.AUDIENCE_MISMATCH,
         ["expected a single audience, got 2", f"only '{OP}' is accepted: send that alone"],
     ),
+    "a list of other servers": (
+        sent(aud=[f"{OP}/", "https://other.example"]),
+        {},
+        Reason.AUDIENCE_MISMATCH,
+        ["expected a single audience, got 2, of which none is accepted: send this server's alone"],
+    ),
     "the token endpoint for the issuer": (
         sent(aud=TOKEN),
         {},

@@ -249,7 +249,11 @@ def audience_detail(aud: Any, ours: Any = (OP, f"{OP}/t"), rule: Any = "sole") -
         ),
         ("string", [OP], f"got aud ['{OP}'], expected a string, not a list"),
         ("sole", [OP, "https://x.example"], f"got 2, of which only '{OP}' is accepted: send that alone"),
-        ("sole", ["urn:x", "urn:y"], "expected a single audience, got 2"),
+        (
+            "sole",
+            ["urn:x", "urn:y"],
+            "expected a single audience, got 2, of which none is accepted: send this server's alone",
+        ),
         (
             "sole",
             [OP, OP],

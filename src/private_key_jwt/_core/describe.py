@@ -306,7 +306,9 @@ def several_audiences(count: int, accepted: Sequence[str]) -> str:
     fault = f"expected a single audience, got {count}"
     if len(accepted) == count:
         return f"{fault}, all accepted: audience_rule='all' takes such lists, or send {quote(accepted[0])} alone"
-    return f"{fault}, of which only {quote(accepted[0])} is accepted: send that alone" if accepted else fault
+    if not accepted:
+        return f"{fault}, of which none is accepted: send this server's alone"
+    return f"{fault}, of which only {quote(accepted[0])} is accepted: send that alone"
 
 
 def difference(got: Sequence[str], accepted: Collection[str]) -> str:
