@@ -452,6 +452,20 @@ def test_an_assertion_that_another_part_of_the_server_consumed_is_used_up_once(o
     assert op.refusals() == [Reason.REPLAYED]
 
 
+class Awaitable:
+    def __await__(self) -> Iterator[None]:
+        return iter(())
+
+
+@pytest.mark.parametrize("answer", [False, Awaitable()])
+def test_a_check_that_returns_in_place_of_raising_lets_nobody_in(op: OpenIDProvider, answer: Any) -> None:
+    op.add()
+    op.before_consume = lambda *_: answer  # type: ignore[method-assign]
+    op.register(registered_clients(op.server))
+    assert op.post(token_request(op.tenant.assertion())).status_code == 500
+    assert op.used == []
+
+
 def test_a_header_field_that_is_no_text_is_no_error_of_ours(op: OpenIDProvider) -> None:
     op.list_methods("client_secret_post")
     answer = op.post({"grant_type": "client_credentials"}, Authorization="Basic " + base64.b64encode(b"\xff").decode())

@@ -195,11 +195,13 @@ def authenticate(
     read: Callable[[], Parts],
     *,
     optional: bool,
-    check: Callable[[PendingAssertion], None] | None = None,
+    check: Callable[[PendingAssertion], object] | None = None,
 ) -> VerifiedAssertion | None:
     """Authenticate a request, unless that was done before.
 
     check: called before the assertion is used up. What it raises is raised; AuthenticationErrors are refusals.
+
+    Raises TypeError where it returns False, or what nobody would await: neither would refuse anybody.
     """
     outcome = outcomes.of(verifier)
     with outcome.lock:
@@ -209,10 +211,12 @@ def authenticate(
         # Also behind a middleware that has authenticated the request: its check was another, or none.
         if check is not None and not outcome.is_checked:
             try:
-                check(pending)
+                answer = check(pending)
             except AuthenticationError as error:
                 outcome.error = outcomes.refuse(verifier, error)
                 raise
+            if answer is False or hasattr(answer, "__await__"):
+                raise TypeError(f"before_consume must raise to refuse, and returned {type(answer).__name__}")
             outcome.is_checked = True
         return pending.consume()
 

@@ -206,11 +206,11 @@ class _Authentication:
     def _by_assertion(self, request: Any, outcomes: Outcomes, methods: Sequence[str], endpoint: str) -> Any:
         client = None
 
-        def check(pending: PendingAssertion) -> None:
+        def check(pending: PendingAssertion) -> object:
             nonlocal client
             client = self._find(pending.client_id, endpoint)
-            if self._before_consume is not None:
-                self._before_consume(pending, request)
+            check_more: Callable[..., object] | None = self._before_consume
+            return None if check_more is None else check_more(pending, request)
 
         optional = set(methods) != {METHOD}
         verified = _outcome.authenticate(

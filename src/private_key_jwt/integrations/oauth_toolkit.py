@@ -259,9 +259,10 @@ class ClientAssertionMixin:
             raise self._refuse(request, error) from error
 
     def _authenticate_assertion(self, request: Any) -> None:
-        def check(pending: PendingAssertion) -> None:
+        def check(pending: PendingAssertion) -> object:
             self._load(pending.client_id, request)
-            self.before_consume(pending, request)
+            check_more: Callable[..., object] = self.before_consume
+            return check_more(pending, request)
 
         verifier, outcomes = self.client_assertion_verifier, _outcomes(request)
         verified = _outcome.authenticate(verifier, outcomes, lambda: _read(request), optional=False, check=check)
