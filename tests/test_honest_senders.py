@@ -93,7 +93,7 @@ REFUSED: dict[str, Row] = {
         sent(aud=[f"{OP}/", "https://other.example"]),
         {},
         Reason.AUDIENCE_MISMATCH,
-        ["expected a single audience, got 2, of which none is accepted: send this server's alone"],
+        [f"expected a single audience, got 2, of which none is accepted: send '{OP}' alone"],
     ),
     "the token endpoint for the issuer": (
         sent(aud=TOKEN),

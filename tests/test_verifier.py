@@ -538,7 +538,7 @@ def test_a_client_that_must_not_be_registered_as_it_is_described_is_an_event(op:
     registration, refusal = reported
     assert type(registration) is events.RegistrationRefused
     assert registration.client_id == op.tenant.client_id
-    assert registration.detail.startswith("jwks_uri must hold printable ASCII")
+    assert registration.detail.startswith("jwks_uri must be a URL in printable ASCII")
     assert len(registration.detail) <= 300
     assert type(refusal) is events.AssertionRefused
 

@@ -157,6 +157,47 @@ def test_a_refusal_quotes_what_came_and_what_was_expected(refuse: Callable[[], o
     assert words in caught.value.detail
 
 
+@pytest.mark.parametrize(
+    ("alg", "hint"),
+    [
+        ("rs256", ": only the case differs"),
+        ("ES256 ", ": only white space around it differs"),
+        ("'RS256'", ": only quotes around it differ"),
+        ("PS256", ": register the client for it, or let it sign with RS256"),
+        ("none", ": it is not signed"),
+        ("HS256", ": its key is a secret, and a client needs a key pair of its own"),
+        ("XS256", ""),
+    ],
+)
+def test_an_alg_that_is_not_the_clients_is_said_to_differ_by_so_much(alg: str, hint: str) -> None:
+    with pytest.raises(InvalidClient) as caught:
+        step.check_client_rules(plain(alg, None, None), POLICY, ("RS256", "ES256"), require_kid=False)
+    got = f"got {alg!r}" if "'" not in alg else "got \"'RS256'\""
+    assert caught.value.detail == f"expected alg RS256 or ES256 (the client's signing_algs), {got}{hint}"
+
+
+@pytest.mark.parametrize(
+    ("named", "hint"),
+    [
+        (" client-1\n", ": only white space around it differs"),
+        ('"client-1"', ": only quotes around it differ"),
+        ("Client-1", ": only the case differs"),
+        ("client-2", ""),
+        (7, ""),
+    ],
+)
+def test_a_client_id_that_differs_in_little_is_said_to(named: object, hint: str) -> None:
+    whole = [f"of the request, {quote(named)}, got 'client-1'{hint}"]
+    cases = [claims()]
+    if isinstance(named, str):
+        whole.append(f"both the client_id, got {quote(named)} and 'client-1'{hint}")
+        cases.append(claims(iss=named))
+    for given, end in zip(cases, whole, strict=True):
+        with pytest.raises(InvalidClient) as caught:
+            step.identify(given, named if given == claims() else None)  # type: ignore[arg-type]
+        assert caught.value.detail.endswith(end)
+
+
 # For whom
 
 
@@ -247,12 +288,13 @@ def audience_detail(aud: Any, ours: Any = (OP, f"{OP}/t"), rule: Any = "sole") -
             "urn:x",
             f"got aud 'urn:x', expected '{OP}' or '{OP}/t'; it names another server: the client must name this one",
         ),
-        ("string", [OP], f"got aud ['{OP}'], expected a string, not a list"),
+        ("string", [OP], f"got aud ['{OP}'], expected a string, not a list: send '{OP}'"),
+        ("string", ["urn:x"], f"expected a string, not a list: send '{OP}'"),
         ("sole", [OP, "https://x.example"], f"got 2, of which only '{OP}' is accepted: send that alone"),
         (
             "sole",
             ["urn:x", "urn:y"],
-            "expected a single audience, got 2, of which none is accepted: send this server's alone",
+            f"expected a single audience, got 2, of which none is accepted: send '{OP}' alone",
         ),
         (
             "sole",

@@ -34,6 +34,8 @@ from cryptography.hazmat.primitives.asymmetric.padding import MGF1, PSS, PKCS1v1
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
 
+from .._text import quote
+from .describe import alike
 from .ec import CURVES, Curve
 from .okp import CURVE as ED25519
 from .rsa import MIN_MODULUS_BITS
@@ -42,6 +44,7 @@ __all__ = [
     "ALGORITHMS",
     "Algorithm",
     "Verify",
+    "describe_unsupported",
     "is_allowed",
     "is_only_choice",
     "published_names",
@@ -206,6 +209,19 @@ def is_allowed(alg: str, signing_algs: Sequence[str]) -> bool:
         return True
     row = ALGORITHMS.get(alg)
     return row is not None and any(ALGORITHMS[each] is row for each in signing_algs)
+
+
+_NEVER = {"none": "it is not signed", "HS": "its key is a secret, and a client needs a key pair of its own"}
+
+
+def describe_unsupported(alg: str, signing_algs: Sequence[str]) -> str:
+    """Describe an ``alg`` that a client may not use."""
+    expected = f"expected alg {' or '.join(signing_algs)} (the client's signing_algs), got {quote(alg)}"
+    if hint := next(filter(None, (alike(alg, each) for each in signing_algs)), ""):
+        return expected + hint
+    if alg in ALGORITHMS:
+        return f"{expected}: register the client for it, or let it sign with {signing_algs[0]}"
+    return expected + next((f": {why}" for start, why in _NEVER.items() if alg.startswith(start)), "")
 
 
 def is_only_choice(alg: str, signing_algs: Sequence[str]) -> bool:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from hashlib import blake2s
+from types import MappingProxyType
 from typing import Any
 
 from .._text import plain_text, quote, quote_json
 from ..exceptions import Detail, InvalidClient, Reason
 from ..policy import LONGEST_LEEWAY, AssertionPolicy
 from . import describe
-from .algorithms import is_allowed
+from .algorithms import describe_unsupported, is_allowed
 from .checks import Check
 from .describe import LAST_TIME
 from .header import CLIENT_AUTHENTICATION_TYP, Header
@@ -51,6 +52,27 @@ def _no_string(claims: Claims, check: Check) -> InvalidClient:
     return _invalid(check, f"expected {check} to be a non-empty string, got {quote_json(claims[check])}")
 
 
+# No partials below where a text of the sender is described: the error's arguments would show it.
+
+_CLIENT_MISMATCH: Mapping[Check, str] = MappingProxyType(
+    {
+        "sub": "expected iss and sub to be equal, both the client_id, got {} and {}",
+        "client_id": "expected sub to be the client_id of the request, {}, got {}",
+    }
+)
+
+
+def _client_mismatch(check: Check, value: object, sub: str) -> InvalidClient:
+    def detail() -> str:
+        return _CLIENT_MISMATCH[check].format(quote(value), quote(sub)) + describe.alike(value, sub)
+
+    return InvalidClient(Reason.CLIENT_MISMATCH, detail, check)
+
+
+def _unsupported_alg(alg: str, signing_algs: Sequence[str]) -> InvalidClient:
+    return InvalidClient(Reason.UNSUPPORTED_ALG, lambda: describe_unsupported(alg, signing_algs), "signing_algs")
+
+
 def identify(claims: Claims, client_id: str | None) -> str:
     """Return the client that ``iss`` and ``sub``, and the request's ``client_id`` when given, all name.
 
@@ -62,19 +84,11 @@ def identify(claims: Claims, client_id: str | None) -> str:
     if type(sub) is not str or not sub:
         raise _no_string(claims, "sub")
     if iss != sub:
-        raise InvalidClient(
-            Reason.CLIENT_MISMATCH,
-            f"expected iss and sub to be equal, both the client_id, got {quote(iss)} and {quote(sub)}",
-            "sub",
-        )
+        raise _client_mismatch("sub", iss, sub)
     if client_id is not None:
         named = plain_text(client_id)
         if type(named) is not str or named != sub:
-            raise InvalidClient(
-                Reason.CLIENT_MISMATCH,
-                f"expected sub to be the client_id of the request, {quote(named)}, got {quote(sub)}",
-                "client_id",
-            )
+            raise _client_mismatch("client_id", named, sub)
     return sub
 
 
@@ -86,11 +100,7 @@ def check_client_rules(
     Raises InvalidClient: unsupported_alg, missing_kid, unsupported_typ.
     """
     if header.alg not in signing_algs and not is_allowed(header.alg, signing_algs):
-        raise InvalidClient(
-            Reason.UNSUPPORTED_ALG,
-            f"expected alg {' or '.join(signing_algs)} (the client's signing_algs), got {quote(header.alg)}",
-            "signing_algs",
-        )
+        raise _unsupported_alg(header.alg, signing_algs)
     if header.kid is None and (require_kid or policy.require_kid):
         raise InvalidClient(
             Reason.MISSING_KID, "expected a kid in the header (require_kid), and it is absent", "require_kid"
@@ -123,9 +133,9 @@ def check_audience(claims: Claims, policy: AssertionPolicy) -> str:
     accepted = [value for value in values if value in policy.audiences]
     rule = policy.audience_rule
     if rule == "string" and type(aud) is list:
-        raise _audience_mismatch(aud, "expected a string, not a list")
+        raise _audience_mismatch(aud, describe.listed_audience(accepted, policy.audiences))
     if rule == "sole" and len(values) != 1:
-        raise _audience_mismatch(aud, describe.several_audiences(len(values), accepted))
+        raise _audience_mismatch(aud, describe.several_audiences(len(values), accepted, policy.audiences))
     if rule == "all" and accepted and len(accepted) != len(values):
         foreign = next(value for value in values if value not in policy.audiences)
         raise _audience_mismatch(aud, f"{quote(foreign)} is not accepted, and all must be")
@@ -135,11 +145,9 @@ def check_audience(claims: Claims, policy: AssertionPolicy) -> str:
 
 
 def _not_accepted(aud: object, values: list[str], policy: AssertionPolicy) -> InvalidClient:
-    # Not a partial: the error's arguments would show the whole claim.
-    def detail() -> str:
-        return describe.audience_mismatch(aud, values, policy.audiences)
-
-    return InvalidClient(Reason.AUDIENCE_MISMATCH, detail, "aud")
+    return InvalidClient(
+        Reason.AUDIENCE_MISMATCH, lambda: describe.audience_mismatch(aud, values, policy.audiences), "aud"
+    )
 
 
 def _audience_mismatch(aud: object, fault: str) -> InvalidClient:

@@ -22,12 +22,14 @@ __all__ = [
     "MEMBER",
     "Spelling",
     "ahead",
+    "alike",
     "audience_mismatch",
     "difference",
     "expired",
     "foreign_character",
     "is_number",
     "is_time",
+    "listed_audience",
     "no_time",
     "several_audiences",
     "time_hint",
@@ -301,14 +303,33 @@ def _first(accepted: Collection[str], count: int) -> list[str]:
     return sorted(islice(accepted, _MOST_SORTED))[:count]
 
 
-def several_audiences(count: int, accepted: Sequence[str]) -> str:
-    """Describe a list of several values where one is expected."""
+def several_audiences(count: int, accepted: Sequence[str], audiences: Collection[str]) -> str:
+    """Describe a list of several values, ``accepted`` among them, where one of ``audiences`` is expected."""
     fault = f"expected a single audience, got {count}"
     if len(accepted) == count:
         return f"{fault}, all accepted: audience_rule='all' takes such lists, or send {quote(accepted[0])} alone"
     if not accepted:
-        return f"{fault}, of which none is accepted: send this server's alone"
+        return f"{fault}, of which none is accepted: send {quote(_first(audiences, 1)[0])} alone"
     return f"{fault}, of which only {quote(accepted[0])} is accepted: send that alone"
+
+
+def listed_audience(accepted: Sequence[str], audiences: Collection[str]) -> str:
+    """Describe a list where a string is expected: one of those ``accepted`` in it, else of ``audiences``."""
+    return f"expected a string, not a list: send {quote(accepted[0] if accepted else _first(audiences, 1)[0])}"
+
+
+_ALIKE: tuple[tuple[Callable[[str], str], str], ...] = (
+    (str.strip, "only white space around it differs"),
+    (lambda text: text.strip("\"'"), "only quotes around it differ"),
+    (str.lower, "only the case differs"),
+)
+
+
+def alike(value: object, other: str) -> str:
+    """Say in what alone two texts that should be equal differ; "" where in more."""
+    if type(value) is not str:
+        return ""
+    return next((f": {hint}" for fold, hint in _ALIKE if fold(value) == fold(other)), "")
 
 
 def difference(got: Sequence[str], accepted: Collection[str]) -> str:
