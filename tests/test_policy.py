@@ -237,17 +237,21 @@ def test_a_collection_that_cannot_be_read_is_named(name: str, configure: Callabl
         "${ISSUER}",
         "{{ issuer }}".replace(" ", ""),
         "<issuer>",
-        "https://op.example.com/`id`",
+        "https://${HOST}/op",
     ],
 )
 def test_an_audience_is_no_text_of_an_environment_file_or_a_template(audience: str) -> None:
     for given in (audience, [OP, audience]):
-        with pytest.raises(ConfigurationError, match="^audience must be as clients send it, without quotes, brackets"):
+        with pytest.raises(
+            ConfigurationError, match="^audience must be as clients send it, without quotes or brackets"
+        ):
             AssertionPolicy(audience=given)
 
 
-def test_what_a_uri_may_hold_an_audience_may() -> None:
+def test_what_clients_may_send_an_audience_may_hold() -> None:
     for audience in (
+        "https://op.example.com/{tenant}/v2",  # a text that is no URI, either (RFC 7519 §2)
+        'a|b^c`d\\e"f',
         "https://[2001:db8::1]/~op/it's?a=(b)&c=%20*!$+,;",
         "urn:example:op",
         "op",

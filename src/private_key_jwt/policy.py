@@ -41,8 +41,8 @@ LONGEST_LEEWAY = 300
 # A network, and no name, is what is all digits. No URL that may be fetched names a host with a dot at its end.
 _HOST_NAME = re.compile(r"(?=.*[a-z])(?!\.)[a-z0-9._-]{0,252}[a-z0-9_-]")
 
-# No URI holds these (RFC 3986 §2): quotes of an environment file, a placeholder that was not filled in, a JSON text.
-_NO_URI = re.compile(r"""["<>\\^`{|}]|^['\[]""")
+# What stands in quotes or brackets as a whole, of an environment file, a template or JSON; and what was not filled in.
+_WRAPPED = re.compile(r"""["'\[{<].*["'\]}>]|.*(\$\{|\{\{).*""")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,8 @@ class AssertionPolicy:
 
     audience: the values of ``aud`` that name this server: its issuer, and only for clients that cannot
         send that, the URL of its token endpoint. Compared code point for code point (RFC 3986 §6.2.1).
-        It has no default and is never taken from a request. What no URI holds is refused: white space, quotes, braces.
+        It has no default and is never taken from a request. White space in it is refused, and quotes or brackets around
+        it.
     audience_rule: ``"string"`` takes a bare string only (FAPI 2.0 Security Profile §5.3.2.1), ``"sole"``
         also a list of one (RFC 10070 §4), ``"all"`` a list of which every value is one of ``audience`` (what older
         clients send: issuer and token endpoint), ``"member"`` one accepted value anywhere in a list (RFC 7519
@@ -105,9 +106,9 @@ def _audience(value: object) -> tuple[str, ...]:
         if not each.isprintable() or any(map(str.isspace, each)):
             # Out of a file or an environment variable: no client could ever send it.
             raise ConfigurationError(f"audience must hold no white space and no control character: {quote(each)}")
-        if _NO_URI.search(each):
+        if _WRAPPED.fullmatch(each):
             raise ConfigurationError(
-                f"audience must be as clients send it, without quotes, brackets or a placeholder: {quote(each)}"
+                f"audience must be as clients send it, without quotes or brackets around it, filled in: {quote(each)}"
             )
     return values
 
