@@ -178,7 +178,7 @@ def _add(section: Section, name: str, load: Load, result: dict[str, Any]) -> Non
 
 def run(step: Step, *, short: bool) -> Section:
     section = Section("load", "Shapes of load (time of one request)")
-    count, each = (600, 3) if short else (8_000, 12)
+    count, each = (200, 1) if short else (8_000, 12)
     with asyncio.Runner() as loop:
         for hostile, title in ((False, "steady accept"), (True, "90 % forged")):
             for threads in (1, _THREADS, 0):

@@ -24,7 +24,7 @@ from private_key_jwt.fetcher._slots import fetch_slots
 from private_key_jwt.testing import Clock
 from support import jwk, registered, until
 
-HOSTILE, HONEST, PASSES = 300, 50, 6
+HOSTILE, HONEST, PASSES = 300, 50, 4
 POLICY = JWKSPolicy(allow_http_loopback=True, timeout=30)
 
 

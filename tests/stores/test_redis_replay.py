@@ -385,7 +385,7 @@ def test_a_late_answer_is_nobody_elses(edge: Edge, proxy: Proxy) -> None:
 @pytest.mark.slow  # on Python 3.11 half of its rounds wait for a time-out
 def test_the_answer_to_a_cancelled_add_is_nobody_elses(proxy: Proxy) -> None:
     async def check() -> None:
-        store = AsyncRedisReplayStore.from_url(proxy.url + "?max_connections=1", timeout=2)
+        store = AsyncRedisReplayStore.from_url(proxy.url + "?max_connections=1", timeout=0.5)
         known = fresh_key()
         assert await store.add(known, NOW + 100, NOW)
         for _ in range(20):
