@@ -144,10 +144,10 @@ def run(step: Step, *, short: bool, clients: int = 100_000) -> Section:
         Row.of(
             f"verify, {count:,} registered clients against 1",
             Spread.of(found["ratios"]),
-            limit=at_most(1.40),
+            limit=at_most(1.27),
             note=bare,
         ),
-        Row(f"memory of a client, {count:,} registered", found["kib"], unit="KiB", limit=at_most(4.8), note=note),
+        Row(f"memory of a client, {count:,} registered", found["kib"], unit="KiB", limit=at_most(5.3), note=note),
     ]
     section.data[f"{count} clients"] = found
     section.notes.append(

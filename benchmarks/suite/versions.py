@@ -1,7 +1,8 @@
 """An old version of the library beside this one, block by block in turn: did a change cost time, and how much?
 
 The old one is a git worktree of its commit. Each version runs in a process of its own and says how long each block
-took, so that a noisy machine disturbs both alike; the ratio is the median over the rounds.
+took, so that a noisy machine disturbs both alike. The ratio is that of their 10th percentiles: what runs beside slows
+down whole rounds of either. Its spread is that of the rounds.
 """
 
 from __future__ import annotations
@@ -96,13 +97,13 @@ def run(step: Step, *, short: bool, commit: str, clients: int = 100_000) -> Sect
             step(path)
             before, now = _alternate(old, new, path, number, few if path.startswith("hostile") else rounds)
             section.data[path] = {"old": before, "new": now}
-            one, two = (Spread.of(each).median for each in (before, now))
+            one, two = (Spread.of(each).low for each in (before, now))
             note = f"{one * 1e6:.1f} µs before, {two * 1e6:.1f} µs now"
             if path.startswith("hostile"):
-                floor = Spread.of(section.data["bare RSA operation"]["new"]).median
+                floor = Spread.of(section.data["bare RSA operation"]["new"]).low
                 dearest = max(dearest, (two / floor, f"{path}; {note}"))
             else:
-                ratio = Spread.of([after / then for then, after in zip(before, now, strict=True)])
-                section.rows.append(Row.of(path, ratio, note=note))
+                spread = Spread.of([after / then for then, after in zip(before, now, strict=True)])
+                section.rows.append(Row(path, two / one, spread.low, spread.high, note=note))
     section.rows.append(Row("dearest hostile shape, of one RSA operation", dearest[0], note=dearest[1]))
     return section
