@@ -225,8 +225,14 @@ def test_an_event_loop_may_ask_in_a_thread(redis_server: RedisServer) -> None:
     with cache("redis.RedisCache", LOCATION=redis_server.url):
         store = DjangoCacheReplayStore("replay")
 
+        def add() -> bool:
+            added = store.add(b"t" * 32, NOW + 60, NOW)
+            for pool in caches["replay"]._cache._pools.values():  # of this thread; Django's `close` leaves them open
+                pool.disconnect()
+            return added
+
         async def adds() -> list[bool]:
-            return await asyncio.gather(*(asyncio.to_thread(store.add, b"t" * 32, NOW + 60, NOW) for _ in range(8)))
+            return await asyncio.gather(*(asyncio.to_thread(add) for _ in range(8)))
 
         assert asyncio.run(adds()).count(True) == 1
 
